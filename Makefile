@@ -1,0 +1,37 @@
+# Two commands matter: `make demo` and `make test`. Each makes .venv if there is none, and does its job.
+
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: demo test check layers slow format clean
+
+demo: .venv/installed
+	$(BIN)/vaelab study digits --out demo-runs
+
+test: check
+	$(BIN)/python -m pytest
+
+check: .venv/installed-dev
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/pyright --pythonpath $(BIN)/python
+	$(BIN)/lint-imports --no-cache
+
+slow: .venv/installed-dev
+	$(BIN)/python -m pytest -m slow
+
+format: .venv/installed-dev
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+.venv/installed: pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --editable .
+	touch $@
+
+.venv/installed-dev: .venv/installed
+	$(BIN)/python -m pip install --quiet --editable ".[dev]"
+	touch $@
+
+clean:
+	rm -rf .venv demo-runs

@@ -1,0 +1,43 @@
+"""vaelab: train, evaluate, look at and compare variational autoencoders.
+
+The public names are imported when they are first asked for, so that `import vaelab` costs nothing.
+"""
+
+import importlib
+from typing import Any
+
+_HOMES = {
+    "Bernoulli": "vaelab.likelihoods",
+    "Conditional": "vaelab.models",
+    "Dataset": "vaelab.data",
+    "DiagonalGaussian": "vaelab.posteriors",
+    "Draw": "vaelab.models",
+    "Elbo": "vaelab.objectives.bounds",
+    "Gaussian": "vaelab.likelihoods",
+    "Iwae": "vaelab.objectives.bounds",
+    "Run": "vaelab.run",
+    "Spec": "vaelab.spec",
+    "Splits": "vaelab.data",
+    "StandardNormal": "vaelab.priors",
+    "VAE": "vaelab.models",
+    "VaelabError": "vaelab.errors",
+    "draw": "vaelab.draw",
+    "elbo": "vaelab.objectives.bounds",
+    "evaluate": "vaelab.evaluation.likelihood",
+    "fit": "vaelab.training.loop",
+    "iwae": "vaelab.objectives.bounds",
+    "load": "vaelab.data",
+    "train": "vaelab.run",
+}
+
+__all__ = sorted(_HOMES)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'vaelab' has no attribute '{name}'")
+    return getattr(importlib.import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,0 +1,59 @@
+"""The errors that a user can cause, each told in one line: what was found, what was expected, what to do.
+
+VaelabError
+ +- DataError       a file or array that cannot be read as images
+ +- SpecError       a choice that does not exist, or does not fit the others
+ +- RunError        a run directory that is damaged, or belongs to something else
+ +- NonFiniteError  training left the real numbers
+ +- Interrupted     training was asked to stop, and has saved its state
+
+The command prints the line and exits 2; everything else that is raised is a fault of ours.
+"""
+
+import difflib
+from collections.abc import Iterable
+
+
+class VaelabError(Exception):
+    """A user's mistake.
+
+    Arguments:
+        found: what was found, with the file, name or value concerned.
+        expected: what was expected instead, starting in lower case.
+        do: what to do about it, as an imperative.
+    """
+
+    def __init__(self, *, found: str, expected: str, do: str) -> None:
+        self.found, self.expected, self.do = found, expected, do
+        super().__init__(f"{found}; expected {expected}; {do}")
+
+
+class DataError(VaelabError):
+    """A file or array that cannot be read as images."""
+
+
+class SpecError(VaelabError):
+    """A choice that does not exist, or that does not fit the others."""
+
+
+class RunError(VaelabError):
+    """A run directory that is damaged, or that belongs to another Spec."""
+
+
+class NonFiniteError(VaelabError):
+    """A loss or gradient that is not a finite number."""
+
+
+class Interrupted(VaelabError):
+    """Training was asked to stop (Ctrl-C, or SIGTERM) and has saved its state."""
+
+
+def unknown(kind: str, name: str, known: Iterable[str]) -> SpecError:
+    """The error for a name that a table lacks; it lists the names that the table has."""
+    names = sorted(known)
+    close = difflib.get_close_matches(name, names, n=1)
+    return SpecError(
+        found=f"unknown {kind} '{name}'",
+        expected=f"one of {', '.join(names)}",
+        do=f"did you mean '{close[0]}'?" if close else "choose one of these",
+    )

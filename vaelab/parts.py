@@ -1,0 +1,96 @@
+"""A part by name: `NAME:option=value:option=value`, read in one place for every table.
+
+A table maps names to constructors. A constructor's keyword-only parameters are the options that a user may write, and
+their annotations and defaults say how they are read: nothing is declared twice. `package.module:Name` reaches a
+constructor of the user's own. Examples: `mlp`, `mlp:hidden=500,500:activation=relu`, `gaussian:sigma=0.1`.
+"""
+
+import importlib
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any, get_origin
+
+from pydantic import TypeAdapter, ValidationError
+
+from vaelab.errors import SpecError, unknown
+
+
+def resolve(kind: str, table: Mapping[str, Callable[..., Any]], text: str) -> tuple[Callable[..., Any], dict[str, Any]]:
+    """The constructor that `text` names and all of its options, those left out at their defaults.
+
+    Arguments:
+        kind: what the table holds, for messages: "likelihood", "network", ...
+        table: name -> constructor.
+        text: `NAME` or `package.module:Name`, then `:option=value` any number of times.
+
+    Raises:
+        SpecError: an unknown name or option, or a value that does not fit the option's type.
+    """
+    segments = text.split(":")
+    name = ":".join(segment for segment in segments if "=" not in segment)
+    constructor = table.get(name) or _import(kind, name, table)
+    known = {p.name: p for p in inspect.signature(constructor).parameters.values() if p.kind is p.KEYWORD_ONLY}
+    options = {option: parameter.default for option, parameter in known.items()}
+    for segment in segments:
+        if "=" not in segment:
+            continue
+        option, _, value = segment.partition("=")
+        if option not in known:
+            if not known:
+                found = f"{kind} '{name}' has no options, but '{option}' was given"
+                raise SpecError(found=found, expected="none", do="leave it out")
+            raise unknown(f"option of {kind} {name}:", option, known)
+        options[option] = _read(f"{option} of {kind} '{name}'", known[option].annotation, value)
+    for option, value in options.items():
+        if value is inspect.Parameter.empty:
+            found = f"{kind} '{name}' without its option '{option}'"
+            raise SpecError(found=found, expected=f"'{name}:{option}=VALUE'", do="give it a value")
+    return constructor, options
+
+
+def canonical(kind: str, table: Mapping[str, Callable[..., Any]], text: str) -> str:
+    """`text` with every option spelt out, so that two ways to write one part are one string."""
+    name = ":".join(segment for segment in text.split(":") if "=" not in segment)
+    options = resolve(kind, table, text)[1]
+    return ":".join([name, *(f"{option}={_write(value)}" for option, value in options.items())])
+
+
+def make(kind: str, table: Mapping[str, Callable[..., Any]], text: str, *context: Any) -> Any:
+    """Construct the part that `text` names: `context` by position, the options by keyword."""
+    constructor, options = resolve(kind, table, text)
+    return constructor(*context, **options)
+
+
+def describe(kind: str, table: Mapping[str, Callable[..., Any]]) -> list[dict[str, str]]:
+    """A row for each entry of a table: how it is written, with its defaults, and what it is."""
+    return [
+        {kind: canonical(kind, table, name), "what it is": (inspect.getdoc(constructor) or "").split("\n")[0]}
+        for name, constructor in table.items()
+    ]
+
+
+def _import(kind: str, name: str, table: Mapping[str, object]) -> Callable[..., Any]:
+    module, colon, attribute = name.partition(":")
+    if not colon:
+        raise unknown(kind, name, table)
+    try:
+        return getattr(importlib.import_module(module), attribute)
+    except (ImportError, AttributeError) as error:
+        raise SpecError(
+            found=f"{kind} '{name}' cannot be imported ({error})",
+            expected=f"package.module:Name, or one of {', '.join(sorted(table))}",
+            do="check the spelling, and that the package is installed",
+        ) from error
+
+
+def _read(what: str, annotation: Any, value: str) -> Any:
+    sequence = get_origin(annotation) is tuple
+    try:
+        return TypeAdapter(annotation).validate_python([v for v in value.split(",") if v] if sequence else value)
+    except ValidationError as error:
+        reason = error.errors()[0]["msg"].lower()
+        raise SpecError(found=f"{what} is '{value}'", expected=reason, do="give it a value of that kind") from error
+
+
+def _write(value: Any) -> str:
+    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
