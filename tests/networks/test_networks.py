@@ -1,0 +1,79 @@
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+
+from vaelab.errors import SpecError
+from vaelab.networks import NETWORKS
+from vaelab.networks.conv import ArticleConvolutional, Convolutional
+from vaelab.networks.mlp import ACTIVATIONS, FullyConnected
+
+SMALL = {
+    "mlp": FullyConnected(hidden=(7, 5)),
+    "affine": FullyConnected(hidden=()),
+    "conv": Convolutional(channels=(3, 4)),
+    "conv-dense": Convolutional(channels=(3,), hidden=(6,)),
+    "article-conv": ArticleConvolutional(maps=2, hidden=(6,)),
+}
+
+
+@pytest.mark.parametrize("name", SMALL)
+@settings(max_examples=15, deadline=None)
+@given(channels=st.integers(1, 4), height=st.integers(4, 19), width=st.integers(4, 19), latent=st.integers(1, 3))
+def test_sized_from_any_image(name, channels, height, width, latent):
+    shape = (channels, height, width)
+    encoder = SMALL[name].encoder(shape, (2 * latent,))
+    decoder = SMALL[name].decoder((latent,), shape)
+    x = torch.rand(3, *shape)
+    assert encoder(x).shape == (3, 2 * latent)
+    assert decoder(torch.randn(3, latent)).shape == (3, *shape)
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_every_weight_is_used(name):
+    encoder = SMALL[name].encoder((2, 9, 6), (4,))
+    decoder = SMALL[name].decoder((2,), (2, 9, 6))
+    torch.manual_seed(0)
+    (encoder(torch.rand(50, 2, 9, 6)).square().sum() + decoder(torch.randn(50, 2)).square().sum()).backward()
+    assert all(p.grad is not None and p.grad.abs().sum() > 0 for net in (encoder, decoder) for p in net.parameters())
+
+
+def test_table_covers_the_recipes():
+    assert set(NETWORKS.values()) == {type(recipe) for recipe in SMALL.values()}
+
+
+def test_the_article_has_one_convolution_of_16_maps_and_none_in_the_decoder():
+    recipe = ArticleConvolutional()
+    encoder, decoder = recipe.encoder((3, 32, 32), (10,)), recipe.decoder((5,), (3, 32, 32))
+    convolutions = [m for m in encoder.modules() if isinstance(m, nn.Conv2d)]
+    assert [c.out_channels for c in convolutions] == [16]
+    assert not [m for m in decoder.modules() if isinstance(m, nn.Conv2d | nn.ConvTranspose2d)]
+
+
+def test_hidden_layers_are_mirrored():
+    recipe = FullyConnected(hidden=(9, 4), activation="relu")
+    widths = [m.out_features for m in recipe.decoder((2,), (1, 2, 3)).modules() if isinstance(m, nn.Linear)]
+    assert widths == [4, 9, 6]
+    assert recipe.hidden == (9, 4)
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_activations_are_what_they_are_called(activation):
+    encoder = FullyConnected(activation=activation).encoder((1, 2, 2), (2,))
+    assert sum(isinstance(m, ACTIVATIONS[activation]) for m in encoder.modules()) == 1
+
+
+@pytest.mark.parametrize(
+    ("build", "words"),
+    [
+        (lambda: Convolutional(channels=(8, 8, 8, 8)).encoder((1, 8, 8), (2,)), "4 halving stages for images of 8 x 8"),
+        (lambda: Convolutional(channels=()), "no channels"),
+        (lambda: Convolutional(channels=(8, -1)), "at least 1"),
+        (lambda: ArticleConvolutional(maps=0), "maps = 0"),
+        (lambda: FullyConnected(activation="selu"), "unknown activation"),
+    ],
+)
+def test_impossible_sizes(build, words):
+    with pytest.raises(SpecError, match=words):
+        build()

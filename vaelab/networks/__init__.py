@@ -1,0 +1,9 @@
+"""Networks. A network is a recipe for a pair: encoder(image shape, n) and decoder(n, image shape), each a Module.
+
+Every recipe is sized from the shapes that it is given; its keyword-only parameters are the user's choices.
+"""
+
+from vaelab.networks.conv import ArticleConvolutional, Convolutional
+from vaelab.networks.mlp import FullyConnected
+
+NETWORKS = {"mlp": FullyConnected, "conv": Convolutional, "article-conv": ArticleConvolutional}

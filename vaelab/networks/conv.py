@@ -1,0 +1,99 @@
+"""Convolutional networks."""
+
+from dataclasses import dataclass
+
+from torch import nn
+
+from vaelab.errors import SpecError
+from vaelab.networks.mlp import Shape, activation_named, check_sizes, mlp
+
+
+@dataclass(frozen=True, kw_only=True)
+class ArticleConvolutional:
+    """The article's network for SVHN: one convolution in the encoder and none in the decoder.
+
+    The article gives 16 maps and leaves the rest open; a 4 x 4 kernel with stride 2 is our reading of it.
+
+    Arguments:
+        maps: activation maps of the one convolution.
+        hidden: sizes of the fully connected layers behind it, mirrored in the decoder.
+        activation: a name in `ACTIVATIONS`.
+    """
+
+    maps: int = 16
+    hidden: tuple[int, ...] = (500,)
+    activation: str = "relu"
+
+    def __post_init__(self) -> None:
+        check_sizes("maps", (self.maps,))
+        check_sizes("hidden", self.hidden)
+        activation_named(self.activation)
+
+    def encoder(self, in_shape: Shape, out_shape: Shape) -> nn.Module:
+        activation = activation_named(self.activation)
+        (_, height, width) = _halvings(in_shape, 1)[-1]
+        convolution = nn.Conv2d(in_shape[0], self.maps, kernel_size=4, stride=2, padding=1)
+        dense = mlp((self.maps, height, width), out_shape, self.hidden, activation)
+        return nn.Sequential(convolution, activation(), *dense)
+
+    def decoder(self, in_shape: Shape, out_shape: Shape) -> nn.Module:
+        return mlp(in_shape, out_shape, self.hidden[::-1], activation_named(self.activation))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Convolutional:
+    """Strided convolutions that halve the image, mirrored by transposed ones that double it.
+
+    Every stage is a 4 x 4 kernel with stride 2: the kernel is a multiple of the stride, so the transposed convolutions
+    overlap evenly (Odena, Dumoulin & Olah 2016). Odd sizes are met again exactly on the way up.
+
+    Arguments:
+        channels: maps of each stage, from the image inwards.
+        hidden: sizes of fully connected layers between the maps and the latent space, mirrored in the decoder.
+        activation: a name in `ACTIVATIONS`.
+    """
+
+    channels: tuple[int, ...] = (32, 64, 128)
+    hidden: tuple[int, ...] = ()
+    activation: str = "relu"
+
+    def __post_init__(self) -> None:
+        check_sizes("channels", self.channels)
+        check_sizes("hidden", self.hidden)
+        activation_named(self.activation)
+        if not self.channels:
+            raise SpecError(found="no channels", expected="one number of maps a stage", do="use, say, channels=32,64")
+
+    def encoder(self, in_shape: Shape, out_shape: Shape) -> nn.Module:
+        activation = activation_named(self.activation)
+        shapes = _halvings(in_shape, len(self.channels))
+        layers: list[nn.Module] = []
+        for before, after in zip((in_shape[0], *self.channels), self.channels, strict=False):
+            layers += [nn.Conv2d(before, after, kernel_size=4, stride=2, padding=1), activation()]
+        inner = (self.channels[-1], *shapes[-1][1:])
+        return nn.Sequential(*layers, *mlp(inner, out_shape, self.hidden, activation))
+
+    def decoder(self, in_shape: Shape, out_shape: Shape) -> nn.Module:
+        activation = activation_named(self.activation)
+        shapes = _halvings(out_shape, len(self.channels))
+        inner = (self.channels[-1], *shapes[-1][1:])
+        layers: list[nn.Module] = [*mlp(in_shape, inner, self.hidden[::-1], activation)]
+        maps = (out_shape[0], *self.channels)
+        for stage in reversed(range(len(self.channels))):
+            _, height, width = shapes[stage]
+            odd = (height % 2, width % 2)  # what the halving of this stage dropped
+            up = nn.ConvTranspose2d(maps[stage + 1], maps[stage], 4, stride=2, padding=1, output_padding=odd)
+            layers += [activation(), up]
+        return nn.Sequential(*layers)
+
+
+def _halvings(shape: Shape, stages: int) -> list[Shape]:
+    """The image's shape before each stage and behind the last one; a stage floors the half of height and width."""
+    channels, height, width = shape
+    if min(height, width) < 2**stages:
+        raise SpecError(
+            found=f"{stages} halving stages for images of {height} x {width}",
+            expected=f"at most {min(height, width).bit_length() - 1} for this size",
+            do="name fewer channels, or use network mlp",
+        )
+    return [(channels, height >> stage, width >> stage) for stage in range(stages + 1)]
