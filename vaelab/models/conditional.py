@@ -1,0 +1,30 @@
+import torch
+from torch import Tensor, nn
+from torch.distributions import Distribution
+
+
+class Conditional(nn.Module):
+    """network + head: context -> Distribution. An encoder is q(z|x), a decoder is p(x|z).
+
+    The network runs in bfloat16 while `bfloat16` is set; the head, and with it every density, always in float32.
+
+    Arguments:
+        network: maps [N, *context_shape] to [N, *head.parameter_shape(event)].
+        head: maps those parameters to a Distribution over the event.
+        context_shape: (C, H, W) for an encoder, (D,) for a decoder.
+    """
+
+    bfloat16: bool = False
+
+    def __init__(self, network: nn.Module, head: nn.Module, context_shape: tuple[int, ...]) -> None:
+        super().__init__()
+        self.network = network
+        self.head = head
+        self.context_shape = context_shape
+
+    def forward(self, context: Tensor) -> Distribution:
+        """The distribution given `context` [..., *context_shape], its batch shape the leading axes."""
+        batch = context.shape[: context.dim() - len(self.context_shape)]
+        with torch.autocast(context.device.type, torch.bfloat16, enabled=self.bfloat16):
+            parameters = self.network(context.reshape(-1, *self.context_shape))
+        return self.head(parameters.float().reshape(*batch, *parameters.shape[1:]))
