@@ -1,0 +1,143 @@
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from vaelab.data import arrays
+from vaelab.errors import DataError
+
+GREY = np.random.default_rng(0).integers(0, 256, (5, 6, 4), np.uint8)
+RGB = np.random.default_rng(1).integers(0, 256, (5, 3, 6, 4), np.uint8)
+
+
+def write(path: Path, **variables: np.ndarray) -> Path:
+    np.savez(path, **variables)  # pyright: ignore[reportArgumentType]
+    return path
+
+
+@pytest.mark.parametrize(
+    ("stored", "images"),
+    [
+        (GREY, GREY[:, None]),
+        (GREY[:, None], GREY[:, None]),
+        (GREY[..., None], GREY[:, None]),
+        (RGB, RGB),
+        (RGB.transpose(0, 2, 3, 1), RGB),
+        (RGB.astype(np.int64), RGB),
+        (RGB.astype(">u2"), RGB),
+        (RGB / 255, RGB),
+        ((RGB / 255).astype(np.float32), RGB),
+    ],
+    ids=["NHW", "N1HW", "NHW1", "N3HW", "NHW3", "int64", "big-endian", "float64", "float32"],
+)
+def test_each_layout_and_type_reads_the_same_images(tmp_path: Path, stored: np.ndarray, images: np.ndarray):
+    read, nothing = arrays.read(str(write(tmp_path / "a.npz", images=stored, other=np.zeros(3))))
+    assert nothing is None
+    assert read.labels is None
+    np.testing.assert_array_equal(read.images, images, strict=True)
+    assert read.images.flags.c_contiguous
+
+
+def test_labels_and_an_official_test_split(tmp_path: Path):
+    labels = np.arange(5, dtype=np.uint16)
+    read, _ = arrays.read(str(write(tmp_path / "a.npz", images=GREY, labels=labels)))
+    np.testing.assert_array_equal(read.labels, np.arange(5), strict=True)
+    path = write(tmp_path / "b.npz", train_images=GREY, test_images=GREY[:2], test_labels=labels[:2])
+    train, test = arrays.read(str(path))
+    assert test is not None
+    assert test.labels is not None
+    assert train.labels is None
+    assert (len(train.images), len(test.images)) == (5, 2)
+
+
+def test_floats_are_rounded_to_the_nearest_level_and_the_note_says_how_far(tmp_path: Path):
+    values = np.array([0, 0.4 / 255, 0.75 / 255, 1]).reshape(1, 2, 2)
+    read, _ = arrays.read(str(write(tmp_path / "a.npz", images=values)))
+    assert read.images.ravel().tolist() == [0, 0, 1, 255]
+    assert read.note == "floats quantised to 256 levels, largest change 0.0016"  # 0.4 / 255
+
+
+@pytest.mark.parametrize(
+    ("images", "words"),
+    [
+        (GREY + 0.0, ("float64 values from 0.0 to 248.0", "[0, 1]")),
+        (GREY / 255 - 0.01, ("-0.01",)),
+        (np.where(GREY[0, 0, 0] == GREY, np.nan, GREY / 255), ("nan",)),
+        (np.where(GREY[0, 0, 0] == GREY, np.inf, GREY / 255), ("inf",)),
+        (GREY.astype(np.int16) - 1, ("int16", "-1")),
+        (GREY.astype(np.int16) + 9, ("int16",)),
+        (GREY > 100, ("bool", "by 255")),
+        ((GREY > 100).astype(np.uint8), ("uint8 values from 0 to 1", "by 255")),
+        (GREY.astype(complex), ("complex128",)),
+        (GREY.astype(str), ("<U",)),
+        (GREY[:0], ("no pixels", "(0, 6, 4)")),
+        (GREY.reshape(5, 24), ("(5, 24)", "[N, H, W]")),
+        (RGB[:, :2], ("(5, 2, 6, 4)", "no axis of channels")),
+        (RGB[..., :3], ("(5, 3, 6, 3)", "second or last")),
+        (np.uint8(7), ("()",)),
+    ],
+)
+def test_images_of_another_kind_are_refused(tmp_path: Path, refused, images: np.ndarray, words: tuple[str, ...]):
+    path = write(tmp_path / "a.npz", images=images)
+    with refused(DataError, path, *words):
+        arrays.read(str(path))
+
+
+@pytest.mark.parametrize(
+    ("variables", "words"),
+    [
+        ({"pictures": GREY}, ("images",)),
+        ({"train_images": GREY}, ("no array test_images", "train_images")),
+        ({"test_images": GREY}, ("no array train_images",)),
+        ({"images": GREY, "labels": np.arange(4)}, ("5 images", "(4,)")),
+        ({"images": GREY, "labels": np.eye(5, dtype=int)}, ("(5, 5)",)),
+        ({"images": GREY, "labels": np.arange(5.0)}, ("labels: float64",)),
+        ({"images": GREY, "labels": np.array(["a"] * 5)}, ("labels: <U1",)),
+    ],
+)
+def test_missing_keys_and_wrong_labels_are_refused(
+    tmp_path: Path, refused, variables: dict[str, np.ndarray], words: tuple[str, ...]
+):
+    path = write(tmp_path / "a.npz", **variables)
+    with refused(DataError, path, *words):
+        arrays.read(str(path))
+
+
+class Trap:
+    """An object whose unpickling leaves a trace."""
+
+    def __init__(self, trace: Path) -> None:
+        self.trace = trace
+
+    def __reduce__(self):
+        return Path.touch, (self.trace,)
+
+
+def test_a_pickle_is_refused_and_never_run(tmp_path: Path, refused):
+    trace = tmp_path / "unpickled"
+    path = write(tmp_path / "a.npz", images=np.array([Trap(trace)], dtype=object))
+    with refused(DataError, path, "pickled"):
+        arrays.read(str(path))
+    assert not trace.exists()
+
+
+def test_other_files_are_refused(tmp_path: Path, refused):
+    whole = write(tmp_path / "a.npz", images=GREY).read_bytes()
+    cases = {"empty": b"", "text": b"not an archive\n", "short": whole[: len(whole) // 2], "damaged": bytearray(whole)}
+    cases["damaged"][150] ^= 0xFF  # within the pixels: the checksum of the archive tells
+    for name, content in cases.items():
+        (tmp_path / name).write_bytes(content)
+        with refused(DataError, tmp_path / name):
+            arrays.read(str(tmp_path / name))
+    np.save(tmp_path / "single.npy", GREY)
+    with refused(DataError, tmp_path / "single.npy", "single array", "savez"):
+        arrays.read(str(tmp_path / "single.npy"))
+    with zipfile.ZipFile(tmp_path / "zip.npz", "w") as archive:
+        archive.writestr("images", "text")
+    with refused(DataError, tmp_path / "zip.npz"):
+        arrays.read(str(tmp_path / "zip.npz"))
+    with refused(DataError, tmp_path / "nowhere.npz", "no such file"):
+        arrays.read(str(tmp_path / "nowhere.npz"))
+    with refused(DataError, tmp_path):
+        arrays.read(str(tmp_path))

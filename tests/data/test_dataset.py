@@ -1,0 +1,80 @@
+import numpy as np
+import pytest
+
+from vaelab.data.dataset import Dataset, raw, split_off, validation_count
+from vaelab.errors import DataError, SpecError
+
+
+def numbered(count: int) -> Dataset:
+    images = np.arange(count, dtype=np.uint8).repeat(6).reshape(count, 1, 2, 3)
+    return Dataset("numbered", "train", images, np.arange(count), "8bit")
+
+
+def test_a_dataset_knows_its_size():
+    data = numbered(5)
+    assert len(data) == 5
+    assert data.shape == (1, 2, 3)
+
+
+@pytest.mark.parametrize(
+    ("images", "labels", "split"),
+    [
+        (np.zeros((2, 1, 2, 2), np.float32), None, "train"),
+        (np.zeros((2, 2, 2), np.uint8), None, "train"),
+        (np.zeros((2, 1, 3, 2), np.uint8).swapaxes(2, 3), None, "train"),
+        (np.zeros((0, 1, 2, 2), np.uint8), None, "train"),
+        (np.zeros((2, 1, 2, 2), np.uint8), np.zeros(3, np.int64), "train"),
+        (np.zeros((2, 1, 2, 2), np.uint8), np.zeros(2, np.int32), "train"),
+        (np.zeros((2, 1, 2, 2), np.uint8), None, "valid"),
+    ],
+    ids=["float", "3 dimensions", "not contiguous", "empty", "label count", "label type", "split"],
+)
+def test_a_dataset_holds_its_invariants(images: np.ndarray, labels: np.ndarray | None, split: str):
+    with pytest.raises(AssertionError):
+        Dataset("x", split, images, labels, "8bit")
+
+
+def test_the_digest_depends_on_content_shape_and_labels_and_on_nothing_else():
+    images, labels = np.arange(12, dtype=np.uint8).reshape(2, 1, 2, 3), np.array([0, 1])
+    digest = Dataset("a", "train", images, labels, "8bit").sha256
+    assert digest == Dataset("b", "test", images.copy(), labels.copy(), "grey", "note").sha256
+    others = [
+        Dataset("a", "train", images.reshape(2, 1, 3, 2), labels, "8bit").sha256,
+        Dataset("a", "train", images ^ 1, labels, "8bit").sha256,
+        Dataset("a", "train", images, labels[::-1].copy(), "8bit").sha256,
+        Dataset("a", "train", images, None, "8bit").sha256,
+    ]
+    assert len({digest, *others}) == 5
+
+
+def test_splitting_off_divides_without_loss_and_keeps_images_with_their_labels():
+    rest, held = split_off(numbered(20), 7, 3, "validation")
+    assert (len(rest), len(held), rest.split, held.split) == (13, 7, "train", "validation")
+    assert rest.labels is not None
+    assert held.labels is not None
+    assert sorted([*rest.labels, *held.labels]) == list(range(20))
+    for part in (rest, held):
+        np.testing.assert_array_equal(part.images[:, 0, 0, 0], part.labels)
+
+
+def test_splitting_off_is_a_function_of_the_seed():
+    first, again, other = (split_off(numbered(20), 7, seed, "test")[1].sha256 for seed in (3, 3, 4))
+    assert first == again != other
+
+
+@pytest.mark.parametrize(("validation", "count"), [(0, 0), (0.1, 2), (0.01, 1), (0.5, 10), (1, 1), (19, 19), (3.0, 3)])
+def test_validation_is_a_share_or_a_number(validation: float, count: int):
+    assert validation_count(20, validation) == count
+
+
+@pytest.mark.parametrize("validation", [-1, -0.1, 1.5, 20, 21, 0.999, float("nan"), float("inf")])
+def test_an_impossible_validation_split_is_refused(validation: float, refused):
+    with refused(SpecError, f"validation = {validation}"):
+        validation_count(20, validation)
+
+
+def test_no_images_and_unequal_counts_are_refused(refused):
+    with refused(DataError, "here.idx", "(0, 1, 2, 2)"):
+        raw("here.idx", np.zeros((0, 1, 2, 2), np.uint8))
+    with refused(DataError, "here.idx", "3 images", "(2,)"):
+        raw("here.idx", np.zeros((3, 1, 2, 2), np.uint8), np.zeros(2, np.uint8))

@@ -1,0 +1,158 @@
+import hashlib
+import os
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from vaelab.data import fetch as module
+from vaelab.data.fetch import Published, fetch
+from vaelab.errors import DataError, SpecError
+
+TRAIN, TEST = (os.urandom(300_000) for _ in range(2))
+WHOLE = {"train_32x32.mat": TRAIN, "test_32x32.mat": TEST}
+
+
+class Server:
+    """Serves `contents` on 127.0.0.1, with Range unless told otherwise; `cuts` of the first answers stop half-way."""
+
+    def __init__(self, contents: dict[str, bytes], cuts: int = 0, ranges: bool = True) -> None:
+        self.contents, self.cuts, self.ranges = contents, cuts, ranges
+        self.requests: list[tuple[str, str | None]] = []
+        outer = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                outer.answer(self)
+
+            def log_message(self, *arguments: object) -> None: ...
+
+        self.http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.http.server_port}/data/"
+        self.thread = threading.Thread(target=self.http.serve_forever, args=(0.01,))
+        self.thread.start()
+
+    def answer(self, handler: BaseHTTPRequestHandler) -> None:
+        name, wanted = handler.path.rpartition("/")[2], handler.headers["Range"]
+        self.requests.append((name, wanted))
+        content = self.contents.get(name)
+        if content is None:
+            return handler.send_error(404)
+        start = int(wanted.removeprefix("bytes=").removesuffix("-")) if wanted and self.ranges else 0
+        if start >= len(content):
+            return handler.send_error(416)
+        handler.send_response(206 if start else 200)
+        handler.send_header("Content-Length", str(len(content) - start))
+        handler.end_headers()
+        cut = self.cuts > 0
+        self.cuts -= cut
+        handler.wfile.write(content[start : start + (len(content) - start) // 2] if cut else content[start:])
+
+    def close(self) -> None:
+        self.http.shutdown()
+        self.http.server_close()
+        self.thread.join()
+
+
+@pytest.fixture
+def serve(monkeypatch: pytest.MonkeyPatch) -> Iterator[type[Server]]:
+    servers = []
+
+    def start(*arguments: object, **options: object) -> Server:
+        servers.append(Server(*arguments, **options))
+        return servers[-1]
+
+    digests = {name: hashlib.md5(content).hexdigest() for name, content in WHOLE.items()}
+    monkeypatch.setitem(module.PUBLISHED, "svhn", Published(("http://127.0.0.1:9/never/",), digests))
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    yield start
+    for server in servers:
+        server.close()
+
+
+def files(root: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in (root / "svhn").iterdir()}
+
+
+def test_whole_files_arrive_and_are_not_asked_for_again(serve, tmp_path: Path):
+    server, seen = serve(WHOLE), []
+    paths = fetch("svhn", tmp_path, [server.url], lambda *state: seen.append(state))
+    assert paths == [tmp_path / "svhn" / name for name in WHOLE]
+    assert files(tmp_path) == WHOLE
+    assert seen[-1] == ("test_32x32.mat", 300_000, 300_000)
+    assert fetch("svhn", tmp_path, [server.url]) == paths
+    assert len(server.requests) == 2
+
+
+def test_files_go_to_the_environments_folder_or_the_cache(serve, tmp_path: Path, monkeypatch):
+    server = serve(WHOLE)
+    assert fetch("svhn", None, [server.url])[0].parent == tmp_path / "cache" / "vaelab" / "svhn"
+    monkeypatch.setenv("VAELAB_DATA", str(tmp_path / "env"))
+    assert fetch("svhn", None, [server.url])[0].parent == tmp_path / "env" / "svhn"
+
+
+def test_a_cut_download_is_continued_where_it_stopped(serve, tmp_path: Path):
+    server = serve(WHOLE, cuts=1)
+    fetch("svhn", tmp_path, [server.url])
+    assert files(tmp_path) == WHOLE
+    assert server.requests[:2] == [("train_32x32.mat", None), ("train_32x32.mat", "bytes=150000-")]
+
+
+def test_a_download_that_stays_cut_leaves_a_part_and_goes_on_next_time(serve, tmp_path: Path, refused):
+    server = serve(WHOLE, cuts=2)
+    with refused(DataError, "train_32x32.mat", server.url, "cut short at 225,000 of 300,000 bytes", "continues"):
+        fetch("svhn", tmp_path, [server.url])
+    assert files(tmp_path) == {"train_32x32.mat.part": TRAIN[:225_000]}
+    fetch("svhn", tmp_path, [server.url])
+    assert files(tmp_path) == WHOLE
+    assert server.requests[2] == ("train_32x32.mat", "bytes=225000-")
+
+
+def test_a_server_without_ranges_starts_again(serve, tmp_path: Path):
+    server = serve(WHOLE, cuts=1, ranges=False)
+    fetch("svhn", tmp_path, [server.url])
+    assert files(tmp_path) == WHOLE
+
+
+@pytest.mark.parametrize("left", [TRAIN, TRAIN + b"more", b"other" * 100])
+def test_a_part_that_is_whole_or_wrong_is_not_trusted_without_its_hash(serve, tmp_path: Path, left: bytes):
+    (tmp_path / "svhn").mkdir()
+    (tmp_path / "svhn" / "train_32x32.mat.part").write_bytes(left)
+    fetch("svhn", tmp_path, [serve(WHOLE).url])
+    assert files(tmp_path) == WHOLE
+
+
+def test_the_next_mirror_is_asked_when_one_has_other_content_or_nothing(serve, tmp_path: Path):
+    wrong, empty, good = serve(dict.fromkeys(WHOLE, b"other")), serve({}), serve(WHOLE)
+    fetch("svhn", tmp_path, [wrong.url, empty.url, good.url.rstrip("/")])
+    assert files(tmp_path) == WHOLE
+    assert len(wrong.requests) == len(empty.requests) == len(good.requests) == 2
+
+
+def test_no_good_mirror_is_one_line_and_no_file(serve, tmp_path: Path, refused):
+    wrong, empty, down = serve(dict.fromkeys(WHOLE, b"other")), serve({}), "http://127.0.0.1:9/closed"
+    with refused(DataError, "train_32x32.mat", wrong.url, "MD5", empty.url, "HTTP 404", down, "refused"):
+        fetch("svhn", tmp_path, [wrong.url, empty.url, down])
+    assert files(tmp_path) == {}
+
+
+def test_another_file_in_its_place_is_not_replaced(serve, tmp_path: Path, refused):
+    (tmp_path / "svhn").mkdir()
+    (tmp_path / "svhn" / "train_32x32.mat").write_bytes(b"mine")
+    with refused(DataError, tmp_path / "svhn" / "train_32x32.mat", "move it away"):
+        fetch("svhn", tmp_path, [serve(WHOLE).url])
+    assert files(tmp_path) == {"train_32x32.mat": b"mine"}
+
+
+def test_unknown_names_and_impossible_folders_are_refused(tmp_path: Path, refused):
+    with refused(SpecError, "'frey'", "mnist, svhn"):
+        fetch("frey", tmp_path)
+    (tmp_path / "file").touch()
+    with refused(DataError, tmp_path / "file", "--data-root"):
+        fetch("svhn", tmp_path / "file")
+
+
+def test_real_mnist_in_another_wrapper_counts_as_fetched(real: Path):
+    assert [path.name for path in fetch("mnist", real, mirrors=())] == list(module.PUBLISHED["mnist"].md5)

@@ -1,0 +1,157 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from vaelab.data import SOURCES, load
+from vaelab.data.sources import roots
+from vaelab.errors import DataError, SpecError
+
+IMAGES = np.random.default_rng(0).integers(0, 256, (30, 5, 4), np.uint8)
+
+
+@pytest.fixture
+def thirty(tmp_path: Path) -> str:
+    np.savez(tmp_path / "thirty.npz", images=IMAGES, labels=np.arange(30))
+    return f"npz:{tmp_path / 'thirty.npz'}"
+
+
+def idx_files(folder: Path, train: int, test: int) -> None:
+    folder.mkdir(parents=True)
+    for name, count in (("train", train), ("t10k", test)):
+        images, labels = IMAGES[:count], np.arange(count, dtype=np.uint8)
+        header = b"\0\0\x08\x03" + np.array(images.shape, ">u4").tobytes()
+        (folder / f"{name}-images-idx3-ubyte").write_bytes(header + images.tobytes())
+        (folder / f"{name}-labels-idx1-ubyte").write_bytes(
+            b"\0\0\x08\x01" + np.array([count], ">u4").tobytes() + labels.tobytes()
+        )
+
+
+def test_importing_the_data_layer_imports_no_heavy_library():
+    code = "import sys, vaelab.data, vaelab.data.check; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert "vaelab.data.fetch" in loaded
+    assert not {"torch", "scipy", "sklearn", "PIL", "pooch"} & set(loaded)
+
+
+def test_digits_need_no_file():
+    splits = load("digits")
+    assert splits.validation is not None
+    assert (len(splits.train), len(splits.validation), len(splits.test)) == (1455, 162, 180)
+    assert splits.train.shape == (1, 8, 8)
+    assert splits.train.labels is not None
+    assert set(splits.train.labels) == set(range(10))
+    assert splits.test.note == "no official test split: 180 of 1,797 images held out"
+    assert splits.test.sha256.startswith("a317217beb15")  # numbers that were published with this split stay comparable
+    levels = np.unique(splits.train.images)
+    assert levels.tolist() == [round(16 * i - i / 16 + 1e-9) for i in range(17)]  # 255 i / 16
+    # a 0 has ink around an empty middle: the digits stand where they should
+    zeros = splits.train.images[splits.train.labels == 0].mean((0, 1))
+    assert zeros[3:5, 3:5].max() < 60 < 150 < zeros[3:5, 2].min()
+
+
+def test_the_test_split_is_the_same_for_every_seed_and_the_validation_split_is_not(thirty: str):
+    first, again, other = (load(thirty, seed=seed) for seed in (0, 0, 1))
+    assert first.validation is not None
+    assert again.validation is not None
+    assert other.validation is not None
+    assert first.test.sha256 == again.test.sha256 == other.test.sha256
+    assert first.validation.sha256 == again.validation.sha256 != other.validation.sha256
+    labels = np.concatenate([data.labels for data in (first.train, first.validation, first.test)])
+    assert sorted(labels) == list(range(30))
+    assert (len(first.train), len(first.validation), len(first.test)) == (24, 3, 3)
+
+
+def test_validation_may_be_none_a_share_or_a_number(thirty: str, refused):
+    assert load(thirty, validation=0).validation is None
+    assert len(load(thirty, validation=0).train) == 27
+    assert len(load(thirty, validation=5).train) == 22
+    with refused(SpecError, "validation = 27", "27 training images"):
+        load(thirty, validation=27)
+
+
+def test_the_protocol_is_the_sources_own_unless_asked(thirty: str, refused):
+    assert load(thirty).train.protocol == "8bit"
+    assert load("digits").train.protocol == "binary-dynamic"
+    static, other = (load(thirty, protocol="binary-static", seed=seed) for seed in (0, 1))
+    assert set(np.unique(static.test.images)) == {0, 255}
+    assert static.test.sha256 == other.test.sha256  # one static test set, whatever the seed
+    with refused(SpecError, "'bw'", "binary-static"):
+        load(thirty, protocol="bw")
+
+
+def test_named_sources_are_looked_for_in_root_then_environment_then_cache(tmp_path, monkeypatch):
+    for count, place in ((5, tmp_path / "root"), (6, tmp_path / "env"), (7, tmp_path / "cache" / "vaelab")):
+        idx_files(place / "mnist", count, 2)
+    monkeypatch.setenv("VAELAB_DATA", str(tmp_path / "env"))
+    assert len(load("mnist", tmp_path / "root", validation=0).train) == 5
+    assert len(load("mnist", tmp_path / "elsewhere", validation=0).train) == 6
+    (tmp_path / "root" / "mnist" / "t10k-labels-idx1-ubyte").unlink()
+    assert len(load("mnist", str(tmp_path / "root"), validation=0).train) == 6
+    monkeypatch.delenv("VAELAB_DATA")
+    assert len(load("mnist", validation=0).train) == 7
+    assert load("mnist").test.note == "MNIST slice, 7/2"
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    assert roots(None) == [Path.home() / ".cache" / "vaelab"]
+
+
+def test_missing_files_are_named_with_every_place_and_the_remedy(tmp_path: Path, refused):
+    idx_files(tmp_path / "mnist", 5, 2)
+    (tmp_path / "mnist" / "t10k-images-idx3-ubyte").unlink()
+    cache = tmp_path / "cache" / "vaelab" / "mnist"
+    with refused(DataError, f"{tmp_path / 'mnist'} (no t10k-images-idx3-ubyte)", cache, "vaelab data fetch mnist"):
+        load("mnist", tmp_path)
+    (tmp_path / "svhn").mkdir()
+    (tmp_path / "svhn" / "train_32x32.mat.gz").touch()  # only IDX files may be gzipped
+    with refused(DataError, "no train_32x32.mat, test_32x32.mat", "vaelab data fetch svhn"):
+        load("svhn", tmp_path)
+    with refused(DataError, "freyfaces.npz", "put them there"):
+        load("frey", tmp_path)
+
+
+def test_a_directory_of_idx_files_keeps_its_own_test_images_without_a_note(tmp_path: Path):
+    idx_files(tmp_path / "fashion", 9, 4)
+    splits = load(f"idx:{tmp_path / 'fashion'}", validation=2)
+    assert (len(splits.train), len(splits.test), splits.test.note) == (7, 4, "")
+    assert load(f"idx:{tmp_path / 'fashion' / 'train-images-idx3-ubyte'}").test.note.startswith(
+        "no official test split"
+    )
+
+
+def test_the_quantisation_note_stays_beside_the_split_note(tmp_path: Path):
+    np.savez(tmp_path / "a.npz", images=IMAGES / 255)
+    note = load(f"npz:{tmp_path / 'a.npz'}").validation.note
+    assert note.startswith("floats quantised to 256 levels, largest change 0.0000; no official test split")
+
+
+@pytest.mark.parametrize(
+    ("source", "words"),
+    [
+        ("mnits", ("'mnits'", "mnist, svhn, frey", "did you mean mnist?")),
+        ("npx:a.npz", ("did you mean npz:FILE?",)),
+        ("", ("digits",)),
+        ("cifar", ("folder:DIR", "choose one of these")),
+        ("mnist:train", ("'mnist:train'; expected mnist;",)),
+        ("npz", ("expected npz:FILE",)),
+        ("folder:", ("expected folder:DIR",)),
+    ],
+)
+def test_unknown_sources_and_arguments_are_refused(refused, source: str, words: tuple[str, ...]):
+    with refused(SpecError, *words):
+        load(source)
+
+
+def test_one_image_and_unlike_splits_are_refused(tmp_path: Path, refused):
+    np.savez(tmp_path / "one.npz", images=IMAGES[:1])
+    with refused(DataError, "one.npz", "1 image"):
+        load(f"npz:{tmp_path / 'one.npz'}")
+    np.savez(tmp_path / "unlike.npz", train_images=IMAGES, test_images=IMAGES[:, 1:])
+    with refused(DataError, "unlike.npz", "(1, 5, 4)", "(1, 4, 4)"):
+        load(f"npz:{tmp_path / 'unlike.npz'}")
+
+
+def test_the_table_is_complete():
+    assert list(SOURCES) == ["digits", "mnist", "svhn", "frey", "idx", "npz", "folder"]
+    assert [name for name, entry in SOURCES.items() if entry.protocol != "8bit"] == ["digits", "mnist"]

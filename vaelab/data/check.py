@@ -1,0 +1,106 @@
+"""What `vaelab data check` and `vaelab data list` tell, as data."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from vaelab.data import idx
+from vaelab.data.fetch import PUBLISHED, official
+from vaelab.data.sources import SOURCES, load, locate, missing, parse, roots
+
+
+@dataclass(frozen=True)
+class Checked:
+    """One split of a source that was read from end to end.
+
+    Arguments:
+        shape: (C, H, W) of each image.
+        sha256: digest of images and labels, see `Dataset.sha256`.
+        protocol: the one it is read by unless another is asked for.
+        labels: how many images have each label; None without labels.
+        official: whether its files have the published content; None where no checksums are published.
+    """
+
+    source: str
+    split: str
+    count: int
+    shape: tuple[int, int, int]
+    sha256: str
+    protocol: str
+    note: str
+    labels: dict[int, int] | None
+    official: bool | None
+
+
+@dataclass(frozen=True)
+class Listed:
+    """One row of the sources.
+
+    Arguments:
+        usage: how to ask for it.
+        protocol: the one it is read by unless another is asked for.
+        present: whether it can be read now; None where the user names the files.
+        where: the folder of its files, or the one in which they belong; None where no folder is its own.
+    """
+
+    usage: str
+    summary: str
+    protocol: str
+    present: bool | None
+    where: Path | None
+
+
+def check(source: str, root: Path | str | None = None) -> list[Checked]:
+    """Reads a source whole and describes its training images (all of them, none set aside) and its test images.
+
+    Raises:
+        SpecError, DataError: as `load`.
+    """
+    name, _, _ = parse(source)
+    splits = load(source, root, validation=0)
+    rows = []
+    for data in (splits.train, splits.test):
+        values, counts = (None, None) if data.labels is None else np.unique(data.labels, return_counts=True)
+        rows.append(
+            Checked(
+                source=source,
+                split=data.split,
+                count=len(data),
+                shape=data.shape,
+                sha256=data.sha256,
+                protocol=data.protocol,
+                note=data.note,
+                labels=None
+                if values is None or counts is None
+                else dict(zip(values.tolist(), counts.tolist(), strict=True)),
+                official=_official(name, data.split, root),
+            )
+        )
+    return rows
+
+
+def listing(root: Path | str | None = None) -> list[Listed]:
+    """Every source, and whether its files are there to be read."""
+    rows = []
+    for name, entry in SOURCES.items():
+        places = [at / name for at in roots(root)]
+        where = next((place for place in places if not missing(entry, place)), None)
+        rows.append(
+            Listed(
+                usage=f"{name}:{entry.argument}" if entry.argument else name,
+                summary=entry.summary,
+                protocol=entry.protocol,
+                present=None if entry.argument else where is not None,
+                where=(where or places[0]) if entry.files else None,
+            )
+        )
+    return rows
+
+
+def _official(name: str, split: str, root: Path | str | None) -> bool | None:
+    if name not in PUBLISHED:
+        return None
+    folder = locate(name, root)
+    paths = [idx.find(folder, file) for file in SOURCES[name].files if file.startswith("train") == (split == "train")]
+    return all(path is not None and official(path) for path in paths)

@@ -1,0 +1,142 @@
+"""Images in memory, and how they are divided into training, validation and test images."""
+
+import hashlib
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+
+from vaelab.errors import DataError, SpecError
+
+SPLITS = ("train", "validation", "test")
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """One split of one source, whole in memory.
+
+    Arguments:
+        name: the source it came from, as it was asked for ("mnist", "folder:faces").
+        split: "train", "validation" or "test".
+        images: uint8 [N, C, H, W], C-contiguous, levels 0 (black) to 255.
+        labels: int64 [N], or None.
+        protocol: the name of the `Protocol` by which the levels become pixel values.
+        note: what must be said beside every number computed on it ("SVHN slice, 900/183"), or "".
+    """
+
+    name: str
+    split: str
+    images: np.ndarray
+    labels: np.ndarray | None
+    protocol: str
+    note: str = ""
+
+    def __post_init__(self) -> None:
+        assert self.split in SPLITS
+        assert self.images.dtype == np.uint8
+        assert self.images.ndim == 4
+        assert self.images.size > 0
+        assert self.images.flags.c_contiguous
+        assert self.labels is None or (self.labels.dtype == np.int64 and self.labels.shape == (len(self),))
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(C, H, W) of every image."""
+        _, channels, height, width = self.images.shape
+        return channels, height, width
+
+    @cached_property
+    def sha256(self) -> str:
+        """Digest of the images and labels: element type, shape and bytes, hexadecimal."""
+        digest = hashlib.sha256()
+        for array in (self.images, self.labels):
+            if array is not None:
+                digest.update(f"{array.dtype.str}{array.shape}".encode())
+                digest.update(np.ascontiguousarray(array).data)
+        return digest.hexdigest()
+
+
+@dataclass(frozen=True, eq=False)
+class Splits:
+    """The three splits of one source; `validation` is None when none was asked for."""
+
+    train: Dataset
+    validation: Dataset | None
+    test: Dataset
+
+
+@dataclass(frozen=True, eq=False)
+class Raw:
+    """What one file or folder holds, before it is a split of anything: images uint8 [N, C, H, W], labels int64 [N]."""
+
+    images: np.ndarray
+    labels: np.ndarray | None
+    note: str = ""
+
+
+def raw(where: object, images: np.ndarray, labels: np.ndarray | None = None, note: str = "") -> Raw:
+    """The checked contents of `where` (the file or files to name in an error).
+
+    Arguments:
+        images: uint8 [N, C, H, W], in any memory order.
+        labels: whole numbers [N], of any integer type.
+
+    Raises:
+        DataError: no images, or not one label per image.
+    """
+    if images.size == 0:
+        raise DataError(
+            found=f"{where}: no pixels (shape {images.shape})",
+            expected="at least one image of at least 1 x 1",
+            do="check how the file was written",
+        )
+    if labels is not None and labels.shape != (len(images),):
+        raise DataError(
+            found=f"{where}: {len(images):,} images and labels of shape {labels.shape}",
+            expected=f"one label per image, shape ({len(images)},)",
+            do="pair the images with their own labels",
+        )
+    return Raw(np.ascontiguousarray(images), None if labels is None else labels.astype(np.int64), note)
+
+
+def validation_count(total: int, validation: float) -> int:
+    """How many of `total` training images are kept for validation.
+
+    Arguments:
+        validation: 0 for none, a share of the images if below 1, else a whole number of images.
+
+    Raises:
+        SpecError: negative, not whole, or nothing left to train on.
+    """
+    if not validation >= 0 or (validation >= 1 and not float(validation).is_integer()):
+        raise SpecError(
+            found=f"validation = {validation}",
+            expected="0, a share between 0 and 1, or a whole number of images",
+            do="choose one of these",
+        )
+    count = int(validation) if validation == 0 or validation >= 1 else max(1, round(validation * total))
+    if count >= total:
+        raise SpecError(
+            found=f"validation = {validation} takes {count:,} of {total:,} training images",
+            expected="at least one image left to train on",
+            do="lower validation or take more data",
+        )
+    return count
+
+
+def split_off(data: Dataset, count: int, seed: int, split: str) -> tuple[Dataset, Dataset]:
+    """Divides `data` at random into the rest and `count` images named `split`, each in the order of the source.
+
+    A pure function of the number of images, `count` and `seed`: the pixels have no say in it.
+    """
+    assert 0 < count < len(data)
+    order = np.random.default_rng(seed).permutation(len(data))
+    return _take(data, np.sort(order[count:]), data.split), _take(data, np.sort(order[:count]), split)
+
+
+def _take(data: Dataset, indices: np.ndarray, split: str) -> Dataset:
+    labels = None if data.labels is None else data.labels[indices]
+    return replace(data, split=split, images=data.images[indices], labels=labels)

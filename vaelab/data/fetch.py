@@ -1,0 +1,158 @@
+"""Downloads of the published files, verified by their published hashes and resumable by asking again."""
+
+import hashlib
+import http.client
+import os
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from vaelab.data import idx
+from vaelab.data.sources import roots
+from vaelab.errors import DataError, SpecError
+
+# (name of the file, bytes so far, bytes in all or 0 if the server does not say)
+Progress = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True)
+class Published:
+    """Where the files of a source are published, and the MD5 of each as it is served."""
+
+    mirrors: tuple[str, ...]
+    md5: dict[str, str]
+
+
+PUBLISHED = {
+    "mnist": Published(
+        ("https://ossci-datasets.s3.amazonaws.com/mnist/", "https://storage.googleapis.com/cvdf-datasets/mnist/"),
+        {
+            "train-images-idx3-ubyte.gz": "f68b3c2dcbeaaa9fbdd348bbdeb94873",
+            "train-labels-idx1-ubyte.gz": "d53e105ee54ea40749a09fcbcd1e9432",
+            "t10k-images-idx3-ubyte.gz": "9fb629c4189551a2d022fa330f9573f3",
+            "t10k-labels-idx1-ubyte.gz": "ec29112dd5afa0611ce80d1b7f02629c",
+        },
+    ),
+    "svhn": Published(
+        ("http://ufldl.stanford.edu/housenumbers/",),
+        {
+            "train_32x32.mat": "e26dedcc434d2e4c54c9b2d4a06d8373",
+            "test_32x32.mat": "eb5a983be6a315427106f1b164d9cef3",
+        },
+    ),
+}
+
+# MNIST decompressed: whoever packed the same bytes again has the official files too.
+UNPACKED_MD5 = {
+    "train-images-idx3-ubyte": "6bbc9ace898e44ae57da46a324031adb",
+    "train-labels-idx1-ubyte": "a25bea736e30d166cdddb491f175f624",
+    "t10k-images-idx3-ubyte": "2646ac647ad5339dbf082846283269ea",
+    "t10k-labels-idx1-ubyte": "27ae3e4e09519cfbb04c329615203637",
+}
+
+
+def official(path: Path) -> bool:
+    """Whether a file has the published content, for MNIST whichever way it is packed."""
+    md5 = {**UNPACKED_MD5, **PUBLISHED["svhn"].md5}[path.name.removesuffix(".gz")]
+    try:
+        return hashlib.md5(idx.content(path), usedforsecurity=False).hexdigest() == md5
+    except DataError:
+        return False
+
+
+def fetch(
+    name: str,
+    root: Path | str | None = None,
+    mirrors: Sequence[str] | None = None,
+    progress: Progress = lambda file, done, total: None,
+) -> list[Path]:
+    """Downloads the published files of a source that are not there yet, and returns where all of them lie.
+
+    A download that was cut short stays beside its target as FILE.part, and the next one continues it.
+
+    Arguments:
+        name: "mnist" or "svhn".
+        root: files go to root/name; None for $VAELAB_DATA, and without that the user's cache.
+        mirrors: URLs of folders, tried in turn; None for the published ones.
+        progress: called with (file, bytes so far, bytes in all or 0 if unknown) as blocks arrive.
+
+    Raises:
+        SpecError: a source that is not published for download.
+        DataError: no mirror gave the published content, or another file stands in its place; no file was replaced.
+    """
+    if name not in PUBLISHED:
+        raise SpecError(
+            found=f"a download of {name!r}",
+            expected=f"one of {', '.join(PUBLISHED)}",
+            do="choose one of these; other data are read from your own files",
+        )
+    folder = roots(root)[0] / name
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DataError(
+            found=f"{folder}: cannot be made ({error.strerror})",
+            expected="a folder to download to",
+            do="choose another with --data-root",
+        ) from error
+    urls = PUBLISHED[name].mirrors if mirrors is None else mirrors
+    return [_fetch_file(folder, file, md5, urls, progress) for file, md5 in PUBLISHED[name].md5.items()]
+
+
+def _fetch_file(folder: Path, file: str, md5: str, mirrors: Sequence[str], progress: Progress) -> Path:
+    for present in (folder / file, folder / file.removesuffix(".gz")):
+        if present.is_file() and official(present):
+            return present
+        if present.is_file():
+            raise DataError(
+                found=f"{present}: a file with other content than the published one",
+                expected="nothing in its place, or the published file",
+                do="move it away and fetch again",
+            )
+
+    import pooch
+
+    pooch.get_logger().setLevel("WARNING")  # `progress` tells the rest
+    failures: dict[str, str] = {}
+    # Two turns each: the second continues what was cut short, or starts afresh where the pieces did not fit together.
+    for mirror in (*mirrors, *mirrors):
+        url = f"{mirror.rstrip('/')}/{file}"
+        download = partial(_download, folder / f"{file}.part", progress)
+        try:
+            # pooch annotates `downloader` with the signature of its processors, hence the exception for pyright.
+            pooch.retrieve(url, f"md5:{md5}", file, folder, downloader=download)  # pyright: ignore[reportArgumentType]
+            return folder / file
+        except (OSError, ValueError, http.client.HTTPException) as error:
+            failures[mirror] = str(error).partition(". ")[0] or type(error).__name__
+    raise DataError(
+        found=f"{file} from no mirror ({', '.join(f'{mirror}: {why}' for mirror, why in failures.items())})",
+        expected=f"content with MD5 {md5}",
+        do="check the connection and fetch again: it continues where it stopped",
+    )
+
+
+def _download(part: Path, progress: Progress, url: str, output_file: str, _pooch: object) -> None:
+    """The downloader that pooch calls: `output_file` appears whole or not at all, what has arrived waits in `part`."""
+    start = part.stat().st_size if part.exists() else 0
+    request = urllib.request.Request(url, headers={"Range": f"bytes={start}-"} if start else {})
+    try:
+        with urllib.request.urlopen(request, timeout=30) as response:
+            start = start if response.status == http.HTTPStatus.PARTIAL_CONTENT else 0
+            length = int(response.headers.get("Content-Length", 0))
+            total = start + length if length else 0
+            with part.open("ab" if start else "wb") as file:
+                while block := response.read(2**16):
+                    file.write(block)
+                    progress(part.stem, file.tell(), total)
+                done = file.tell()
+    except urllib.error.HTTPError as error:
+        with error:
+            if error.code != http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
+                raise OSError(f"HTTP {error.code}") from error
+        done = total = start  # nothing is left to ask for: pooch compares the hash
+    if done < total:
+        raise OSError(f"cut short at {done:,} of {total:,} bytes")
+    os.replace(part, output_file)

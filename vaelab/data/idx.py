@@ -1,0 +1,105 @@
+"""IDX, the file format of MNIST and its relatives (Fashion-MNIST, KMNIST, EMNIST).
+
+Two zero bytes, the element type (8 = uint8), the number of dimensions, each of them as big-endian uint32, the elements.
+Source: Y. LeCun, C. Cortes and C. Burges, The MNIST database of handwritten digits, 1998.
+"""
+
+import gzip
+import math
+import struct
+import zlib
+from pathlib import Path
+
+import numpy as np
+
+from vaelab.data.dataset import Raw, raw
+from vaelab.errors import DataError
+
+FILES = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
+
+
+def read(where: str) -> tuple[Raw, Raw | None]:
+    """Training and test images of a directory, or the images of one file.
+
+    Arguments:
+        where: a directory with the four standard names (see `FILES`), or "IMAGES", or "IMAGES,LABELS"; plain or .gz.
+
+    Raises:
+        DataError: a file is missing, damaged, or not what its place asks for.
+    """
+    path = Path(where).expanduser()
+    if path.is_dir():
+        missing = [name for name in FILES if find(path, name) is None]
+        if missing:
+            raise DataError(
+                found=f"{path}: no {', '.join(missing)}",
+                expected=f"the four files {', '.join(FILES)}, each plain or .gz",
+                do="add them, or name one pair as idx:IMAGES,LABELS",
+            )
+        train_images, train_labels, test_images, test_labels = (find(path, name) or path for name in FILES)
+        return _pair(train_images, train_labels), _pair(test_images, test_labels)
+    images, comma, labels = where.partition(",")
+    return _pair(Path(images).expanduser(), Path(labels).expanduser() if comma else None), None
+
+
+def find(folder: Path, name: str) -> Path | None:
+    """The file `name` or `name`.gz in `folder`; None if there is neither."""
+    return next((path for path in (folder / name, folder / f"{name}.gz") if path.is_file()), None)
+
+
+def content(path: Path) -> bytes:
+    """The bytes of a file, decompressed if its name ends in .gz.
+
+    Raises:
+        DataError: the file cannot be read or is not whole gzip data.
+    """
+    try:
+        stored = path.read_bytes()
+    except OSError as error:
+        raise DataError(
+            found=f"{path}: cannot be read ({error.strerror})",
+            expected="a readable file",
+            do="check the path and its permissions",
+        ) from error
+    if path.suffix != ".gz":
+        return stored
+    try:
+        return gzip.decompress(stored)
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        cause = "gzip data that end too early" if isinstance(error, EOFError) else "not gzip data, or damaged"
+        raise DataError(
+            found=f"{path}: {cause} ({len(stored):,} bytes)",
+            expected="a whole gzip file",
+            do="download it again, or drop .gz from the name of a plain file",
+        ) from error
+
+
+def array(path: Path, dimensions: int) -> np.ndarray:
+    """The uint8 array of an IDX file, of exactly so many dimensions.
+
+    Raises:
+        DataError: unreadable, another type or number of dimensions, or more or fewer bytes than the header announces.
+    """
+    data = content(path)
+    header = 4 + 4 * dimensions
+    magic = bytes((0, 0, 8, dimensions))
+    if data[:4] != magic:
+        raise DataError(
+            found=f"{path}: begins with bytes '{data[:4].hex(' ')}'",
+            expected=f"'{magic.hex(' ')}', IDX of uint8 in {dimensions} dimension{'s' * (dimensions > 1)}",
+            do="check that it is IDX (.gz in the name if gzipped) and that images and labels are not swapped",
+        )
+    shape = struct.unpack(f">{dimensions}I", data[4:header]) if len(data) >= header else ()
+    wanted = header + math.prod(shape)
+    if not shape or len(data) != wanted:
+        raise DataError(
+            found=f"{path}: {len(data):,} bytes",
+            expected=f"{wanted:,} bytes for shape {shape}" if shape else f"a header of {header} bytes",
+            do="download or write the file again",
+        )
+    return np.frombuffer(data, np.uint8, offset=header).reshape(shape).copy()  # writable, as torch wants it
+
+
+def _pair(images: Path, labels: Path | None) -> Raw:
+    where = images if labels is None else f"{images} with {labels}"
+    return raw(where, array(images, 3)[:, None], None if labels is None else array(labels, 1))

@@ -1,0 +1,119 @@
+"""How stored levels 0 to 255 become the pixel values that a likelihood describes.
+
+Numbers on one data set under two protocols are not comparable: each result carries the name of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from math import log, prod
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from vaelab.data.dataset import SPLITS, Dataset, Splits
+from vaelab.errors import SpecError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """A way to read levels as pixel values.
+
+    Arguments:
+        name: its name in results.
+        summary: one line that says what it does.
+        levels: what the values are: "binary" {0, 1}, "grey" 256 values in [0, 1], "8bit" a continuum in [0, 1).
+        prepare: (images uint8 [N, C, H, W], seed) -> uint8 of the same shape; done once, before training.
+        pixels: images uint8 [B, C, H, W] -> float32 of the same shape; done on the device at every step, with noise,
+            if any, from torch's global generator.
+    """
+
+    name: str
+    summary: str
+    levels: Literal["binary", "grey", "8bit"]
+    prepare: Callable[[np.ndarray, int], np.ndarray]
+    pixels: Callable[[Tensor], Tensor]
+
+    def nats_offset(self, shape: tuple[int, ...]) -> float:
+        """What -log p(x) of an image [C, H, W] lacks to -log P(u), in nats: C H W log 256 for `8bit`, otherwise 0.
+
+        -log P(u) <= E_U[-log p((u + U) / 256)] + C H W log 256, the width of a level being 1 / 256 (Theis, van den Oord
+        & Bethge 2016, section 3.1). With it, nats of an 8-bit image are those of its levels, and never negative.
+        """
+        return prod(shape) * log(256) if self.levels == "8bit" else 0.0
+
+
+def protocol(name: str) -> Protocol:
+    """The protocol of that name.
+
+    Raises:
+        SpecError: there is none.
+    """
+    if name not in PROTOCOLS:
+        raise SpecError(
+            found=f"protocol {name!r}", expected=f"one of {', '.join(PROTOCOLS)}", do="choose one of these names"
+        )
+    return PROTOCOLS[name]
+
+
+def with_protocol(splits: Splits, name: str, seed: int) -> Splits:
+    """The same splits, prepared for protocol `name`; the noise of `binary-static` depends on (seed, split) alone.
+
+    Raises:
+        SpecError: there is no such protocol.
+    """
+    chosen = protocol(name)
+
+    def prepared(data: Dataset) -> Dataset:
+        noise = np.random.SeedSequence((seed, SPLITS.index(data.split))).generate_state(1, np.uint64)
+        return replace(data, images=chosen.prepare(data.images, int(noise[0])), protocol=name)
+
+    validation = None if splits.validation is None else prepared(splits.validation)
+    return Splits(prepared(splits.train), validation, prepared(splits.test))
+
+
+def _unchanged(images: np.ndarray, seed: int) -> np.ndarray:
+    return images
+
+
+def _drawn(images: np.ndarray, seed: int) -> np.ndarray:
+    # Of the 255 values below, exactly u lie under level u: the chance of a white pixel is u / 255 without rounding.
+    noise = np.random.default_rng(seed).integers(0, 255, images.shape, np.uint8)
+    return (noise < images) * np.uint8(255)
+
+
+def _thresholded(images: np.ndarray, seed: int) -> np.ndarray:
+    return (images >= 128) * np.uint8(255)
+
+
+def _scaled(images: Tensor) -> Tensor:
+    return images.float() / 255
+
+
+def _bernoulli(images: Tensor) -> Tensor:
+    chance = _scaled(images)
+    return (chance.new_empty(chance.shape).uniform_() < chance).float()
+
+
+def _dequantised(images: Tensor) -> Tensor:
+    level = images.float()
+    # float32 below 256 is a grid of 2^-16: unshortened noise would round up into the next level, and 255 to 1.
+    return (level + level.new_empty(level.shape).uniform_() * (1 - 2**-16)) / 256
+
+
+PROTOCOLS = {
+    entry.name: entry
+    for entry in (
+        Protocol("binary-dynamic", "a new Bernoulli(u / 255) draw at every step", "binary", _unchanged, _bernoulli),
+        Protocol("binary-static", "one Bernoulli(u / 255) draw, kept for good", "binary", _drawn, _scaled),
+        Protocol("binary-threshold", "white where u >= 128, else black", "binary", _thresholded, _scaled),
+        Protocol("grey", "u / 255", "grey", _unchanged, _scaled),
+        Protocol(
+            "8bit", "(u + uniform noise) / 256: a density, comparable in bits/dim", "8bit", _unchanged, _dequantised
+        ),
+    )
+}

@@ -1,0 +1,162 @@
+"""The sources of images that go by a name, where their files are looked for, and how they become splits."""
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from difflib import get_close_matches
+from pathlib import Path
+
+from vaelab.data import arrays, digits, folder, idx, svhn
+from vaelab.data.dataset import Dataset, Raw, Splits, split_off, validation_count
+from vaelab.data.protocol import protocol as find_protocol
+from vaelab.data.protocol import with_protocol
+from vaelab.errors import DataError, SpecError
+
+# What must be the same in every run, whatever its seed, for two runs to be compared: the images set aside for testing
+# where a source has no test images of its own, and the draw of `binary-static`.
+FIXED_SEED = 0
+TEST_SHARE = 0.1
+FREY = "freyfaces.npz"
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where images come from.
+
+    Arguments:
+        summary: one line that says what they are.
+        protocol: the name of the protocol they are read by unless another is asked for.
+        read: the directory of `files`, or the user's argument -> training images, and test images where there are any.
+        files: what must lie in ROOT/name, each perhaps gzipped; empty for a source that needs none.
+        argument: what the user appends as name:ARGUMENT; "" for none.
+        official: the published numbers of training and test images; others are noted as a slice.
+    """
+
+    summary: str
+    protocol: str
+    read: Callable[[str], tuple[Raw, Raw | None]]
+    files: tuple[str, ...] = ()
+    argument: str = ""
+    official: tuple[int, int] | None = None
+
+
+SOURCES = {
+    "digits": Source("8 x 8 digits inside scikit-learn, 1,797", "binary-dynamic", lambda _: digits.read()),
+    "mnist": Source("28 x 28 digits", "binary-dynamic", idx.read, idx.FILES, official=(60_000, 10_000)),
+    "svhn": Source("32 x 32 RGB house numbers", "8bit", svhn.read, svhn.FILES, official=(73_257, 26_032)),
+    "frey": Source("28 x 20 grey frames of one face", "8bit", lambda at: arrays.read(f"{at}/{FREY}"), (FREY,)),
+    "idx": Source("IDX files named as MNIST's are, or one pair", "8bit", idx.read, argument="DIR|IMAGES[,LABELS]"),
+    "npz": Source("NumPy arrays: images, or train_images and test_images", "8bit", arrays.read, argument="FILE"),
+    "folder": Source("PNG and JPEG files of one size; sub-folders are labels", "8bit", folder.read, argument="DIR"),
+}
+
+
+def load(
+    source: str,
+    root: Path | str | None = None,
+    validation: float = 0.1,
+    seed: int = 0,
+    protocol: str | None = None,
+) -> Splits:
+    """Reads a source and divides it into training, validation and test images.
+
+    A source without official test images (or one file of them) gives up a tenth, at least one image, to the test split:
+    the same images whatever the seed. `binary-static` likewise draws the same noise whatever the seed.
+
+    Arguments:
+        source: a name of `SOURCES`, or name:ARGUMENT ("mnist", "idx:fashion", "folder:faces").
+        root: where to look for the files of a named source first, as ROOT/mnist/...; then $VAELAB_DATA, then the cache.
+        validation: 0 for none, a share of the training images if below 1, else how many.
+        seed: decides which training images become validation images.
+        protocol: how pixels are read; None for the source's own way.
+
+    Raises:
+        SpecError: an unknown source or protocol, or a validation split that leaves nothing to train on.
+        DataError: files that are missing, damaged, or of another shape.
+    """
+    name, entry, argument = parse(source)
+    chosen = find_protocol(entry.protocol if protocol is None else protocol).name
+    where = str(locate(name, root)) if entry.files else argument
+    raw_train, raw_test = entry.read(where)
+    train = Dataset(source, "train", raw_train.images, raw_train.labels, chosen, raw_train.note)
+    if raw_test is None:
+        train, test = _own_test(train)
+    else:
+        test = Dataset(source, "test", raw_test.images, raw_test.labels, chosen, raw_test.note)
+    if test.shape != train.shape:
+        raise DataError(
+            found=f"{where}: training images of shape {train.shape}, test images of shape {test.shape}",
+            expected="one shape (C, H, W)",
+            do="pair the files of one data set",
+        )
+    if entry.official not in (None, (len(train), len(test))):
+        note = f"{name.upper()} slice, {len(train):,}/{len(test):,}"
+        train, test = replace(train, note=note), replace(test, note=note)
+    count = validation_count(len(train), validation)
+    train, held = split_off(train, count, seed, "validation") if count else (train, None)
+    return with_protocol(Splits(train, held, test), chosen, FIXED_SEED)
+
+
+def parse(source: str) -> tuple[str, Source, str]:
+    """The name, table entry and argument ("" if it takes none) of a source as the user writes it.
+
+    Raises:
+        SpecError: no such source, or an argument that is missing or too much.
+    """
+    name, _, argument = source.partition(":")
+    usages = {key: f"{key}:{entry.argument}" if entry.argument else key for key, entry in SOURCES.items()}
+    if name not in SOURCES:
+        close = get_close_matches(name, SOURCES, 1)
+        raise SpecError(
+            found=f"data source {source!r}",
+            expected=f"one of {', '.join(usages.values())}",
+            do=f"did you mean {usages[close[0]]}?" if close else "choose one of these",
+        )
+    if bool(argument) != bool(SOURCES[name].argument):
+        raise SpecError(found=f"data source {source!r}", expected=usages[name], do="write it like that")
+    return name, SOURCES[name], argument
+
+
+def roots(root: Path | str | None) -> list[Path]:
+    """Where named sources are looked for, in order: `root`, $VAELAB_DATA, the user's cache."""
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "vaelab"
+    named = [Path(at).expanduser() for at in (root, os.environ.get("VAELAB_DATA")) if at]
+    return [*named, cache]
+
+
+def locate(name: str, root: Path | str | None) -> Path:
+    """The first directory ROOT/name that has every file of a named source.
+
+    Raises:
+        DataError: none has.
+    """
+    places = [at / name for at in roots(root)]
+    for place in places:
+        if not missing(SOURCES[name], place):
+            return place
+    looked = [f"{place} (no {', '.join(missing(SOURCES[name], place))})" for place in places]
+    fetchable = SOURCES[name].official is not None
+    raise DataError(
+        found=f"{name}: not all files in {' nor in '.join(looked)}",
+        expected="all of them in one folder",
+        do=f"run `vaelab data fetch {name}`" if fetchable else "put them there, or set VAELAB_DATA",
+    )
+
+
+def missing(entry: Source, place: Path) -> list[str]:
+    """Which of the files of a named source are not in `place`; only IDX files may be gzipped."""
+    endings = ("", ".gz") if entry.read is idx.read else ("",)
+    return [file for file in entry.files if not any((place / f"{file}{ending}").is_file() for ending in endings)]
+
+
+def _own_test(data: Dataset) -> tuple[Dataset, Dataset]:
+    if len(data) < 2:
+        raise DataError(
+            found=f"{data.name}: {len(data)} image",
+            expected="at least two, one to train on and one to test on",
+            do="add images",
+        )
+    count = max(1, round(TEST_SHARE * len(data)))
+    own = f"no official test split: {count:,} of {len(data):,} images held out"
+    note = f"{data.note}; {own}" if data.note else own
+    return split_off(replace(data, note=note), count, FIXED_SEED, "test")
