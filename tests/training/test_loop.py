@@ -1,0 +1,270 @@
+"""The loop: exact resume, best weights, stopping, and that every field of a Plan does something."""
+
+import json
+import math
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from vaelab.assemble import build_model, build_objective, completed, load_data
+from vaelab.data import Splits
+from vaelab.errors import Interrupted, NonFiniteError, RunError
+from vaelab.models import VAE
+from vaelab.spec import Spec
+from vaelab.training import loop
+from vaelab.training.loop import fit
+from vaelab.training.watch import Watch
+
+BASE = Spec(data="digits", latent=3, network="mlp:hidden=16", epochs=2, batch=50, learning_rate=3e-3)
+SILENT = Watch(say=lambda line: None, show=lambda status: None)
+
+
+def trained(spec: Spec, folder: Path, watch: Watch = SILENT, compile="never", objective=None) -> VAE:
+    spec = completed(spec)
+    data = load_data(spec)
+    model = build_model(spec, data.train.shape)
+    folder.mkdir(parents=True, exist_ok=True)
+    model.progress = fit(  # type: ignore[assignment]
+        model, objective or build_objective(spec), data, spec, folder, watch, compile, spec.hash
+    )
+    return model
+
+
+def same(one: VAE, two: VAE) -> bool:
+    return all(torch.equal(a, b) for a, b in zip(one.state_dict().values(), two.state_dict().values(), strict=True))
+
+
+def without_time(log: Path) -> list[dict]:
+    rows = [json.loads(line) for line in log.read_text().splitlines()]
+    return [{k: v for k, v in row.items() if k not in ("seconds", "images_per_second")} for row in rows]
+
+
+def stop_at(step: int) -> Watch:
+    """Ctrl-C at the first look after `step`."""
+    sent = []
+
+    def show(status):
+        if status.step >= step and not sent:
+            sent.append(step)
+            os.kill(os.getpid(), signal.SIGINT)
+
+    return Watch(say=lambda line: None, show=show)
+
+
+@pytest.mark.parametrize("extra", [{}, {"ema_decay": 0.9, "clip_norm": 5.0, "schedule": "cosine:warmup=0.1"}])
+def test_stopped_and_resumed_is_never_stopped_bit_for_bit(tmp_path, monkeypatch, extra):
+    monkeypatch.setattr(loop, "SHOW_SECONDS", 0.0)
+    spec = BASE.model_copy(update=extra)
+    whole = trained(spec, tmp_path / "whole")
+    with pytest.raises(Interrupted, match="stopped at step 10 of"):
+        trained(spec, tmp_path / "halved", stop_at(10))
+    with pytest.raises(Interrupted):
+        trained(spec, tmp_path / "halved", stop_at(31))
+    halved = trained(spec, tmp_path / "halved")
+    assert same(whole, halved)
+    assert without_time(tmp_path / "whole/log.jsonl") == without_time(tmp_path / "halved/log.jsonl")
+
+
+def test_killed_and_resumed_is_never_stopped(tmp_path, monkeypatch):
+    """SIGKILL behind a checkpoint: the steps since are taken again, and the log has no line twice."""
+    monkeypatch.setattr(loop, "CHECKPOINT_SECONDS", 0.0)
+    whole = trained(BASE, tmp_path / "whole")
+    script = tmp_path / "train.py"
+    script.write_text(
+        "import sys; from pathlib import Path\n"
+        "from tests.training.test_loop import BASE, trained\n"
+        "from vaelab.training import loop\n"
+        "loop.CHECKPOINT_SECONDS = 0.0\n"
+        "trained(BASE, Path(sys.argv[1]))\n"
+    )
+    folder = tmp_path / "killed"
+    process = subprocess.Popen([sys.executable, str(script), str(folder)], cwd=Path(__file__).parents[2],
+                               env={**os.environ, "PYTHONPATH": "."})  # fmt: skip
+    while not (folder / "checkpoint.safetensors").exists():
+        assert process.poll() is None
+        time.sleep(0.002)
+    process.kill()
+    process.wait()
+    killed = trained(BASE, folder)
+    assert same(whole, killed)
+    assert without_time(tmp_path / "whole/log.jsonl") == without_time(folder / "log.jsonl")
+
+
+def test_the_best_weights_are_those_of_the_best_validation(tmp_path):
+    spec = BASE.model_copy(update={"learning_rate": 0.1, "epochs": 20.0})
+    model = trained(spec, tmp_path)
+    rows = without_time(tmp_path / "log.jsonl")
+    best = max(rows, key=lambda row: row["validation"]["elbo"])
+    assert best is not rows[-1], "the case does not tell best from last"
+    assert model.progress.best_step == best["step"]
+    data = load_data(completed(spec))
+    assert loop.validate(model, data.validation, spec.seed)["elbo"] == pytest.approx(
+        best["validation"]["elbo"], abs=1e-6
+    )
+
+
+def test_without_validation_the_last_weights_or_their_average_are_taken(tmp_path):
+    spec = BASE.model_copy(update={"validation": 0.0})
+    last = trained(spec, tmp_path / "last")
+    averaged = trained(spec.model_copy(update={"ema_decay": 0.95}), tmp_path / "averaged")
+    assert "validation" not in without_time(tmp_path / "last/log.jsonl")[0]
+    assert not same(last, averaged)
+    # the average of a path lies nearer to its start than its end does
+    start = build_model(completed(spec), (1, 8, 8))
+    far, near = [
+        sum((a - b).square().sum() for a, b in zip(m.parameters(), start.parameters(), strict=True)).item()
+        for m in (last, averaged)
+    ]
+    assert near < far
+
+
+def test_early_stopping_waits_for_its_patience(tmp_path):
+    spec = BASE.model_copy(update={"learning_rate": 0.1, "epochs": 60.0, "patience": 3.0})
+    model = trained(spec, tmp_path)
+    rows = without_time(tmp_path / "log.jsonl")
+    assert rows[-1]["epoch"] < 59
+    waited = (model.progress.step - model.progress.best_step) * 50 / 1457
+    assert 3 <= waited < 3.1
+    again = trained(spec, tmp_path)
+    assert same(model, again)
+
+
+def test_a_term_that_is_not_finite_stops_the_run_and_keeps_the_last_checkpoint(tmp_path, monkeypatch):
+    monkeypatch.setattr(loop, "CHECKPOINT_SECONDS", 0.0)
+    inner = build_objective(completed(BASE))
+
+    def breaks(model, x, step):
+        loss, draw = inner(model, x, step)
+        return loss * torch.where(step == 40, math.nan, 1.0), draw
+
+    with pytest.raises(NonFiniteError, match="loss not finite at step 40") as caught:
+        trained(BASE, tmp_path, objective=breaks)
+    assert "checkpoint.safetensors" in str(caught.value)
+    resumed = trained(BASE, tmp_path)  # the objective mended: from the last good state on
+    assert same(resumed, trained(BASE, tmp_path / "whole"))
+
+
+def test_a_checkpoint_cut_short(tmp_path, monkeypatch):
+    monkeypatch.setattr(loop, "SHOW_SECONDS", 0.0)
+    with pytest.raises(Interrupted):
+        trained(BASE, tmp_path, stop_at(5))
+    checkpoint = tmp_path / "checkpoint.safetensors"
+    checkpoint.write_bytes(checkpoint.read_bytes()[:-100])
+    with pytest.raises(RunError, match="is damaged"):
+        trained(BASE, tmp_path)
+
+
+def test_a_checkpoint_of_another_spec(tmp_path, monkeypatch):
+    monkeypatch.setattr(loop, "SHOW_SECONDS", 0.0)
+    with pytest.raises(Interrupted):
+        trained(BASE, tmp_path, stop_at(5))
+    with pytest.raises(RunError, match="written by another Spec"):
+        trained(BASE.model_copy(update={"seed": 9}), tmp_path)
+
+
+def test_a_full_disk_keeps_what_was_finished(tmp_path, monkeypatch):
+    monkeypatch.setattr(loop, "SHOW_SECONDS", 0.0)
+    with pytest.raises(Interrupted):
+        trained(BASE, tmp_path / "run", stop_at(20))
+    before = (tmp_path / "run/checkpoint.safetensors").read_bytes()
+
+    def full(fd):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(RunError, match="no room to write"):
+        trained(BASE, tmp_path / "run")
+    monkeypatch.undo()
+    assert (tmp_path / "run/checkpoint.safetensors").read_bytes() == before
+    assert sorted(p.name for p in (tmp_path / "run").iterdir()) == ["checkpoint.safetensors", "log.jsonl"]
+    assert same(trained(BASE, tmp_path / "run"), trained(BASE, tmp_path / "whole"))
+
+
+@pytest.mark.skipif(shutil.which("c++") is None and shutil.which("g++") is None, reason="no compiler to test with")
+def test_compiled_equals_eager(tmp_path):
+    extra = {"clip_norm": 20.0, "ema_decay": 0.5, "validation": 0.0}
+    spec = BASE.model_copy(update={**extra, "epochs": 200 * 50 / 1617})
+    eager, compiled = trained(spec, tmp_path / "eager"), trained(spec, tmp_path / "compiled", compile="always")
+    for a, b in zip(eager.parameters(), compiled.parameters(), strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-3, atol=2e-4)
+    for a, b in zip(*(without_time(tmp_path / f"{name}/log.jsonl") for name in ("eager", "compiled")), strict=True):
+        assert a["train"]["loss"] == pytest.approx(b["train"]["loss"], rel=1e-5)
+        assert a["train"]["loss_se"] == pytest.approx(b["train"]["loss_se"], rel=1e-4)
+
+
+def test_without_a_compiler_it_goes_on_eagerly_and_says_so(tmp_path):
+    script = (
+        "from pathlib import Path\nimport sys\nfrom tests.training.test_loop import BASE, trained\n"
+        "from vaelab.training.watch import Watch\n"
+        "trained(BASE, Path(sys.argv[1]), Watch(say=print, show=lambda s: None), 'always')\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": ".", "CXX": "/nonexistent/c++", "TORCHINDUCTOR_CACHE_DIR": str(tmp_path)}
+    done = subprocess.run([sys.executable, "-c", script, str(tmp_path / "run")], env=environment, text=True,
+                          capture_output=True, cwd=Path(__file__).parents[2], check=False)  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "eager steps: the step cannot be compiled here" in done.stdout
+    assert without_time(tmp_path / "run/log.jsonl") == without_time(_eager_log(tmp_path))
+
+
+def _eager_log(tmp_path: Path) -> Path:
+    trained(BASE, tmp_path / "eager")
+    return tmp_path / "eager/log.jsonl"
+
+
+EFFECTS = {
+    "epochs": 3.0, "batch": 49, "learning_rate": 1e-2, "schedule": "cosine", "clip_norm": 1.0, "ema_decay": 0.9,
+    "precision": "bfloat16", "validate_every": 0.5, "seed": 1, "protocol": "binary-threshold", "validation": 0.2,
+    "split_seed": 1, "latent": 4, "network": "mlp:hidden=17", "likelihood": "tests.training.test_loop:Tempered",
+    "objective": "iwae",
+}  # fmt: skip
+ELSEWHERE = {"patience", "data", "posterior", "prior", "nll_samples"}  # tested on their own, or without a second choice
+
+
+class Tempered(torch.nn.Module):
+    """A Bernoulli of a user's own, its logits halved."""
+
+    protocols = ("binary-dynamic",)
+    admitted = ()
+
+    def parameter_shape(self, event_shape):
+        return event_shape
+
+    def forward(self, parameters):
+        from vaelab.likelihoods import Bernoulli
+
+        return Bernoulli()(parameters / 2)
+
+
+def test_the_list_of_fields_is_whole():
+    assert EFFECTS.keys() | ELSEWHERE == Spec.model_fields.keys()
+
+
+@pytest.mark.parametrize("field", EFFECTS)
+def test_every_field_has_an_effect(tmp_path, field):
+    plain = BASE.model_copy(update={"epochs": 1.0})
+    trained(plain, tmp_path / "plain")
+    trained(plain.model_copy(update={field: EFFECTS[field]}), tmp_path / "other")
+    assert without_time(tmp_path / "plain/log.jsonl") != without_time(tmp_path / "other/log.jsonl")
+
+
+def test_batch_larger_than_the_training_images(tmp_path):
+    from vaelab.errors import SpecError
+
+    with pytest.raises(SpecError, match="batch = 2000"):
+        trained(BASE.model_copy(update={"batch": 2000}), tmp_path)
+
+
+def test_training_leaves_splits_alone(tmp_path):
+    data = load_data(completed(BASE))
+    assert isinstance(data, Splits)
+    before = data.train.images.copy()
+    spec = completed(BASE)
+    fit(build_model(spec, data.train.shape), build_objective(spec), data, spec, tmp_path, SILENT, "never")
+    assert (data.train.images == before).all()

@@ -1,0 +1,135 @@
+"""Batches, schedules, meters and the update, each against what it says it is."""
+
+import math
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from vaelab.errors import SpecError
+from vaelab.parts import make
+from vaelab.training.batches import Batches
+from vaelab.training.loop import crosses_multiple
+from vaelab.training.meters import Meters
+from vaelab.training.plan import Plan
+from vaelab.training.schedules import SCHEDULES
+from vaelab.training.step import State, adam, clip
+
+
+@settings(max_examples=60, deadline=None)
+@given(count=st.integers(1, 60), share=st.floats(0.01, 1), seed=st.integers(0, 5))
+def test_every_epoch_sees_every_image_once(count, share, seed):
+    batch = max(1, int(share * count))
+    batches = Batches(count, batch, seed)
+    steps = math.ceil(3 * count / batch)
+    sequence = torch.cat([batches(t) for t in range(steps)])
+    assert all(len(batches(t)) == batch for t in range(steps))
+    for epoch in range(3):
+        assert sequence[epoch * count : (epoch + 1) * count].sort().values.tolist() == list(range(count))
+
+
+def test_a_batch_is_a_function_of_seed_and_step_alone():
+    one, two = Batches(50, 7, seed=3), Batches(50, 7, seed=3)
+    forwards = [one(t) for t in range(30)]
+    assert all(torch.equal(two(t), forwards[t]) for t in reversed(range(30)))
+    assert not torch.equal(Batches(50, 7, seed=4)(0), forwards[0])
+    assert not torch.equal(torch.cat(forwards[:7])[:49], torch.cat(forwards[7:15])[1:50])
+
+
+def test_a_batch_larger_than_the_data():
+    with pytest.raises(SpecError, match="batch = 51; expected at most the 50 training images"):
+        Batches(50, 51, 0)
+
+
+@pytest.mark.parametrize(
+    ("text", "values"),
+    [
+        ("constant", {0: 1, 0.5: 1, 1: 1}),
+        ("cosine:final=0", {0: 1, 0.5: 0.5, 0.25: (1 + math.sqrt(0.5)) / 2, 1: 0}),
+        ("cosine:warmup=0.2:final=0.1", {0: 0, 0.1: 0.5, 0.2: 1, 0.6: 0.55, 1: 0.1}),
+        ("step:at=0.5,0.75:factor=0.1", {0: 1, 0.49: 1, 0.5: 0.1, 0.75: 0.01}),
+    ],
+)
+def test_schedules(text, values):
+    schedule = make("schedule", SCHEDULES, text)
+    assert {done: schedule(done) for done in values} == pytest.approx(values)
+
+
+@pytest.mark.parametrize("text", ["cosine:warmup=1", "cosine:final=2", "step:at=0,0.5", "step:factor=-1"])
+def test_impossible_schedules(text):
+    with pytest.raises(SpecError):
+        make("schedule", SCHEDULES, text)
+
+
+def test_meters_are_the_moments():
+    torch.manual_seed(0)
+    meters = Meters.zero(torch.device("cpu"))
+    batches = [torch.randn(3, n) * 5 + 100 for n in (4, 9, 2)]
+    for number, batch in enumerate(batches):
+        meters.add(torch.tensor(number), *batch)
+    values = torch.cat(batches, 1).double()
+    read = meters.read()
+    assert [read[k] for k in ("loss", "rate", "distortion")] == pytest.approx(values.mean(1).tolist())
+    errors = (values.std(1, correction=0) / math.sqrt(15)).tolist()
+    assert [read[f"{k}_se"] for k in ("loss", "rate", "distortion")] == pytest.approx(errors, rel=1e-6)
+    assert read["elbo"] == pytest.approx(-read["rate"] - read["distortion"])
+    assert meters.first_bad() is None
+    meters.reset()
+    meters.add(torch.tensor(7), torch.ones(2), torch.ones(2), torch.ones(2))
+    assert meters.read()["loss"] == 1
+
+
+def test_meters_remember_the_first_bad_step_and_its_terms():
+    meters = Meters.zero(torch.device("cpu"))
+    good, bad = torch.ones(2), torch.tensor([1.0, math.nan])
+    meters.add(torch.tensor(4), good, good, good)
+    meters.add(torch.tensor(5), bad, good, bad)
+    meters.add(torch.tensor(6), bad, bad, bad)
+    meters.reset()
+    assert meters.first_bad() == (5, "loss and distortion")
+
+
+def test_the_update_is_adam():
+    torch.manual_seed(0)
+    ours = [torch.nn.Parameter(torch.randn(4, 3, dtype=torch.float64)) for _ in range(2)]
+    theirs = [torch.nn.Parameter(p.detach().clone()) for p in ours]
+    reference = torch.optim.Adam(theirs, lr=0.03)
+    model = torch.nn.ParameterList(ours)
+    state = State.start(model, Plan())  # type: ignore[arg-type]
+    with torch.no_grad():
+        for _ in range(25):
+            gradients = tuple(torch.randn_like(p) * 10 for p in ours)
+            for p, g in zip(theirs, gradients, strict=True):
+                p.grad = g.clone()
+            reference.step()
+            adam(state, gradients, torch.tensor(0.03, dtype=torch.float64))
+    for a, b in zip(ours, theirs, strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-6, atol=1e-8)  # the step count is kept in float32
+
+
+def test_clipping_is_by_the_norm_of_all_gradients():
+    gradients = (torch.full((2, 2), 3.0), torch.full((1,), 8.0))  # norm 10
+    clipped = clip(gradients, 5.0)
+    assert [t.flatten()[0].item() for t in clipped] == pytest.approx([1.5, 4.0])
+    assert all(torch.equal(a, b) for a, b in zip(clip(gradients, 11.0), gradients, strict=True))
+
+
+def test_epochs_end_once_each_even_where_they_are_not_whole_steps():
+    ends = [step for step in range(1, 100) if crosses_multiple(step, 9.7)]
+    assert len(ends) == 10
+    assert [math.ceil(9.7 * e) for e in range(1, 11)] == ends
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("epochs", 0), ("batch", 0), ("learning_rate", -1e-3), ("learning_rate", math.nan), ("clip_norm", -1),
+        ("ema_decay", 1.0), ("precision", "float16"), ("patience", -1), ("seed", -1), ("epocs", 3),
+    ],
+)  # fmt: skip
+def test_impossible_plans_are_told_in_one_line(field, value):
+    with pytest.raises(SpecError) as caught:
+        Plan(**{field: value})
+    assert field in str(caught.value)
+    assert "\n" not in str(caught.value)

@@ -1,0 +1,69 @@
+"""The Spec: one run, described completely."""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field, model_validator
+
+from vaelab.errors import RunError, SpecError
+from vaelab.training.plan import Plan
+
+
+class Spec(Plan):
+    """A frozen description of one run: what is learned from, the model, the objective, and how it is trained.
+
+    Parts are written `name` or `name:option=value:option=value`; `package.module:Name` is a part of your own.
+    """
+
+    data: str = Field("digits", description="digits | mnist | svhn | frey | idx:DIR | npz:FILE | folder:DIR")
+    protocol: str | None = Field(
+        None, description="binary-dynamic | binary-static | binary-threshold | grey | 8bit; the data's own if not given"
+    )
+    validation: float = Field(
+        0.1, ge=0, description="training images held out: a share, or a number of images; 0: none"
+    )
+    split_seed: int = Field(0, ge=0, description="of which images are held out")
+
+    latent: int = Field(20, ge=1, description="D, latent dimensions")
+    network: str = Field(
+        "mlp", description="mlp[:hidden=500:activation=tanh] | conv[:channels=32,64,128] | article-conv"
+    )
+    likelihood: str = Field("bernoulli", description="p(x|z): bernoulli | gaussian[:sigma=shared|pixel|0.1]")
+    posterior: str = Field("diagonal", description="q(z|x): diagonal")
+    prior: str = Field("standard", description="p(z): standard")
+    objective: str = Field("elbo", description="elbo[:samples=1] | iwae[:samples=5]")
+
+    nll_samples: int = Field(100, ge=1, description="K, importance samples of the final likelihood of each test image")
+
+    @model_validator(mode="after")
+    def _patience_needs_validation(self) -> "Spec":
+        if self.patience and not self.validation:
+            raise SpecError(
+                found=f"patience = {self.patience:g} with validation = 0",
+                expected="validation images to judge by: nothing is chosen on test",
+                do="set --validation 0.1, or --patience 0",
+            )
+        return self
+
+    def canonical_json(self) -> str:
+        """The Spec as JSON with sorted keys: equal for equal Specs."""
+        return json.dumps(self.model_dump(), sort_keys=True, indent=1) + "\n"
+
+    @property
+    def hash(self) -> str:
+        """Ten hexadecimal digits that name this Spec."""
+        return hashlib.sha256(self.canonical_json().encode()).hexdigest()[:10]
+
+    @classmethod
+    def read(cls, path: Path) -> "Spec":
+        """The Spec in a JSON file; RunError where the file is missing or no JSON."""
+        try:
+            fields: dict[str, Any] = json.loads(path.read_text())
+        except FileNotFoundError as error:
+            found = f"no {path}"
+            raise RunError(found=found, expected="a run directory, which has one", do="check the path") from error
+        except ValueError as error:
+            raise RunError(found=f"{path} is not JSON ({error})", expected="a Spec", do="delete the run") from error
+        return cls(**fields)

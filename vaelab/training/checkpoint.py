@@ -1,0 +1,83 @@
+"""Checkpoints: everything that the next step depends on, in one safetensors file."""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor, nn
+
+from vaelab.errors import RunError
+from vaelab.files import write_atomically
+from vaelab.training.step import State
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where training stands, beside the tensors. Frozen: a step on is another record."""
+
+    step: int = 0
+    seconds: float = 0.0
+    best_step: int = 0
+    best_elbo: float | None = None  # of the validation images, in nats
+    log_bytes: int = 0  # length of log.jsonl; lines behind it belong to steps that will be taken again
+
+
+def write_checkpoint(
+    path: Path, model: nn.Module, state: State, best: dict[str, Tensor], progress: Progress, fingerprint: str
+) -> None:
+    """Write all of it, atomically. `fingerprint` says what run the checkpoint belongs to."""
+    tensors = {name: tensor.contiguous().cpu() for name, tensor in _tensors(model, state, best).items()}
+    header = {"progress": json.dumps(asdict(progress)), "fingerprint": fingerprint}
+    write_atomically(path, save(tensors, header))
+
+
+def read_checkpoint(path: Path, model: nn.Module, state: State, fingerprint: str) -> tuple[Progress, dict[str, Tensor]]:
+    """Put what `path` holds into `model` and `state`, in place; the progress, and the best weights so far.
+
+    Raises:
+        RunError: the file is cut short, damaged, or belongs to another run.
+    """
+    tensors, header = read_tensors(path)
+    if header.get("fingerprint") != fingerprint:
+        raise RunError(
+            found=f"{path} was written by another Spec", expected="this run's", do="use another directory, or delete it"
+        )
+    best = {name.removeprefix("best/"): tensor for name, tensor in tensors.items() if name.startswith("best/")}
+    with torch.no_grad():
+        for name, tensor in _tensors(model, state, {}).items():
+            tensor.copy_(tensors[name])
+    return Progress(**json.loads(header["progress"])), best
+
+
+def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """The tensors and the header of a safetensors file; RunError where it is missing, cut short or damaged."""
+    try:
+        with safe_open(path, "pt") as file:
+            return {name: file.get_tensor(name) for name in file.keys()}, dict(file.metadata() or {})  # noqa: SIM118
+    except FileNotFoundError as error:
+        raise RunError(found=f"no {path}", expected="a trained run", do="train it first") from error
+    except SafetensorError as error:
+        raise RunError(
+            found=f"{path} is damaged ({error})",
+            expected="a whole safetensors file",
+            do="delete it and give the same command again: training starts from what is left",
+        ) from error
+
+
+def _tensors(model: nn.Module, state: State, best: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Name -> tensor of everything a checkpoint holds, the live ones, so that they can be copied into."""
+    meters = state.meters
+    return {
+        **{f"model/{name}": tensor for name, tensor in model.state_dict().items()},
+        **{f"adam/mean/{i}": tensor for i, tensor in enumerate(state.mean)},
+        **{f"adam/square/{i}": tensor for i, tensor in enumerate(state.square)},
+        **{f"average/{i}": tensor for i, tensor in enumerate(state.average)},
+        **{f"best/{name}": tensor for name, tensor in best.items()},
+        "adam/updates": state.updates,
+        "meters/moments": meters.moments,
+        "meters/bad_step": meters.bad_step,
+    }

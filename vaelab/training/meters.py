@@ -1,0 +1,53 @@
+"""Running moments kept on the device, read once a report."""
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+TERMS = ("loss", "rate", "distortion")
+
+
+@dataclass
+class Meters:
+    """Moments over the images since the last reset, and the first step at which each term was not finite."""
+
+    moments: Tensor  # [3, terms]: count, sum, sum of squares, in float64
+    bad_step: Tensor  # [terms], infinity while all is well
+
+    @classmethod
+    def zero(cls, device: torch.device) -> "Meters":
+        n = len(TERMS)
+        return cls(
+            torch.zeros(3, n, dtype=torch.float64, device=device),
+            torch.full((n,), math.inf, dtype=torch.float64, device=device),
+        )
+
+    def add(self, step: Tensor, *terms: Tensor) -> None:
+        """Add a batch: `terms` are [B] each, in the order of TERMS. Traceable, and without a synchronisation."""
+        values = torch.stack(terms).detach().double()
+        batch = torch.stack([torch.ones_like(values), values, values**2]).sum(-1)
+        self.moments.add_(batch)
+        bad = torch.where(batch[1].isfinite(), math.inf, step.double())
+        self.bad_step.copy_(torch.minimum(self.bad_step, bad))
+
+    def reset(self) -> None:
+        """Forget the moments; what was not finite stays known."""
+        self.moments.zero_()
+
+    def read(self) -> dict[str, float]:
+        """Means of the terms, and the ELBO, with the standard errors of the terms as `<term>_se`."""
+        count, sums, squares = self.moments
+        means = sums / count
+        errors = ((squares / count - means**2).clamp(min=0) / count).sqrt()
+        read = dict(zip(TERMS, means.tolist(), strict=True))
+        read |= {f"{term}_se": error for term, error in zip(TERMS, errors.tolist(), strict=True)}
+        return read | {"elbo": -read["rate"] - read["distortion"]}
+
+    def first_bad(self) -> tuple[int, str] | None:
+        """The first step with a term that was not finite, and the terms; None while all is well."""
+        steps = self.bad_step.tolist()
+        if (first := min(steps)) == math.inf:
+            return None
+        return int(first), " and ".join(t for t, step in zip(TERMS, steps, strict=True) if step == first)

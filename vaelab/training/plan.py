@@ -1,0 +1,43 @@
+"""How a model is trained: the part of a Spec that the training loop reads."""
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ModelWrapValidatorHandler, ValidationError, model_validator
+
+from vaelab.errors import SpecError
+
+
+class Plan(BaseModel):
+    """How a model is trained. Raises SpecError where a field is unknown or its value impossible."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    epochs: float = Field(30, gt=0, description="passes over the training images")
+    batch: int = Field(100, ge=1, description="images in a step")
+    learning_rate: float = Field(1e-3, gt=0, description="of Adam, before the schedule")
+    schedule: str = Field("constant", description="constant | cosine[:warmup=0.05:final=0.01] | step[:at=0.5,0.75]")
+    clip_norm: float = Field(0, ge=0, description="largest norm of a gradient; 0 does not clip")
+    ema_decay: float = Field(0, ge=0, lt=1, description="keep an exponential moving average of the weights; 0 does not")
+    precision: Literal["float32", "bfloat16"] = Field("float32", description="of the networks; densities are float32")
+    patience: float = Field(
+        0, ge=0, description="stop after this many epochs without a better validation ELBO; 0: never"
+    )
+    validate_every: float = Field(1, gt=0, description="epochs from one validation, and line of the log, to the next")
+    seed: int = Field(0, ge=0, description="of the weights, the order of the images and the noise")
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _one_line_errors(cls, data: Any, handler: ModelWrapValidatorHandler["Plan"]) -> "Plan":
+        try:
+            return handler(data)
+        except ValidationError as error:
+            first = error.errors()[0]
+            name = ".".join(map(str, first["loc"]))
+            if first["type"] == "extra_forbidden":
+                known = ", ".join(sorted(cls.model_fields))
+                raise SpecError(found=f"unknown field '{name}'", expected=f"one of {known}", do="rename it") from error
+            raise SpecError(
+                found=f"{name} = {first['input']!r}",
+                expected=first["msg"].removeprefix("Input should be ").removeprefix("Value error, "),
+                do=f"change {name}",
+            ) from error

@@ -1,0 +1,57 @@
+"""Learning-rate schedules: factors of the learning rate, pure functions of the share of the training that is done."""
+
+import math
+from dataclasses import dataclass
+
+from vaelab.errors import SpecError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Constant:
+    """1 throughout."""
+
+    def __call__(self, done: float) -> float:
+        return 1.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cosine:
+    """A linear rise, then half a cosine from 1 down to `final` (Loshchilov & Hutter 2017, equation 5).
+
+    Arguments:
+        warmup: share of the training in which the factor rises from 0 to 1.
+        final: the factor at the end.
+    """
+
+    warmup: float = 0.0
+    final: float = 0.01
+
+    def __post_init__(self) -> None:
+        if not (0 <= self.warmup < 1 and 0 <= self.final <= 1):
+            found = f"cosine schedule with warmup = {self.warmup:g} and final = {self.final:g}"
+            raise SpecError(found=found, expected="0 <= warmup < 1 and 0 <= final <= 1", do="change them")
+
+    def __call__(self, done: float) -> float:
+        if done < self.warmup:
+            return done / self.warmup
+        t = (done - self.warmup) / (1 - self.warmup)
+        return self.final + (1 - self.final) * (1 + math.cos(math.pi * t)) / 2
+
+
+@dataclass(frozen=True, kw_only=True)
+class Step:
+    """Multiply by `factor` at each of the shares `at` of the training."""
+
+    at: tuple[float, ...] = (0.5, 0.75)
+    factor: float = 0.1
+
+    def __post_init__(self) -> None:
+        if not (all(0 < share < 1 for share in self.at) and self.factor > 0):
+            found = f"step schedule at = {','.join(map(str, self.at))}, factor = {self.factor:g}"
+            raise SpecError(found=found, expected="shares of the training between 0 and 1", do="change them")
+
+    def __call__(self, done: float) -> float:
+        return self.factor ** sum(done >= share for share in self.at)
+
+
+SCHEDULES = {"constant": Constant, "cosine": Cosine, "step": Step}

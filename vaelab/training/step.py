@@ -1,0 +1,102 @@
+"""One training step as one function of tensors: forward, backward, clipping, Adam, moving average, meters.
+
+It is this function that is compiled, not the model, so the weights keep their names. Written for the compiler: nothing
+here asks the device for a value.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from vaelab.models import VAE, Draw
+from vaelab.objectives.bounds import distortion, rate
+from vaelab.training.meters import Meters
+from vaelab.training.plan import Plan
+
+Objective = Callable[[VAE, Tensor, Tensor], tuple[Tensor, Draw]]
+Step = Callable[[Tensor, Tensor, Tensor], None]
+
+BETA_1, BETA_2, EPSILON = 0.9, 0.999, 1e-8  # Kingma & Ba (2015), algorithm 1
+
+
+@dataclass
+class State:
+    """All that a step changes."""
+
+    parameters: list[Tensor]
+    mean: list[Tensor]  # Adam's m
+    square: list[Tensor]  # Adam's v
+    average: list[Tensor]  # moving average of the parameters; empty where none is kept
+    updates: Tensor  # [], Adam's t
+    meters: Meters
+
+    @classmethod
+    def start(cls, model: VAE, plan: Plan) -> "State":
+        parameters: list[Tensor] = list(model.parameters())
+        device = parameters[0].device
+        return cls(
+            parameters=parameters,
+            mean=[torch.zeros_like(p) for p in parameters],
+            square=[torch.zeros_like(p) for p in parameters],
+            average=[p.detach().clone() for p in parameters] if plan.ema_decay else [],
+            updates=torch.zeros((), dtype=torch.float64, device=device),  # 1 - 0.999^t cancels in float32
+            meters=Meters.zero(device),
+        )
+
+
+def make_step(
+    model: VAE,
+    objective: Objective,
+    images: Tensor,
+    pixels: Callable[[Tensor], Tensor],
+    state: State,
+    plan: Plan,
+    nats_offset: float,
+) -> Step:
+    """The function (indices [B], learning rate [], step []) -> None that trains `model` on one batch, in place.
+
+    Arguments:
+        images: uint8 [N, C, H, W], on the model's device.
+        pixels: the protocol's map from uint8 images to x in [0, 1].
+        nats_offset: what the protocol adds to the distortion of an image (`Protocol.nats_offset`).
+    """
+
+    def step(indices: Tensor, learning_rate: Tensor, number: Tensor) -> None:
+        x = pixels(images[indices])
+        loss, draw = objective(model, x, number)
+        gradients = torch.autograd.grad(loss.mean(), state.parameters)  # the one reduction over the batch
+        with torch.no_grad():
+            if plan.clip_norm:
+                gradients = clip(gradients, plan.clip_norm)
+            adam(state, gradients, learning_rate)
+            if plan.ema_decay:
+                torch._foreach_lerp_(state.average, state.parameters, 1 - plan.ema_decay)
+            state.meters.add(number, loss + nats_offset, rate(draw), distortion(draw) + nats_offset)
+
+    return step
+
+
+def clip(gradients: tuple[Tensor, ...], largest: float) -> tuple[Tensor, ...]:
+    """g, scaled down to the norm `largest` where |g| is above it (Pascanu, Mikolov & Bengio 2013, algorithm 1)."""
+    norm = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)))
+    return torch._foreach_mul(gradients, (largest / norm).clamp(max=1.0))
+
+
+def adam(state: State, g: tuple[Tensor, ...], learning_rate: Tensor) -> None:
+    """theta <- theta - alpha m^ / (sqrt(v^) + epsilon) (Kingma & Ba 2015, algorithm 1).
+
+    Ours because the library's optimiser breaks the compiled graph; tested to be equal to it.
+    """
+    m, v, t = state.mean, state.square, state.updates
+    t.add_(1)
+    torch._foreach_lerp_(m, g, 1 - BETA_1)
+    torch._foreach_mul_(v, BETA_2)
+    torch._foreach_addcmul_(v, g, g, 1 - BETA_2)
+    update = torch._foreach_sqrt(v)
+    torch._foreach_mul_(update, (1 - BETA_2**t).rsqrt())
+    torch._foreach_add_(update, EPSILON)
+    torch._foreach_reciprocal_(update)
+    torch._foreach_mul_(update, -learning_rate / (1 - BETA_1**t))
+    torch._foreach_addcmul_(state.parameters, m, update)
