@@ -17,25 +17,27 @@ class Spec(Plan):
     Parts are written `name` or `name:option=value:option=value`; `package.module:Name` is a part of your own.
     """
 
-    data: str = Field("digits", description="digits | mnist | svhn | frey | idx:DIR | npz:FILE | folder:DIR")
+    data: str = Field(
+        default="digits", description="images, such as mnist, npz:FILE or folder:DIR; see `vaelab data list`"
+    )
     protocol: str | None = Field(
         None, description="binary-dynamic | binary-static | binary-threshold | grey | 8bit; the data's own if not given"
     )
     validation: float = Field(
         0.1, ge=0, description="training images held out: a share, or a number of images; 0: none"
     )
-    split_seed: int = Field(0, ge=0, description="of which images are held out")
+    split_seed: int = Field(default=0, ge=0, description="of which images are held out")
 
-    latent: int = Field(20, ge=1, description="D, latent dimensions")
-    network: str = Field(
-        "mlp", description="mlp[:hidden=500:activation=tanh] | conv[:channels=32,64,128] | article-conv"
+    latent: int = Field(default=20, ge=1, description="D, latent dimensions")
+    network: str = Field("mlp", description="of encoder and decoder, such as mlp:hidden=500,200; see `vaelab parts`")
+    likelihood: str = Field(default="bernoulli", description="p(x|z), such as gaussian:sigma=0.1; see `vaelab parts`")
+    posterior: str = Field(default="diagonal", description="q(z|x); see `vaelab parts`")
+    prior: str = Field(default="standard", description="p(z); see `vaelab parts`")
+    objective: str = Field(default="elbo", description="what is maximised, such as iwae:samples=5; see `vaelab parts`")
+
+    nll_samples: int = Field(
+        default=100, ge=1, description="K, importance samples of the final likelihood of each test image"
     )
-    likelihood: str = Field("bernoulli", description="p(x|z): bernoulli | gaussian[:sigma=shared|pixel|0.1]")
-    posterior: str = Field("diagonal", description="q(z|x): diagonal")
-    prior: str = Field("standard", description="p(z): standard")
-    objective: str = Field("elbo", description="elbo[:samples=1] | iwae[:samples=5]")
-
-    nll_samples: int = Field(100, ge=1, description="K, importance samples of the final likelihood of each test image")
 
     @model_validator(mode="after")
     def _patience_needs_validation(self) -> "Spec":

@@ -101,7 +101,7 @@ def test_bfloat16_touches_networks_only():
     x = torch.rand(10, 1, 8, 8).round()
     torch.manual_seed(0)
     full = model(x)
-    model.posterior.bfloat16 = model.likelihood.bfloat16 = True
+    model.posterior.use_bfloat16 = model.likelihood.use_bfloat16 = True
     torch.manual_seed(0)
     half = model(x)
     assert half.z.dtype == half.log_lik.dtype == half.kl.dtype == torch.float32

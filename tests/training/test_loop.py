@@ -3,7 +3,6 @@
 import json
 import math
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -78,7 +77,8 @@ def test_killed_and_resumed_is_never_stopped(tmp_path, monkeypatch):
     whole = trained(BASE, tmp_path / "whole")
     script = tmp_path / "train.py"
     script.write_text(
-        "import sys; from pathlib import Path\n"
+        "import sys, torch; from pathlib import Path\n"
+        "torch.set_num_threads(1)\n"
         "from tests.training.test_loop import BASE, trained\n"
         "from vaelab.training import loop\n"
         "loop.CHECKPOINT_SECONDS = 0.0\n"
@@ -187,21 +187,10 @@ def test_a_full_disk_keeps_what_was_finished(tmp_path, monkeypatch):
     assert same(trained(BASE, tmp_path / "run"), trained(BASE, tmp_path / "whole"))
 
 
-@pytest.mark.skipif(shutil.which("c++") is None and shutil.which("g++") is None, reason="no compiler to test with")
-def test_compiled_equals_eager(tmp_path):
-    extra = {"clip_norm": 20.0, "ema_decay": 0.5, "validation": 0.0}
-    spec = BASE.model_copy(update={**extra, "epochs": 200 * 50 / 1617})
-    eager, compiled = trained(spec, tmp_path / "eager"), trained(spec, tmp_path / "compiled", compile="always")
-    for a, b in zip(eager.parameters(), compiled.parameters(), strict=True):
-        torch.testing.assert_close(a, b, rtol=1e-3, atol=2e-4)
-    for a, b in zip(*(without_time(tmp_path / f"{name}/log.jsonl") for name in ("eager", "compiled")), strict=True):
-        assert a["train"]["loss"] == pytest.approx(b["train"]["loss"], rel=1e-5)
-        assert a["train"]["loss_se"] == pytest.approx(b["train"]["loss_se"], rel=1e-4)
-
-
 def test_without_a_compiler_it_goes_on_eagerly_and_says_so(tmp_path):
     script = (
-        "from pathlib import Path\nimport sys\nfrom tests.training.test_loop import BASE, trained\n"
+        "from pathlib import Path\nimport sys, torch\ntorch.set_num_threads(1)\n"
+        "from tests.training.test_loop import BASE, trained\n"
         "from vaelab.training.watch import Watch\n"
         "trained(BASE, Path(sys.argv[1]), Watch(say=print, show=lambda s: None), 'always')\n"
     )

@@ -6,7 +6,7 @@ from torch.distributions import Distribution
 class Conditional(nn.Module):
     """network + head: context -> Distribution. An encoder is q(z|x), a decoder is p(x|z).
 
-    The network runs in bfloat16 while `bfloat16` is set; the head, and with it every density, always in float32.
+    The network runs in bfloat16 while `use_bfloat16` is set; the head, and with it every density, always in float32.
 
     Arguments:
         network: maps [N, *context_shape] to [N, *head.parameter_shape(event)].
@@ -14,7 +14,7 @@ class Conditional(nn.Module):
         context_shape: (C, H, W) for an encoder, (D,) for a decoder.
     """
 
-    bfloat16: bool = False
+    use_bfloat16: bool = False
 
     def __init__(self, network: nn.Module, head: nn.Module, context_shape: tuple[int, ...]) -> None:
         super().__init__()
@@ -25,6 +25,6 @@ class Conditional(nn.Module):
     def forward(self, context: Tensor) -> Distribution:
         """The distribution given `context` [..., *context_shape], its batch shape the leading axes."""
         batch = context.shape[: context.dim() - len(self.context_shape)]
-        with torch.autocast(context.device.type, torch.bfloat16, enabled=self.bfloat16):
+        with torch.autocast(context.device.type, torch.bfloat16, enabled=self.use_bfloat16):
             parameters = self.network(context.reshape(-1, *self.context_shape))
         return self.head(parameters.float().reshape(*batch, *parameters.shape[1:]))

@@ -77,7 +77,6 @@ def _tensors(model: nn.Module, state: State, best: dict[str, Tensor]) -> dict[st
         **{f"adam/square/{i}": tensor for i, tensor in enumerate(state.square)},
         **{f"average/{i}": tensor for i, tensor in enumerate(state.average)},
         **{f"best/{name}": tensor for name, tensor in best.items()},
-        "adam/updates": state.updates,
         "meters/moments": meters.moments,
         "meters/bad_step": meters.bad_step,
     }

@@ -6,29 +6,45 @@ from typing import Literal
 import torch
 from torch import Tensor
 from torch._dynamo.exc import TorchDynamoException
+from torch.utils.flop_counter import FlopCounterMode
 
+from vaelab.models import VAE
 from vaelab.training.step import Step
 
 Compile = Literal["auto", "always", "never"]
 
-# Compiling takes 6-20 s on a CPU and saves 1-3 ms a step of the small networks that this library trains most, so it
-# pays from several thousand steps on. The rule looks at the work ahead alone, never at a clock: a run that is resumed
-# decides as it did at first, and stays bitwise the same.
-STEPS_WORTH_COMPILING = 8_000
+# Compiling takes 6-20 s on a CPU, and saves about 1 ms a step of Python and small kernels and 4 ms a GFLOP of memory
+# traffic between them (two cores of an AMD EPYC, torch 2.13, 2026-11-22: 5 of 11 ms at 0.5 GFLOP, 10 to 30 of 40 to
+# 60 ms at 2.2). The rule looks at the work ahead, never at a clock: a run that is resumed decides as it did at first.
+COMPILING_SECONDS = 20.0
+SAVED_SECONDS_PER_STEP, SAVED_SECONDS_PER_FLOP = 1e-3, 4e-12
 
 
-def choose_step(step: Step, steps: int, compile: Compile, say: Callable[[str], None]) -> Step:
+def step_flops(model: VAE, batch: int) -> int:
+    """Floating-point operations of the matrix products and convolutions of one training step on `batch` images.
+
+    A step is a forward and a backward pass, and the backward pass counts twice.
+    """
+    device = next(model.parameters()).device
+    with torch.random.fork_rng(), torch.no_grad(), FlopCounterMode(display=False) as counter:
+        model(torch.zeros(1, *model.image_shape, device=device))
+    return 3 * batch * counter.get_total_flops()
+
+
+def choose_step(step: Step, steps: int, flops: int, compile: Compile, say: Callable[[str], None]) -> Step:
     """`step`, compiled where that is asked for or worth it; says in one line what was decided.
 
     Arguments:
         steps: the length of the whole run.
+        flops: the work of a step (`step_flops`).
         say: takes the line.
     """
-    if compile == "never" or (compile == "auto" and steps < STEPS_WORTH_COMPILING):
-        reason = "as asked" if compile == "never" else f"{steps:,} steps are too few to pay for compiling"
-        say(f"eager steps: {reason}")
+    saved = steps * (SAVED_SECONDS_PER_STEP + SAVED_SECONDS_PER_FLOP * flops)
+    ahead = f"{steps:,} steps of {flops / 1e9:.2g} GFLOP ahead"
+    if compile == "never" or (compile == "auto" and saved < COMPILING_SECONDS):
+        say("eager steps, as asked" if compile == "never" else f"eager steps: {ahead}, too little to pay for compiling")
         return step
-    say(f"compiling the training step ({'as asked' if compile == 'always' else f'{steps:,} steps ahead'}), up to 30 s")
+    say(f"compiling the training step, up to 30 s: {'as asked' if compile == 'always' else ahead}")
     return _with_fallback(step, say)
 
 

@@ -20,7 +20,7 @@ from vaelab.parts import make
 from vaelab.seeds import derive
 from vaelab.training.batches import Batches
 from vaelab.training.checkpoint import Progress, read_checkpoint, write_checkpoint
-from vaelab.training.compiled import Compile, choose_step
+from vaelab.training.compiled import Compile, choose_step, step_flops
 from vaelab.training.interrupt import stop_signals
 from vaelab.training.plan import Plan
 from vaelab.training.schedules import SCHEDULES
@@ -68,9 +68,8 @@ def fit(
         watch.say(f"going on from step {progress.step:,} of {steps:,}")
     log = Log(folder / "log.jsonl", progress.log_bytes)
     offset = reading.nats_offset(model.image_shape)
-    step = choose_step(
-        make_step(model, objective, images, reading.pixels, state, plan, offset), steps, compile, watch.say
-    )
+    plain = make_step(model, objective, images, reading.pixels, state, plan, offset)
+    step = choose_step(plain, steps, step_flops(model, plan.batch), compile, watch.say)
 
     def save() -> None:
         check_finite(state, checkpoint)
@@ -159,12 +158,12 @@ def bfloat16(model: VAE, on: bool) -> Iterator[None]:
     """Run the model's networks in bfloat16 while this lasts, if `on`."""
     conditionals = [module for module in model.modules() if isinstance(module, Conditional)]
     for conditional in conditionals:
-        conditional.bfloat16 = on
+        conditional.use_bfloat16 = on
     try:
         yield
     finally:
         for conditional in conditionals:
-            conditional.bfloat16 = False
+            conditional.use_bfloat16 = False
 
 
 @contextmanager

@@ -12,18 +12,26 @@ class Plan(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    epochs: float = Field(30, gt=0, description="passes over the training images")
-    batch: int = Field(100, ge=1, description="images in a step")
-    learning_rate: float = Field(1e-3, gt=0, description="of Adam, before the schedule")
-    schedule: str = Field("constant", description="constant | cosine[:warmup=0.05:final=0.01] | step[:at=0.5,0.75]")
-    clip_norm: float = Field(0, ge=0, description="largest norm of a gradient; 0 does not clip")
-    ema_decay: float = Field(0, ge=0, lt=1, description="keep an exponential moving average of the weights; 0 does not")
-    precision: Literal["float32", "bfloat16"] = Field("float32", description="of the networks; densities are float32")
+    epochs: float = Field(default=30, gt=0, description="passes over the training images")
+    batch: int = Field(default=100, ge=1, description="images in a step")
+    learning_rate: float = Field(default=1e-3, gt=0, description="of Adam, before the schedule")
+    schedule: str = Field(
+        default="constant", description="of the learning rate, such as cosine:warmup=0.05; see `vaelab parts`"
+    )
+    clip_norm: float = Field(default=0, ge=0, description="largest norm of a gradient; 0 does not clip")
+    ema_decay: float = Field(
+        default=0, ge=0, lt=1, description="keep an exponential moving average of the weights; 0 does not"
+    )
+    precision: Literal["float32", "bfloat16"] = Field(
+        default="float32", description="of the networks; densities are float32"
+    )
     patience: float = Field(
         0, ge=0, description="stop after this many epochs without a better validation ELBO; 0: never"
     )
-    validate_every: float = Field(1, gt=0, description="epochs from one validation, and line of the log, to the next")
-    seed: int = Field(0, ge=0, description="of the weights, the order of the images and the noise")
+    validate_every: float = Field(
+        default=1, gt=0, description="epochs from one validation, and line of the log, to the next"
+    )
+    seed: int = Field(default=0, ge=0, description="of the weights, the order of the images and the noise")
 
     @model_validator(mode="wrap")
     @classmethod

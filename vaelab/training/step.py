@@ -29,20 +29,17 @@ class State:
     mean: list[Tensor]  # Adam's m
     square: list[Tensor]  # Adam's v
     average: list[Tensor]  # moving average of the parameters; empty where none is kept
-    updates: Tensor  # [], Adam's t
     meters: Meters
 
     @classmethod
     def start(cls, model: VAE, plan: Plan) -> "State":
         parameters: list[Tensor] = list(model.parameters())
-        device = parameters[0].device
         return cls(
             parameters=parameters,
             mean=[torch.zeros_like(p) for p in parameters],
             square=[torch.zeros_like(p) for p in parameters],
             average=[p.detach().clone() for p in parameters] if plan.ema_decay else [],
-            updates=torch.zeros((), dtype=torch.float64, device=device),  # 1 - 0.999^t cancels in float32
-            meters=Meters.zero(device),
+            meters=Meters.zero(parameters[0].device),
         )
 
 
@@ -70,7 +67,7 @@ def make_step(
         with torch.no_grad():
             if plan.clip_norm:
                 gradients = clip(gradients, plan.clip_norm)
-            adam(state, gradients, learning_rate)
+            adam(state, gradients, learning_rate, number)
             if plan.ema_decay:
                 torch._foreach_lerp_(state.average, state.parameters, 1 - plan.ema_decay)
             state.meters.add(number, loss + nats_offset, rate(draw), distortion(draw) + nats_offset)
@@ -84,13 +81,15 @@ def clip(gradients: tuple[Tensor, ...], largest: float) -> tuple[Tensor, ...]:
     return torch._foreach_mul(gradients, (largest / norm).clamp(max=1.0))
 
 
-def adam(state: State, g: tuple[Tensor, ...], learning_rate: Tensor) -> None:
+def adam(state: State, g: tuple[Tensor, ...], learning_rate: Tensor, number: Tensor) -> None:
     """theta <- theta - alpha m^ / (sqrt(v^) + epsilon) (Kingma & Ba 2015, algorithm 1).
 
-    Ours because the library's optimiser breaks the compiled graph; tested to be equal to it.
+    Ours because the library's optimiser breaks the compiled graph; tested to be equal to it. Its t comes from the
+    number of the step: a count kept here would be a tensor without axes, and the compiler (torch 2.13, CPU) drops what
+    is written to such a one.
     """
-    m, v, t = state.mean, state.square, state.updates
-    t.add_(1)
+    m, v = state.mean, state.square
+    t = number.double() + 1  # 1 - 0.999^t cancels in float32
     torch._foreach_lerp_(m, g, 1 - BETA_1)
     torch._foreach_mul_(v, BETA_2)
     torch._foreach_addcmul_(v, g, g, 1 - BETA_2)

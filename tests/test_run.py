@@ -1,0 +1,142 @@
+"""Runs: what a directory holds, and what happens to one that is not as it should be."""
+
+import json
+
+import pytest
+import torch
+
+from vaelab.assemble import check_protocol, completed
+from vaelab.data import PROTOCOLS
+from vaelab.errors import RunError, SpecError
+from vaelab.evaluation.likelihood import evaluate
+from vaelab.files import only_writer
+from vaelab.likelihoods import LIKELIHOODS
+from vaelab.run import Run, default_name, evaluate_test, train
+from vaelab.seeds import derive
+from vaelab.spec import Spec
+
+TINY = Spec(data="digits", latent=2, network="mlp:hidden=8", epochs=1, nll_samples=5)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory) -> Run:
+    return train(TINY, tmp_path_factory.mktemp("runs"))
+
+
+def test_a_run_is_named_by_its_spec(run):
+    assert run.path.name == default_name(completed(TINY))
+    assert run.path.name.startswith("digits-bernoulli-mlp-z2-")
+    assert default_name(completed(TINY.model_copy(update={"network": "mlp:activation=tanh:hidden=8"}))) == run.path.name
+    assert default_name(completed(TINY.model_copy(update={"seed": 1}))) != run.path.name
+
+
+def test_what_a_run_holds(run):
+    assert {p.name for p in run.path.iterdir()} == {
+        ".lock",
+        "spec.json",
+        "log.jsonl",
+        "model.safetensors",
+        "result.json",
+    }
+    assert run.spec == completed(TINY)
+    assert run.spec.protocol == "binary-dynamic"
+    assert run.spec.network == "mlp:hidden=8:activation=tanh"
+    result = run.result
+    assert result["environment"]["torch"] == torch.__version__
+    assert result["data"]["test"]["images"] == 180
+    assert result["parameters"] == sum(p.numel() for p in run.model().parameters())
+    assert result["seconds"]["training"] > 0
+    assert len(result["kl_per_dimension"]) == 2
+    names = [m["name"] for m in result["metrics"]]
+    assert names == ["elbo", "rate", "distortion", "nll", "reconstruction_mse", "active_units"]
+
+
+def test_the_result_is_what_the_saved_weights_give(run):
+    test = run.data().test
+    rows, _ = evaluate_test(run.spec, run.model(), test, run.spec.nll_samples)
+    assert [row.as_dict() for row in rows] == run.result["metrics"]
+    evaluation = evaluate(run.model(), test, 5, derive(run.spec.seed, "evaluation"))
+    assert run.metric("nll")["value"] == pytest.approx(evaluation.nll.mean().item())
+
+
+def test_a_finished_run_is_not_trained_again(run):
+    before = (run.path / "result.json").stat().st_mtime_ns
+    assert train(TINY, run.path.parent).path == run.path
+    assert (run.path / "result.json").stat().st_mtime_ns == before
+
+
+def test_a_directory_written_by_another_spec(run):
+    with pytest.raises(RunError, match="latent = 2 there, 3 now"):
+        train(TINY.model_copy(update={"latent": 3}), run.path.parent, name=run.path.name)
+
+
+def test_damaged_runs(run, tmp_path):
+    with pytest.raises(RunError, match="a run directory"):
+        _ = Run(tmp_path).spec
+    with pytest.raises(RunError, match="a finished run"):
+        _ = Run(tmp_path).result
+    (tmp_path / "spec.json").write_text("{")
+    with pytest.raises(RunError, match="not JSON"):
+        _ = Run(tmp_path).spec
+    (tmp_path / "spec.json").write_text(completed(TINY).canonical_json())
+    with pytest.raises(RunError, match="train it first"):
+        Run(tmp_path).model()
+    whole = (run.path / "model.safetensors").read_bytes()
+    (tmp_path / "model.safetensors").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(RunError, match="damaged"):
+        Run(tmp_path).model()
+    (tmp_path / "model.safetensors").write_bytes(whole)
+    (tmp_path / "spec.json").write_text(completed(TINY.model_copy(update={"latent": 4})).canonical_json())
+    with pytest.raises(RunError, match="does not fit"):
+        Run(tmp_path).model()
+
+
+def test_nothing_is_written_for_a_spec_that_cannot_be(tmp_path):
+    for update in ({"likelihood": "gaussian"}, {"batch": 5000}, {"network": "conv:channels=8,8,8,8"}, {"data": "nope"}):
+        with pytest.raises(SpecError):
+            train(TINY.model_copy(update=update), tmp_path)
+    assert not any(tmp_path.iterdir())
+
+
+def test_two_writers(tmp_path):
+    with only_writer(tmp_path), pytest.raises(RunError, match="another process"), only_writer(tmp_path):
+        pass
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+@pytest.mark.parametrize("likelihood", LIKELIHOODS)
+def test_a_likelihood_refuses_pixels_that_it_does_not_describe(likelihood, protocol):
+    head = LIKELIHOODS[likelihood]
+    spec = Spec(likelihood=likelihood, protocol=protocol)
+    if protocol in (*head.protocols, *head.admitted):
+        assert completed(spec).protocol == protocol
+        return
+    with pytest.raises(SpecError) as caught:
+        completed(spec)
+    assert all(name in str(caught.value) for name in head.protocols)
+
+
+def test_a_protocol_that_is_only_admitted_must_be_named():
+    spec = Spec(data="svhn", likelihood="bernoulli")
+    with pytest.raises(SpecError, match="its value is not a likelihood"):
+        completed(spec)
+    check_protocol(spec.model_copy(update={"protocol": "grey"}), "grey")
+    with pytest.raises(SpecError, match="one that it describes"):
+        check_protocol(spec, "grey")  # not by the data's default
+
+
+def test_bernoulli_on_grey_pixels_is_marked(tmp_path):
+    run = train(TINY.model_copy(update={"protocol": "grey"}), tmp_path)
+    assert run.metric("nll")["note"] == run.metric("elbo")["note"] == "not a likelihood"
+
+
+def test_canonical_json_is_a_round_trip(tmp_path):
+    spec = completed(TINY)
+    (tmp_path / "spec.json").write_text(spec.canonical_json())
+    assert Spec.read(tmp_path / "spec.json") == spec
+    assert json.loads(spec.canonical_json()).keys() == Spec.model_fields.keys()
+
+
+def test_patience_needs_validation_images():
+    with pytest.raises(SpecError, match="nothing is chosen on test"):
+        Spec(patience=3, validation=0)

@@ -1,0 +1,125 @@
+"""Studies: a TOML file becomes runs, and they can be stopped and gone on with."""
+
+import pytest
+
+from vaelab.errors import RunError, SpecError
+from vaelab.study import Options, carry_out, known_studies, open_study
+from vaelab.training.watch import Watch
+
+TINY = """
+title = "Tiny"
+about = "For a test."
+[base]
+data = "digits"
+epochs = 1
+nll_samples = 2
+network = "mlp:hidden=8"
+[quick]
+epochs = 0.5
+[[group]]
+name = "one"
+title = "One"
+spec = {}
+grid = { latent = [2, 3] }
+[[group]]
+name = "two"
+title = "Two"
+spec = { likelihood = "gaussian", protocol = "8bit" }
+quick = { nll_samples = 1 }
+grid = { latent = [2] }
+"""
+
+
+SILENT = Watch(say=lambda line: None, show=lambda status: None)
+
+
+@pytest.fixture
+def tiny(tmp_path):
+    (tmp_path / "tiny.toml").write_text(TINY)
+    return str(tmp_path / "tiny.toml")
+
+
+def test_grids_seeds_and_quick(tiny, tmp_path):
+    study = open_study(tiny, tmp_path)
+    assert [m.label for m in study.members] == ["one z=2", "one z=3", "two z=2"]
+    assert [m.spec.epochs for m in study.members] == [1, 1, 1]
+    quick = open_study(tiny, tmp_path, quick=True, seeds=2)
+    assert [m.label for m in quick.members][:4] == [
+        "one z=2 seed=0",
+        "one z=2 seed=1",
+        "one z=3 seed=0",
+        "one z=3 seed=1",
+    ]
+    assert {m.spec.epochs for m in quick.members} == {0.5}
+    assert [m.spec.nll_samples for m in quick.members] == [2, 2, 2, 2, 1, 1]
+    assert study.folder != quick.folder
+
+
+def test_carried_out_in_part_and_then_whole(tiny, tmp_path):
+    study = open_study(tiny, tmp_path)
+    said: list[str] = []
+    carry_out(study, Options(only="two*"), SILENT)
+    assert [m.run.done for m in study.members] == [False, False, True]
+    stamp = (study.members[2].run.path / "result.json").stat().st_mtime_ns
+    carry_out(study, Options(), Watch(said.append, SILENT.show))
+    assert all(m.run.done for m in study.members)
+    assert (study.members[2].run.path / "result.json").stat().st_mtime_ns == stamp
+    assert "Tiny: 3 runs, 1 done before" in said
+
+
+def test_in_processes_of_their_own_the_runs_are_the_same(tiny, tmp_path):
+    alone, together = open_study(tiny, tmp_path / "alone"), open_study(tiny, tmp_path / "together")
+    carry_out(alone, Options(), SILENT)
+    carry_out(together, Options(jobs=2), SILENT)
+    for one, two in zip(alone.members, together.members, strict=True):
+        values = [[m["value"] for m in member.run.result["metrics"]] for member in (one, two)]
+        assert values[0] == pytest.approx(values[1])
+        assert one.run.spec == two.run.spec
+
+
+def test_a_run_that_fails_in_a_process_is_named(tiny, tmp_path):
+    study = open_study(tiny, tmp_path)
+    path = study.members[0].run.path
+    path.mkdir(parents=True)
+    (path / "checkpoint.safetensors").write_bytes(b"rubbish")
+    with pytest.raises(RunError, match=r"1 of 3 runs failed: one z=2: .*checkpoint.safetensors is damaged"):
+        carry_out(study, Options(jobs=2), SILENT)
+    assert [m.run.done for m in study.members] == [False, True, True]
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (("title", "titel"), "tiny.toml: "),
+        (("latent = [2, 3]", "latent = ["), "not TOML"),
+        (('network = "mlp:hidden=8"', 'network = "nlp"'), "unknown network 'nlp'"),
+        (("epochs = 1", "epoch = 1"), "unknown field 'epoch'"),
+        (("latent = [2]", "latent = [0]"), "latent = 0"),
+    ],
+)
+def test_mistakes_in_a_study_file(tiny, tmp_path, change, words):
+    (tmp_path / "tiny.toml").write_text(TINY.replace(*change))
+    with pytest.raises(SpecError, match=words) as caught:
+        open_study(tiny, tmp_path)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", known_studies())
+def test_figures_show_runs_that_the_study_has(name, tmp_path):
+    study = open_study(name, tmp_path)
+    have = {(m.group, m.latent) for m in study.members}
+    assert {(p.group, p.latent) for f in study.figures for p in f.panels} <= have
+    assert {p.show for f in study.figures for p in f.panels} <= {"data", "reconstructions", "manifold"}
+
+
+def test_the_article_has_its_whole_grid(tmp_path):
+    study = open_study("article", tmp_path)
+    grid = {
+        (m.spec.data, m.spec.network.split(":")[0], m.spec.likelihood.split(":")[0], m.latent) for m in study.members
+    }
+    svhn = [("mlp", "bernoulli"), ("article-conv", "bernoulli"), ("article-conv", "gaussian")]
+    expected = {("mnist", "mlp", "bernoulli", z) for z in (2, 5, 10, 20)}
+    expected |= {("svhn", network, likelihood, z) for network, likelihood in svhn for z in (2, 5, 20, 50, 100)}
+    assert grid == expected
+    letters = {figure.number: "".join(p.letter for p in figure.panels if not p.ours) for figure in study.figures}
+    assert letters == {"1": "abcde", "2": "abcd", "3": "abcde", "4": "abcde", "5": "abcde"}

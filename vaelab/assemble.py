@@ -1,0 +1,92 @@
+"""From a Spec to its parts."""
+
+from typing import Any
+
+import torch
+
+from vaelab import parts
+from vaelab.data.dataset import Splits
+from vaelab.data.protocol import protocol as find_protocol
+from vaelab.data.sources import load, parse
+from vaelab.errors import SpecError
+from vaelab.likelihoods import LIKELIHOODS
+from vaelab.models import VAE, Conditional
+from vaelab.networks import NETWORKS
+from vaelab.objectives import OBJECTIVES
+from vaelab.posteriors import POSTERIORS
+from vaelab.priors import PRIORS
+from vaelab.seeds import derive
+from vaelab.spec import Spec
+from vaelab.training.schedules import SCHEDULES
+from vaelab.training.step import Objective
+
+TABLES: dict[str, dict[str, Any]] = {
+    "prior": PRIORS,
+    "posterior": POSTERIORS,
+    "likelihood": LIKELIHOODS,
+    "network": NETWORKS,
+    "objective": OBJECTIVES,
+    "schedule": SCHEDULES,
+}
+
+NOT_A_LIKELIHOOD = "not a likelihood"
+
+
+def completed(spec: Spec) -> Spec:
+    """`spec` with every option of every part spelt out; SpecError where a name or value is not known.
+
+    So a run's directory says all that was chosen, and two ways to write one run have one name.
+    """
+    spelt = {kind: parts.canonical(kind, table, getattr(spec, kind)) for kind, table in TABLES.items()}
+    for kind, text in spelt.items():
+        if kind in ("network", "objective", "schedule", "likelihood"):  # what can be made without a shape
+            parts.make(kind, TABLES[kind], text)
+    _, source, _ = parse(spec.data)
+    check_protocol(spec, spec.protocol or source.protocol)
+    return spec.model_copy(update={**spelt, "protocol": spec.protocol or source.protocol})
+
+
+def load_data(spec: Spec, root: str | None = None) -> Splits:
+    """The data that `spec` names, split and read as it says."""
+    return load(spec.data, root, spec.validation, spec.split_seed, spec.protocol)
+
+
+def build_model(spec: Spec, image_shape: tuple[int, int, int]) -> VAE:
+    """The model that `spec` describes for images of `image_shape`, its weights drawn from the Spec's seed."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(derive(spec.seed, "weights"))
+        prior = parts.make("prior", PRIORS, spec.prior, spec.latent)
+        posterior = parts.make("posterior", POSTERIORS, spec.posterior)
+        likelihood = parts.make("likelihood", LIKELIHOODS, spec.likelihood)
+        network = parts.make("network", NETWORKS, spec.network)
+        encoder = network.encoder(image_shape, posterior.parameter_shape((spec.latent,)))
+        decoder = network.decoder((spec.latent,), likelihood.parameter_shape(image_shape))
+        return VAE(
+            prior, Conditional(encoder, posterior, image_shape), Conditional(decoder, likelihood, (spec.latent,))
+        )
+
+
+def build_objective(spec: Spec) -> Objective:
+    """The objective that `spec` names."""
+    return parts.make("objective", OBJECTIVES, spec.objective)
+
+
+def check_protocol(spec: Spec, protocol: str) -> None:
+    """SpecError unless the likelihood describes pixels read by `protocol`, or the Spec names one that it admits."""
+    head = parts.resolve("likelihood", LIKELIHOODS, spec.likelihood)[0]
+    find_protocol(protocol)  # an unknown name is an error of its own
+    if protocol in head.protocols or (spec.protocol and protocol in head.admitted):
+        return
+    asked = f"protocol {protocol}" + ("" if spec.protocol else f", the way {spec.data} is read unless you say")
+    admitted = "".join(f", or --protocol {name} (its value is {NOT_A_LIKELIHOOD})" for name in head.admitted)
+    raise SpecError(
+        found=f"likelihood {spec.likelihood.split(':')[0]} on {asked}",
+        expected=f"one that it describes: {', '.join(head.protocols)}",
+        do=f"name one, as --protocol {head.protocols[0]}{admitted}",
+    )
+
+
+def likelihood_note(spec: Spec, protocol: str) -> str:
+    """What must stand beside the likelihoods of this run; empty where they are likelihoods of the data."""
+    head = parts.resolve("likelihood", LIKELIHOODS, spec.likelihood)[0]
+    return NOT_A_LIKELIHOOD if protocol in head.admitted else ""

@@ -1,0 +1,42 @@
+"""Pictures: pure functions of (model, data, seed), or of numbers, that return a matplotlib Figure."""
+
+import io
+from collections.abc import Callable
+from pathlib import Path
+
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from vaelab.figures.curves import curves as curves
+from vaelab.figures.interpolation import interpolation
+from vaelab.figures.latents import latents
+from vaelab.figures.manifold import manifold
+from vaelab.figures.rate_distortion import rate_distortion as rate_distortion
+from vaelab.figures.reconstructions import reconstructions
+from vaelab.figures.samples import samples
+from vaelab.figures.style import DPI
+from vaelab.figures.traversal import traversal
+from vaelab.files import write_atomically
+
+# (model, data, *, title, seed) -> Figure
+FIGURES: dict[str, Callable[..., Figure]] = {
+    "interpolation": interpolation,
+    "latents": latents,
+    "manifold": manifold,
+    "reconstructions": reconstructions,
+    "samples": samples,
+    "traversal": traversal,
+}
+
+
+def save(figure: Figure, path: Path, dpi: float = DPI) -> None:
+    """Write a PNG, whole or not at all; equal figures give equal bytes, since no date or version goes into the file.
+
+    Arguments:
+        figure: what to draw.
+        path: where to; its folder exists.
+        dpi: dots per inch. At 150, the default, every pixel of an image grid is a whole number of dots.
+    """
+    buffer = io.BytesIO()
+    FigureCanvasAgg(figure).print_figure(buffer, format="png", dpi=dpi, metadata={"Software": None})
+    write_atomically(path, buffer.getvalue())

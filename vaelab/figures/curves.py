@@ -1,0 +1,46 @@
+from typing import Any
+
+from matplotlib.figure import Figure
+
+from vaelab.errors import RunError
+from vaelab.figures.style import FAINT, PALETTE, SMALL, label_axes, plot_figure
+
+# panel -> the value of it in one row's record of a split, nats per image
+PANELS = {
+    "\N{MINUS SIGN}ELBO": lambda record: -record["elbo"],
+    "rate": lambda record: record["rate"],
+    "distortion": lambda record: record["distortion"],
+}
+
+
+def curves(log: list[dict[str, Any]], *, title: str = "") -> Figure:
+    """The course of training: -ELBO = rate + distortion, and the two apart, in nats per image against the epoch.
+
+    Arguments:
+        log: rows of log.jsonl: {"epoch": 1.0, "train": {"elbo": ..., "rate": ..., "distortion": ...}, ...}, with the
+            same record under "validation" where there was one. The epoch of the largest validation ELBO is marked.
+        title: the heading.
+
+    Raises:
+        RunError: the log has no rows.
+    """
+    if not log:
+        raise RunError(found="an empty training log", expected="at least one row", do="train the run first")
+    validated = [row for row in log if row.get("validation")]
+    best = max(validated, key=lambda row: row["validation"]["elbo"], default=None)
+    figure, axes = plot_figure(title or "Training curves", len(PANELS), (3.3, 3.0))
+    for ax, (name, value) in zip(axes, PANELS.items(), strict=True):
+        for split, rows, colour in (("train", log, PALETTE[0]), ("validation", validated, PALETTE[6])):
+            if rows:
+                epochs = [row["epoch"] for row in rows]
+                # a single row would be a line without length
+                marker = "o" if len(rows) == 1 else ""
+                ax.plot(epochs, [value(row[split]) for row in rows], marker=marker, color=colour, label=split)
+        if best is not None:
+            ax.axvline(best["epoch"], color=FAINT, linestyle=":", zorder=1)
+            label = f"best validation ELBO, epoch {best['epoch']:.4g}"
+            ax.plot([best["epoch"]], [value(best["validation"])], "o", markersize=5, color=PALETTE[6], label=label)
+        label_axes(ax, "epoch", f"{name} / nats per image")
+    handles, labels = axes[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), fontsize=SMALL, frameon=False)
+    return figure

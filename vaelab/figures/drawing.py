@@ -1,0 +1,66 @@
+"""What a picture asks of a model and its data: seeded, without gradients, in chunks that fit in memory."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from vaelab.data.dataset import Dataset
+from vaelab.data.protocol import protocol
+from vaelab.models import VAE
+from vaelab.seeds import derive
+
+CHUNK = 512  # images through the encoder, or latent vectors through the decoder, at once
+
+
+@contextmanager
+def drawing(model: VAE, seed: int) -> Iterator[None]:
+    """Inside, a picture is a pure function of (model, data, seed); outside, it leaves no trace.
+
+    Gradients are off, the model is in evaluation mode, and the random generators start from the seed; afterwards modes
+    and generators are as they were found.
+    """
+    training = [module for module in model.modules() if module.training]
+    # manual_seed reaches the generator of every GPU, so every one of them has to be put back
+    with torch.no_grad(), torch.random.fork_rng(range(torch.cuda.device_count())):
+        torch.manual_seed(derive(seed, "figures"))
+        model.eval()
+        try:
+            yield
+        finally:
+            for module in training:
+                module.training = True
+
+
+def device_of(model: VAE) -> torch.device:
+    return next(model.parameters()).device
+
+
+def choose(data: Dataset, count: int) -> np.ndarray:
+    """Indices of `count` different images at random, or of all of them, shuffled, where there are fewer."""
+    return torch.randperm(len(data.images))[:count].numpy()
+
+
+def pixels(model: VAE, data: Dataset, indices: np.ndarray) -> Tensor:
+    """The images at `indices` as the model sees them, under the protocol of the data: [n, C, H, W], on its device."""
+    return protocol(data.protocol).pixels(torch.from_numpy(data.images[indices]).to(device_of(model)))
+
+
+def decode(model: VAE, z: Tensor) -> Tensor:
+    """The decoder's means for z [n, D]: [n, C, H, W], on the CPU."""
+    chunks = z.to(device_of(model), torch.float32).split(CHUNK)
+    return torch.cat([model.likelihood(chunk).mean.cpu() for chunk in chunks])
+
+
+def encode(model: VAE, data: Dataset, indices: np.ndarray) -> Tensor:
+    """The posterior means of the images at `indices`: [n, D], on the CPU."""
+    chunks = np.array_split(indices, -(-len(indices) // CHUNK))
+    return torch.cat([model.posterior(pixels(model, data, chunk)).mean.cpu() for chunk in chunks])
+
+
+def reconstruct(model: VAE, x: Tensor, samples: int) -> Tensor:
+    """The decoder's mean, averaged over `samples` draws from q(z|x), for x [n, C, H, W]: the same shape, on the CPU."""
+    chunks = x.split(max(1, CHUNK // samples))
+    return torch.cat([model.reconstruct(chunk, samples).cpu() for chunk in chunks])

@@ -1,0 +1,34 @@
+import torch
+from matplotlib.figure import Figure
+
+from vaelab.data.dataset import Dataset
+from vaelab.figures.drawing import choose, decode, drawing, pixels
+from vaelab.figures.grids import centres, gap_between, grid_figure
+from vaelab.figures.style import TEXT
+from vaelab.models import VAE
+
+PAIRS = 8
+STEPS = 9
+
+
+def interpolation(model: VAE, data: Dataset, *, title: str = "", seed: int = 0) -> Figure:
+    """From one image to another: data at both ends, between them the decoder's means along a straight line.
+
+    The line is z(t) = (1 - t) mu(a) + t mu(b), with mu the posterior means of the images a and b of a row.
+    """
+    with drawing(model, seed):
+        x = pixels(model, data, choose(data, 2 * PAIRS))
+        x = x[: len(x) // 2 * 2]
+        a, b = model.posterior(x).mean.cpu().unflatten(0, (-1, 2)).unbind(1)  # [rows, D] each
+        t = torch.linspace(0, 1, STEPS)
+        z = torch.lerp(a[:, None], b[:, None], t[:, None])  # [rows, STEPS, D]
+        between = decode(model, z.flatten(0, 1)).unflatten(0, (-1, STEPS))
+    ends = x.cpu().unflatten(0, (-1, 2))
+    rows = torch.cat([ends[:, :1], between, ends[:, 1:]], dim=1)
+    gap = gap_between(x)
+    figure, (ax,) = grid_figure(
+        [rows.flatten(0, 1)], STEPS + 2, gap, title=title or "Interpolations between posterior means", bottom=0.45
+    )
+    ax.set_xticks(centres(STEPS + 2, x.shape[3], gap), ["data", *(f"{value:g}" for value in t.tolist()), "data"])
+    ax.set_xlabel("weight of the right image's posterior mean", fontsize=TEXT)
+    return figure

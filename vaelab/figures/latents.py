@@ -1,0 +1,59 @@
+from math import ceil
+
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from sklearn.decomposition import PCA
+
+from vaelab.data.dataset import Dataset
+from vaelab.figures.drawing import choose, drawing, encode
+from vaelab.figures.style import SMALL, colours, label_axes, plot_figure
+from vaelab.models import VAE
+
+POINTS = 5000
+
+
+def latents(model: VAE, data: Dataset, *, title: str = "", seed: int = 0) -> Figure:
+    """Where the images lie in the latent space: their posterior means, coloured by label, at most 5,000 of them.
+
+    D = 2 is drawn as it is, D > 2 along its first two principal components, D = 1 as one line of points for each label.
+    """
+    with drawing(model, seed):
+        indices = choose(data, POINTS)
+        means = encode(model, data, indices).numpy()
+    labels = np.zeros(len(indices), int) if data.labels is None else data.labels[indices]
+    names, category = np.unique(labels, return_inverse=True)
+    palette = np.array(colours(len(names)))
+
+    figure, (ax,) = plot_figure(title or "Posterior means", 1, (6.5, 5.5))
+    size = float(np.clip(20_000 / len(means), 7, 30))  # points^2
+    if model.latent == 1:
+        height = category + np.random.default_rng(0).uniform(-0.35, 0.35, len(means))  # or points would hide points
+        ax.scatter(means[:, 0], height, s=size, c=palette[category], alpha=0.6, linewidths=0)
+        ax.set_yticks(range(len(names)), [] if data.labels is None else [str(name) for name in names])
+        label_axes(ax, "$z_1$ (posterior mean)", "" if data.labels is None else "label (points spread for legibility)")
+        return figure
+
+    if model.latent == 2 or np.ptp(means, axis=0).max() == 0:  # a collapsed posterior has no principal components
+        label_axes(ax, "$z_1$ (posterior mean)", "$z_2$ (posterior mean)")
+    else:
+        pca = PCA(n_components=2, svd_solver="full")
+        means = pca.fit_transform(means)
+        first, second = (f"{share:.0%} of the variance" for share in pca.explained_variance_ratio_)
+        label_axes(ax, f"first principal component ({first})", f"second principal component ({second})")
+    ax.scatter(means[:, 0], means[:, 1], s=size, c=palette[category], alpha=0.7, linewidths=0)
+    ax.set_aspect("equal", adjustable="datalim")
+    if data.labels is not None:
+        handles = [
+            Line2D([], [], marker="o", markersize=5, linestyle="", color=colour, label=str(name))
+            for name, colour in zip(names, palette, strict=True)
+        ]
+        figure.legend(
+            handles=handles,
+            title="label",
+            loc="outside right upper",
+            ncols=ceil(len(names) / 25),
+            fontsize=SMALL,
+            title_fontsize=SMALL,
+        )
+    return figure

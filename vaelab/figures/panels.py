@@ -1,0 +1,52 @@
+"""Bare grids of images for a report, which puts them side by side and says in words what they are.
+
+Cell i of every panel drawn for the same indices is the same image, so that panels can be compared cell by cell.
+"""
+
+from math import ceil, sqrt
+
+import numpy as np
+import torch
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from vaelab.data.dataset import Dataset
+from vaelab.figures.drawing import drawing, pixels, reconstruct
+from vaelab.figures.grids import gap_between, grid_figure
+from vaelab.figures.manifold import SIDE, manifold_images
+from vaelab.figures.reconstructions import SAMPLES
+from vaelab.models import VAE
+
+INCHES = 3.2
+
+
+def data_panel(images: np.ndarray) -> Figure:
+    """The images themselves, uint8 [N, C, H, W], in a square."""
+    return _square(torch.from_numpy(images) / 255)
+
+
+def reconstruction_panel(model: VAE, data: Dataset, indices: np.ndarray, *, seed: int = 0) -> Figure:
+    """The decoder's mean, averaged over 32 draws of z from the posterior, for the images at `indices`."""
+    with drawing(model, seed):
+        return _square(reconstruct(model, pixels(model, data, indices), SAMPLES))
+
+
+def sample_panel(model: VAE, *, count: int = 64, seed: int = 0) -> Figure:
+    """The decoder's means for `count` draws of z from the prior."""
+    with drawing(model, seed):
+        return _square(model.sample(count).mean.cpu())
+
+
+def manifold_panel(model: VAE) -> Figure:
+    """The learned 2-D manifold, as in `manifold`."""
+    with drawing(model, seed=0):
+        return _bare(manifold_images(model), SIDE, 0)
+
+
+def _square(images: Tensor) -> Figure:
+    return _bare(images, ceil(sqrt(len(images))), gap_between(images))
+
+
+def _bare(images: Tensor, columns: int, gap: int) -> Figure:
+    figure, _ = grid_figure([images], columns, gap, margin=0.0, target=INCHES)
+    return figure

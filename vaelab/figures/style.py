@@ -1,0 +1,51 @@
+"""One look for every picture: sizes, colours, fonts, set on the objects and never in matplotlib's global settings."""
+
+import textwrap
+
+from matplotlib import colormaps
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+DPI = 150  # dots per inch at which pictures are laid out, and saved unless told otherwise
+HEADING, TEXT, SMALL = 11, 9, 7.5  # font sizes in points
+FAINT = "#9a9a9a"
+
+# Ten colours that stay apart under the common colour-vision deficiencies: Petroff (2021), "Accessible color sequences
+# for data visualization", the ten-colour sequence.
+PALETTE = (
+    "#3f90da", "#ffa90e", "#bd1f01", "#94a4a2", "#832db6", "#a96b59", "#e76300", "#b9ac70", "#717581", "#92dadd",
+)  # fmt: skip
+MARKERS = "osD^vPX<>*"
+
+
+def colours(count: int) -> list[str] | list[tuple[float, float, float, float]]:
+    """`count` colours for categories: the palette's first, or even steps through viridis when it has too few."""
+    if count <= len(PALETTE):
+        return list(PALETTE[:count])
+    return [colormaps["viridis"](i / (count - 1)) for i in range(count)]
+
+
+def wrapped(text: str, inches: float, size: float) -> str:
+    """`text` broken into lines that fit `inches` at font size `size` (a letter is about 0.6 of its size wide)."""
+    return "\n".join(textwrap.wrap(text, max(8, int(72 * inches / (0.6 * size)))))
+
+
+def plot_figure(title: str, panels: int, panel_size: tuple[float, float]) -> tuple[Figure, list[Axes]]:
+    """A figure with one row of `panels` tidy axes, each `panel_size` = (width, height) inches, under a heading."""
+    width, height = panel_size
+    figure = Figure(figsize=(panels * width, height), dpi=DPI, layout="constrained")
+    figure.suptitle(wrapped(title, panels * width, HEADING), fontsize=HEADING)
+    axes = [figure.add_subplot(1, panels, 1 + i) for i in range(panels)]
+    for ax in axes:
+        ax.spines[["top", "right"]].set_visible(False)
+        ax.tick_params(labelsize=SMALL)
+        ax.grid(color="#e6e6e6", linewidth=0.6)
+        ax.set_axisbelow(True)
+    return figure, axes
+
+
+def label_axes(ax: Axes, x: str, y: str, title: str = "") -> None:
+    """The texts of one axes; x and y say what is measured, and in which unit."""
+    ax.set_xlabel(x, fontsize=TEXT)
+    ax.set_ylabel(y, fontsize=TEXT)
+    ax.set_title(title, fontsize=TEXT)

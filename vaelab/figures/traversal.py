@@ -1,0 +1,78 @@
+import torch
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+from torch import Tensor
+
+from vaelab.data.dataset import Dataset
+from vaelab.distributions import kl_per_dimension
+from vaelab.errors import SpecError
+from vaelab.figures.drawing import CHUNK, choose, decode, drawing, encode, pixels
+from vaelab.figures.grids import centres, gap_between, grid_figure
+from vaelab.figures.style import PALETTE, TEXT
+from vaelab.models import VAE
+
+STEPS = 13  # -3, -2.5, ..., 3 standard deviations
+DIMENSIONS = 10
+IMAGES = 2000  # whose mean KL orders the dimensions
+
+
+def traversal(model: VAE, data: Dataset, *, title: str = "", seed: int = 0) -> Figure:
+    """What each latent dimension does: one row for each, through -3 to 3 standard deviations of the prior.
+
+    The other dimensions stay at one image's posterior mean. Rows follow KL(q(z_d|x) || p(z_d)), averaged over up to
+    2,000 images, largest first, ten at most: a dimension without KL carries nothing.
+
+    Raises:
+        SpecError: the KL divergence has no closed form for each dimension.
+    """
+    with drawing(model, seed):
+        kl = mean_kl_per_dimension(model, data)
+        order = kl.argsort(descending=True, stable=True)[:DIMENSIONS].tolist()
+        (centre,) = encode(model, data, choose(data, 1))
+        prior = model.prior()
+        steps = torch.linspace(-3, 3, STEPS)
+        values = prior.mean.cpu() + steps[:, None] * prior.stddev.cpu()  # [STEPS, D]
+        z = centre.repeat(len(order), STEPS, 1)
+        for row, d in enumerate(order):
+            z[row, :, d] = values[:, d]
+        images = decode(model, z.flatten(0, 1))
+    _, _, height, width = images.shape
+    gap = gap_between(images)
+    figure, (ax,) = grid_figure(
+        [images],
+        STEPS,
+        gap,
+        title=title or "Latent traversal",
+        caption=f"{len(order)} of {model.latent} dimensions, largest KL first. "
+        "Orange frames: the step nearest to the image's own posterior mean.",
+        left=1.15,
+        bottom=0.4,
+    )
+    across, down = centres(STEPS, width, gap), centres(len(order), height, gap)
+    ax.set_xticks(across[::2], [f"{step:.0f}".replace("-", "\N{MINUS SIGN}") for step in steps[::2]])
+    ax.set_xlabel("value of the dimension / standard deviations of the prior", fontsize=TEXT)
+    ax.set_yticks(down, [f"$z_{{{d + 1}}}$  KL {kl[d]:.2f} nats" for d in order])
+    for row, d in enumerate(order):
+        column = int((values[:, d] - centre[d]).abs().argmin())
+        corner = (across[column] - (width + 1) / 2, down[row] - (height + 1) / 2)
+        ax.add_patch(Rectangle(corner, width + 1, height + 1, fill=False, edgecolor=PALETTE[1], clip_on=False))
+    return figure
+
+
+def mean_kl_per_dimension(model: VAE, data: Dataset) -> Tensor:
+    """KL(q(z_d|x) || p(z_d)) in nats, averaged over up to 2,000 images at random: [D], on the CPU.
+
+    Raises:
+        SpecError: it has no closed form for each dimension.
+    """
+    prior = model.prior()
+    chunks = torch.from_numpy(choose(data, IMAGES)).split(CHUNK)
+    kls = [kl_per_dimension(model.posterior(pixels(model, data, chunk.numpy())), prior) for chunk in chunks]
+    known = [kl.cpu().double() for kl in kls if kl is not None]
+    if not known:
+        raise SpecError(
+            found="a posterior or prior that is not a diagonal normal",
+            expected="a KL divergence for each latent dimension, to order the traversal by",
+            do="draw the interpolation instead",
+        )
+    return torch.cat(known).mean(0)
