@@ -21,15 +21,18 @@ class Spec(Plan):
         default="digits", description="images, such as mnist, npz:FILE or folder:DIR; see `vaelab data list`"
     )
     protocol: str | None = Field(
-        None, description="binary-dynamic | binary-static | binary-threshold | grey | 8bit; the data's own if not given"
+        default=None,
+        description="binary-dynamic | binary-static | binary-threshold | grey | 8bit; the data's own if not given",
     )
     validation: float = Field(
-        0.1, ge=0, description="training images held out: a share, or a number of images; 0: none"
+        default=0.1, ge=0, description="training images held out: a share, or a number of images; 0: none"
     )
     split_seed: int = Field(default=0, ge=0, description="of which images are held out")
 
     latent: int = Field(default=20, ge=1, description="D, latent dimensions")
-    network: str = Field("mlp", description="of encoder and decoder, such as mlp:hidden=500,200; see `vaelab parts`")
+    network: str = Field(
+        default="mlp", description="of encoder and decoder, such as mlp:hidden=500,200; see `vaelab parts`"
+    )
     likelihood: str = Field(default="bernoulli", description="p(x|z), such as gaussian:sigma=0.1; see `vaelab parts`")
     posterior: str = Field(default="diagonal", description="q(z|x); see `vaelab parts`")
     prior: str = Field(default="standard", description="p(z); see `vaelab parts`")

@@ -115,7 +115,9 @@ def test_reconstruction_error_is_of_the_mean_over_posterior_samples():
     few, many = (evaluate(oracle.model, data, k, seed=0).squared_error.mean().item() for k in (1, 400))
     x = double(data)
     q = oracle.model.posterior(x)
-    exact = (x - oracle.model.likelihood(q.mean).mean).square().mean().item()  # linear: mean of means = mean at the mean
+    exact = (
+        (x - oracle.model.likelihood(q.mean).mean).square().mean().item()
+    )  # linear: mean of means = mean at the mean
     assert many == pytest.approx(exact, rel=0.02)
     assert few > many
 

@@ -1,0 +1,126 @@
+"""What a report is made from: the runs that are done, and what is computed from their models, each thing once."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import TypeVar, cast
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from vaelab.assemble import load_data
+from vaelab.data.dataset import Dataset, Splits
+from vaelab.errors import RunError
+from vaelab.evaluation.digits import Reader, fit_reader
+from vaelab.evaluation.likelihood import Evaluation, evaluate
+from vaelab.figures.drawing import drawing, pixels, reconstruct
+from vaelab.models import VAE
+from vaelab.report.text import latent
+from vaelab.seeds import derive
+from vaelab.study import Member, Study
+
+T = TypeVar("T")
+DRAWS = 8  # posterior samples that a reconstruction averages, where many are measured and none is looked at
+AT_MOST = 1_000  # test images for what result.json does not hold: enough for differences, and seconds for each run
+
+
+@dataclass
+class Material:
+    """The runs of a study that are done, with their data, models and per-image numbers, kept once computed.
+
+    Arguments:
+        study: may have runs that are not done; they are left out.
+        root: where data lie, as `vaelab.data.load` takes it.
+    """
+
+    study: Study
+    root: str | None = None
+    kept: dict[tuple[object, ...], object] = field(default_factory=dict)
+
+    @property
+    def done(self) -> list[Member]:
+        return [member for member in self.study.members if member.run.done]
+
+    def groups(self) -> dict[str, list[Member]]:
+        """The runs that are done by group, in the order of the study."""
+        return {name: [m for m in self.done if m.group == name] for name in dict.fromkeys(m.group for m in self.done)}
+
+    def at(self, member: Member) -> str:
+        """Where in its group a run stands: its latent dimensions, and its seed where the study has several."""
+        several = len({other.seed for other in self.study.members}) > 1
+        return latent(member.latent) + (f", seed {member.seed}" if several else "")
+
+    def pairs(
+        self, first: Callable[[Member], bool], second: Callable[[Member], bool], alike: Callable[[Member], object]
+    ) -> list[tuple[Member, Member]]:
+        """Runs of the two kinds with the same data, latent dimensions and seed, that are `alike` in the rest."""
+
+        def key(member: Member) -> tuple[object, ...]:
+            return member.spec.data, member.latent, member.seed, alike(member)
+
+        others = [member for member in self.done if second(member)]
+        return [(a, b) for a in self.done if first(a) for b in others if key(a) == key(b)]
+
+    def data(self, member: Member) -> Splits:
+        """The images that the run saw.
+
+        Raises:
+            RunError: the files have changed since; numbers of one and pictures of the other must not stand together.
+        """
+        spec = member.spec
+        splits = self._once(
+            ("data", spec.data, spec.protocol, spec.validation, spec.split_seed), lambda: load_data(spec, self.root)
+        )
+        recorded = member.run.result["data"]["test"]
+        if splits.test.sha256 != recorded["sha256"]:
+            raise RunError(
+                found=f"{member.run.path}: made with other test images than those of {spec.data} now",
+                expected="the data of the run",
+                do="put those files back, or delete the run and give `vaelab study` again",
+            )
+        return splits
+
+    def model(self, member: Member) -> VAE:
+        return self._once(("model", member.run.path), member.run.model)
+
+    def test(self, member: Member) -> Dataset:
+        """The test images, or 1,000 of them evenly spread where there are more: the same ones for every run."""
+        data = self.data(member).test
+        chosen = np.linspace(0, len(data) - 1, min(AT_MOST, len(data))).round().astype(int)
+        labels = None if data.labels is None else data.labels[chosen]
+        return replace(data, images=data.images[chosen], labels=labels)
+
+    def evaluation(self, member: Member) -> Evaluation:
+        """The numbers of each image of `test`, with the run's K and seed: those behind result.json's means."""
+        spec = member.spec
+        return self._once(
+            ("evaluation", member.run.path),
+            lambda: evaluate(self.model(member), self.test(member), spec.nll_samples, derive(spec.seed, "evaluation")),
+        )
+
+    def reconstructions(self, member: Member) -> Tensor:
+        """The decoder's mean averaged over 8 posterior samples, for each image of `test`: [N, C, H, W]."""
+        model, test = self.model(member), self.test(member)
+        with drawing(model, member.seed):
+            return reconstruct(model, pixels(model, test, np.arange(len(test))), DRAWS)
+
+    def prior_means(self, member: Member, count: int) -> Tensor:
+        """The decoder's means for `count` draws of z from the prior: [count, C, H, W]."""
+        model = self.model(member)
+        with drawing(model, member.seed):
+            return model.sample(count).mean
+
+    def reader(self, member: Member) -> Reader:
+        """A classifier fitted on the training images of the run's data."""
+        data = self.data(member)
+        return self._once(("reader", member.spec.data), lambda: fit_reader(data.train, data.test))
+
+    def _once(self, key: tuple[object, ...], compute: Callable[[], T]) -> T:
+        if key not in self.kept:
+            self.kept[key] = compute()
+        return cast(T, self.kept[key])
+
+
+def plain(data: Dataset) -> Tensor:
+    """The images themselves, without the noise of any protocol: [N, C, H, W] in [0, 1]."""
+    return torch.from_numpy(data.images).float() / 255

@@ -1,0 +1,111 @@
+"""The comparison table: one row for each run, in blocks whose numbers may be compared."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from vaelab.report.material import Material
+from vaelab.report.text import DASH, MINUS, PLUS_MINUS, number, plus_minus
+from vaelab.study import Member
+
+# key -> heading; in the order of the table
+COLUMNS = {
+    "group": "group",
+    "data": "data",
+    "protocol": "protocol",
+    "likelihood": "likelihood",
+    "network": "network",
+    "latent": "z",
+    "elbo": f"{MINUS}ELBO",
+    "rate": "rate",
+    "distortion": "distortion",
+    "nll": "NLL(K)",
+    "samples": "K",
+    "bits_per_dim": "bits/dim",
+    "active_units": "active units",
+    "reconstruction_mse": "reconstruction MSE",
+    "parameters": "parameters",
+    "best_epoch": "best epoch",
+    "seconds": "training / s",
+}
+MEASURED = tuple(COLUMNS)[tuple(COLUMNS).index("elbo") :]  # what a run has once it is done
+UNITS = f"Nats per image, mean {PLUS_MINUS} standard error over the test images."
+
+
+@dataclass(frozen=True)
+class Cell:
+    """Text, and the number to sort by where it is one."""
+
+    text: str
+    value: float | None = None
+    detail: str = ""  # in small print below
+
+
+@dataclass(frozen=True)
+class Row:
+    """One run."""
+
+    label: str
+    done: bool
+    note: str  # "not a likelihood", or empty
+    cells: dict[str, Cell]  # by key of COLUMNS; of a run that is not done only what its Spec says
+
+
+@dataclass(frozen=True)
+class Block:
+    """Runs on the same data under the same protocol: numbers of different blocks are not comparable."""
+
+    data: str
+    protocol: str
+    rows: list[Row]
+
+
+def comparison(material: Material) -> list[Block]:
+    """Every run of the study, by (data, protocol), in the order of the study."""
+    members = material.study.members
+    kinds = dict.fromkeys((m.spec.data, str(m.spec.protocol)) for m in members)
+    return [
+        Block(*kind, [_row(material, m) for m in members if (m.spec.data, m.spec.protocol) == kind]) for kind in kinds
+    ]
+
+
+def best_epoch(result: dict[str, Any]) -> float:
+    """The epoch of the weights that were kept."""
+    return result["best_step"] * result["spec"]["batch"] / result["data"]["train"]["images"]
+
+
+def _row(material: Material, member: Member) -> Row:
+    spec, run = member.spec, member.run
+    cells = {
+        "group": Cell(member.group, detail=material.at(member)),
+        "data": Cell(spec.data),
+        "protocol": Cell(str(spec.protocol)),
+        "likelihood": _part(spec.likelihood),
+        "network": _part(spec.network),
+        "latent": Cell(str(spec.latent), spec.latent),
+    }
+    if not run.done:
+        return Row(member.label, False, "", cells)
+    result = run.result
+    metrics = {metric["name"]: metric for metric in result["metrics"]}
+    for name in ("elbo", "rate", "distortion", "nll", "bits_per_dim", "reconstruction_mse"):
+        cells[name] = _metric(metrics.get(name), sign=-1 if name == "elbo" else 1)
+    cells["samples"] = Cell(number(metrics["nll"]["samples"]), metrics["nll"]["samples"])
+    active = metrics["active_units"]["value"]
+    cells["active_units"] = Cell(f"{active:.0f} / {spec.latent}", active)
+    cells["parameters"] = Cell(number(result["parameters"]), result["parameters"])
+    cells["best_epoch"] = Cell(number(best_epoch(result), 1), best_epoch(result))
+    seconds = result["seconds"]["training"]
+    cells["seconds"] = Cell(number(seconds, 1 if seconds < 10 else 0), seconds)
+    return Row(member.label, True, metrics["elbo"]["note"], cells)
+
+
+def _metric(metric: dict[str, Any] | None, sign: int) -> Cell:
+    if metric is None:
+        return Cell(DASH)
+    return Cell(plus_minus(sign * metric["value"], metric["se"]), sign * metric["value"])
+
+
+def _part(written: str) -> Cell:
+    """A part, with its options below: "mlp", "hidden 500, activation tanh"."""
+    name, _, options = written.partition(":")
+    return Cell(name, detail=options.replace(":", ", ").replace("=", " "))

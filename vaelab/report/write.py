@@ -1,0 +1,115 @@
+"""A study's report: report.html, which holds everything, and report.md with its pictures beside it."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from jinja2 import Environment, PackageLoader, StrictUndefined, Template
+
+from vaelab.files import write_atomically
+from vaelab.report import pictures, words
+from vaelab.report.claims import NOT_RUN, Claim, check_claims
+from vaelab.report.material import Material
+from vaelab.report.table import COLUMNS, MEASURED, UNITS, comparison
+from vaelab.report.text import number
+from vaelab.study import Member, Study
+
+VERDICT_CLASSES = {
+    "supported": "supported",
+    "contradicted": "contradicted",
+    "mixed": "mixed",
+    "cannot be judged here": "unjudged",
+}
+TEXT_COLUMNS = ("group", "data", "protocol", "likelihood", "network")  # set left; numbers are set right
+
+
+@dataclass(frozen=True)
+class Checked:
+    """A claim as the report shows it."""
+
+    key: str  # "digits-1"
+    claim: Claim
+    picture: pictures.Picture | None
+
+
+@dataclass(frozen=True)
+class Appendix:
+    """What there is to say about one run."""
+
+    label: str
+    folder: str  # from the report's
+    parts: list[tuple[str, str]]
+    kl: list[float]  # of each latent dimension, largest first; empty where it is not known
+
+
+def write_report(study: Study, folder: Path, root: str | None = None) -> tuple[Path, Path]:
+    """Write report.html, report.md and report/*.png to `folder`; the paths of the first two.
+
+    Runs that are not done are shown as such. The report is a function of the runs: written again, it has equal bytes.
+
+    Arguments:
+        root: where data lie, as `vaelab.data.load` takes it.
+
+    Raises:
+        DataError: the data are not there.
+        RunError: a run's data have changed, or the disk is full.
+        SpecError: the study names a claim that does not exist.
+    """
+    images = folder / "report"
+    images.mkdir(parents=True, exist_ok=True)
+    context = _context(Material(study, root), folder, images)
+    paths = folder / "report.html", folder / "report.md"
+    for path in paths:
+        write_atomically(path, _template(path.name).render(context).encode())
+    return paths
+
+
+def _template(name: str) -> Template:
+    loader = PackageLoader("vaelab", "report")
+    environment = Environment(
+        loader=loader,
+        autoescape=name.endswith(".html"),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters["number"] = number
+    return environment.get_template(f"{name}.j2")
+
+
+def _context(material: Material, folder: Path, images: Path) -> dict[str, object]:
+    study, claims = material.study, check_claims(material)
+    return {
+        "study": study,
+        "not_run": NOT_RUN,
+        "missing": [member.label for member in study.members if not member.run.done],
+        "made_with": words.made_with(material),
+        "data_notes": words.data_notes(material),
+        "findings": words.findings(material, claims),
+        "figures": pictures.figures(material, images),
+        "columns": COLUMNS,
+        "measured": MEASURED,
+        "text_columns": TEXT_COLUMNS,
+        "units": UNITS,
+        "blocks": comparison(material),
+        "rate_distortion": pictures.rate_distortion_plot(material, images),
+        "learning": pictures.learning_curves(material, images),
+        "claims": [
+            _checked(f"{name}-{i}", claim, images) for name in claims for i, claim in enumerate(claims[name], 1)
+        ],
+        "verdict_classes": VERDICT_CLASSES,
+        "limits": words.limits(material),
+        "appendix": [_appendix(member, folder) for member in material.done],
+    }
+
+
+def _checked(key: str, claim: Claim, images: Path) -> Checked:
+    picture = pictures.draw(claim.figure, images, f"claim-{key}", claim.caption) if claim.figure else None
+    return Checked(key, claim, picture)
+
+
+def _appendix(member: Member, folder: Path) -> Appendix:
+    parts = [(name.replace("_", " "), str(value)) for name, value in member.spec.model_dump().items()]
+    kl = sorted(member.run.result["kl_per_dimension"] or [], reverse=True)
+    return Appendix(member.label, Path(os.path.relpath(member.run.path, folder)).as_posix(), parts, kl)
