@@ -105,7 +105,8 @@ def test_a_mistake_is_one_line_and_exit_status_2(words, expected, tmp_path, monk
 def test_train_prints_its_numbers_and_ends_with_where_they_are(tmp_path):
     done = command("train", "--epochs", "1", "--latent", "2", "--network", "mlp:hidden=8", "--out", str(tmp_path))
     assert done.returncode == 0, done.stderr
-    assert re.search(r"epoch 1.*images/s.*-ELBO \d+.*rate \d.*distortion \d+.*nats.*left", done.stdout)
+    assert re.search(r"epoch 1.*images/s.*-ELBO \d+.*rate \d.*distortion \d+.*nats.*validation \d+", done.stdout)
+    assert re.search(r"KL of each dimension +\d.*nats", done.stdout)
     assert re.search(r"nll +\d+\.\d+ +\d\.\d+ +nats/image +100", done.stdout)
     assert max(map(len, done.stdout.splitlines())) <= 100 + len(str(tmp_path))
     (run,) = tmp_path.iterdir()

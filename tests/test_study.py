@@ -1,5 +1,11 @@
 """Studies: a TOML file becomes runs, and they can be stopped and gone on with."""
 
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
 import pytest
 
 from vaelab.errors import RunError, SpecError
@@ -75,6 +81,31 @@ def test_in_processes_of_their_own_the_runs_are_the_same(tiny, tmp_path):
         values = [[m["value"] for m in member.run.result["metrics"]] for member in (one, two)]
         assert values[0] == pytest.approx(values[1])
         assert one.run.spec == two.run.spec
+
+
+def test_killed_and_started_again_it_gives_the_same_numbers(tiny, tmp_path):
+    """SIGKILL, which nothing can catch, once the second run has begun; then the same command again."""
+    words = [sys.executable, "-m", "vaelab", "study", tiny, "--out", str(tmp_path / "killed")]
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
+    study = open_study(tiny, tmp_path / "killed")
+    with subprocess.Popen(words, env=environment, stdout=subprocess.DEVNULL) as process:
+        while not (study.members[1].run.path / "spec.json").exists():
+            assert process.poll() is None
+            time.sleep(0.001)
+        process.kill()
+    assert study.members[0].run.done
+    assert not study.members[2].run.done
+    stamp = (study.members[0].run.path / "result.json").stat().st_mtime_ns
+    again = subprocess.run(words, env=environment, capture_output=True, text=True, check=False)
+    assert again.returncode == 0, again.stderr
+    assert again.stdout.strip().endswith("report.html")
+    assert "3 runs, 1 done before" in again.stdout or "3 runs, 2 done before" in again.stdout
+    assert (study.members[0].run.path / "result.json").stat().st_mtime_ns == stamp
+    whole = open_study(tiny, tmp_path / "whole")
+    carry_out(whole, Options(), SILENT)
+    for one, two in zip(study.members, whole.members, strict=True):
+        values = [[m["value"] for m in member.run.result["metrics"]] for member in (one, two)]
+        assert values[0] == pytest.approx(values[1])
 
 
 def test_a_run_that_fails_in_a_process_is_named(tiny, tmp_path):

@@ -44,7 +44,19 @@ def train(
         done = run.train(spec, out, name, root, compile, device, watch)
         watch.say("drawing")
         draw(done, (), 0, root)
-    terminal.print_metrics(str(done.path), done.result["metrics"])
+    result = done.result
+    terminal.print_metrics(str(done.path), result["metrics"])
+    kl = sorted(result["kl_per_dimension"] or [], reverse=True)
+    shown = "  ".join(f"{value:.2f}" for value in kl[:10]) + (f"  and {len(kl) - 10} more" if len(kl) > 10 else "")
+    terminal.print_facts(
+        "",
+        {
+            "KL of each dimension": f"{shown}  nats, largest first" if kl else "",
+            "parameters": f"{result['parameters']:,}",
+            "training": f"{result['seconds']['training']:.1f} s, {result['steps']:,} steps, "
+            f"weights of step {result['best_step']:,}",
+        },
+    )
 
 
 def evaluate(
@@ -197,9 +209,12 @@ def data_fetch(
     root: Root = None,
 ) -> None:
     """Download a data set, checking its published hashes; goes on where it was cut off."""
+    from vaelab import terminal
     from vaelab.data.fetch import fetch
 
-    for path in fetch(name, root):
+    with terminal.downloading(terminal.console()) as progress:
+        paths = fetch(name, root, progress=progress)
+    for path in paths:
         print(path)
 
 

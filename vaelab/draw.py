@@ -23,11 +23,12 @@ def draw(run: Run, kinds: Sequence[str], seed: int, root: str | None) -> list[Pa
     for kind in kinds:
         if kind not in known:
             raise unknown("figure", kind, known)
-    model, test, title = run.model(), run.data(root).test, run.path.name
+    model, test = run.model(), run.data(root).test
     folder = run.path / "figures"
     folder.mkdir(exist_ok=True)
     paths = []
     for kind in kinds or known:
+        title = f"{run.path.name}: {kind}"
         try:
             drawn = (
                 curves(run.log, title=title) if kind == "curves" else FIGURES[kind](model, test, title=title, seed=seed)

@@ -6,6 +6,7 @@ result.json is written last: where it stands, the run is done.
 """
 
 import json
+import os
 import platform
 import time
 from dataclasses import dataclass
@@ -160,10 +161,21 @@ def environment(device: torch.device) -> dict[str, Any]:
         "torch": torch.__version__,
         "python": platform.python_version(),
         "system": f"{platform.system()} {platform.machine()}",
-        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else _processor(),
         "threads": torch.get_num_threads(),
         "date": time.strftime("%Y-%m-%d"),
     }
+
+
+def _processor() -> str:
+    """The processor's name, and how many there are."""
+    names = platform.processor() or "cpu"
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        names = next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):  # not Linux, or a processor that does not say
+        pass
+    return f"{names}, {os.cpu_count()} cores"
 
 
 def claim(run: Run, spec: Spec) -> None:

@@ -205,7 +205,13 @@ def _in_process(member: Member, options: Options, say: Callable[[str], None]) ->
     command = [sys.executable, "-m", "vaelab", "train", "--spec", str(path / "spec.json"), "--name", path.name]
     command += ["--out", str(path.parent), "--compile", options.compile, "--threads", str(threads)]
     command += ["--data-root", options.root] if options.root else []
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    lines = (done.stderr or done.stdout).strip().splitlines() or [f"exit status {done.returncode}"]
-    say(f"{member.label}: {'done' if done.returncode == 0 else lines[-1]}")
-    return None if done.returncode == 0 else f"{member.label}: {lines[-1]}"
+    last = "nothing was said"
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            last = line.strip() or last
+            if last.startswith("epoch "):
+                epoch, _, elbo, _, _, *rest = last.split("  ")
+                say("  ".join([f"{member.label}: {epoch}", f"{elbo} nats", *rest]))
+    say(f"{member.label}: {'done' if process.returncode == 0 else last}")
+    return None if process.returncode == 0 else f"{member.label}: {last}"

@@ -1,12 +1,12 @@
 """What a person sees while something takes long: a bar in a terminal, plain lines elsewhere."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn
+from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn, TransferSpeedColumn
 from rich.table import Table
 
 from vaelab.training.watch import Status, Watch
@@ -26,16 +26,31 @@ def watching(console: Console) -> Iterator[Watch]:
 
 @contextmanager
 def _bar(console: Console) -> Iterator[Watch]:
-    columns = (BarColumn(bar_width=14), TextColumn("{task.description}"))
+    columns = (BarColumn(bar_width=8), TextColumn("{task.description}"))
     with Progress(*columns, console=console, transient=True) as progress:
         task = progress.add_task("starting", total=1.0, start=True)
 
         def show(status: Status) -> None:
             progress.update(task, completed=status.step / status.steps, description=_summary(status))
             if status.step == status.steps:
-                progress.console.print(_summary(status), highlight=False)
+                progress.console.print(_summary(status) + _held_out(status), highlight=False, soft_wrap=True)
 
         yield Watch(say=lambda line: progress.console.print(line, style="dim", highlight=False), show=show)
+
+
+@contextmanager
+def downloading(console: Console) -> Iterator[Callable[[str, int, int], None]]:
+    """A function of (file, bytes so far, bytes in all) that shows a bar for each file."""
+    columns = (TextColumn("{task.description}"), BarColumn(bar_width=14), DownloadColumn(), TransferSpeedColumn())
+    with Progress(*columns, console=console) as progress:
+        tasks: dict[str, TaskID] = {}
+
+        def show(file: str, done: int, total: int) -> None:
+            if file not in tasks:
+                tasks[file] = progress.add_task(file)
+            progress.update(tasks[file], completed=done, total=total or None)
+
+        yield show
 
 
 def _lines(console: Console) -> Watch:
@@ -46,20 +61,27 @@ def _lines(console: Console) -> Watch:
         shown[0] = min(shown[0], done)  # another run has begun
         if status.row is not None and (done - shown[0] >= 1 / LINE_EVERY or status.step == status.steps):
             shown[0] = done
-            console.print(_summary(status), highlight=False, soft_wrap=True)
+            console.print(_summary(status) + _held_out(status), highlight=False, soft_wrap=True)
 
     return Watch(say=lambda line: console.print(line, highlight=False, soft_wrap=True), show=show)
 
 
 def _summary(status: Status) -> str:
     terms = status.terms
-    held = (status.row or {}).get("validation")
     return (
-        f"epoch {status.epoch:.4g}/{status.epochs:g}  {_count(status.images_per_second)} images/s  "
-        f"-ELBO {-terms['elbo']:.2f}  rate {terms['rate']:.2f}  distortion {terms['distortion']:.2f} nats"
-        + (f"  validation {-held['elbo']:.2f}" if held else "")
-        + f"  {_duration(status.seconds_left)} left"
+        f"epoch {status.epoch:.1f}/{status.epochs:g}  {_count(status.images_per_second)} images/s  "
+        f"-ELBO {_nats(-terms['elbo'])}  rate {_nats(terms['rate'])}  distortion {_nats(terms['distortion'])} nats"
+        + (f"  {_duration(status.seconds_left)} left" if status.step < status.steps else "")
     )
+
+
+def _held_out(status: Status) -> str:
+    held = (status.row or {}).get("validation")
+    return f"  validation {_nats(-held['elbo'])}" if held else ""
+
+
+def _nats(value: float) -> str:
+    return f"{value:.2f}" if abs(value) < 1000 else f"{value:,.0f}"
 
 
 def _count(number: float) -> str:
@@ -94,7 +116,9 @@ def print_records(title: str, records: list[dict[str, Any]]) -> None:
 
 def print_facts(title: str, facts: dict[str, str]) -> None:
     """Print one thing's properties, a line each; those without a value are left out."""
-    table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False, show_header=False)
+    table = Table(
+        title=title or None, title_justify="left", title_style="bold", box=None, pad_edge=False, show_header=False
+    )
     for name, value in facts.items():
         if value:
             table.add_row(name, value)

@@ -112,6 +112,11 @@ def fit(
                 )
         save()
 
+    if progress.step < steps:
+        watch.say(
+            f"no better validation ELBO for {plan.patience:g} epochs: stopped after {progress.step / epoch:.1f}, "
+            f"with the weights of epoch {progress.best_step / epoch:.1f}"
+        )
     if best:
         model.load_state_dict(best)
     elif state.average:
