@@ -53,6 +53,8 @@ def fit(
         RunError: a damaged or foreign checkpoint, or a full disk.
     """
     device = next(model.parameters()).device
+    # torch.manual_seed would seed every device there is, for a hundred times the price
+    generator = torch.default_generator if device.type == "cpu" else torch.cuda.default_generators[device.index or 0]
     reading = protocol(data.train.protocol)
     images = torch.from_numpy(data.train.images).to(device)
     batches = Batches(len(images), plan.batch, plan.seed)
@@ -80,7 +82,7 @@ def fit(
         while progress.step < steps and not out_of_patience(progress, plan, epoch):
             t = progress.step
             alpha = plan.learning_rate * schedule(t / steps)
-            torch.manual_seed(derive(plan.seed, "noise", t))
+            generator.manual_seed(derive(plan.seed, "noise", t))
             step(batches(t).to(device), torch.tensor(alpha, device=device), torch.tensor(t, device=device))
             progress = replace(progress, step=t + 1, seconds=clock.seconds())
 

@@ -88,8 +88,9 @@ def _claim(
     material: Material, says: str, produced: list[Produced], rule: Callable[[frozenset[int]], Verdict], rule_text: str
 ) -> Claim:
     parts = [
-        f"{one.member.spec.data}, {material.at(one.member)}: produced are {_names(one.digits)}; "
-        f"not {_names(ALL - one.digits)}"
+        f"{one.member.spec.data}, {material.at(one.member)}: "
+        + ("all ten are produced" if one.digits == ALL else f"produced are {_names(one.digits)}")
+        + (f"; not {_names(ALL - one.digits)}" if one.digits != ALL else "")
         for one in produced
     ]
     readers = {one.member.spec.data: material.reader(one.member) for one in produced}
