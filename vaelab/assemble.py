@@ -73,7 +73,7 @@ def build_objective(spec: Spec) -> Objective:
 
 def check_protocol(spec: Spec, protocol: str) -> None:
     """SpecError unless the likelihood describes pixels read by `protocol`, or the Spec names one that it admits."""
-    head = parts.resolve("likelihood", LIKELIHOODS, spec.likelihood)[0]
+    head: Any = parts.resolve("likelihood", LIKELIHOODS, spec.likelihood)[0]  # a head, or a maker of one
     find_protocol(protocol)  # an unknown name is an error of its own
     if protocol in head.protocols or (spec.protocol and protocol in head.admitted):
         return
@@ -88,5 +88,5 @@ def check_protocol(spec: Spec, protocol: str) -> None:
 
 def likelihood_note(spec: Spec, protocol: str) -> str:
     """What must stand beside the likelihoods of this run; empty where they are likelihoods of the data."""
-    head = parts.resolve("likelihood", LIKELIHOODS, spec.likelihood)[0]
+    head: Any = parts.resolve("likelihood", LIKELIHOODS, spec.likelihood)[0]  # a head, or a maker of one
     return NOT_A_LIKELIHOOD if protocol in head.admitted else ""
