@@ -9,7 +9,7 @@ demo: .venv/installed
 	$(BIN)/vaelab study digits --out demo-runs
 
 test: check
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses 2
 
 check: .venv/installed-dev
 	$(BIN)/ruff format --check .
