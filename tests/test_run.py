@@ -75,9 +75,10 @@ def test_damaged_runs(run, tmp_path):
         _ = Run(tmp_path).spec
     with pytest.raises(RunError, match="a finished run"):
         _ = Run(tmp_path).result
-    (tmp_path / "spec.json").write_text("{")
-    with pytest.raises(RunError, match="not JSON"):
-        _ = Run(tmp_path).spec
+    for text in ("{", "3", "[1]"):
+        (tmp_path / "spec.json").write_text(text)
+        with pytest.raises(RunError, match="is no Spec"):
+            _ = Run(tmp_path).spec
     (tmp_path / "spec.json").write_text(completed(TINY).canonical_json())
     with pytest.raises(RunError, match="train it first"):
         Run(tmp_path).model()

@@ -65,10 +65,12 @@ class Spec(Plan):
     def read(cls, path: Path) -> "Spec":
         """The Spec in a JSON file; RunError where the file is missing or no JSON."""
         try:
-            fields: dict[str, Any] = json.loads(path.read_text())
+            fields: dict[str, Any] = dict(json.loads(path.read_text()))
         except FileNotFoundError as error:
             found = f"no {path}"
             raise RunError(found=found, expected="a run directory, which has one", do="check the path") from error
-        except ValueError as error:
-            raise RunError(found=f"{path} is not JSON ({error})", expected="a Spec", do="delete the run") from error
+        except (ValueError, TypeError) as error:
+            raise RunError(
+                found=f"{path} is no Spec ({error})", expected="a JSON object", do="delete the run"
+            ) from error
         return cls(**fields)

@@ -151,6 +151,20 @@ def test_a_term_that_is_not_finite_stops_the_run_and_keeps_the_last_checkpoint(t
     assert same(resumed, trained(BASE, tmp_path / "whole"))
 
 
+def test_a_gradient_that_is_not_finite_is_found_in_the_weights(tmp_path):
+    inner = build_objective(completed(BASE))
+
+    def breaks(model, x, step):
+        loss, draw = inner(model, x, step)
+        if int(step) < 58:  # the last step, so that no later loss can show it
+            return loss, draw
+        weight = next(model.parameters())
+        return loss + (weight - weight.detach()).abs().sqrt().sum(), draw
+
+    with pytest.raises(NonFiniteError, match="weights not finite at step 58"):
+        trained(BASE, tmp_path, objective=breaks)
+
+
 def test_a_checkpoint_cut_short(tmp_path, monkeypatch):
     monkeypatch.setattr(loop, "SHOW_SECONDS", 0.0)
     with pytest.raises(Interrupted):

@@ -74,7 +74,7 @@ def fit(
     step = choose_step(plain, steps, step_flops(model, plan.batch), compile, watch.say)
 
     def save() -> None:
-        check_finite(state, checkpoint)
+        check_finite(state, progress.step, checkpoint)
         write_checkpoint(checkpoint, model, state, best, progress, fingerprint)
 
     clock = Clock(progress)
@@ -88,7 +88,7 @@ def fit(
 
             row: dict[str, Any] | None = None
             if t + 1 == steps or crosses_multiple(t + 1, plan.validate_every * epoch):
-                check_finite(state, checkpoint)
+                check_finite(state, t + 1, checkpoint)
                 row = {"step": t + 1, "epoch": (t + 1) / epoch, "train": state.meters.read(), "learning_rate": alpha}
                 row |= {"seconds": progress.seconds, "images_per_second": plan.batch / clock.pace(t + 1)}
                 if data.validation is not None:
@@ -137,11 +137,15 @@ def validate(model: VAE, data: Dataset, seed: int) -> dict[str, float]:
     }
 
 
-def check_finite(state: State, checkpoint: Path) -> None:
-    """NonFiniteError naming the first step and the terms that were not finite, if any were."""
-    if (bad := state.meters.first_bad()) is None:
+def check_finite(state: State, taken: int, checkpoint: Path) -> None:
+    """NonFiniteError naming the first step and the terms that were not finite, if any of `taken` steps had such.
+
+    A gradient can be so where every term is finite; then the weights are, and the step is the last one looked at.
+    """
+    bad = state.meters.first_bad()
+    if bad is None and all(parameter.isfinite().all() for parameter in state.parameters):
         return
-    step, terms = bad
+    step, terms = bad or (taken - 1, "weights")
     kept = f"; the last good state is kept in {checkpoint}" if checkpoint.exists() else ""
     raise NonFiniteError(
         found=f"{terms} not finite at step {step:,}",
