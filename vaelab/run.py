@@ -101,7 +101,7 @@ def train(
         spec: what to do; parts may leave options out.
         name: the directory's name; by default made from the Spec, with its hash.
         root: where data lie (see `vaelab.data.load`).
-        compile: whether to compile the training step; `auto` decides from the number of steps.
+        compile: whether to compile the training step; `auto` decides from the work ahead.
         device: `auto` takes a CUDA device where there is one.
         watch: who looks on; nobody by default.
 
