@@ -2,10 +2,20 @@
 
 import numpy as np
 
+from vaelab.errors import SpecError
+
 STREAMS = {"weights": 0, "order": 1, "noise": 2, "validation": 3, "evaluation": 4, "figures": 5}
 
 
-def derive(seed: int, stream: str, index: int = 0) -> int:
-    """A 63-bit seed for one use of randomness; different streams and indices are independent of each other."""
-    words = np.random.SeedSequence([seed, STREAMS[stream], index]).generate_state(2, np.uint32)
+def derive(seed: int, stream: str, *index: int) -> int:
+    """A 63-bit seed for one use of randomness; different streams and indices are independent of each other.
+
+    Trailing zeros of `index` do not tell: (2,) and (2, 0) are one.
+
+    Raises:
+        SpecError: a negative seed.
+    """
+    if seed < 0:
+        raise SpecError(found=f"seed = {seed}", expected="0 or more", do="use another seed")
+    words = np.random.SeedSequence([seed, STREAMS[stream], *(index or (0,))]).generate_state(2, np.uint32)
     return (int(words[0]) << 32 | int(words[1])) >> 1

@@ -51,6 +51,20 @@ def test_labels_and_an_official_test_split(tmp_path: Path):
     assert (len(train.images), len(test.images)) == (5, 2)
 
 
+def test_factors_are_read_with_their_names(tmp_path: Path):
+    factors = np.stack([np.arange(5), np.arange(5)[::-1]], 1).astype(np.uint8)
+    read, _ = arrays.read(
+        str(write(tmp_path / "a.npz", images=GREY, factors=factors, factor_names=np.array(["x", "y"])))
+    )
+    np.testing.assert_array_equal(read.factors, factors.astype(np.int64), strict=True)
+    assert read.factor_names == ("x", "y")
+    path = write(tmp_path / "b.npz", train_images=GREY, test_images=GREY[:2], test_factors=factors[:2])
+    train, test = arrays.read(str(path))
+    assert (train.factors, train.factor_names) == (None, ())
+    assert test is not None
+    assert test.factor_names == ("factor1", "factor2")
+
+
 def test_floats_are_rounded_to_the_nearest_level_and_the_note_says_how_far(tmp_path: Path):
     values = np.array([0, 0.4 / 255, 0.75 / 255, 1]).reshape(1, 2, 2)
     read, _ = arrays.read(str(write(tmp_path / "a.npz", images=values)))
@@ -94,6 +108,9 @@ def test_images_of_another_kind_are_refused(tmp_path: Path, refused, images: np.
         ({"images": GREY, "labels": np.eye(5, dtype=int)}, ("(5, 5)",)),
         ({"images": GREY, "labels": np.arange(5.0)}, ("labels: float64",)),
         ({"images": GREY, "labels": np.array(["a"] * 5)}, ("labels: <U1",)),
+        ({"images": GREY, "factors": np.zeros((5, 2))}, ("factors: float64",)),
+        ({"images": GREY, "factors": np.zeros((4, 2), int)}, ("5 images", "(4, 2)")),
+        ({"images": GREY, "factors": np.zeros((5, 2), int), "factor_names": np.array("x")}, ("2 factors", "x")),
     ],
 )
 def test_missing_keys_and_wrong_labels_are_refused(

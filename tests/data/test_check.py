@@ -46,7 +46,16 @@ def test_checking_what_is_not_there_is_refused(tmp_path: Path, refused):
 def test_the_listing_says_what_is_there_and_where(tmp_path: Path):
     svhn(tmp_path / "svhn")
     rows = {row.usage: row for row in listing(tmp_path)}
-    assert list(rows) == ["digits", "mnist", "svhn", "frey", "idx:DIR|IMAGES[,LABELS]", "npz:FILE", "folder:DIR"]
+    assert list(rows) == [
+        "digits",
+        "shapes",
+        "mnist",
+        "svhn",
+        "frey",
+        "idx:DIR|IMAGES[,LABELS]",
+        "npz:FILE",
+        "folder:DIR",
+    ]
     assert (rows["digits"].present, rows["digits"].where) == (True, None)
     assert (rows["svhn"].present, rows["svhn"].where) == (True, tmp_path / "svhn")
     assert (rows["mnist"].present, rows["mnist"].where) == (False, tmp_path / "mnist")

@@ -1,7 +1,10 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from vaelab.data.dataset import Dataset, raw, split_off, validation_count
+from vaelab.data.dataset import Dataset, Splits, raw, split_off, validation_count
+from vaelab.data.protocol import with_protocol
 from vaelab.errors import DataError, SpecError
 
 
@@ -47,6 +50,40 @@ def test_the_digest_depends_on_content_shape_and_labels_and_on_nothing_else():
     assert len({digest, *others}) == 5
 
 
+def test_factors_belong_to_the_digest_and_their_absence_changes_nothing():
+    images, factors = np.arange(12, dtype=np.uint8).reshape(2, 1, 2, 3), np.array([[0, 1], [1, 0]])
+    plain = Dataset("a", "train", images, None, "8bit")
+    one, other = (
+        Dataset("a", "train", images, None, "8bit", "", f, ("u", "v")) for f in (factors, factors[::-1].copy())
+    )
+    assert len({plain.sha256, one.sha256, other.sha256}) == 3
+    assert plain.sha256 == "1a457e17994102e86331a28d453e172d813e2daf7a4156c135745e6c19617b2d"  # as before factors
+
+
+def test_images_are_taken_with_their_labels_and_factors():
+    data = numbered(9)
+    data = replace(data, factors=np.stack([data.labels, -data.labels], 1), factor_names=("up", "down"))
+    rest, held = split_off(data, 4, 0, "test")
+    prepared = with_protocol(Splits(rest, None, held), "binary-static", 0).train
+    for part in (rest, held, prepared, data.take(np.array([7, 2]))):
+        assert part.factor_names == ("up", "down")
+        np.testing.assert_array_equal(part.factors, np.stack([part.labels, -part.labels], 1))
+    assert data.take(np.array([7, 2])).labels.tolist() == [7, 2]
+    assert numbered(3).take(np.array([0])).factors is None
+
+
+def test_factors_that_do_not_fit_their_images_or_names_are_refused(refused):
+    images = np.zeros((3, 1, 2, 2), np.uint8)
+    with refused(DataError, "a.npz", "3 images", "(2, 1)"):
+        raw("a.npz", images, factors=np.zeros((2, 1), int))
+    with refused(DataError, "a.npz", "(3,)"):
+        raw("a.npz", images, factors=np.zeros(3, int))
+    for names in (("x",), ("x", "x")):
+        with refused(DataError, "a.npz", "2 factors", ", ".join(names)):
+            raw("a.npz", images, factors=np.zeros((3, 2), int), factor_names=names)
+    assert raw("a.npz", images, factors=np.zeros((3, 2), np.uint8)).factor_names == ("factor1", "factor2")
+
+
 def test_splitting_off_divides_without_loss_and_keeps_images_with_their_labels():
     rest, held = split_off(numbered(20), 7, 3, "validation")
     assert (len(rest), len(held), rest.split, held.split) == (13, 7, "train", "validation")
@@ -78,3 +115,24 @@ def test_no_images_and_unequal_counts_are_refused(refused):
         raw("here.idx", np.zeros((0, 1, 2, 2), np.uint8))
     with refused(DataError, "here.idx", "3 images", "(2,)"):
         raw("here.idx", np.zeros((3, 1, 2, 2), np.uint8), np.zeros(2, np.uint8))
+
+
+def test_the_order_of_content_counts_every_image_once_and_is_blind_to_that_of_the_file():
+    random = np.random.default_rng(0)
+    images, labels = random.integers(0, 256, (300, 1, 2, 2), np.uint8), np.arange(300) % 3
+    images[150:160] = images[0]  # equal pixels, told apart by their labels
+    shuffled = random.permutation(300)
+    one, other = (Dataset("made", "test", images[at], labels[at], "grey") for at in (np.arange(300), shuffled))
+    assert sorted(one.by_content) == list(range(300))
+    np.testing.assert_array_equal(one.images[one.by_content], other.images[other.by_content])
+    np.testing.assert_array_equal(one.labels[one.by_content], other.labels[other.by_content])
+    half = one.some(150)
+    assert abs(half.images.mean() - images.mean()) < 4 * images.std() / np.sqrt(2 * 150 * 4)
+    assert len(one.some(0)) == len(one.some(1000)) == 300
+    np.testing.assert_array_equal(half.images[:20], one.some(20).images)
+
+
+def test_digests_are_of_pixels_and_end_in_any_byte():
+    images = np.random.default_rng(0).integers(0, 256, (3000, 1, 2, 2), np.uint8)
+    data = Dataset("made", "test", images, None, "grey")
+    assert len(set(data.digests.tolist())) == len({image.tobytes() for image in images})

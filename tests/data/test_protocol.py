@@ -25,7 +25,7 @@ def test_values_are_what_the_protocol_says(name: str):
     match PROTOCOLS[name].levels:
         case "binary":
             assert set(values.unique().tolist()) == {0.0, 1.0}
-        case "grey":
+        case "grey" | "256":
             torch.testing.assert_close(values[0].flatten(), torch.arange(256) / 255, rtol=0, atol=0)
         case "8bit":
             # Each value lies in the bin of its own level, even where float32 would round up out of it.
@@ -33,7 +33,7 @@ def test_values_are_what_the_protocol_says(name: str):
 
 
 def test_every_protocol_is_in_the_table_under_its_name():
-    assert list(PROTOCOLS) == ["binary-dynamic", "binary-static", "binary-threshold", "grey", "8bit"]
+    assert list(PROTOCOLS) == ["binary-dynamic", "binary-static", "binary-threshold", "grey", "levels", "8bit"]
     assert all(name == entry.name and entry.summary for name, entry in PROTOCOLS.items())
 
 

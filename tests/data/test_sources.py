@@ -129,7 +129,7 @@ def test_the_quantisation_note_stays_beside_the_split_note(tmp_path: Path):
 @pytest.mark.parametrize(
     ("source", "words"),
     [
-        ("mnits", ("'mnits'", "mnist, svhn, frey", "did you mean mnist?")),
+        ("mnits", ("'mnits'", "shapes, mnist, svhn, frey", "did you mean mnist?")),
         ("npx:a.npz", ("did you mean npz:FILE?",)),
         ("", ("digits",)),
         ("cifar", ("folder:DIR", "choose one of these")),
@@ -153,5 +153,5 @@ def test_one_image_and_unlike_splits_are_refused(tmp_path: Path, refused):
 
 
 def test_the_table_is_complete():
-    assert list(SOURCES) == ["digits", "mnist", "svhn", "frey", "idx", "npz", "folder"]
+    assert list(SOURCES) == ["digits", "shapes", "mnist", "svhn", "frey", "idx", "npz", "folder"]
     assert [name for name, entry in SOURCES.items() if entry.protocol != "8bit"] == ["digits", "mnist"]

@@ -15,7 +15,8 @@ def read(where: str) -> tuple[Raw, Raw | None]:
     """Images of one file: `images` [and `labels`], or `train_images` and `test_images` [and their `..._labels`].
 
     Images are [N, H, W], [N, C, H, W] or [N, H, W, C] with C 1 or 3: whole numbers 0 to 255, or floats in [0, 1], which
-    are rounded to the 256 levels (the note says by how much at most). Labels are whole numbers [N].
+    are rounded to the 256 levels (the note says by how much at most). Labels are whole numbers [N]. Beside them may
+    stand `factors` (`train_factors` and `test_factors`), whole numbers [N, F], with their `factor_names` [F].
 
     Raises:
         DataError: the file is missing, damaged, pickled, lacks these keys, or holds other shapes or values.
@@ -82,7 +83,10 @@ _DAMAGED = (
     zlib.error,
     tokenize.TokenError,
 )
-_KEYS = tuple(f"{split}{kind}" for split in ("", "train_", "test_") for kind in ("images", "labels"))
+_KEYS = (
+    *(f"{split}{kind}" for split in ("", "train_", "test_") for kind in ("images", "labels", "factors")),
+    "factor_names",
+)
 
 
 def _part(path: Path, arrays: dict[str, np.ndarray], prefix: str) -> Raw:
@@ -97,12 +101,16 @@ def _part(path: Path, arrays: dict[str, np.ndarray], prefix: str) -> Raw:
     if images.size == 0:
         return raw(where, images)  # which refuses it
     values, note = levels(where, _channels_first(where, images))
-    labels = arrays.get(f"{prefix}labels")
-    if labels is not None and labels.dtype.kind not in "iu":
-        raise DataError(
-            found=f"{path}, {prefix}labels: {labels.dtype}", expected="whole numbers", do="store an integer per image"
-        )
-    return raw(where, values, labels, note)
+    labels, factors = (_whole(path, arrays, f"{prefix}{kind}") for kind in ("labels", "factors"))
+    names = tuple(map(str, np.atleast_1d(arrays.get("factor_names", ()))))
+    return raw(where, values, labels, note, factors, names)
+
+
+def _whole(path: Path, arrays: dict[str, np.ndarray], name: str) -> np.ndarray | None:
+    values = arrays.get(name)
+    if values is not None and values.dtype.kind not in "iu":
+        raise DataError(found=f"{path}, {name}: {values.dtype}", expected="whole numbers", do="store integers")
+    return values
 
 
 def _channels_first(where: str, images: np.ndarray) -> np.ndarray:

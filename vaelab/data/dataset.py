@@ -22,6 +22,8 @@ class Dataset:
         labels: int64 [N], or None.
         protocol: the name of the `Protocol` by which the levels become pixel values.
         note: what must be said beside every number computed on it ("SVHN slice, 900/183"), or "".
+        factors: int64 [N, F], which value each of the F factors that made an image has, or None where they are unknown.
+        factor_names: F names, unlike each other; () where the factors are unknown.
     """
 
     name: str
@@ -30,6 +32,8 @@ class Dataset:
     labels: np.ndarray | None
     protocol: str
     note: str = ""
+    factors: np.ndarray | None = None
+    factor_names: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         assert self.split in SPLITS
@@ -38,6 +42,9 @@ class Dataset:
         assert self.images.size > 0
         assert self.images.flags.c_contiguous
         assert self.labels is None or (self.labels.dtype == np.int64 and self.labels.shape == (len(self),))
+        shape = (len(self), len(self.factor_names))
+        assert (self.factors is None) == (not self.factor_names)
+        assert self.factors is None or (self.factors.dtype == np.int64 and self.factors.shape == shape)
 
     def __len__(self) -> int:
         return len(self.images)
@@ -50,13 +57,38 @@ class Dataset:
 
     @cached_property
     def sha256(self) -> str:
-        """Digest of the images and labels: element type, shape and bytes, hexadecimal."""
+        """Digest of the images, labels and factors there are: element type, shape and bytes, hexadecimal."""
         digest = hashlib.sha256()
-        for array in (self.images, self.labels):
+        for array in (self.images, self.labels, self.factors):
             if array is not None:
                 digest.update(f"{array.dtype.str}{array.shape}".encode())
                 digest.update(np.ascontiguousarray(array).data)
         return digest.hexdigest()
+
+    @cached_property
+    def digests(self) -> np.ndarray:
+        """A digest of the pixels of each image, bytes of length 16, [N]: equal images have equal ones."""
+        return np.array([hashlib.blake2b(image.data, digest_size=16).digest() for image in self.images], dtype="V16")
+
+    @cached_property
+    def by_content(self) -> np.ndarray:
+        """The indices of the images in the order of their digests, [N]: the same however the data are arranged.
+
+        Whoever draws noise visits the images in it: then what is drawn for an image does not hang on its place. It is
+        as good as random, so that its first n are a random n of the images.
+        """
+        labels = np.zeros(len(self)) if self.labels is None else self.labels
+        return np.lexsort((labels, self.digests.view("S16")))
+
+    def take(self, indices: np.ndarray, split: str | None = None) -> "Dataset":
+        """The images at `indices`, with their labels and factors, in that order; of the same split, or as `split`."""
+        labels = None if self.labels is None else self.labels[indices]
+        factors = None if self.factors is None else self.factors[indices]
+        return replace(self, images=self.images[indices], labels=labels, factors=factors, split=split or self.split)
+
+    def some(self, count: int) -> "Dataset":
+        """`count` of the images, all if `count` is 0 or there are no more: a random choice, in `by_content` order."""
+        return self.take(self.by_content[: count or len(self)])
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,22 +102,33 @@ class Splits:
 
 @dataclass(frozen=True, eq=False)
 class Raw:
-    """What one file or folder holds, before it is a split of anything: images uint8 [N, C, H, W], labels int64 [N]."""
+    """What one file or folder holds, before it is a split of anything; the arrays are those of a `Dataset`."""
 
     images: np.ndarray
     labels: np.ndarray | None
     note: str = ""
+    factors: np.ndarray | None = None
+    factor_names: tuple[str, ...] = ()
 
 
-def raw(where: object, images: np.ndarray, labels: np.ndarray | None = None, note: str = "") -> Raw:
+def raw(
+    where: object,
+    images: np.ndarray,
+    labels: np.ndarray | None = None,
+    note: str = "",
+    factors: np.ndarray | None = None,
+    factor_names: tuple[str, ...] = (),
+) -> Raw:
     """The checked contents of `where` (the file or files to name in an error).
 
     Arguments:
         images: uint8 [N, C, H, W], in any memory order.
         labels: whole numbers [N], of any integer type.
+        factors: whole numbers [N, F], of any integer type.
+        factor_names: F names; () for factor1, factor2, ...
 
     Raises:
-        DataError: no images, or not one label per image.
+        DataError: no images, or not one label, one row of factors per image, or one name per factor.
     """
     if images.size == 0:
         raise DataError(
@@ -99,7 +142,23 @@ def raw(where: object, images: np.ndarray, labels: np.ndarray | None = None, not
             expected=f"one label per image, shape ({len(images)},)",
             do="pair the images with their own labels",
         )
-    return Raw(np.ascontiguousarray(images), None if labels is None else labels.astype(np.int64), note)
+    whole = None if labels is None else labels.astype(np.int64)
+    if factors is None:
+        return Raw(np.ascontiguousarray(images), whole, note)
+    if factors.ndim != 2 or len(factors) != len(images) or factors.size == 0:
+        raise DataError(
+            found=f"{where}: {len(images):,} images and factors of shape {factors.shape}",
+            expected=f"one row of factors per image, shape ({len(images)}, F)",
+            do="pair the images with their own factors",
+        )
+    names = factor_names or tuple(f"factor{k + 1}" for k in range(factors.shape[1]))
+    if len(set(names)) != factors.shape[1]:
+        raise DataError(
+            found=f"{where}: {factors.shape[1]} factors named {', '.join(names)}",
+            expected="one name per factor, each its own",
+            do="correct factor_names, or leave them out",
+        )
+    return Raw(np.ascontiguousarray(images), whole, note, factors.astype(np.int64), names)
 
 
 def validation_count(total: int, validation: float) -> int:
@@ -134,9 +193,4 @@ def split_off(data: Dataset, count: int, seed: int, split: str) -> tuple[Dataset
     """
     assert 0 < count < len(data)
     order = np.random.default_rng(seed).permutation(len(data))
-    return _take(data, np.sort(order[count:]), data.split), _take(data, np.sort(order[:count]), split)
-
-
-def _take(data: Dataset, indices: np.ndarray, split: str) -> Dataset:
-    labels = None if data.labels is None else data.labels[indices]
-    return replace(data, split=split, images=data.images[indices], labels=labels)
+    return data.take(np.sort(order[count:])), data.take(np.sort(order[:count]), split)

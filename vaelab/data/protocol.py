@@ -26,7 +26,8 @@ class Protocol:
     Arguments:
         name: its name in results.
         summary: one line that says what it does.
-        levels: what the values are: "binary" {0, 1}, "grey" 256 values in [0, 1], "8bit" a continuum in [0, 1).
+        levels: what the values are: "binary" {0, 1}, "grey" 256 values in [0, 1] as points of a continuum, "256" the
+            same values as what they are, one level out of 256, "8bit" a continuum in [0, 1).
         prepare: (images uint8 [N, C, H, W], seed) -> uint8 of the same shape; done once, before training.
         pixels: images uint8 [B, C, H, W] -> float32 of the same shape; done on the device at every step, with noise,
             if any, from torch's global generator.
@@ -34,9 +35,14 @@ class Protocol:
 
     name: str
     summary: str
-    levels: Literal["binary", "grey", "8bit"]
+    levels: Literal["binary", "grey", "256", "8bit"]
     prepare: Callable[[np.ndarray, int], np.ndarray]
     pixels: Callable[[Tensor], Tensor]
+
+    @property
+    def counts_levels(self) -> bool:
+        """Whether nats are those of 8-bit levels, -log P(u), so that there are bits per dimension to speak of."""
+        return self.levels in ("256", "8bit")
 
     def nats_offset(self, shape: tuple[int, ...]) -> float:
         """What -log p(x) of an image [C, H, W] lacks to -log P(u), in nats: C H W log 256 for `8bit`, otherwise 0.
@@ -112,6 +118,9 @@ PROTOCOLS = {
         Protocol("binary-static", "one Bernoulli(u / 255) draw, kept for good", "binary", _drawn, _scaled),
         Protocol("binary-threshold", "white where u >= 128, else black", "binary", _thresholded, _scaled),
         Protocol("grey", "u / 255", "grey", _unchanged, _scaled),
+        Protocol(
+            "levels", "u / 255 as one level of 256: a probability, comparable in bits/dim", "256", _unchanged, _scaled
+        ),
         Protocol(
             "8bit", "(u + uniform noise) / 256: a density, comparable in bits/dim", "8bit", _unchanged, _dequantised
         ),

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
 
-from vaelab.data import arrays, digits, folder, idx, svhn
+from vaelab.data import arrays, digits, folder, idx, shapes, svhn
 from vaelab.data.dataset import Dataset, Raw, Splits, split_off, validation_count
 from vaelab.data.protocol import protocol as find_protocol
 from vaelab.data.protocol import with_protocol
@@ -42,6 +42,7 @@ class Source:
 
 SOURCES = {
     "digits": Source("8 x 8 digits inside scikit-learn, 1,797", "binary-dynamic", lambda _: digits.read()),
+    "shapes": Source("32 x 32 RGB, made: shapes whose factors are known", "8bit", lambda _: shapes.read()),
     "mnist": Source("28 x 28 digits", "binary-dynamic", idx.read, idx.FILES, official=(60_000, 10_000)),
     "svhn": Source("32 x 32 RGB house numbers", "8bit", svhn.read, svhn.FILES, official=(73_257, 26_032)),
     "frey": Source("28 x 20 grey frames of one face", "8bit", lambda at: arrays.read(f"{at}/{FREY}"), (FREY,)),
@@ -78,11 +79,11 @@ def load(
     chosen = find_protocol(entry.protocol if protocol is None else protocol).name
     where = str(locate(name, root)) if entry.files else argument
     raw_train, raw_test = entry.read(where)
-    train = Dataset(source, "train", raw_train.images, raw_train.labels, chosen, raw_train.note)
+    train = _split(source, "train", raw_train, chosen)
     if raw_test is None:
         train, test = _own_test(train)
     else:
-        test = Dataset(source, "test", raw_test.images, raw_test.labels, chosen, raw_test.note)
+        test = _split(source, "test", raw_test, chosen)
     if test.shape != train.shape:
         raise DataError(
             found=f"{where}: training images of shape {train.shape}, test images of shape {test.shape}",
@@ -147,6 +148,10 @@ def missing(entry: Source, place: Path) -> list[str]:
     """Which of the files of a named source are not in `place`; only IDX files may be gzipped."""
     endings = ("", ".gz") if entry.read is idx.read else ("",)
     return [file for file in entry.files if not any((place / f"{file}{ending}").is_file() for ending in endings)]
+
+
+def _split(source: str, split: str, held: Raw, protocol: str) -> Dataset:
+    return Dataset(source, split, held.images, held.labels, protocol, held.note, held.factors, held.factor_names)
 
 
 def _own_test(data: Dataset) -> tuple[Dataset, Dataset]:
