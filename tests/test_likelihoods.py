@@ -7,10 +7,14 @@ import torch
 
 from vaelab.data.protocol import PROTOCOLS
 from vaelab.errors import SpecError
-from vaelab.likelihoods import LIKELIHOODS, LOG_SIGMA_FLOOR, Gaussian
+from vaelab.likelihoods import LIKELIHOODS, LOG_SCALE_FLOOR, LOG_SIGMA_FLOOR, DiscretisedLogistic, Gaussian
 from vaelab.parts import make
 
-HEADS = ["bernoulli", "gaussian:sigma=0.2", "gaussian:sigma=shared", "gaussian:sigma=pixel"]
+HEADS = [
+    "bernoulli", "gaussian:sigma=0.2", "gaussian:sigma=shared", "gaussian:sigma=pixel",
+    "logistic", "logistic:scale=pixel", "logistic:components=3", "logistic:components=3:scale=pixel",
+]  # fmt: skip
+LOGISTICS = [head for head in HEADS if head.startswith("logistic")]
 SHAPE = (2, 3, 4)  # C, H, W
 
 
@@ -35,7 +39,9 @@ class TestContract:
 
     def test_mean_lies_where_pixels_do(self, text):
         head, parameters = head_and_parameters(text, scale=5)
-        assert ((head(parameters).mean > 0) & (head(parameters).mean < 1)).all()
+        mean = head(parameters).mean
+        assert ((mean >= -1e-12) & (mean <= 1 + 1e-12)).all()
+        assert text in LOGISTICS or ((mean > 0) & (mean < 1)).all()  # theirs may be sure of black or white
 
     def test_every_parameter_gets_a_gradient(self, text):
         head, parameters = head_and_parameters(text)
@@ -80,6 +86,79 @@ def test_gaussian_integrates_to_one(text):
     grid = torch.cartesian_prod(axis, axis).reshape(-1, 1, 1, 2)
     density = head(parameters).log_prob(grid).exp()
     assert (density.sum() * (axis[1] - axis[0]) ** 2).item() == pytest.approx(1, abs=1e-4)
+
+
+@pytest.mark.parametrize("text", LOGISTICS)
+def test_logistic_sums_to_one_over_the_levels(text):
+    head = make("likelihood", LIKELIHOODS, text).double()
+    for scale in (0.3, 3.0, 30.0):
+        parameters = torch.randn(head.parameter_shape((1, 1, 2)), generator=torch.Generator().manual_seed(0)) * scale
+        x = torch.cartesian_prod(torch.arange(256), torch.arange(256)).reshape(-1, 1, 1, 2) / 255
+        assert head(parameters.double()).log_prob(x).exp().sum().item() == pytest.approx(1, abs=1e-10)
+
+
+def test_options_of_a_logistic_are_what_was_asked_for():
+    asked = {
+        "logistic": 1,
+        "logistic:scale=pixel": 2,
+        "logistic:components=3": 6,
+    }  # numbers a channel, each pixel's own
+    for text, kinds in {**asked, "logistic:components=3:scale=pixel": 9}.items():
+        head = make("likelihood", LIKELIHOODS, text)
+        assert head.parameter_shape(SHAPE) == (2 * kinds, 3, 4)
+        learned = 0 if "pixel" in text else 3 if "components" in text else 1
+        assert sum(p.numel() for p in head.parameters()) == learned
+
+
+def test_a_logistic_starts_as_wide_as_natural_pixels_with_its_components_apart():
+    head = DiscretisedLogistic()
+    u = torch.arange(256).view(-1, 1, 1, 1) / 255
+    p = head(torch.zeros(256, 1, 1, 1)).log_prob(u).exp()
+    assert (p * (u.flatten() - 0.5) ** 2).sum().sqrt().item() == pytest.approx(
+        0.25, abs=0.03
+    )  # less what the open ends cut off
+    three = DiscretisedLogistic(components=3)(torch.zeros(6, 1, 1)).base_dist
+    means = three.component_distribution.mean.flatten()
+    assert ((means[1:] - means[:-1]) > 0.2).all()
+    torch.testing.assert_close(three.mixture_distribution.probs.flatten(), torch.full((3,), 1 / 3))
+
+
+@pytest.mark.parametrize("u", [0, 255])
+def test_a_logistic_s_mean_may_leave_the_pixels_range_to_be_sure_of_black_or_white(u):
+    head = DiscretisedLogistic()
+    m = torch.full((1, 1, 1), 30.0 if u else -30.0)
+    assert head(m).log_prob(torch.full((1, 1, 1), u / 255)).item() > -1e-6
+    assert head(m).mean.item() == pytest.approx(u / 255, abs=1e-6)
+    m.requires_grad_()
+    (gradient,) = torch.autograd.grad(head(m).log_prob(torch.full((1, 1, 1), 128 / 255)), m)
+    assert abs(gradient.item()) > 1  # no saturated sigmoid between a wrong mean and its way back
+
+
+def test_the_limits_of_a_logistic_s_scale_are_soft_and_the_lower_one_does_not_bind():
+    head = DiscretisedLogistic()
+    middle = torch.full((1, 1, 1), (128 / 255 - 0.5) * 4)  # of level 128
+    for s in (-20.0, -12.0, 0.0, 5.0):
+        head.s.data.fill_(s)
+        elsewhere = head(middle).log_prob(torch.full((1, 1, 1), 140 / 255))
+        (gradient,) = torch.autograd.grad(elsewhere, head.s)
+        assert gradient.isfinite().all()
+        assert gradient.ne(0).all()
+    head.s.data.fill_(-20.0)
+    p = head(middle)
+    assert p.base_dist.log_scale.item() == pytest.approx(LOG_SCALE_FLOOR, abs=1e-3)
+    assert p.log_prob(torch.full((1, 1, 1), 128 / 255)).item() > -1e-6
+
+
+@pytest.mark.parametrize("components", [0, -2])
+def test_impossible_components(components):
+    with pytest.raises(SpecError, match=f"components = {components}; expected at least 1"):
+        DiscretisedLogistic(components=components)
+
+
+@pytest.mark.parametrize("scale", ["wide", "0.1"])
+def test_unknown_scale(scale):
+    with pytest.raises(SpecError, match=f"scale of likelihood 'logistic' is '{scale}'"):
+        make("likelihood", LIKELIHOODS, f"logistic:scale={scale}")
 
 
 def test_sigma_is_what_was_asked_for():

@@ -13,14 +13,27 @@ from torch.distributions import Bernoulli as BernoulliDistribution
 from torch.distributions import Distribution, Independent
 from torch.nn.functional import softplus
 
-from vaelab.distributions import diagonal_normal
+from vaelab.distributions import diagonal_normal, discretised_logistic
 from vaelab.errors import SpecError
 
 # log sigma approaches these limits softly. The lower one lies below the width of a level of 8-bit pixels, log(1/256) =
 # -5.5, so it does not bind on dequantised data; on grey ones the density would otherwise grow without bound. The upper
 # one, a sigma of 7 for pixels between 0 and 1, only keeps exp(log sigma) finite.
 LOG_SIGMA_FLOOR, LOG_SIGMA_CEILING = -6.0, 2.0
-START = math.log(0.25)  # sigma at first, about the spread of natural pixels
+# A probability is at most 1 and needs no floor for its own sake. This one, 1/32 of a level, only keeps 1 / s finite: a
+# mean in the middle of a level gives it 1 - 3e-7.
+LOG_SCALE_FLOOR, LOG_SCALE_CEILING = -9.0, 2.0
+START = 0.25  # standard deviation at first, about the spread of natural pixels
+
+
+def _soft_limits(s: Tensor, floor: float, ceiling: float) -> Tensor:
+    above = floor + softplus(s - floor)
+    return ceiling - softplus(ceiling - above)
+
+
+def _inverse_soft_limits(limited: float, floor: float, ceiling: float) -> float:
+    above = ceiling - math.log(math.expm1(ceiling - limited))
+    return floor + math.log(math.expm1(above - floor))
 
 
 class Bernoulli(nn.Module):
@@ -57,13 +70,14 @@ class Gaussian(nn.Module):
     protocols: ClassVar = ("8bit", "grey")
     admitted: ClassVar = ()
 
+    start: ClassVar = _inverse_soft_limits(math.log(START), LOG_SIGMA_FLOOR, LOG_SIGMA_CEILING)
     log_sigma: Tensor
 
     def __init__(self, *, sigma: float | Literal["shared", "pixel"] = "shared") -> None:
         super().__init__()
         self.sigma = sigma
         if sigma == "shared":
-            self.s = nn.Parameter(torch.tensor(_inverse_soft_limits(START)))
+            self.s = nn.Parameter(torch.tensor(self.start))
         elif not isinstance(sigma, str):
             if not (sigma > 0 and math.isfinite(sigma)):
                 raise SpecError(found=f"sigma = {sigma:g}", expected="a positive number", do="use, say, sigma=0.1")
@@ -76,20 +90,60 @@ class Gaussian(nn.Module):
     def forward(self, parameters: Tensor) -> Distribution:
         if self.sigma == "pixel":
             mu, s = parameters.chunk(2, dim=-3)
-            log_sigma = _soft_limits(s + _inverse_soft_limits(START))
+            log_sigma = _soft_limits(s + self.start, LOG_SIGMA_FLOOR, LOG_SIGMA_CEILING)
+        elif self.sigma == "shared":
+            mu, log_sigma = parameters, _soft_limits(self.s, LOG_SIGMA_FLOOR, LOG_SIGMA_CEILING)
         else:
-            mu, log_sigma = parameters, _soft_limits(self.s) if self.sigma == "shared" else self.log_sigma
+            mu, log_sigma = parameters, self.log_sigma
         return diagonal_normal(mu.sigmoid(), log_sigma, event_dims=3)
 
 
-def _soft_limits(s: Tensor) -> Tensor:
-    above = LOG_SIGMA_FLOOR + softplus(s - LOG_SIGMA_FLOOR)
-    return LOG_SIGMA_CEILING - softplus(LOG_SIGMA_CEILING - above)
+class DiscretisedLogistic(nn.Module):
+    """p(x|z) = prod_i sum_k pi_ik P(u_i | mu_ik, s_ik) over the 256 levels (Salimans et al. 2017, equations 1 and 2).
+
+    P is the discretised logistic of `vaelab.distributions.discretised`; channels are independent given z. A mean is
+    mu = (k + 1/2) / K + m / 4, m an output of the decoder: the K components start apart, with the slope of a sigmoid,
+    and a mean may leave [0, 1], where the open ends of the levels give it all of level 0 or 255. log s lies between
+    soft limits, floor -9 and ceiling 2. The weights pi, if any, are outputs of the decoder for each pixel.
+
+    Arguments:
+        components: K, at least 1.
+        scale: `shared` (one s for each component, learned), or `pixel` (for each pixel too, learned, given z).
+
+    Raises:
+        SpecError: fewer components than 1.
+    """
+
+    protocols: ClassVar = ("levels",)
+    admitted: ClassVar = ()
+
+    middles: Tensor
+
+    def __init__(self, *, components: int = 1, scale: Literal["shared", "pixel"] = "shared") -> None:
+        super().__init__()
+        if components < 1:
+            raise SpecError(found=f"components = {components}", expected="at least 1", do="use components=1 or more")
+        self.components, self.scale = components, scale
+        self.register_buffer("middles", (torch.arange(components) + 0.5) / components, persistent=False)
+        start = math.log(START * math.sqrt(3) / math.pi)  # the standard deviation is s pi / sqrt(3)
+        self.start = _inverse_soft_limits(start, LOG_SCALE_FLOOR, LOG_SCALE_CEILING)
+        if scale == "shared":
+            self.s = nn.Parameter(torch.full((components,), self.start))
+
+    def parameter_shape(self, event_shape: tuple[int, ...]) -> tuple[int, ...]:
+        channels, height, width = event_shape
+        kinds = 1 + (self.scale == "pixel") + (self.components > 1)
+        return (kinds * self.components * channels, height, width)
+
+    def forward(self, parameters: Tensor) -> Distribution:
+        k = self.components
+        kinds = parameters.unflatten(-3, (-1, k, parameters.shape[-3] // self.parameter_shape((1, 1, 1))[0]))
+        m, *others = kinds.movedim(-4, -1).unbind(-5)  # [..., C, H, W, K] each
+        s = others.pop(0) + self.start if self.scale == "pixel" else self.s
+        mu, log_s = self.middles + m / 4, _soft_limits(s, LOG_SCALE_FLOOR, LOG_SCALE_CEILING)
+        if k == 1:
+            return discretised_logistic(mu.squeeze(-1), log_s.squeeze(-1))
+        return discretised_logistic(mu, log_s, others[0])
 
 
-def _inverse_soft_limits(log_sigma: float) -> float:
-    above = LOG_SIGMA_CEILING - math.log(math.expm1(LOG_SIGMA_CEILING - log_sigma))
-    return LOG_SIGMA_FLOOR + math.log(math.expm1(above - LOG_SIGMA_FLOOR))
-
-
-LIKELIHOODS = {"bernoulli": Bernoulli, "gaussian": Gaussian}
+LIKELIHOODS = {"bernoulli": Bernoulli, "gaussian": Gaussian, "logistic": DiscretisedLogistic}

@@ -1,6 +1,8 @@
 """Densities that the models are made of, and the closed forms that torch.distributions lacks or cannot trace."""
 
+from vaelab.distributions.discretised import discretised_logistic as discretised_logistic
 from vaelab.distributions.logsumexp import log_mean_exp as log_mean_exp
+from vaelab.distributions.mean import mean_of as mean_of
 from vaelab.distributions.normal import diagonal_normal as diagonal_normal
 from vaelab.distributions.normal import kl_divergence as kl_divergence
 from vaelab.distributions.normal import kl_per_dimension as kl_per_dimension
