@@ -4,6 +4,7 @@ An objective returns the Draw beside the loss so that rate, distortion and ELBO 
 were optimised, whatever was optimised, without a second pass through the model.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from torch import Tensor
@@ -11,6 +12,8 @@ from torch import Tensor
 from vaelab.distributions import log_mean_exp
 from vaelab.errors import SpecError
 from vaelab.models import VAE, Draw
+
+Objective = Callable[[VAE, Tensor, Tensor], tuple[Tensor, Draw]]  # (model, x, step) -> loss [B], what it was made of
 
 
 def rate(draw: Draw) -> Tensor:

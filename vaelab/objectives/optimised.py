@@ -1,0 +1,52 @@
+"""What an objective really optimises, found out by asking it rather than by believing its name."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from vaelab.models import VAE
+from vaelab.objectives.bounds import Objective, elbo, iwae
+
+CLOSE = 1e-4  # of the loss: what float32 sums over an image may differ by
+
+
+@dataclass(frozen=True)
+class Optimised:
+    """The loss as a function of rate and distortion, both in nats for a whole image."""
+
+    distortion_weight: float  # d loss / d distortion
+    rate_weight: float  # d loss / d rate
+    bound: str  # which lower bound of log p(x) -loss is: "ELBO", "importance-weighted", "below the ELBO", or ""
+
+    @property
+    def effective_beta(self) -> float:
+        """What multiplies the rate where the distortion counts once, after every scaling there is."""
+        return self.rate_weight / self.distortion_weight
+
+
+def optimised(objective: Objective, model: VAE, x: Tensor, step: int) -> Optimised:
+    """The weights with which `objective` trades rate against distortion at `step`, and the bound that it is.
+
+    The weights are derivatives of the mean loss with respect to the terms of its Draw: a sum that became a mean, or a
+    coefficient that is stored and not used, shows here. The bound is told by its value on these images.
+
+    Arguments:
+        x: some images [B, C, H, W], as the protocol reads them.
+        step: of the training, for objectives that change with it.
+    """
+    with torch.enable_grad():
+        loss, draw = objective(model, x, torch.tensor(step, device=x.device))
+        terms = [draw.log_lik, draw.log_post, *([] if draw.kl is None else [draw.kl])]
+        gradients = torch.autograd.grad(loss.mean(), terms, allow_unused=True)
+    log_lik, *rate = (0.0 if gradient is None else gradient.sum().item() for gradient in gradients)
+    return Optimised(distortion_weight=-log_lik, rate_weight=sum(rate), bound=_bound(loss, elbo(draw), iwae(draw)))
+
+
+def _bound(loss: Tensor, elbo: Tensor, iwae: Tensor) -> str:
+    slack = CLOSE * loss.abs()
+    if ((loss + elbo).abs() <= slack).all():
+        return "ELBO"
+    if ((loss + iwae).abs() <= slack).all():
+        return "importance-weighted"
+    return "below the ELBO" if (loss + elbo >= -slack).all() else ""
