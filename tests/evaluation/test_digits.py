@@ -3,7 +3,8 @@ import pytest
 import torch
 
 from vaelab.data import load
-from vaelab.evaluation.digits import Share, appearance, fit_reader, recognition
+from vaelab.evaluation.digits import appearance, fit_reader, recognition
+from vaelab.evaluation.share import Share
 
 
 @pytest.fixture(scope="module")

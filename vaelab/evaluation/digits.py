@@ -1,41 +1,19 @@
 """Which digits a model's images show, as a classifier of real digits reads them."""
 
 from dataclasses import dataclass
-from math import sqrt
 
 import numpy as np
 from sklearn.neighbors import KNeighborsClassifier
 from torch import Tensor
 
 from vaelab.data.dataset import Dataset
+from vaelab.evaluation.share import Share
 
 DIGITS = 10
 NEIGHBOURS = 5
 CONFIDENT = 0.8  # share of the neighbours that must agree: four of five
 FITTED_ON = 10_000  # training images at most: more are slower to search and hardly more accurate
 JUDGED_ON = 2_000  # test images at most, for its accuracy within 1 %
-
-
-@dataclass(frozen=True)
-class Share:
-    """A share of n things, with Wilson's (1927) interval of 95 %, which stays in [0, 1] and is honest for small n."""
-
-    count: int
-    n: int
-
-    @property
-    def value(self) -> float:
-        """count / n; nan where n is 0."""
-        return self.count / self.n if self.n else float("nan")
-
-    @property
-    def interval(self) -> tuple[float, float]:
-        """Lower and upper end; (0, 1), everything, where n is 0."""
-        if not self.n:
-            return 0.0, 1.0
-        z2, p, n = 1.96**2, self.value, self.n
-        centre, half = p + z2 / (2 * n), sqrt(z2 * (p * (1 - p) + z2 / (4 * n)) / n)
-        return max(0.0, (centre - half) / (1 + z2 / n)), min(1.0, (centre + half) / (1 + z2 / n))
 
 
 @dataclass(frozen=True)

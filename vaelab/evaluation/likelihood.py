@@ -1,33 +1,43 @@
-"""Likelihood bounds of a data set, image by image, streamed over images and samples."""
+"""Likelihood bounds of a data set, image by image, streamed over images and draws within a budget of memory."""
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from vaelab.data.dataset import Dataset
 from vaelab.data.protocol import protocol
-from vaelab.distributions import kl_per_dimension
+from vaelab.distributions import kl_per_dimension, mean_of
+from vaelab.errors import SpecError
+from vaelab.evaluation.importance import TEN, Stream
+from vaelab.evaluation.measure import Metric, Progress, Subject, evaluating, standard_error
+from vaelab.evaluation.memory import FLOAT, decoder_bytes, encoder_bytes
+from vaelab.evaluation.share import Share
 from vaelab.models import VAE
-from vaelab.objectives.bounds import distortion, log_weights, rate
 from vaelab.seeds import derive
 
-IMAGES = 100  # images in a chunk; fixed, because the noise of an image is drawn by chunk
-PASSES = 2_000  # decoder passes at a time: bounds the memory, whatever the number of samples
+IMAGES = 100  # in a chunk; fixed, because noise is drawn by chunk, and must not hang on the budget
+MEMORY_MB = 256
+EXCESS = "how far nll lies above -log p(x), to leading order: too small where few draws are effective, 0.5 at most"
+FEW = 2.0  # effective draws below which the estimate for an image rests on one of them
 
 
 @dataclass(frozen=True)
 class Evaluation:
     """One number for each of N images, in the order of the data set; float64, on the CPU.
 
-    Nats are those of the image as its protocol counts it: of the 8-bit levels under `8bit`.
+    Nats are those of the image as its protocol counts it: of the 8-bit levels under `8bit` and `levels`.
     """
 
     samples: int  # K, draws of z for each image
     rate: Tensor  # [N] nats
     distortion: Tensor  # [N] nats
-    nll: Tensor  # [N] nats, the importance-weighted estimate of -log p(x) with K samples
-    squared_error: Tensor  # [N] mean over pixels of (x - E_q[decoder mean])^2
+    nll: Tensor  # [N] nats, the importance-weighted estimate of -log p(x) with K draws
+    nll_variance: Tensor  # [N] nats^2, of the draws; nan for K = 1
+    effective: Tensor  # [N] effective number of the K draws
+    bounds: dict[int, Tensor]  # k -> [N] nats, E[log 1/k sum w] for k = 1, 10, 100, ... below K
+    squared_error: Tensor  # [N] mean over pixels of (x - mean of the K decoder means)^2
     posterior_mean: Tensor  # [N, D]
     kl_per_dimension: Tensor | None  # [N, D] nats, where a closed form exists
 
@@ -38,60 +48,198 @@ class Evaluation:
 
 
 @torch.no_grad()
-def evaluate(model: VAE, data: Dataset, samples: int, seed: int) -> Evaluation:
+def evaluate(
+    model: VAE,
+    data: Dataset,
+    samples: int,
+    seed: int,
+    memory_mb: float = MEMORY_MB,
+    progress: Progress = lambda share: None,
+) -> Evaluation:
     """The bounds of every image of `data` from `samples` = K draws of z each: every image once, K exactly.
 
     The encoder sees an image once. Rate and distortion are means over the K draws (the rate exact where it has a closed
     form); nll is -log 1/K sum_k w_k (Burda, Grosse & Salakhutdinov 2016, equation 8), which falls to -log p(x) as K
-    grows. Log-densities are summed over samples and images in float64. The pixels' noise (binarisation,
-    dequantisation) and the samples are a function of `seed`; the global generator is left as it was.
+    grows. Sums over draws and images are in float64. The pixels' noise (binarisation, dequantisation) and the draws are
+    a function of `seed` and of the images' content: neither their order nor the budget changes a number beyond
+    rounding. The global generator is left as it was.
 
     Arguments:
         model: put into evaluation mode while this lasts.
-        data: on any device; images are moved to the model's.
+        data: images; they are moved to the model's device.
         samples: K, at least 1.
+        memory_mb: megabytes that the draws may take at a time, however many there are.
+
+    Raises:
+        SpecError: fewer draws than 1, or one draw of one image does not fit the budget.
     """
+    if samples < 1:
+        raise SpecError(found=f"samples = {samples}", expected="at least 1 draw of z", do="use samples=1 or more")
     device = next(model.parameters()).device
     reading = protocol(data.protocol)
+    with evaluating(model):
+        passes = passes_within(model, memory_mb)
+        chunks: list[_Chunk] = []
+        for number, start in enumerate(range(0, len(data), IMAGES)):
+            chosen = data.by_content[start : start + IMAGES]
+            torch.manual_seed(derive(seed, "evaluation", number))
+            x = reading.pixels(torch.from_numpy(data.images[chosen])).to(device)  # the same noise on every device
+            chunks.append(_evaluate_chunk(model, x, samples, (seed, number), passes))
+            progress(min(1.0, (start + IMAGES) / len(data)))
+    back = torch.from_numpy(data.by_content).argsort()
+
+    def column(name: str) -> Tensor:
+        return torch.cat([getattr(chunk, name) for chunk in chunks]).cpu()[back]
+
     offset = reading.nats_offset(data.shape)
-    training = model.training
-    model.eval()
-    chunks: list[tuple[Tensor, ...]] = []
-    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-        for start in range(0, len(data), IMAGES):
-            torch.manual_seed(derive(seed, "evaluation", start // IMAGES))
-            x = reading.pixels(torch.from_numpy(data.images[start : start + IMAGES]).to(device))
-            chunks.append(_evaluate_chunk(model, x, samples))
-    model.train(training)
-    rates, distortions, nll, error, mean, kl = (torch.cat(column).cpu() for column in zip(*chunks, strict=True))
-    kl = kl if kl.shape[1] else None
-    return Evaluation(samples, rates, distortions + offset, nll + offset, error, mean, kl)
-
-
-def _evaluate_chunk(model: VAE, x: Tensor, samples: int) -> tuple[Tensor, ...]:
-    batch = len(x)
-    q = model.posterior(x)
-    log_total = torch.full((batch,), -torch.inf, dtype=torch.float64, device=x.device)  # log sum_k w_k so far
-    rates, distortions = torch.zeros_like(log_total), torch.zeros_like(log_total)
-    image = torch.zeros_like(x)
-    done = 0
-    while done < samples:
-        n = min(max(1, PASSES // batch), samples - done)
-        draw = model.draw(x, q, n)
-        log_total = torch.logaddexp(log_total, torch.logsumexp(log_weights(draw).double(), 0))
-        rates += n * rate(draw).double()
-        distortions += n * distortion(draw).double()
-        image += draw.likelihood.mean.sum(0)
-        done += n
-    log_samples = torch.tensor(samples, dtype=torch.float64, device=x.device).log()
-    error = (x - image / samples).double().square().flatten(1).mean(1)
-    kl = kl_per_dimension(q, model.prior())
-    per_dimension = x.new_zeros(batch, 0) if kl is None else kl
-    return (
-        rates / samples,
-        distortions / samples,
-        log_samples - log_total,
-        error,
-        q.mean.double(),
-        per_dimension.double(),
+    kl, bounds = column("kl_per_dimension"), column("bounds") - offset
+    return Evaluation(
+        samples=samples,
+        rate=column("rate"),
+        distortion=column("distortion") + offset,
+        nll=column("nll") + offset,
+        nll_variance=column("nll_variance"),
+        effective=column("effective"),
+        bounds=dict(zip(chunks[0].sizes, bounds.unbind(1), strict=True)),
+        squared_error=column("squared_error"),
+        posterior_mean=column("posterior_mean"),
+        kl_per_dimension=kl if kl.shape[1] else None,
     )
+
+
+def passes_within(model: VAE, memory_mb: float) -> int:
+    """Decoder passes at a time within `memory_mb` megabytes, beside a chunk of images and the codes of their draws.
+
+    Raises:
+        SpecError: not even one, or a budget that is no finite number.
+    """
+    if not math.isfinite(memory_mb):
+        raise SpecError(found=f"memory_mb = {memory_mb:g}", expected="a finite number", do="use, say, memory_mb=256")
+    codes = 4 * TEN * model.latent * FLOAT  # z and its densities' temporaries, for each image
+    fixed = IMAGES * (encoder_bytes(model) + codes)
+    one = decoder_bytes(model)
+    if (passes := int((memory_mb * 1e6 - fixed) // one)) < 1:
+        raise SpecError(
+            found=f"memory_mb = {memory_mb:g}",
+            expected=f"at least {math.ceil((fixed + one) / 1e6):,}: {IMAGES} images and one draw of one of them",
+            do="raise it: the number of draws in all does not matter, they come one after another",
+        )
+    return passes
+
+
+@dataclass(frozen=True)
+class _Chunk:
+    """What an Evaluation holds, of B images; nats without the protocol's offset."""
+
+    rate: Tensor
+    distortion: Tensor
+    nll: Tensor
+    nll_variance: Tensor
+    effective: Tensor
+    sizes: list[int]
+    bounds: Tensor  # [B, len(sizes)]
+    squared_error: Tensor
+    posterior_mean: Tensor
+    kl_per_dimension: Tensor  # [B, 0] where there is no closed form
+
+
+def _evaluate_chunk(model: VAE, x: Tensor, samples: int, seed: tuple[int, int], passes: int) -> _Chunk:
+    q, prior = model.posterior(x), model.prior()
+    stream = Stream(len(x), x.device)
+    rate, distortion = torch.zeros_like(stream.log_sum), torch.zeros_like(stream.log_sum)
+    image = torch.zeros_like(x)
+    for first in range(0, samples, TEN):
+        torch.manual_seed(derive(seed[0], "evaluation", seed[1], first // TEN + 1))
+        z = q.rsample(torch.Size([min(TEN, samples - first)]))
+        log_ratio = prior.log_prob(z).double() - q.log_prob(z).double()
+        log_lik = _log_lik(model, x, z, image, passes)
+        stream.add(log_lik + log_ratio)
+        rate -= log_ratio.sum(0)
+        distortion -= log_lik.sum(0)
+    kl = kl_per_dimension(q, prior)
+    bounds = stream.bounds
+    return _Chunk(
+        rate=rate / samples if kl is None else kl.double().sum(1),
+        distortion=distortion / samples,
+        nll=stream.nll,
+        nll_variance=stream.nll_variance,
+        effective=stream.effective,
+        sizes=list(bounds),
+        bounds=torch.stack(list(bounds.values()), 1) if bounds else rate.new_zeros(len(x), 0),
+        squared_error=(x - image / samples).double().square().flatten(1).mean(1),
+        posterior_mean=mean_of(q).double(),
+        kl_per_dimension=x.new_zeros(len(x), 0) if kl is None else kl.double(),
+    )
+
+
+def _log_lik(model: VAE, x: Tensor, z: Tensor, image: Tensor, passes: int) -> Tensor:
+    """log p(x|z), [S, B] in float64, `passes` of the decoder at a time; their means are added to `image`."""
+    rows = max(1, passes // len(x))  # draws of every image, or pieces of one draw where not even that fits
+    columns = min(passes, len(x))
+    log_lik = torch.empty(z.shape[:2], dtype=torch.float64, device=x.device)
+    for r in range(0, len(z), rows):
+        for c in range(0, len(x), columns):
+            s, b = slice(r, r + rows), slice(c, c + columns)
+            p = model.likelihood(z[s, b])
+            log_lik[s, b] = p.log_prob(x[b]).double()
+            image[b] += p.mean.sum(0)
+    return log_lik
+
+
+@dataclass(frozen=True, kw_only=True)
+class Likelihood:
+    """ELBO, rate, distortion and the importance-weighted NLL with K = samples (Burda et al. 2016, equation 8).
+
+    Arguments:
+        samples: K, draws of z for each image.
+        images: how many images, a random choice; 0 for all.
+        memory_mb: megabytes that the draws may take at a time.
+    """
+
+    samples: int = 100
+    images: int = 0
+    memory_mb: float = MEMORY_MB
+
+    def __post_init__(self) -> None:
+        if self.samples < 1:
+            found = f"samples = {self.samples}"
+            raise SpecError(found=found, expected="at least 1 draw of z for each image", do="use samples=1 or more")
+        if self.images < 0:
+            raise SpecError(found=f"images = {self.images}", expected="0 for all, or how many", do="change it")
+
+    def check(self, subject: Subject) -> None:
+        subject.need_images("likelihood", max(1, self.images))
+        passes_within(subject.model, self.memory_mb)
+
+    def __call__(self, subject: Subject, progress: Progress) -> list[Metric]:
+        data = subject.data.some(self.images)
+        e = evaluate(subject.model, data, self.samples, subject.seed, self.memory_mb, progress)
+        k, n = self.samples, len(data)
+
+        def row(name: str, per_image: Tensor, unit: str = "nats/image", note: str = subject.note) -> Metric:
+            return subject.metric(
+                name,
+                per_image.mean().item(),
+                unit,
+                se=standard_error(per_image),
+                images=n,
+                samples=k,
+                note=note,
+                per_image=per_image,
+            )
+
+        kl = () if e.kl_per_dimension is None else tuple(e.kl_per_dimension.mean(0).tolist())
+        error = None if k == 1 else e.nll_variance.sum().sqrt().item() / n
+        rows = [row("elbo", e.elbo), replace(row("rate", e.rate, note=""), parts=kl), row("distortion", e.distortion)]
+        rows.append(replace(row("nll", e.nll), monte_carlo_se=error))
+        rows += [replace(row("iwae_bound", bound), samples=k) for k, bound in e.bounds.items()]
+        if k > 1:
+            rows.append(row("nll_excess", e.nll_variance / 2, note=EXCESS))
+            rows.append(row("effective_samples", e.effective, "draws", note=""))
+            few = Share(int((e.effective < FEW).sum()), n)
+            name = f"effective_below_{FEW:g}"
+            rows.append(subject.metric(name, few.value, "share", interval=few.interval, images=n, samples=k))
+        if protocol(data.protocol).counts_levels:
+            bits = math.prod(data.shape) * math.log(2)
+            rows.append(replace(row("bits_per_dim", e.nll / bits, "bits/dim"), monte_carlo_se=error and error / bits))
+        return rows

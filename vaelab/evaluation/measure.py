@@ -1,0 +1,144 @@
+"""What a measure is: a function of a trained model and data; its numbers carry their unit and their uncertainty."""
+
+import math
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from vaelab.data.dataset import Dataset
+from vaelab.errors import DataError
+from vaelab.models import VAE
+
+Progress = Callable[[float], None]  # takes the share of the work that is done
+
+
+@dataclass(frozen=True, kw_only=True)
+class Metric:
+    """A number with all that is needed to compare it: of what, in what, on what, and how uncertain."""
+
+    name: str
+    value: float
+    unit: str
+    images: int  # that it is computed on
+    split: str
+    protocol: str
+    se: float | None = None  # standard error over the images; None where there is none
+    monte_carlo_se: float | None = None  # standard error of the draws, at these images
+    interval: tuple[float, float] | None = None  # of 95 %, where it is not value +- 1.96 se
+    samples: int | None = None  # K, draws for each image; None where none were drawn
+    note: str = ""  # what must be said beside it
+    parts: tuple[float, ...] = ()  # what the value is the sum or mean of, such as the rate of each latent dimension
+    per_image: Tensor | None = field(default=None, compare=False, repr=False)  # [images], in the order of their content
+
+    def as_dict(self) -> dict[str, Any]:
+        """Everything but the numbers of each image."""
+        return {f.name: getattr(self, f.name) for f in fields(self) if f.name != "per_image"}
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A trained model and the data that it is measured on."""
+
+    model: VAE
+    train: Dataset  # what it was trained on: probes, scalers and feature extractors are fitted here
+    data: Dataset  # what is measured
+    seed: int  # of every draw
+    note: str  # what must stand beside its likelihoods, such as "not a likelihood"; empty if nothing
+    cache: Path  # a folder for what is costly to fit and the same for many models; made when needed
+
+    def metric(
+        self,
+        name: str,
+        value: float,
+        unit: str,
+        *,
+        images: int | None = None,
+        se: float | None = None,
+        monte_carlo_se: float | None = None,
+        interval: tuple[float, float] | None = None,
+        samples: int | None = None,
+        note: str = "",
+        parts: tuple[float, ...] = (),
+        per_image: Tensor | None = None,
+    ) -> Metric:
+        """A Metric of this subject's split, on all of its images unless said otherwise."""
+        return Metric(
+            name=name,
+            value=value,
+            unit=unit,
+            images=len(self.data) if images is None else images,
+            split=self.data.split,
+            protocol=self.data.protocol,
+            se=se,
+            monte_carlo_se=monte_carlo_se,
+            interval=interval,
+            samples=samples,
+            note=note,
+            parts=parts,
+            per_image=per_image,
+        )
+
+    def need_images(self, what: str, fewest: int) -> None:
+        """DataError where `what` needs more images than are measured."""
+        if len(self.data) < fewest:
+            raise DataError(
+                found=f"{what} of {len(self.data):,} {self.data.split} images",
+                expected=f"at least {fewest:,}",
+                do="measure more images, or leave this metric out",
+            )
+
+    def need_unseen(self, what: str) -> None:
+        """DataError where `what`, which is fitted to the training images, is to be measured on them."""
+        if self.data.split == "train":
+            raise DataError(
+                found=f"{what} on the training images, to which it is fitted",
+                expected="images that it has not seen",
+                do="measure another split, or leave this metric out",
+            )
+
+    def need_labels(self, what: str) -> None:
+        """DataError where `what` needs labels that the data lack."""
+        for data in (self.train, self.data):
+            if data.labels is None:
+                raise DataError(
+                    found=f"{what} of {data.name}, whose {data.split} images have no labels",
+                    expected="a label for each image",
+                    do="use data with labels, or leave this metric out",
+                )
+
+
+class Measure(Protocol):
+    """What stands behind a name in `METRICS`: a frozen dataclass whose keyword-only fields are the user's options."""
+
+    def check(self, subject: Subject) -> None:
+        """Raise VaelabError, before any work starts, where `subject` cannot be measured."""
+        ...
+
+    def __call__(self, subject: Subject, progress: Progress) -> list[Metric]:
+        """The numbers; `progress` is told now and then how far it is."""
+        ...
+
+
+def standard_error(per_image: Tensor) -> float | None:
+    """Of the mean of numbers [N], one for each image; None for a single one."""
+    n = len(per_image)
+    return (per_image.double().std() / math.sqrt(n)).item() if n > 1 else None
+
+
+@contextmanager
+def evaluating(model: VAE) -> Iterator[None]:
+    """The model in evaluation mode and the random generators at hand while this lasts; all restored afterwards."""
+    device = next(model.parameters()).device
+    modes = {module: module.training for module in model.modules()}
+    model.eval()
+    try:
+        with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+            yield
+    finally:
+        for module, training in modes.items():
+            module.training = training
