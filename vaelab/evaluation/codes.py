@@ -1,0 +1,62 @@
+"""The posteriors of a data set's images, in an order that is the images' own and not that of the file."""
+
+from collections.abc import Callable
+from typing import TypeVar
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.distributions import Distribution
+
+from vaelab.data.dataset import SPLITS, Dataset
+from vaelab.data.protocol import protocol
+from vaelab.distributions import mean_of
+from vaelab.errors import NonFiniteError
+from vaelab.evaluation.measure import Progress, evaluating
+from vaelab.models import VAE
+from vaelab.seeds import derive
+
+GROUP = 500  # images that share a seed and go through the encoder at once; fixed, for the noise goes by it
+
+T = TypeVar("T")
+
+
+def over_posteriors(
+    model: VAE,
+    data: Dataset,
+    seed: int,
+    read: Callable[[Distribution], T],
+    progress: Progress = lambda share: None,
+) -> list[T]:
+    """`read` of q(z|x), batch [B], of one group of the images after the other, in `by_content` order; every image once.
+
+    Gradients are off and the model is in evaluation mode while this lasts. The pixels' noise, if any, is drawn on the
+    CPU, a function of the seed, the split and the place in that order, as is what `read` draws: the order of the data
+    does not matter. The generators are left as they were.
+
+    Raises:
+        NonFiniteError: a posterior has a mean that is not finite.
+    """
+    device = next(model.parameters()).device
+    pixels = protocol(data.protocol).pixels
+    results: list[T] = []
+    with torch.no_grad(), evaluating(model):
+        for start in range(0, len(data), GROUP):
+            torch.manual_seed(derive(seed, "evaluation", SPLITS.index(data.split), start // GROUP))
+            group = data.by_content[start : start + GROUP]
+            q = model.posterior(pixels(torch.from_numpy(data.images[group])).to(device))
+            if not mean_of(q).isfinite().all():
+                raise NonFiniteError(
+                    found=f"posterior means of {data.split} images that are not finite",
+                    expected="finite codes",
+                    do="look at the run's log for diverged training, or train again",
+                )
+            results.append(read(q))
+            progress(min(1.0, (start + GROUP) / len(data)))
+    return results
+
+
+def codes(model: VAE, data: Dataset, seed: int, progress: Progress = lambda share: None) -> Tensor:
+    """The posterior mean E[z|x] of every image, float64 [N, D], on the CPU, in the order of the data."""
+    means = over_posteriors(model, data, seed, lambda q: mean_of(q).double().cpu(), progress)
+    return torch.cat(means)[np.argsort(data.by_content)]

@@ -1,0 +1,143 @@
+"""What the latent variables hold: which are used, how much of the image, and how their aggregate is correlated."""
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.distributions import Distribution
+
+from vaelab.distributions import mean_of
+from vaelab.errors import SpecError
+from vaelab.evaluation.aggregate import in_float64, is_diagonal, log_aggregate
+from vaelab.evaluation.codes import over_posteriors
+from vaelab.evaluation.measure import Metric, Progress, Subject, standard_error
+
+ACTIVE_VARIANCE = 0.01  # Burda, Grosse & Salakhutdinov (2016), section 5.2
+SATURATED = 0.5  # nats below log N within which the mutual information tells of N and not of the model
+ENCODING = 0.1  # share of the work, for the progress
+
+
+@dataclass(frozen=True, kw_only=True)
+class Latents:
+    """Active units, mutual information I_q(x; z), KL(q(z) || p(z)), and correlations of the aggregate posterior.
+
+    The rate is E_x KL(q(z|x) || p(z)) = I_q(x; z) + KL(q(z) || p(z)), with q(z) = 1/N sum_n q(z|x_n) (Hoffman & Johnson
+    2016, section 2). Both parts are estimated from the same draws z_ns ~ q(z|x_n),
+
+        I_q = 1/(N S) sum_ns [log q(z_ns|x_n) - log q(z_ns)]
+        KL = 1/(N S) sum_ns [log q(z_ns) - log p(z_ns)],
+
+    so they add up to the Monte Carlo rate of these draws. They are unbiased for the aggregate of these N images; for
+    that of all images there could be they are not, as an image's own posterior is one of the N: I_q is at most log N,
+    and too small by as much as the KL is too large. The work is N^2 S D.
+
+    Arguments:
+        images: N, at most: a random choice of those measured, by their content.
+        samples: S, draws of z for each image; from 2 on there is a standard error of the draws.
+
+    Raises:
+        SpecError: fewer than 2 images, or no draw.
+    """
+
+    images: int = 10_000
+    samples: int = 1
+
+    def __post_init__(self) -> None:
+        if self.images < 2:
+            raise SpecError(found=f"images = {self.images}", expected="at least 2, to be told apart", do="use more")
+        if self.samples < 1:
+            raise SpecError(found=f"samples = {self.samples}", expected="at least 1 draw of z", do="use samples=1")
+
+    def check(self, subject: Subject) -> None:
+        """DataError where there are fewer than two images."""
+        subject.need_images("the aggregate posterior", 2)
+
+    def __call__(self, subject: Subject, progress: Progress) -> list[Metric]:
+        data = subject.data.some(self.images)
+        size = torch.Size([self.samples])
+
+        def read(q: Distribution) -> tuple[Distribution, Tensor]:
+            q = in_float64(q)
+            return q, q.sample(size)
+
+        groups = over_posteriors(subject.model, data, subject.seed, read, lambda share: progress(ENCODING * share))
+        with torch.no_grad():
+            return [
+                *_units(subject, groups),
+                *_parts_of_the_rate(subject, groups, lambda share: progress(ENCODING + (1 - ENCODING) * share)),
+            ]
+
+
+Groups = list[tuple[Distribution, Tensor]]  # q(z|x), batch [B], and its draws z [S, B, D]
+
+
+def _units(subject: Subject, groups: Groups) -> list[Metric]:
+    """The active units, and the correlations between them where there are two."""
+    means = torch.cat([mean_of(q).double() for q, _ in groups])
+    images, latent = means.shape
+    variance = means.var(0)
+    active = variance > ACTIVE_VARIANCE
+    units = int(active.sum())
+    rows = [
+        subject.metric(
+            "active_units",
+            float(units),
+            "latent dimensions",
+            images=images,
+            note=f"of {latent}",
+            parts=tuple(variance.tolist()),
+        )
+    ]
+    if units < 2:
+        return rows
+    covariance = (torch.cov(means.T, correction=0) + _mean_covariance(groups))[active][:, active]
+    scale = covariance.diagonal().sqrt()
+    above = torch.triu_indices(units, units, 1)
+    size = (covariance / scale / scale[:, None]).abs()[above[0], above[1]]
+    between = f"between {units} active dimensions"
+    return [
+        *rows,
+        subject.metric("aggregate_correlation", size.max().item(), "absolute value", images=images, note=between),
+        subject.metric("aggregate_correlation_mean", size.mean().item(), "absolute value", images=images, note=between),
+    ]
+
+
+def _mean_covariance(groups: Groups) -> Tensor:
+    """E_x Cov(z|x), [D, D]: what Cov_x(E[z|x]) lacks to the covariance of z ~ q(z); from draws where it must be."""
+    if all(is_diagonal(q) for q, _ in groups):
+        return torch.cat([q.variance for q, _ in groups]).mean(0).diag()
+    about = torch.cat([(z - mean_of(q)).flatten(0, 1) for q, z in groups]).double()
+    return about.T @ about / len(about)
+
+
+def _parts_of_the_rate(subject: Subject, groups: Groups, progress: Progress) -> list[Metric]:
+    """I_q(x; z) and KL(q(z) || p(z)), each with its standard errors."""
+    z = torch.cat([z for _, z in groups], 1)
+    samples, images, _ = z.shape
+    log_post = torch.cat([q.log_prob(z).double() for q, z in groups], 1)
+    log_aggr = log_aggregate([q for q, _ in groups], z.flatten(0, 1), progress).reshape(samples, images)
+    log_prior = subject.model.prior().log_prob(z).double()
+    information, marginal = log_post - log_aggr, log_aggr - log_prior  # [S, N]
+    most = math.log(images)
+    reached = (
+        ", which it has all but reached: more images would give more" if information.mean() > most - SATURATED else ""
+    )
+
+    def row(name: str, terms: Tensor, note: str) -> Metric:
+        spread = terms.var(0).mean().div(samples * images).sqrt().item() if samples > 1 else None
+        return subject.metric(
+            name,
+            terms.mean().item(),
+            "nats/image",
+            images=images,
+            se=standard_error(terms.mean(0)),
+            monte_carlo_se=spread,
+            samples=samples,
+            note=note,
+        )
+
+    return [
+        row("mutual_information", information, f"of these images: at most log N = {most:.2f}{reached}"),
+        row("marginal_kl", marginal, "of these images: too large by what the mutual information is too small"),
+    ]

@@ -1,0 +1,189 @@
+"""What the codes of a model are good for: probes, neighbours and clusters, fitted on training images alone.
+
+scikit-learn is imported where it is used: training, which reads the table of measures, does not pay for it.
+"""
+
+import warnings
+from dataclasses import dataclass
+
+import numpy as np
+
+from vaelab.data.dataset import Dataset
+from vaelab.errors import DataError, SpecError
+from vaelab.evaluation.codes import codes
+from vaelab.evaluation.measure import Metric, Progress, Subject
+from vaelab.evaluation.share import Share
+from vaelab.seeds import derive
+
+PENALTIES = (0.01, 1.0)  # C of the probe: what suits hundreds of raw pixels, and what suits a few codes
+HELD_OUT = 5  # one in so many training images of each label chooses between them
+STEPS = 1_000  # of the probe's optimiser at most
+STARTS = 10  # of k-means, the best of which counts
+RESAMPLES = 200  # of the measured images, for the intervals of the clusters' scores
+
+
+@dataclass(frozen=True, kw_only=True)
+class Representation:
+    """Linear probe, k nearest neighbours and k-means on the posterior means, which are standardised first.
+
+    Scales, classifiers and clusters are fitted on training images; what is reported is of the images measured:
+
+    - probe_accuracy: multinomial logistic regression with an L2 penalty, C = 0.01 or 1 by its accuracy on a fifth of
+      the training images, then fitted to all of them; probe_accuracy_pixels: the same on plain pixels, which is what
+      the codes are to be compared with.
+    - knn_accuracy: the majority of the nearest neighbours by Euclidean distance.
+    - kmeans_nmi, kmeans_ari: normalised mutual information (arithmetic mean of the entropies; not corrected for chance)
+      and adjusted Rand index (Hubert & Arabie 1985; 0 by chance) between the labels and the nearest of k centres, k the
+      number of labels.
+
+    The intervals are of 95 % over the images measured, what was fitted being held: Wilson's for accuracies; for the
+    others the percentiles of 200 resamples, moved until their mean is the value, for resampling inflates information.
+
+    Arguments:
+        neighbours: k of the k nearest neighbours.
+        images: training images at most: a random choice, by their content.
+
+    Raises:
+        SpecError: no neighbour, or fewer images than neighbours.
+    """
+
+    neighbours: int = 5
+    images: int = 10_000
+
+    def __post_init__(self) -> None:
+        if self.neighbours < 1:
+            raise SpecError(found=f"neighbours = {self.neighbours}", expected="at least 1", do="use neighbours=5")
+        if self.images < self.neighbours:
+            raise SpecError(
+                found=f"images = {self.images} with neighbours = {self.neighbours}",
+                expected="as many training images as neighbours",
+                do="use more images, or fewer neighbours",
+            )
+
+    def check(self, subject: Subject) -> None:
+        """DataError where labels are missing or all the same, or training images measured or too few to fit to."""
+        subject.need_unseen("the use of the representation")
+        subject.need_labels("the use of the representation")
+        chosen = _labels(subject.train.some(self.images))
+        for labels, which in ((chosen, "training"), (_labels(subject.data), subject.data.split)):
+            if len(np.unique(labels)) < 2:
+                raise DataError(
+                    found=f"one label in {len(labels):,} {which} images of {subject.data.name}",
+                    expected="at least two labels to tell apart",
+                    do="use images of more labels, or leave this metric out",
+                )
+        most = int(np.unique(chosen, return_counts=True)[1].max())
+        if most < HELD_OUT or len(chosen) < self.neighbours:
+            raise DataError(
+                found=f"{len(chosen):,} training images, at most {most} of a label",
+                expected=f"at least {self.neighbours}, and of some label {HELD_OUT}",
+                do="use more training images, or leave this metric out",
+            )
+
+    def __call__(self, subject: Subject, progress: Progress) -> list[Metric]:
+        known, unseen = subject.train.some(self.images), subject.data.some(0)
+        labels, truth = _labels(known), _labels(unseen)
+        train = codes(subject.model, known, subject.seed, lambda share: progress(0.1 * share))
+        test = codes(subject.model, unseen, subject.seed, lambda share: progress(0.1 + 0.1 * share))
+        latent = Points(train.numpy(), test.numpy(), labels, truth)
+        rows = [_probe(subject, "probe_accuracy", latent), _nearest(subject, latent, self.neighbours)]
+        progress(0.4)
+        rows += _clusters(subject, latent)
+        progress(0.6)
+        pixels = Points(_levels(known), _levels(unseen), labels, truth)
+        rows.append(_probe(subject, "probe_accuracy_pixels", pixels))
+        progress(1.0)
+        return rows
+
+
+class Points:
+    """Training points [N, F] and unseen ones [M, F], by the training points' mean and standard deviation; and labels.
+
+    A dimension that is constant in the training points is only centred.
+    """
+
+    def __init__(self, known: np.ndarray, unseen: np.ndarray, labels: np.ndarray, truth: np.ndarray) -> None:
+        from sklearn.preprocessing import StandardScaler
+
+        scaler = StandardScaler().fit(known)
+        self.known, self.unseen = np.asarray(scaler.transform(known)), np.asarray(scaler.transform(unseen))
+        self.labels, self.truth = labels, truth
+        missing = ", ".join(map(str, np.setdiff1d(truth, labels)))
+        self.fitted = f"fitted on {len(known):,} training images" + (f", none with label {missing}" if missing else "")
+
+
+def _labels(data: Dataset) -> np.ndarray:
+    assert data.labels is not None
+    return data.labels
+
+
+def _levels(data: Dataset) -> np.ndarray:
+    """Pixels in [0, 1], [n, P]; float32, for float64 would take twice the memory and time to hold 256 levels."""
+    return data.images.reshape(len(data), -1).astype(np.float32) / 255
+
+
+def _probe(subject: Subject, name: str, points: Points) -> Metric:
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.linear_model import LogisticRegression
+
+    known, labels = points.known, points.labels
+    held = np.zeros(len(labels), bool)
+    for label in np.unique(labels):  # a label of few images keeps them all, so that each is fitted to
+        held[np.flatnonzero(labels == label)[HELD_OUT - 1 :: HELD_OUT]] = True
+
+    def accuracy(penalty: float) -> float:
+        fitted = LogisticRegression(C=penalty, max_iter=STEPS).fit(known[~held], labels[~held])
+        return float(fitted.score(known[held], labels[held]))
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # the note says it
+        penalty = max(PENALTIES, key=accuracy)
+        probe = LogisticRegression(C=penalty, max_iter=STEPS).fit(known, labels)
+    stopped = f", stopped after {STEPS:,} steps" if probe.n_iter_.max() >= STEPS else ""
+    note = f"C = {penalty:g}{stopped}; {_commonest(points):.3f} by always naming the commonest label"
+    return _accuracy(subject, name, points, np.asarray(probe.predict(points.unseen)), note)
+
+
+def _nearest(subject: Subject, points: Points, neighbours: int) -> Metric:
+    from sklearn.neighbors import KNeighborsClassifier
+
+    classifier = KNeighborsClassifier(neighbours, algorithm="brute").fit(points.known, points.labels)
+    said = np.asarray(classifier.predict(points.unseen))
+    return _accuracy(subject, "knn_accuracy", points, said, f"{neighbours} neighbours")
+
+
+def _accuracy(subject: Subject, name: str, points: Points, said: np.ndarray, note: str) -> Metric:
+    share = Share(int((said == points.truth).sum()), len(said))
+    note = f"{points.fitted}, {note}"
+    return subject.metric(name, share.value, "share of the images", interval=share.interval, note=note)
+
+
+def _commonest(points: Points) -> float:
+    """The accuracy of naming the training images' commonest label."""
+    labels, count = np.unique(points.labels, return_counts=True)
+    return float((points.truth == labels[count.argmax()]).mean())
+
+
+def _clusters(subject: Subject, points: Points) -> list[Metric]:
+    from sklearn.cluster import KMeans
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
+
+    k, truth = len(np.unique(points.labels)), points.truth
+    start = derive(subject.seed, "evaluation") % 2**32
+    means = KMeans(k, n_init=STARTS, random_state=start)  # type: ignore[arg-type]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # a collapsed posterior has fewer points than clusters
+        cluster = means.fit(points.known).predict(points.unseen)
+    random = np.random.default_rng(derive(subject.seed, "evaluation", 1))
+    resamples = [random.integers(0, len(truth), len(truth)) for _ in range(RESAMPLES)]
+    rows: list[Metric] = []
+    for name, score, unit in (
+        ("kmeans_nmi", normalized_mutual_info_score, "0 to 1, not corrected for chance"),
+        ("kmeans_ari", adjusted_rand_score, "at most 1, 0 by chance"),
+    ):
+        value = float(score(truth, cluster))
+        scores = np.array([score(truth[some], cluster[some]) for some in resamples])
+        low, high = (value + np.quantile(scores, (0.025, 0.975)) - scores.mean()).tolist()
+        rows.append(subject.metric(name, value, unit, interval=(low, high), note=f"{k} clusters, {points.fitted}"))
+    return rows
