@@ -1,0 +1,124 @@
+"""How much of an image survives the way through the latent space: MSE, PSNR and SSIM."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn.functional import conv2d
+
+from vaelab.data.protocol import protocol
+from vaelab.errors import SpecError
+from vaelab.evaluation.measure import Metric, Progress, Subject, evaluating, standard_error
+from vaelab.models import VAE
+from vaelab.seeds import derive
+
+IMAGES = 100  # in a chunk; fixed, because noise is drawn by chunk
+WINDOW, SIGMA = 11, 1.5  # pixels
+K1, K2 = 0.01, 0.03
+
+
+def psnr(x: Tensor, y: Tensor) -> Tensor:
+    """Peak signal-to-noise ratio 10 log10(1 / MSE) of images [N, C, H, W], peak 1: [N] in dB; infinite where x = y."""
+    return -10 * (x - y).double().square().flatten(1).mean(1).log10()
+
+
+def ssim(x: Tensor, y: Tensor) -> Tensor:
+    """Structural similarity of images [N, C, H, W] with range 1: [N], 1 where x = y (Wang et al. 2004, equation 13).
+
+        (2 mu_x mu_y + c1) (2 sigma_xy + c2) / ((mu_x^2 + mu_y^2 + c1) (sigma_x^2 + sigma_y^2 + c2))
+
+    averaged over channels and over the positions where an 11 x 11 Gaussian window of standard deviation 1.5 pixels lies
+    within the image; c1 = 0.01^2, c2 = 0.03^2; the moments are weighted by the window, in float64. Images that the
+    window does not fit get the largest odd one that does, of `window_size`.
+    """
+    size = window_size(x.shape[-2:])
+    at = torch.arange(size, dtype=torch.float64, device=x.device) - size // 2
+    line = torch.exp(-at.square() / (2 * SIGMA**2))
+    line /= line.sum()
+    n, _, height, width = x.shape
+    x, y = (image.double().reshape(-1, 1, height, width) for image in (x, y))
+
+    def mean(image: Tensor) -> Tensor:
+        return conv2d(conv2d(image, line[None, None, :, None]), line[None, None, None, :])  # the window is separable
+
+    mu_x, mu_y = mean(x), mean(y)
+    variance_x, variance_y = mean(x * x) - mu_x**2, mean(y * y) - mu_y**2
+    covariance = mean(x * y) - mu_x * mu_y
+    c1, c2 = K1**2, K2**2
+    luminance = (2 * mu_x * mu_y + c1) / (mu_x**2 + mu_y**2 + c1)
+    structure = (2 * covariance + c2) / (variance_x + variance_y + c2)
+    return (luminance * structure).reshape(n, -1).mean(1)
+
+
+def window_size(size: tuple[int, ...] | torch.Size) -> int:
+    """Pixels along the window for images of height and width `size`: 11, or the largest odd number that fits."""
+    smallest = min(*size, WINDOW)
+    return smallest - 1 + smallest % 2
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reconstruction:
+    """MSE, PSNR and SSIM of images x and their reconstructions E_q(z|x)[decoder mean].
+
+    x is what the likelihood sees: the pixels as the protocol gives them, drawn anew under binary-dynamic and 8bit. The
+    MSE is unbiased for the exact expectation: the mean of S decoder means is off by its own variance, which is
+    estimated from the same draws and subtracted. PSNR and SSIM are of the mean of the S decoder means as it is.
+
+    Arguments:
+        samples: S, draws of z for each image; with 1 the variance is unknown and the MSE too large by it.
+    """
+
+    samples: int = 16
+
+    def __post_init__(self) -> None:
+        if self.samples < 1:
+            found = f"samples = {self.samples}"
+            raise SpecError(found=found, expected="at least 1 draw of z for each image", do="use samples=1 or more")
+
+    def check(self, subject: Subject) -> None:
+        subject.need_images("reconstruction", 1)
+
+    @torch.no_grad()
+    def __call__(self, subject: Subject, progress: Progress) -> list[Metric]:
+        data, model = subject.data, subject.model
+        columns: list[tuple[Tensor, ...]] = []
+        with evaluating(model):
+            for number, start in enumerate(range(0, len(data), IMAGES)):
+                chosen = data.by_content[start : start + IMAGES]
+                torch.manual_seed(derive(subject.seed, "evaluation", number))
+                x = protocol(data.protocol).pixels(torch.from_numpy(data.images[chosen]))  # the same on every device
+                columns.append(_chunk(model, x, self.samples))
+                progress(min(1.0, (start + IMAGES) / len(data)))
+        error, variance, decibels, similarity = (torch.cat(column) for column in zip(*columns, strict=True))
+        k = self.samples
+        plain = "of one draw: too large by the variance of the decoder's mean" if k == 1 else ""
+        size = window_size(data.shape[1:])
+        window = f"window {size} x {size}, the largest that fits" if size < WINDOW else ""
+
+        exact = decibels.isinf()
+        perfect = f"without {int(exact.sum()):,} images that are reproduced exactly: infinite" if exact.any() else ""
+
+        def row(name: str, per_image: Tensor, unit: str, note: str) -> Metric:
+            n, value, se = len(per_image), per_image.mean().item(), standard_error(per_image)
+            kept = per_image if n == len(data) else None  # else two runs' numbers would not be of the same images
+            return subject.metric(name, value, unit, images=n, se=se, samples=k, note=note, per_image=kept)
+
+        return [
+            row("reconstruction_mse", error - variance, "per pixel in [0, 1]", plain),
+            *([] if exact.all() else [row("psnr", decibels[~exact], "dB", perfect)]),
+            row("ssim", similarity, "1 for equal images", window),
+        ]
+
+
+def _chunk(model: VAE, x: Tensor, samples: int) -> tuple[Tensor, ...]:
+    """For images x: squared error of the mean of S decoder means, its variance, PSNR and SSIM, [N] each."""
+    q = model.posterior(x.to(next(model.parameters()).device))
+    total, squares = torch.zeros_like(x, dtype=torch.float64), torch.zeros_like(x, dtype=torch.float64)
+    for _ in range(samples):
+        mean = model.likelihood(q.rsample(torch.Size([1]))).mean[0].double().cpu()
+        total += mean
+        squares += mean.square()
+    image = total / samples
+    variance = (squares / samples - image.square()) / max(1, samples - 1)  # 0 for one draw
+    error = (x.double() - image).square()
+    return error.flatten(1).mean(1), variance.flatten(1).mean(1), psnr(x, image), ssim(x, image)
