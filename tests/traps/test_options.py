@@ -1,0 +1,121 @@
+"""Whatever a user may choose has an effect, and only the effect that was chosen."""
+
+import inspect
+from pathlib import Path
+
+import pytest
+
+from tests.traps.small import fitted, noise, npz, spec_of, splits
+from vaelab.assemble import TABLES
+from vaelab.data.protocol import PROTOCOLS
+from vaelab.evaluation.likelihood import evaluate
+from vaelab.networks import NETWORKS
+from vaelab.run import train
+from vaelab.spec import Spec
+
+# A second choice for each field of a Spec, beside that of `spec_of`.
+FIELDS = {
+    "epochs": 3.0, "batch": 9, "learning_rate": 2e-2, "schedule": "cosine", "clip_norm": 1.0, "ema_decay": 0.9,
+    "precision": "bfloat16", "patience": 0.1, "validate_every": 0.5, "seed": 1, "data": "npz:other.npz",
+    "protocol": "binary-threshold", "validation": 0.3, "split_seed": 1, "latent": 3, "network": "mlp:hidden=9",
+    "likelihood": "gaussian", "posterior": "tests.traps.own:Narrow", "prior": "tests.traps.own:Wide",
+    "objective": "iwae", "nll_samples": 4,
+}  # fmt: skip
+# ... and for each option of each part, beside its default.
+OPTIONS = {
+    "likelihood gaussian": {"sigma": "pixel"},
+    "likelihood logistic": {"components": "2", "scale": "pixel"},
+    "network mlp": {"hidden": "9,8", "activation": "relu"},
+    "network conv": {"channels": "4,4", "hidden": "8", "activation": "tanh"},
+    "network article-conv": {"maps": "3", "hidden": "8", "activation": "tanh"},
+    "objective elbo": {"samples": "2"},
+    "objective iwae": {"samples": "2"},
+    "schedule cosine": {"warmup": "0.5", "final": "0.5"},
+    "schedule step": {"at": "0.3", "factor": "0.5"},
+}
+
+
+@pytest.fixture(scope="module")
+def outcome(tmp_path_factory):
+    """What a Spec gives: the terms in its log and its metrics, without whatever only repeats the Spec."""
+    folder, known = tmp_path_factory.mktemp("options"), dict[str, tuple]()
+    npz(folder / "images.npz", noise(40, (1, 8, 8)), noise(10, (1, 8, 8), seed=1))
+    npz(folder / "other.npz", noise(40, (1, 8, 8), seed=2), noise(10, (1, 8, 8), seed=1))
+
+    def give(update: dict) -> tuple:
+        spec = spec_of().model_copy(update={"data": "npz:images.npz", **update})
+        spec = spec.model_copy(update={"data": spec.data.replace("npz:", f"npz:{folder}/")})
+        if spec.hash not in known:
+            run = train(spec, folder, compile="never")
+            terms = [{**row["train"], **row["validation"]} for row in run.log]
+            metrics = {metric["name"]: metric["value"] for metric in run.result["metrics"]}
+            known[spec.hash] = terms, metrics
+        return known[spec.hash]
+
+    return give
+
+
+def test_t35_no_field_is_left_out_of_this_test():
+    """T35: a hyper-parameter that nobody reads, found by those who chose it."""
+    assert FIELDS.keys() == Spec.model_fields.keys()
+    options = {}
+    for kind, table in TABLES.items():
+        for name, constructor in table.items():
+            parameters = inspect.signature(constructor).parameters.values()
+            if names := {p.name for p in parameters if p.kind is p.KEYWORD_ONLY}:
+                options[f"{kind} {name}"] = names
+    assert {part: set(values) for part, values in OPTIONS.items()} == options
+
+
+@pytest.mark.parametrize("field", FIELDS)
+def test_t35_every_field_of_a_spec_changes_something(outcome, field):
+    """T35: a hyper-parameter accepted and ignored."""
+    assert outcome({field: FIELDS[field]}) != outcome({})
+
+
+@pytest.mark.parametrize(
+    ("part", "option", "value"), [(part, o, v) for part, values in OPTIONS.items() for o, v in values.items()]
+)
+def test_t35_every_option_of_every_part_changes_something(outcome, part, option, value):
+    """T35: the same, of an option."""
+    kind, name = part.split()
+    protocol = {"protocol": "levels"} if name == "logistic" else {}  # the one that it describes
+    assert outcome({kind: f"{name}:{option}={value}", **protocol}) != outcome({kind: name, **protocol})
+
+
+def test_t35_the_same_spec_gives_the_same_numbers(outcome, tmp_path):
+    """T35: so that a difference in these tests is the option's."""
+    spec = spec_of(npz(tmp_path / "again.npz", noise(40, (1, 8, 8)), noise(10, (1, 8, 8), seed=1)))
+    run = train(spec, Path(tmp_path), compile="never")
+    assert [{**row["train"], **row["validation"]} for row in run.log] == outcome({})[0]
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_t36_what_the_caller_gives_is_left_as_it_was(name):
+    """T36: a list of sizes reversed in place for the decoder, so that the second model is built the other way round."""
+    options = {"hidden": [9, 6], **({"channels": [4, 2]} if name == "conv" else {})}
+    recipe = NETWORKS[name](**options)
+
+    def shapes() -> list[tuple[int, ...]]:
+        pair = recipe.encoder((1, 8, 8), (4,)), recipe.decoder((2,), (1, 8, 8))
+        return [tuple(p.shape) for network in pair for p in network.parameters()]
+
+    first, second = shapes(), shapes()
+    assert first == second
+    assert options["hidden"] == [9, 6]
+    assert options.get("channels", [4, 2]) == [4, 2]
+    widths = [shape[0] for shape in first if len(shape) == 1]  # of the biases, layer by layer
+    assert [w for w in widths if w in (6, 9)] == [9, 6, 6, 9]  # there and back
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_t36_images_are_left_as_they_were(protocol, tmp_path):
+    """T36: the same, of the images that training and evaluation are given."""
+    data = splits(protocol)
+    assert data.validation is not None
+    parts = (data.train, data.validation, data.test)
+    before = [part.images.copy() for part in parts]
+    model, _ = fitted(spec_of(), data, tmp_path)
+    evaluate(model, data.test, 2, seed=0)
+    for part, images in zip(parts, before, strict=True):
+        assert (part.images == images).all()
