@@ -25,14 +25,17 @@ def after(spec: Spec, steps: int, compile) -> tuple[torch.nn.Module, State]:
     model = build_model(spec, (1, side, side))
     state = State.start(model, spec)
     plain = make_step(model, build_objective(spec), images, protocol(spec.protocol).pixels, state, spec, 0.0)
-    step = choose_step(plain, steps, 0, compile, lambda line: None)
+    said = []
+    step = choose_step(plain, steps, 0, compile, said.append)
     for t in range(steps):
         torch.manual_seed(t)
         step((torch.arange(100) + 7 * t) % 300, torch.tensor(1e-3), torch.tensor(t))
+    assert len(said) == 1, said  # or eager steps are compared with eager ones
     return model, state
 
 
 @pytest.mark.skipif(shutil.which("g++") is None and shutil.which("c++") is None, reason="no compiler to test with")
+@pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")  # torch's own, as it compiles: an error falls back
 @pytest.mark.parametrize("name", SPECS)
 def test_compiled_equals_eager(name):
     """All that a step changes, to rounding, while rounding has not had the steps to grow."""

@@ -133,3 +133,10 @@ def test_impossible_plans_are_told_in_one_line(field, value):
         Plan(**{field: value})
     assert field in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_a_gradient_whose_square_overflows_is_clipped_and_not_skipped():
+    gradients = (torch.full((3,), 1e25), torch.tensor([-2e25]))
+    clipped = clip(gradients, 5.0)
+    assert torch.cat(clipped).norm().item() == pytest.approx(5.0, rel=1e-5)
+    torch.testing.assert_close(clipped[0] / clipped[1], torch.full((3,), -0.5))

@@ -30,7 +30,7 @@ def write_checkpoint(
     path: Path, model: nn.Module, state: State, best: dict[str, Tensor], progress: Progress, fingerprint: str
 ) -> None:
     """Write all of it, atomically. `fingerprint` says what run the checkpoint belongs to."""
-    tensors = {name: tensor.contiguous().cpu() for name, tensor in _tensors(model, state, best).items()}
+    tensors = {name: tensor.contiguous().cpu() for name, tensor in live_tensors(model, state, best).items()}
     header = {"progress": json.dumps(asdict(progress)), "fingerprint": fingerprint}
     write_atomically(path, save(tensors, header))
 
@@ -48,27 +48,35 @@ def read_checkpoint(path: Path, model: nn.Module, state: State, fingerprint: str
         )
     best = {name.removeprefix("best/"): tensor for name, tensor in tensors.items() if name.startswith("best/")}
     with torch.no_grad():
-        for name, tensor in _tensors(model, state, {}).items():
+        for name, tensor in live_tensors(model, state, {}).items():
             tensor.copy_(tensors[name])
     return Progress(**json.loads(header["progress"])), best
 
 
-def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """The tensors and the header of a safetensors file; RunError where it is missing, cut short or damaged."""
+def read_tensors(
+    path: Path,
+    missing: str = "train it first",
+    damaged: str = "delete it and give the same command again: training starts from what is left",
+) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """The tensors and the header of a safetensors file.
+
+    Raises:
+        RunError: it is missing, cut short or damaged, and what to do about that.
+    """
     try:
         with safe_open(path, "pt") as file:
             return {name: file.get_tensor(name) for name in file.keys()}, dict(file.metadata() or {})  # noqa: SIM118
     except FileNotFoundError as error:
-        raise RunError(found=f"no {path}", expected="a trained run", do="train it first") from error
+        raise RunError(found=f"no {path}", expected="a trained run", do=missing) from error
     except SafetensorError as error:
         raise RunError(
             found=f"{path} is damaged ({error})",
             expected="a whole safetensors file",
-            do="delete it and give the same command again: training starts from what is left",
+            do=damaged,
         ) from error
 
 
-def _tensors(model: nn.Module, state: State, best: dict[str, Tensor]) -> dict[str, Tensor]:
+def live_tensors(model: nn.Module, state: State, best: dict[str, Tensor]) -> dict[str, Tensor]:
     """Name -> tensor of everything a checkpoint holds, the live ones, so that they can be copied into."""
     meters = state.meters
     return {

@@ -1,6 +1,5 @@
 """The training loop."""
 
-import math
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,19 +11,21 @@ import torch
 from torch import Tensor
 
 from vaelab.data.dataset import Dataset, Splits
-from vaelab.data.protocol import protocol
-from vaelab.errors import Interrupted, NonFiniteError
+from vaelab.errors import Interrupted
 from vaelab.evaluation.likelihood import evaluate
-from vaelab.models import VAE, Conditional
-from vaelab.parts import make
+from vaelab.files import write_atomically
+from vaelab.models import VAE
+from vaelab.objectives.bounds import Objective
 from vaelab.seeds import derive
-from vaelab.training.batches import Batches
+from vaelab.training.autopsy import RECORD, STATE, Autopsy, error, failure, replay
 from vaelab.training.checkpoint import Progress, read_checkpoint, write_checkpoint
 from vaelab.training.compiled import Compile, choose_step, step_flops
+from vaelab.training.course import Course, bfloat16
+from vaelab.training.examine import examine
+from vaelab.training.findings import as_row, look, tell_new, timely
 from vaelab.training.interrupt import stop_signals
 from vaelab.training.plan import Plan
-from vaelab.training.schedules import SCHEDULES
-from vaelab.training.step import Objective, State, make_step
+from vaelab.training.step import State
 from vaelab.training.watch import Log, Status, Watch
 
 CHECKPOINT_SECONDS = 30.0  # at most this much work is lost to a kill
@@ -48,58 +49,74 @@ def fit(
     the run that was not: bit for bit on a CPU. Writes checkpoint.safetensors and log.jsonl to `folder`.
 
     Raises:
-        NonFiniteError: a term left the real numbers; the last good checkpoint is kept.
+        NonFiniteError: a number is no real one; where it began is in autopsy.json, the state before that step in
+            autopsy.safetensors, and the last good checkpoint is kept.
         Interrupted: SIGINT or SIGTERM; the state is saved.
         RunError: a damaged or foreign checkpoint, or a full disk.
     """
-    device = next(model.parameters()).device
-    # torch.manual_seed would seed every device there is, for a hundred times the price
-    generator = torch.default_generator if device.type == "cpu" else torch.cuda.default_generators[device.index or 0]
-    reading = protocol(data.train.protocol)
-    images = torch.from_numpy(data.train.images).to(device)
-    batches = Batches(len(images), plan.batch, plan.seed)
-    schedule = make("schedule", SCHEDULES, plan.schedule)
-    epoch = len(images) / plan.batch  # steps in an epoch, not always whole
-    steps = math.ceil(plan.epochs * epoch)
-
+    course = Course.of(model, objective, data.train, plan)
+    epoch, steps = course.epoch, course.steps
     state = State.start(model, plan)
-    progress, best = Progress(), dict[str, Tensor]()
+    initial = {name: tensor.cpu().clone() for name, tensor in model.state_dict().items()}
     checkpoint = folder / "checkpoint.safetensors"
-    if checkpoint.exists():
-        progress, best = read_checkpoint(checkpoint, model, state, fingerprint)
+
+    def last_good() -> tuple[Progress, dict[str, Tensor]]:
+        """Make model and state those of the checkpoint, or of the start; the progress, and the best weights."""
+        if checkpoint.exists():
+            return read_checkpoint(checkpoint, model, state, fingerprint)
+        model.load_state_dict(initial)
+        state.restart()
+        return Progress(), {}
+
+    progress, best = last_good()
+    if progress.step:
         watch.say(f"going on from step {progress.step:,} of {steps:,}")
     log = Log(folder / "log.jsonl", progress.log_bytes)
-    offset = reading.nats_offset(model.image_shape)
-    plain = make_step(model, objective, images, reading.pixels, state, plan, offset)
-    step = choose_step(plain, steps, step_flops(model, plan.batch), compile, watch.say)
+    step = choose_step(course.step(state), steps, step_flops(model, plan.batch), compile, watch.say)
+
+    def check() -> None:
+        """Where something is not finite, find out what, write it down and raise it."""
+        if (failed := failure(state, progress.step)) is None:
+            return
+        since, best = last_good()
+        t = replay(course, step, state, since.step, failed, watch.say, stop.is_set)
+        write_checkpoint(folder / STATE, model, state, best, replace(since, step=t), fingerprint)
+        autopsy = Autopsy(failed, since.step, course.images.device.type, examine(course, state, t))
+        write_atomically(folder / RECORD, autopsy.as_json())
+        raise error(autopsy, plan, folder, checkpoint if checkpoint.exists() else None)
 
     def save() -> None:
-        check_finite(state, progress.step, checkpoint)
+        check()
         write_checkpoint(checkpoint, model, state, best, progress, fingerprint)
 
     clock = Clock(progress)
     with bfloat16(model, plan.precision == "bfloat16"), stop_signals() as stop:
         while progress.step < steps and not out_of_patience(progress, plan, epoch):
             t = progress.step
-            alpha = plan.learning_rate * schedule(t / steps)
-            generator.manual_seed(derive(plan.seed, "noise", t))
-            step(batches(t).to(device), torch.tensor(alpha, device=device), torch.tensor(t, device=device))
+            course.take(step, t)
             progress = replace(progress, step=t + 1, seconds=clock.seconds())
 
             row: dict[str, Any] | None = None
             if t + 1 == steps or crosses_multiple(t + 1, plan.validate_every * epoch):
-                check_finite(state, t + 1, checkpoint)
-                row = {"step": t + 1, "epoch": (t + 1) / epoch, "train": state.meters.read(), "learning_rate": alpha}
+                check()
+                row = {"step": t + 1, "epoch": (t + 1) / epoch, "train": state.meters.read()}
+                row |= {"learning_rate": course.learning_rate(t)}
                 row |= {"seconds": progress.seconds, "images_per_second": plan.batch / clock.pace(t + 1)}
-                if data.validation is not None:
-                    with averaged(model, state):
+                with averaged(model, state):
+                    if data.validation is not None:
                         row["validation"] = validate(model, data.validation, plan.seed)
                         if progress.best_elbo is None or row["validation"]["elbo"] > progress.best_elbo:
                             best = {name: tensor.clone() for name, tensor in model.state_dict().items()}
                             progress = replace(progress, best_step=t + 1, best_elbo=row["validation"]["elbo"])
+                    rate = row.get("validation", row["train"])["rate"]
+                    found = look(model, data.validation or data.train, rate, plan.seed)
+                row |= as_row(timely(found, t + 1, steps, epoch))
+                tell_new(row, log.last, watch.say)
                 progress = replace(progress, log_bytes=log.append(row))
 
             if row is not None or clock.due("show", SHOW_SECONDS):
+                if state.meters.first_bad():  # looked at here too: an epoch can be long
+                    check()
                 watch.show(clock.status(t + 1, steps, epoch, plan, state.meters.read(), row))
             if row is not None:
                 state.meters.reset()
@@ -114,6 +131,8 @@ def fit(
                 )
         save()
 
+    for name in (RECORD, STATE):  # of what has been mended since
+        (folder / name).unlink(missing_ok=True)
     if progress.step < steps:
         watch.say(
             f"no better validation ELBO for {plan.patience:g} epochs: stopped after {progress.step / epoch:.1f}, "
@@ -137,23 +156,6 @@ def validate(model: VAE, data: Dataset, seed: int) -> dict[str, float]:
     }
 
 
-def check_finite(state: State, taken: int, checkpoint: Path) -> None:
-    """NonFiniteError naming the first step and the terms that were not finite, if any of `taken` steps had such.
-
-    A gradient can be so where every term is finite; then the weights are, and the step is the last one looked at.
-    """
-    bad = state.meters.first_bad()
-    if bad is None and all(parameter.isfinite().all() for parameter in state.parameters):
-        return
-    step, terms = bad or (taken - 1, "weights")
-    kept = f"; the last good state is kept in {checkpoint}" if checkpoint.exists() else ""
-    raise NonFiniteError(
-        found=f"{terms} not finite at step {step:,}",
-        expected="finite numbers",
-        do=f"lower --learning-rate, or set --clip-norm 100{kept}",
-    )
-
-
 def crosses_multiple(step: int, every: float) -> bool:
     """Whether a multiple of `every` lies in (step - 1, step]."""
     return int(step / every) > int((step - 1) / every)
@@ -162,19 +164,6 @@ def crosses_multiple(step: int, every: float) -> bool:
 def out_of_patience(progress: Progress, plan: Plan, epoch: float) -> bool:
     """Whether the validation ELBO has not improved for `plan.patience` epochs of `epoch` steps."""
     return plan.patience > 0 and progress.step - progress.best_step > plan.patience * epoch
-
-
-@contextmanager
-def bfloat16(model: VAE, on: bool) -> Iterator[None]:
-    """Run the model's networks in bfloat16 while this lasts, if `on`."""
-    conditionals = [module for module in model.modules() if isinstance(module, Conditional)]
-    for conditional in conditionals:
-        conditional.use_bfloat16 = on
-    try:
-        yield
-    finally:
-        for conditional in conditionals:
-            conditional.use_bfloat16 = False
 
 
 @contextmanager

@@ -4,18 +4,18 @@ It is this function that is compiled, not the model, so the weights keep their n
 here asks the device for a value.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from vaelab.models import VAE, Draw
-from vaelab.objectives.bounds import distortion, rate
+from vaelab.models import VAE
+from vaelab.objectives.bounds import Objective, distortion, rate
 from vaelab.training.meters import Meters
 from vaelab.training.plan import Plan
 
-Objective = Callable[[VAE, Tensor, Tensor], tuple[Tensor, Draw]]
 Step = Callable[[Tensor, Tensor, Tensor], None]
 
 BETA_1, BETA_2, EPSILON = 0.9, 0.999, 1e-8  # Kingma & Ba (2015), algorithm 1
@@ -41,6 +41,16 @@ class State:
             average=[p.detach().clone() for p in parameters] if plan.ema_decay else [],
             meters=Meters.zero(parameters[0].device),
         )
+
+    @torch.no_grad()
+    def restart(self) -> None:
+        """Make all of it, the weights apart, what it is before the first step."""
+        for tensor in (*self.mean, *self.square):
+            tensor.zero_()
+        if self.average:
+            torch._foreach_copy_(self.average, self.parameters)
+        self.meters.reset()
+        self.meters.bad_step.fill_(math.inf)
 
 
 def make_step(
@@ -77,8 +87,15 @@ def make_step(
 
 def clip(gradients: tuple[Tensor, ...], largest: float) -> tuple[Tensor, ...]:
     """g, scaled down to the norm `largest` where |g| is above it (Pascanu, Mikolov & Bengio 2013, algorithm 1)."""
-    norm = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)))
-    return torch._foreach_mul(gradients, (largest / norm).clamp(max=1.0))
+    scale = (largest / global_norm(gradients)).clamp(max=1.0)
+    return torch._foreach_mul(gradients, scale.float())
+
+
+def global_norm(gradients: tuple[Tensor, ...]) -> Tensor:
+    """|g|, of all of them together, in float64: in float32 its squares overflow from 2e19 on, and clipping by an
+    infinite norm would skip the step without a word.
+    """
+    return torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients, 2, torch.float64)))
 
 
 def adam(state: State, g: tuple[Tensor, ...], learning_rate: Tensor, number: Tensor) -> None:

@@ -31,6 +31,9 @@ class Watch:
     show: Callable[[Status], None]
 
 
+SILENT = Watch(say=lambda line: None, show=lambda status: None)
+
+
 class Log:
     """log.jsonl: one JSON object a line, flushed as it is written.
 
@@ -43,6 +46,8 @@ class Log:
         self.path = path
         with open(path, "ab") as file:
             file.truncate(length)
+        lines = path.read_bytes().splitlines()
+        self.last: dict[str, Any] | None = json.loads(lines[-1]) if lines else None  # the line written last
 
     def append(self, row: dict[str, Any]) -> int:
         """Write a line; the file's length behind it. RunError where the disk is full."""
@@ -50,6 +55,7 @@ class Log:
             with open(self.path, "ab") as file:
                 file.write(json.dumps(row).encode() + b"\n")
                 file.flush()
+                self.last = row
                 return file.tell()
         except OSError as error:
             raise as_run_error(error, self.path) from error
