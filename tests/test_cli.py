@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 import vaelab
-from vaelab import commands
+from vaelab import commands, terminal
 from vaelab.cli import COMMANDS, main
+from vaelab.evaluation.measures import METRICS
 
 ROOT = Path(__file__).parents[1]
 
@@ -51,6 +52,22 @@ def test_every_command_has_a_function_and_a_help(name, capsys):
     assert COMMANDS[name].split(",")[0].split(";")[0] in re.sub(r"\s*\n\s*", " ", capsys.readouterr().out)
 
 
+def test_parts_lists_every_metric(capsys):
+    assert main(["parts"]) == 0
+    listed = capsys.readouterr().out
+    for name in METRICS:
+        assert re.search(rf"^{name}\b", listed, re.MULTILINE), name
+
+
+def test_the_features_of_a_distance_are_shown_with_its_name(capsys):
+    row = {"split": "test", "protocol": "grey", "note": "", "value": 1.5, "se": 0.1, "monte_carlo_se": None}
+    row |= {"name": "frechet[pixels]", "interval": None, "unit": "u", "samples": None, "images": 9}
+    terminal.print_metrics("runs/a[b]", [row])
+    shown = capsys.readouterr().out
+    assert "frechet[pixels]" in shown
+    assert "runs/a[b]" in shown
+
+
 def test_every_field_of_a_spec_is_a_flag(capsys):
     with pytest.raises(SystemExit):
         main(["train", "--help"])
@@ -81,6 +98,8 @@ def test_every_field_of_a_spec_is_a_flag(capsys):
         ("train --validation 5000", "validation"),
         ("evaluate nowhere", "no nowhere"),
         ("evaluate nowhere --samples -1", "--samples -1"),
+        ("evaluate nowhere --threads -1", "--threads -1"),
+        ("compare", "no run to rank"),
         ("figure nowhere", "no nowhere"),
         ("study articel", "did you mean 'article'?"),
         ("study nowhere.toml", "no nowhere.toml"),
@@ -107,7 +126,7 @@ def test_train_prints_its_numbers_and_ends_with_where_they_are(tmp_path):
     assert done.returncode == 0, done.stderr
     assert re.search(r"epoch 1.*images/s.*-ELBO \d+.*rate \d.*distortion \d+.*nats.*validation \d+", done.stdout)
     assert re.search(r"KL of each dimension +\d.*nats", done.stdout)
-    assert re.search(r"nll +\d+\.\d+ +\d\.\d+ +nats/image +100", done.stdout)
+    assert re.search(r"nll +\d+\.\d+ +\d\.\d+ +\d\S* +nats/image +100", done.stdout)
     assert max(map(len, done.stdout.splitlines())) <= 100 + len(str(tmp_path))
     (run,) = tmp_path.iterdir()
     pictures = {p.stem for p in (run / "figures").iterdir()}

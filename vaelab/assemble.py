@@ -13,12 +13,12 @@ from vaelab.likelihoods import LIKELIHOODS
 from vaelab.models import VAE, Conditional
 from vaelab.networks import NETWORKS
 from vaelab.objectives import OBJECTIVES
+from vaelab.objectives.bounds import Objective
 from vaelab.posteriors import POSTERIORS
 from vaelab.priors import PRIORS
 from vaelab.seeds import derive
 from vaelab.spec import Spec
 from vaelab.training.schedules import SCHEDULES
-from vaelab.training.step import Objective
 
 TABLES: dict[str, dict[str, Any]] = {
     "prior": PRIORS,

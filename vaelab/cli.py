@@ -11,11 +11,13 @@ from vaelab.errors import Interrupted, VaelabError, unknown
 # Name -> what it does; the function is `vaelab.commands.<name>`, its blanks underscores.
 COMMANDS = {
     "train": "Train, evaluate and picture one model.",
-    "evaluate": "Print the likelihood bounds and other metrics of a run's test images.",
+    "evaluate": "Measure a finished run: likelihood, latents, fidelity, and more.",
+    "compare": "Rank finished runs by a metric, apart where their numbers are not comparable.",
     "figure": "Draw pictures of a run into its directory.",
+    "replay": "Take the step again at which a run met a number that is not finite, and show where.",
     "study": "Train what a study lists, skipping what is done, and write its report.",
     "report": "Write a study's report again, from the runs that are done.",
-    "parts": "List the parts that a Spec can name, with their options.",
+    "parts": "List the parts and metrics that there are, with their options.",
     "data list": "List the data sets that vaelab knows, and whether they are here.",
     "data check": "Read a data set; print its counts, shape, hashes and protocol.",
     "data fetch": "Download a data set, checked against its published hashes.",

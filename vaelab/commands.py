@@ -17,6 +17,8 @@ RunPath = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN", hel
 Compiled = Annotated[Literal["auto", "always", "never"], tyro.conf.arg(help="compile the training step")]
 
 
+Threads = Annotated[int, tyro.conf.arg(help="processor threads to use; 0: all")]
+
 PLAIN = Spec()
 
 
@@ -29,16 +31,13 @@ def train(
     root: Root = None,
     compile: Compiled = "auto",
     device: Annotated[Literal["auto", "cpu", "cuda"], tyro.conf.arg(help="where to train")] = "auto",
-    threads: Annotated[int, tyro.conf.arg(help="processor threads to use; 0: all")] = 0,
+    threads: Threads = 0,
 ) -> None:
     """Train, evaluate and picture one model. `--spec FILE.json` in first place starts from a Spec in a file."""
-    import torch
-
     from vaelab import run, terminal
     from vaelab.draw import draw
 
-    if threads:
-        torch.set_num_threads(threads)
+    _use(threads)
     console = terminal.console()
     with terminal.watching(console) as watch:
         done = run.train(spec, out, name, root, compile, device, watch)
@@ -46,7 +45,7 @@ def train(
         draw(done, (), 0, root)
     result = done.result
     terminal.print_metrics(str(done.path), result["metrics"])
-    kl = sorted(result["kl_per_dimension"] or [], reverse=True)
+    kl = sorted(done.metric("rate")["parts"], reverse=True)
     shown = "  ".join(f"{value:.2f}" for value in kl[:10]) + (f"  and {len(kl) - 10} more" if len(kl) > 10 else "")
     terminal.print_facts(
         "",
@@ -55,25 +54,69 @@ def train(
             "parameters": f"{result['parameters']:,}",
             "training": f"{result['seconds']['training']:.1f} s, {result['steps']:,} steps, "
             f"weights of step {result['best_step']:,}",
+            **terminal.ledger_facts(result),
         },
     )
 
 
 def evaluate(
     run: RunPath,
-    samples: Annotated[int, tyro.conf.arg(help="K, importance samples of each image; 0: as the Spec says")] = 0,
+    metrics: Annotated[
+        tuple[str, ...],
+        tyro.conf.arg(
+            metavar="NAME",
+            help="what to measure, such as likelihood:samples=5000 latents; see `vaelab parts`. If none is given: "
+            "likelihood, latents and reconstruction",
+        ),
+    ] = (),
+    samples: Annotated[int | None, tyro.conf.arg(help="the same as --metrics likelihood:samples=K")] = None,
+    split: Annotated[str, tyro.conf.arg(help="test | validation | train")] = "test",
+    seed: Annotated[int, tyro.conf.arg(help="of the draws; runs are compared on one seed")] = 0,
+    again: Annotated[bool, tyro.conf.arg(help="also measure what was measured before")] = False,
+    device: Annotated[Literal["auto", "cpu", "cuda"], tyro.conf.arg(help="where to measure")] = "auto",
+    threads: Threads = 0,
     root: Root = None,
 ) -> None:
-    """Likelihood bounds and other metrics of a run's test images."""
+    """Measure a finished run, print the numbers, and keep them in its result.json."""
     from vaelab import terminal
-    from vaelab.run import Run, evaluate_test
+    from vaelab.run import Run, measure
 
-    if samples < 0:
-        raise SpecError(found=f"--samples {samples}", expected="at least 1 importance sample", do="raise it")
+    _use(threads)
+    if samples is not None and metrics:
+        found = f"--samples {samples} beside --metrics"
+        raise SpecError(found=found, expected="one of them", do=f"write --metrics likelihood:samples={samples}")
+    if samples is not None and samples < 1:
+        raise SpecError(found=f"--samples {samples}", expected="at least 1 draw of z", do="raise it")
     opened = Run(run)
-    data = opened.data(root)
-    rows, _ = evaluate_test(opened.spec, opened.model(), data.test, samples or opened.spec.nll_samples)
-    terminal.print_metrics(str(run), [row.as_dict() for row in rows])
+    if samples is not None:
+        metrics = (f"likelihood:samples={samples}",)
+    with terminal.watching(terminal.console()) as watch:
+        rows = measure(opened, metrics, root, split, seed, again, device, watch)
+    terminal.print_metrics(str(run), rows)
+    terminal.print_facts("", terminal.ledger_facts(opened.result))
+
+
+def compare(
+    runs: Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="RUN", help="runs' directories")],
+    metric: Annotated[str, tyro.conf.arg(help="by which they are ranked")] = "nll",
+) -> None:
+    """Rank finished runs by a metric, apart where their numbers are not comparable."""
+    from vaelab import terminal
+    from vaelab.compare import rankings
+
+    found = rankings(list(runs), metric)
+    terminal.print_rankings(metric, found)
+    if len(found) > 1:
+        print(f"{len(found)} rankings: numbers of different ones are not comparable.")
+
+
+def _use(threads: int) -> None:
+    import torch
+
+    if threads < 0:
+        raise SpecError(found=f"--threads {threads}", expected="0 for all, or how many", do="raise it")
+    if threads:
+        torch.set_num_threads(threads)
 
 
 def figure(
@@ -92,15 +135,26 @@ def figure(
 ) -> None:
     """Draw pictures of a run into RUN/figures."""
     from vaelab.draw import draw
-    from vaelab.run import Run
+    from vaelab.record import Run
 
     for path in draw(Run(run), kinds, seed, root):
         print(path)
 
 
+def replay(run: RunPath, root: Root = None) -> None:
+    """Take the step again at which a run met a number that is not finite, and show where."""
+    from vaelab import terminal
+    from vaelab.run import Run
+    from vaelab.run import replay as take_again
+
+    terminal.print_autopsy(str(run), take_again(Run(run), root))
+
+
 def study(
     name: Annotated[
-        str, tyro.conf.Positional, tyro.conf.arg(metavar="NAME|FILE.toml", help="article | digits | a file")
+        str,
+        tyro.conf.Positional,
+        tyro.conf.arg(metavar="NAME|FILE.toml", help="article | digits | iwae-table | shapes | a file"),
     ],
     out: Out = Path("runs"),
     only: Annotated[str, tyro.conf.arg(help="run only what this pattern matches, such as 'svhn-conv*z=20'")] = "*",
@@ -126,7 +180,9 @@ def study(
 
 def report(
     name: Annotated[
-        str, tyro.conf.Positional, tyro.conf.arg(metavar="NAME|FILE.toml", help="article | digits | a file")
+        str,
+        tyro.conf.Positional,
+        tyro.conf.arg(metavar="NAME|FILE.toml", help="article | digits | iwae-table | shapes | a file"),
     ],
     out: Out = Path("runs"),
     quick: Annotated[bool, tyro.conf.arg(help="of the quick study")] = False,
@@ -147,10 +203,13 @@ def report(
 
 
 def _write_report(name: str, out: Path, quick: bool, seeds: int, root: str | None) -> Path:
-    from vaelab.report import write_report
+    from vaelab import terminal
+    from vaelab.report import published_numbers, write_report
 
     opened = study_of(name, out, quick, seeds)
     page, text = write_report(opened, opened.folder, root)
+    for title, records in published_numbers(opened):
+        terminal.print_records(title, records)
     print(text)
     print(page)
     return page
@@ -219,10 +278,11 @@ def data_fetch(
 
 
 def parts() -> None:
-    """The parts that a Spec can name, with their options."""
+    """The parts that a Spec can name, and the metrics that can be measured, with their options."""
     from vaelab import terminal
     from vaelab.assemble import TABLES
+    from vaelab.evaluation.measures import METRICS
     from vaelab.parts import describe
 
-    for kind, table in TABLES.items():
+    for kind, table in {**TABLES, "metric": METRICS}.items():
         terminal.print_records(kind, describe(kind, table))

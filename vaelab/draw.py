@@ -5,7 +5,8 @@ from pathlib import Path
 
 from vaelab.errors import SpecError, unknown
 from vaelab.figures import FIGURES, curves, save
-from vaelab.run import Run
+from vaelab.files import make_folder
+from vaelab.record import Run
 
 
 def draw(run: Run, kinds: Sequence[str], seed: int, root: str | None) -> list[Path]:
@@ -25,7 +26,7 @@ def draw(run: Run, kinds: Sequence[str], seed: int, root: str | None) -> list[Pa
             raise unknown("figure", kind, known)
     model, test = run.model(), run.data(root).test
     folder = run.path / "figures"
-    folder.mkdir(exist_ok=True)
+    make_folder(folder)
     paths = []
     for kind in kinds or known:
         title = f"{run.path.name}: {kind}"

@@ -57,3 +57,8 @@ def unknown(kind: str, name: str, known: Iterable[str]) -> SpecError:
         expected=f"one of {', '.join(names)}",
         do=f"did you mean '{close[0]}'?" if close else "choose one of these",
     )
+
+
+def in_one_line(error: Exception) -> str:
+    """An error that was raised by code of the user's own: its type, and the first line of what it says."""
+    return ": ".join([type(error).__name__, *str(error).splitlines()[:1]])

@@ -12,7 +12,7 @@ from typing import Any, get_origin
 
 from pydantic import TypeAdapter, ValidationError
 
-from vaelab.errors import SpecError, unknown
+from vaelab.errors import SpecError, in_one_line, unknown
 
 
 def resolve(kind: str, table: Mapping[str, Callable[..., Any]], text: str) -> tuple[Callable[..., Any], dict[str, Any]]:
@@ -74,13 +74,18 @@ def _import(kind: str, name: str, table: Mapping[str, object]) -> Callable[..., 
     if not colon:
         raise unknown(kind, name, table)
     try:
-        return getattr(importlib.import_module(module), attribute)
-    except (ImportError, AttributeError) as error:
+        found = getattr(importlib.import_module(module), attribute)
+    except Exception as error:  # of whatever kind: the code is the user's
         raise SpecError(
-            found=f"{kind} '{name}' cannot be imported ({error})",
+            found=f"{kind} '{name}' cannot be imported ({in_one_line(error)})",
             expected=f"package.module:Name, or one of {', '.join(sorted(table))}",
             do="check the spelling, and that the package is installed",
         ) from error
+    if not callable(found):
+        raise SpecError(
+            found=f"{kind} '{name}' is a {type(found).__name__}", expected="a class or function", do="name one"
+        )
+    return found
 
 
 def _read(what: str, annotation: Any, value: str) -> Any:

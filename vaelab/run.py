@@ -1,15 +1,11 @@
-"""A run: a directory in which one Spec is trained, evaluated and pictured.
-
-spec.json  log.jsonl  checkpoint.safetensors  model.safetensors  figures/*.png  result.json
-
-result.json is written last: where it stands, the run is done.
-"""
+"""A run: one Spec trained, measured and recorded in a directory of its own."""
 
 import json
 import os
 import platform
 import time
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
@@ -17,73 +13,28 @@ from typing import Any, Literal
 import torch
 from safetensors.torch import save
 
-from vaelab.assemble import build_model, build_objective, completed, likelihood_note, load_data
-from vaelab.data.dataset import Dataset, Splits
-from vaelab.errors import RunError
-from vaelab.evaluation.likelihood import evaluate
-from vaelab.evaluation.metrics import Metric, kl_of_dimensions, metrics
-from vaelab.files import only_writer, write_atomically
+from vaelab import measuring
+from vaelab.assemble import build_model, build_objective, completed, load_data
+from vaelab.data.dataset import Splits
+from vaelab.errors import RunError, SpecError, VaelabError
+from vaelab.evaluation.measure import Measure, Metric, Subject
+from vaelab.files import make_folder, only_writer, write_atomically
+from vaelab.measuring import EVALUATION_SEED, default_measures
 from vaelab.models import VAE
-from vaelab.seeds import derive
+from vaelab.record import Book, Run
 from vaelab.spec import Spec
+from vaelab.training.autopsy import RECORD, STATE, Autopsy
 from vaelab.training.batches import check_batch
-from vaelab.training.checkpoint import Progress, read_tensors
+from vaelab.training.checkpoint import Progress, read_checkpoint
 from vaelab.training.compiled import Compile
+from vaelab.training.course import Course, bfloat16
+from vaelab.training.examine import examine
+from vaelab.training.findings import look
 from vaelab.training.loop import fit
-from vaelab.training.watch import Watch
+from vaelab.training.step import State
+from vaelab.training.watch import SILENT, Watch
 
 Device = Literal["auto", "cpu", "cuda"]
-
-
-@dataclass(frozen=True)
-class Run:
-    """A run's directory, read on demand."""
-
-    path: Path
-
-    @property
-    def spec(self) -> Spec:
-        return Spec.read(self.path / "spec.json")
-
-    @property
-    def done(self) -> bool:
-        return (self.path / "result.json").exists()
-
-    @property
-    def result(self) -> dict[str, Any]:
-        """result.json; RunError where the run is not done."""
-        if not self.done:
-            found = f"{self.path} has no result.json"
-            raise RunError(found=found, expected="a finished run", do="give the command that started it again")
-        return json.loads((self.path / "result.json").read_text())
-
-    @property
-    def log(self) -> list[dict[str, Any]]:
-        """The lines of log.jsonl, one for each validation."""
-        path = self.path / "log.jsonl"
-        return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
-
-    def metric(self, name: str) -> dict[str, Any]:
-        """The metric called `name` of the test images, as result.json has it; KeyError where there is none."""
-        found = [m for m in self.result["metrics"] if m["name"] == name]
-        if not found:
-            raise KeyError(name)
-        return found[0]
-
-    def data(self, root: str | None = None) -> Splits:
-        return load_data(self.spec, root)
-
-    def model(self, image_shape: tuple[int, int, int] | None = None) -> VAE:
-        """The trained model with its best weights, in evaluation mode, on the CPU."""
-        tensors, header = read_tensors(self.path / "model.safetensors")
-        shape = image_shape or tuple(json.loads(header["image_shape"]))
-        model = build_model(self.spec, shape)
-        try:
-            model.load_state_dict(tensors)
-        except RuntimeError as error:
-            found = f"{self.path / 'model.safetensors'} does not fit spec.json"
-            raise RunError(found=found, expected="the weights of this Spec", do="train the run again") from error
-        return model.eval()
 
 
 def train(
@@ -108,17 +59,16 @@ def train(
     Raises:
         VaelabError: anything that a user can mend, told in one line.
     """
-    watch = watch or Watch(say=lambda line: None, show=lambda status: None)
+    watch = watch or SILENT
     spec = completed(spec)
     run = Run(Path(out) / (name or default_name(spec)))
     if run.done:
         claim(run, spec)
         watch.say(f"done before: {run.path}")
         return run
-    on = torch.device("cuda" if device != "cpu" and torch.cuda.is_available() else "cpu")
-    if device == "cuda" and on.type == "cpu":
-        raise RunError(found="no CUDA device", expected="one, as asked", do="use --device auto or cpu")
+    on = find_device(device)
     data = load_data(spec, root)
+    measuring.refuse_seen(data.train, data.test)
     model = build_model(spec, data.train.shape).to(on)
     check_batch(len(data.train), spec.batch)
     claim(run, spec)
@@ -128,17 +78,118 @@ def train(
 
 
 def _carry_out(run: Run, spec: Spec, model: VAE, data: Splits, compile: Compile, watch: Watch) -> None:
-    device = next(model.parameters()).device
-    fingerprint = f"{spec.hash} {data.train.sha256}"
-    progress = fit(model, build_objective(spec), data, spec, run.path, watch, compile, fingerprint)
+    progress = fit(model, build_objective(spec), data, spec, run.path, watch, compile, fingerprint(spec, data))
     header = {"image_shape": json.dumps(data.train.shape)}
     weights = {key: tensor.contiguous().cpu() for key, tensor in model.state_dict().items()}
     write_atomically(run.path / "model.safetensors", save(weights, header))
 
-    watch.say(f"evaluating {len(data.test):,} test images with K = {spec.nll_samples}")
-    result = _result(spec, model, data, progress, device)
+    began = time.perf_counter()
+    subject = measuring.subject(spec, model.eval(), data, "test", EVALUATION_SEED, cache_of(run))
+    book = Book(run, EVALUATION_SEED, [])
+    measuring.carry_out(_possible(default_measures(spec), subject, watch), subject, watch.say, book.add)
+    result = _result(spec, model, data, progress, book.rows, time.perf_counter() - began)
     write_atomically(run.path / "result.json", json.dumps(result, indent=1).encode())
     (run.path / "checkpoint.safetensors").unlink(missing_ok=True)  # of no use to a run that is done
+
+
+def _possible(names: Sequence[str], subject: Subject, watch: Watch) -> dict[str, Measure]:
+    """The measures that `subject` allows; the others were not asked for, so they are said aloud and left out."""
+    possible = dict[str, Measure]()
+    for name, measure in measuring.named_measures(names).items():
+        try:
+            measure.check(subject)
+            possible[name] = measure
+        except VaelabError as error:
+            watch.say(f"{name} is left out: {error}")
+    return possible
+
+
+def measure(
+    run: Run,
+    names: Sequence[str] = (),
+    root: str | None = None,
+    split: str = "test",
+    seed: int = EVALUATION_SEED,
+    again: bool = False,
+    device: Device = "auto",
+    watch: Watch | None = None,
+) -> list[dict[str, Any]]:
+    """Measure a finished run and keep the numbers in its result.json; the rows of these measures.
+
+    What was measured before is not measured again. Everything that can be refused is refused before any work starts.
+
+    Arguments:
+        names: measures as they are written, such as `likelihood:samples=5000`; none means those of every training.
+        root: where data lie.
+        split: train, validation or test.
+        seed: of the draws.
+        again: measure all of them again.
+        device: `auto` takes a CUDA device where there is one.
+        watch: who looks on; nobody by default.
+
+    Raises:
+        VaelabError: an unknown measure, one that cannot be made of these data, data that have changed.
+    """
+    watch = watch or SILENT
+    measures = measuring.named_measures(names) or measuring.named_measures(default_measures(run.spec))
+    if seed < 0:
+        raise SpecError(found=f"seed = {seed}", expected="0 or more", do="use --seed 0, as other runs do")
+    book = Book(run, seed, run.result["metrics"])
+    todo = {name: measure for name, measure in measures.items() if again or not book.of(name, split)}
+    if todo:
+        model = run.model().to(find_device(device))
+        subject = measuring.subject(run.spec, model, run.data(root), split, seed, cache_of(run))
+
+        def keep(name: str, metrics: list[Metric]) -> None:
+            book.add(name, metrics)
+            result = {**run.result, "metrics": book.rows}
+            write_atomically(run.path / "result.json", json.dumps(result, indent=1).encode())
+
+        with only_writer(run.path):
+            book.rows[:] = run.result["metrics"]  # another process may have added some in the meantime
+            book.tensors()  # what cannot be added to is found out before any work
+            measuring.carry_out(todo, subject, watch.say, keep)
+    return [row for name in measures for row in book.of(name, split)]
+
+
+def cache_of(run: Run) -> Path:
+    """Where what many runs share is kept: beside them."""
+    return run.path.parent / ".features"
+
+
+def find_device(device: Device) -> torch.device:
+    """The device of that name; RunError where CUDA is asked for and not there."""
+    found = torch.device("cuda" if device != "cpu" and torch.cuda.is_available() else "cpu")
+    if device == "cuda" and found.type == "cpu":
+        raise RunError(found="no CUDA device", expected="one, as asked", do="use --device auto or cpu")
+    return found
+
+
+def fingerprint(spec: Spec, data: Splits) -> str:
+    """What a checkpoint belongs to."""
+    return f"{spec.hash} {data.train.sha256}"
+
+
+def replay(run: Run, root: str | None = None) -> Autopsy:
+    """The autopsy of `run`, its examination made anew: the step that failed, taken again from the state before it.
+
+    Raises:
+        RunError: `run` has no autopsy, or one that was made on a device that is not here.
+    """
+    spec, found = run.spec, Autopsy.read(run.path)
+    if found.device == "cuda" and not torch.cuda.is_available():
+        raise RunError(
+            found=f"an autopsy that was made on a CUDA device, in {run.path}, and no such device",
+            expected="one, because its noise is another one",
+            do=f"replay it where it was trained, or read {run.path / RECORD}",
+        )
+    data = run.data(root)
+    model = build_model(spec, data.train.shape).to(found.device)
+    state = State.start(model, spec)
+    progress, _ = read_checkpoint(run.path / STATE, model, state, fingerprint(spec, data))
+    course = Course.of(model, build_objective(spec), data.train, spec)
+    with bfloat16(model, spec.precision == "bfloat16"):
+        return replace(found, examination=examine(course, state, progress.step))
 
 
 def default_name(spec: Spec) -> str:
@@ -146,12 +197,6 @@ def default_name(spec: Spec) -> str:
     source = "".join(c if c.isalnum() else "-" for c in spec.data).strip("-")
     likelihood, network = spec.likelihood.split(":")[0], spec.network.split(":")[0]
     return f"{source}-{likelihood}-{network}-z{spec.latent}-{spec.hash}"
-
-
-def evaluate_test(spec: Spec, model: VAE, test: Dataset, samples: int) -> tuple[list[Metric], list[float] | None]:
-    """The metrics of the test images with K = `samples`, and the KL of each latent dimension."""
-    evaluation = evaluate(model, test, samples, derive(spec.seed, "evaluation"))
-    return metrics(evaluation, test, likelihood_note(spec, test.protocol)), kl_of_dimensions(evaluation)
 
 
 def environment(device: torch.device) -> dict[str, Any]:
@@ -190,25 +235,26 @@ def claim(run: Run, spec: Spec) -> None:
                 do="choose another --name or --out, or delete that directory",
             )
         return
-    run.path.mkdir(parents=True, exist_ok=True)
+    make_folder(run.path)
     write_atomically(path, spec.canonical_json().encode())
 
 
-def _result(spec: Spec, model: VAE, data: Splits, progress: Progress, device: torch.device) -> dict[str, Any]:
-    began = time.perf_counter()
-    rows, kl = evaluate_test(spec, model, data.test, spec.nll_samples)
-    seconds = {"training": progress.seconds, "evaluation": time.perf_counter() - began}
-    count = sum(parameter.numel() for parameter in model.parameters())
+def _result(
+    spec: Spec, model: VAE, data: Splits, progress: Progress, rows: list[dict[str, Any]], seconds: float
+) -> dict[str, Any]:
     splits = [split for split in (data.train, data.validation, data.test) if split is not None]
+    rate = next(row for row in rows if row["name"] == "rate")
     return {
         "spec": spec.model_dump(),
-        "environment": environment(device),
+        "environment": environment(next(model.parameters()).device),
         "data": {s.split: {"images": len(s), "shape": s.shape, "sha256": s.sha256} for s in splits},
+        "test_images_trained_on": measuring.seen(data.train, data.test),
         "note": data.test.note,
-        "seconds": seconds,
+        "seconds": {"training": progress.seconds, "evaluation": seconds},
         "steps": progress.step,
         "best_step": progress.best_step or progress.step,
-        "parameters": count,
-        "metrics": [row.as_dict() for row in rows],
-        "kl_per_dimension": kl,
+        "parameters": sum(parameter.numel() for parameter in model.parameters()),
+        "findings": [asdict(finding) for finding in look(model, data.test, rate["value"], EVALUATION_SEED)],
+        "ledger": measuring.ledger(spec, model, data.train, progress.step),
+        "metrics": rows,
     }

@@ -22,7 +22,7 @@ class Spec(Plan):
     )
     protocol: str | None = Field(
         default=None,
-        description="binary-dynamic | binary-static | binary-threshold | grey | 8bit; the data's own if not given",
+        description="binary-dynamic | binary-static | binary-threshold | grey | levels | 8bit; the data's own if none",
     )
     validation: float = Field(
         default=0.1, ge=0, description="training images held out: a share, or a number of images; 0: none"
@@ -66,7 +66,7 @@ class Spec(Plan):
         """The Spec in a JSON file; RunError where the file is missing or no JSON."""
         try:
             fields: dict[str, Any] = dict(json.loads(path.read_text()))
-        except FileNotFoundError as error:
+        except (FileNotFoundError, NotADirectoryError) as error:
             found = f"no {path}"
             raise RunError(found=found, expected="a run directory, which has one", do="check the path") from error
         except (ValueError, TypeError) as error:

@@ -3,14 +3,19 @@
 import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn, TransferSpeedColumn
 from rich.table import Table
 
+from vaelab.training.autopsy import Autopsy, named_images, origin
 from vaelab.training.watch import Status, Watch
 
+if TYPE_CHECKING:
+    from vaelab.compare import Ranking
+
+ONE_LINE = 24  # characters of a metric's name beside which the other columns have room
 LINE_EVERY = 20  # plain lines for a whole training, about
 
 
@@ -95,8 +100,8 @@ def _duration(seconds: float) -> str:
 
 
 def console() -> Console:
-    """Standard output; at most 100 columns wide."""
-    found = Console()
+    """Standard output; at most 100 columns wide. What stands in [brackets] is a name, and no style."""
+    found = Console(markup=False, emoji=False)
     found.width = min(found.width, 100) if found.is_terminal else 100
     return found
 
@@ -127,24 +132,137 @@ def print_facts(title: str, facts: dict[str, str]) -> None:
 
 
 def print_metrics(title: str, metrics: list[dict[str, Any]]) -> None:
-    """Print metrics as result.json holds them."""
-    table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False)
-    for header, justify in (("metric", "left"), ("value", "right"), ("+- SE", "right"), ("unit", "left")):
-        table.add_column(header, justify=justify)  # type: ignore[arg-type]
+    """Print metrics as result.json holds them, a table for each split and protocol; notes stand below."""
+    for split, pixels in dict.fromkeys((m["split"], m["protocol"]) for m in metrics):
+        rows = [m for m in metrics if (m["split"], m["protocol"]) == (split, pixels)]
+        _print_metrics(f"{title}: {split} images, {pixels}", rows)
+
+
+def _print_metrics(title: str, metrics: list[dict[str, Any]]) -> None:
+    notes = list(dict.fromkeys(m["note"] for m in metrics if m["note"]))
+    drawn = any(m["monte_carlo_se"] is not None for m in metrics)
+    table = Table(box=None, pad_edge=False)
+    table.add_column("metric", no_wrap=all(len(m["name"]) <= ONE_LINE for m in metrics), overflow="fold")
+    for header in ("value", "+- SE or 95 %", *(["+- draws"] if drawn else [])):
+        table.add_column(header, justify="right", no_wrap=True)
+    table.add_column("unit", overflow="fold", min_width=14)
     for header in ("K", "images"):
-        table.add_column(header, justify="right")
-    for header in ("split", "protocol", ""):
-        table.add_column(header)
+        table.add_column(header, justify="right", no_wrap=True)
+    table.add_column("", no_wrap=True)
     for m in metrics:
-        value = f"{m['value']:.0f}" if m["se"] is None else f"{m['value']:.{_decimals(m['se'])}f}"
-        error = "" if m["se"] is None else f"{m['se']:.{_decimals(m['se'])}f}"
-        samples = "" if m["samples"] is None else str(m["samples"])
-        table.add_row(
-            m["name"], value, error, m["unit"], samples, f"{m['images']:,}", m["split"], m["protocol"], m["note"]
-        )
+        decimals = _decimals(m)
+        cells = [f"{m['value']:.{decimals}f}", _error(m, decimals)]
+        if drawn:
+            cells.append("" if m["monte_carlo_se"] is None else f"{m['monte_carlo_se']:.2g}")
+        samples = "" if m["samples"] is None else f"{m['samples']:,}"
+        mark = str(notes.index(m["note"]) + 1) if m["note"] else ""
+        table.add_row(_two_lines(m["name"]), *cells, m["unit"], samples, f"{m['images']:,}", mark)
+    console().print(title, style="bold", highlight=False)
     console().print(table)
+    for number, note in enumerate(notes, 1):
+        console().print(f"{number} {note}", style="dim", highlight=False)
+    console().print()
 
 
-def _decimals(se: float) -> int:
-    """Decimals that show two digits of a standard error."""
-    return 2 if se <= 0 else max(0, 1 - math.floor(math.log10(se)))
+def print_rankings(metric: str, rankings: "list[Ranking]") -> None:
+    """Print rankings of runs, a table each, titled by what its numbers have in common."""
+    for ranking in rankings:
+        table = Table(box=None, pad_edge=False)
+        table.add_column("run", overflow="fold")  # its end tells it from others
+        table.add_column(_two_lines(metric), justify="right", no_wrap=len(metric) <= ONE_LINE, overflow="fold")
+        for header in ("+- SE or 95 %", "behind", "+- SE"):
+            table.add_column(header, justify="right", no_wrap=True)
+        for ranked in ranking.runs:
+            decimals, se = _decimals(ranked.row), ranked.behind_se
+            behind = "" if se is None and not ranked.behind else f"{ranked.behind:.{decimals}f}"
+            cells = (f"{ranked.row['value']:.{decimals}f}", _error(ranked.row, decimals), behind)
+            table.add_row(ranked.run.path.name, *cells, "" if se is None else f"{se:.2g}")
+        console().print(ranking.of, style="bold", highlight=False)
+        console().print(table)
+        console().print()
+
+
+def ledger_facts(result: dict[str, Any]) -> dict[str, str]:
+    """What the numbers of a run are to be read by, and what was found amiss with it."""
+    ledger = result["ledger"]
+    if ledger["is_bound"]:
+        name = {"below the ELBO": "a bound below the ELBO"}.get(ledger["bound"], f"the {ledger['bound']} bound")
+        bound = f"maximises {name} of log p(x)".replace("ELBO bound", "ELBO, a bound")
+    else:
+        bound = f"not a bound of log p(x){': ' + ledger['note'] if ledger['note'] else ''}"
+    seeds = "  ".join(f"{use} {seed}" for use, seed in ledger["seeds"].items())
+    facts = {
+        "objective": f"{ledger['objective']}: {bound}; effective beta {ledger['effective_beta']:.4g}",
+        "seeds": seeds,
+    }
+    return facts | {finding["kind"]: f"{finding['says']}; {finding['do']}" for finding in result["findings"]}
+
+
+def _two_lines(metric: str) -> str:
+    """A name that is too long for one line, with the features that it was measured by in a second."""
+    return metric.replace("[", "\n[", 1) if len(metric) > ONE_LINE else metric
+
+
+def _error(m: dict[str, Any], decimals: int) -> str:
+    if m["interval"] is not None:
+        return f"{m['interval'][0]:.{decimals}f} to {m['interval'][1]:.{decimals}f}"
+    return "" if m["se"] is None else f"{m['se']:.{decimals}f}"
+
+
+def _decimals(m: dict[str, Any]) -> int:
+    """Decimals that show two digits of the uncertainty; four digits of a value without one, none of a whole number."""
+    if m["interval"] is not None:
+        error = (m["interval"][1] - m["interval"][0]) / 4
+    else:
+        error = m["se"] or m["monte_carlo_se"]
+    if error:
+        return max(0, 1 - math.floor(math.log10(error)))
+    return 0 if float(m["value"]).is_integer() else max(0, 3 - math.floor(math.log10(abs(m["value"]))))
+
+
+def print_autopsy(title: str, autopsy: Autopsy) -> None:
+    """Print what a step that was taken apart computed: its terms, layers and gradients."""
+    failed, seen = autopsy.failure, autopsy.examination
+    clipped = f"clipped at {seen.clip_norm:g}" if seen.clip_norm else "not clipped"
+    print_facts(
+        title,
+        {
+            "training found": f"{failed.terms} not finite at step {failed.step:,}",
+            "first in": origin(seen, failed) if seen.stage else "nothing: every number is finite this time",
+            "training images": named_images(seen.images, len(seen.batch)) if seen.images else "none is to blame",
+            "learning rate": f"{seen.learning_rate:.3g}",
+            "gradient norm": f"{_number(seen.gradient_norm)}, {clipped}",
+            "weights before the step": f"not finite: {', '.join(seen.weights_not_finite)}"
+            if seen.weights_not_finite
+            else "finite",
+            "not finite behind it": ", ".join(seen.updates_not_finite),
+        },
+    )
+    print_records(
+        f"terms of step {seen.step:,}, nats, over the {len(seen.batch)} images of its batch",
+        [
+            {
+                "term": term.name,
+                "not finite": len(term.images),
+                "least": _number(term.least),
+                "largest": _number(term.largest),
+                "training images": named_images(term.images, len(seen.batch)) if term.images else "",
+            }
+            for term in seen.terms
+        ],
+    )
+    print_records(
+        "layers, in the order of the forward pass",
+        [
+            {"layer": la.name, "kind": la.kind, "not finite": la.not_finite, "largest |output|": _number(la.largest)}
+            for la in seen.layers
+        ],
+    )
+    print_records(
+        "gradients, mean over the batch, before clipping",
+        [{"parameter": g.name, "not finite": g.not_finite, "norm": _number(g.norm)} for g in seen.gradients],
+    )
+
+
+def _number(value: float | None) -> str:
+    return "not finite" if value is None else f"{value:.3g}"

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from vaelab.data.dataset import Dataset
 from vaelab.data.protocol import protocol
+from vaelab.distributions import mean_of
 from vaelab.models import VAE
 from vaelab.seeds import derive
 
@@ -57,7 +58,7 @@ def decode(model: VAE, z: Tensor) -> Tensor:
 def encode(model: VAE, data: Dataset, indices: np.ndarray) -> Tensor:
     """The posterior means of the images at `indices`: [n, D], on the CPU."""
     chunks = np.array_split(indices, -(-len(indices) // CHUNK))
-    return torch.cat([model.posterior(pixels(model, data, chunk)).mean.cpu() for chunk in chunks])
+    return torch.cat([mean_of(model.posterior(pixels(model, data, chunk))).cpu() for chunk in chunks])
 
 
 def reconstruct(model: VAE, x: Tensor, samples: int) -> Tensor:

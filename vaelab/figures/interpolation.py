@@ -2,6 +2,7 @@ import torch
 from matplotlib.figure import Figure
 
 from vaelab.data.dataset import Dataset
+from vaelab.distributions import mean_of
 from vaelab.figures.drawing import choose, decode, drawing, pixels
 from vaelab.figures.grids import centres, gap_between, grid_figure
 from vaelab.figures.style import TEXT
@@ -19,7 +20,7 @@ def interpolation(model: VAE, data: Dataset, *, title: str = "", seed: int = 0) 
     with drawing(model, seed):
         x = pixels(model, data, choose(data, 2 * PAIRS))
         x = x[: len(x) // 2 * 2]
-        a, b = model.posterior(x).mean.cpu().unflatten(0, (-1, 2)).unbind(1)  # [rows, D] each
+        a, b = mean_of(model.posterior(x)).cpu().unflatten(0, (-1, 2)).unbind(1)  # [rows, D] each
         t = torch.linspace(0, 1, STEPS)
         z = torch.lerp(a[:, None], b[:, None], t[:, None])  # [rows, STEPS, D]
         between = decode(model, z.flatten(0, 1)).unflatten(0, (-1, STEPS))

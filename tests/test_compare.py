@@ -1,0 +1,122 @@
+"""Rankings: who may stand in one with whom."""
+
+import json
+
+import pytest
+
+from vaelab.compare import rankings
+from vaelab.errors import RunError, SpecError
+from vaelab.run import measure, train
+from vaelab.spec import Spec
+
+TINY = Spec(data="digits", latent=2, network="mlp:hidden=8", epochs=1, nll_samples=5)
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    out = tmp_path_factory.mktemp("runs")
+    specs = {"a": {}, "b": {"latent": 3, "seed": 1}, "static": {"protocol": "binary-static"}, "k": {"nll_samples": 9}}
+    specs |= {"grey": {"protocol": "grey"}}
+    return {name: train(TINY.model_copy(update=update), out, name) for name, update in specs.items()}
+
+
+def names(paths, metric="nll"):
+    return [[ranked.run.path.name for ranked in ranking.runs] for ranking in rankings(paths, metric)]
+
+
+def test_runs_on_the_same_pixels_with_the_same_k_are_ranked_by_value(runs):
+    a, b = runs["a"], runs["b"]
+    better, worse = sorted((a, b), key=lambda run: run.metric("nll")["value"])
+    assert names([a.path, b.path]) == names([b.path, a.path]) == [[better.path.name, worse.path.name]]
+    best, other = rankings([a.path, b.path], "nll")[0].runs
+    assert (best.behind, best.behind_se) == (0, None)
+    difference = worse.per_image(worse.metric("nll")) - better.per_image(better.metric("nll"))
+    assert other.behind == pytest.approx(difference.mean().item())
+    assert other.behind_se == pytest.approx((difference.std() / len(difference) ** 0.5).item())
+
+
+def test_higher_is_better_for_a_bound_and_lower_for_its_negative(runs):
+    paths = [runs["a"].path, runs["b"].path]
+    values = [ranked.row["value"] for ranked in rankings(paths, "elbo")[0].runs]
+    assert values == sorted(values, reverse=True)
+    values = [ranked.row["value"] for ranked in rankings(paths, "nll")[0].runs]
+    assert values == sorted(values)
+
+
+@pytest.mark.parametrize("other", ["static", "k", "grey"])
+def test_numbers_of_other_pixels_or_another_k_stand_apart(runs, other):
+    found = rankings([runs["a"].path, runs[other].path], "nll")
+    assert [len(ranking.runs) for ranking in found] == [1, 1]
+    assert found[0].of != found[1].of
+
+
+def test_the_elbo_does_not_hang_on_k(runs):
+    assert len(rankings([runs["a"].path, runs["k"].path], "elbo")) == 1
+
+
+def test_other_test_images_or_another_seed_stand_apart(runs, tmp_path):
+    import shutil
+
+    shutil.copytree(runs["a"].path, tmp_path / "other")
+    result = json.loads((tmp_path / "other" / "result.json").read_text())
+    result["data"]["test"]["sha256"] = "0" * 64
+    (tmp_path / "other" / "result.json").write_text(json.dumps(result))
+    assert len(rankings([runs["a"].path, tmp_path / "other"], "nll")) == 2
+    measure(runs["b"], ["likelihood:samples=5"], seed=3)
+    assert sorted(map(len, names([runs["a"].path, runs["b"].path]))) == [1, 2]
+
+
+def test_bits_per_dimension_are_refused_where_they_have_no_meaning(runs, tmp_path):
+    """Of binary pixels and of grey ones as points: alone, and beside a run that has them."""
+    for name in ("a", "static", "grey"):
+        assert "bits_per_dim" not in {row["name"] for row in runs[name].result["metrics"]}
+        with pytest.raises(RunError, match=r"no run has 'bits_per_dim', read by .*; expected pixels as 8-bit levels"):
+            rankings([runs[name].path], "bits_per_dim")
+    levels = TINY.model_copy(update={"protocol": "levels", "likelihood": "logistic"})
+    counted = train(levels, tmp_path, "counted")
+    assert names([counted.path], "bits_per_dim") == [["counted"]]
+    with pytest.raises(RunError, match=r"grey without 'bits_per_dim', read by grey; .* leave them out"):
+        rankings([counted.path, runs["grey"].path], "bits_per_dim")
+    with pytest.raises(SpecError, match="unknown metric 'bits_per_dim'"):
+        measure(runs["grey"], ["bits_per_dim"])
+
+
+def test_a_metric_that_no_run_has(runs):
+    with pytest.raises(RunError, match=r"no run has 'fid'; expected one of active_units, .*nll"):
+        rankings([runs["a"].path], "fid")
+
+
+def test_a_metric_without_numbers_of_each_image_has_no_error_of_its_difference(runs):
+    best, other = rankings([runs["a"].path, runs["b"].path], "mutual_information")[0].runs
+    assert other.row["se"] > 0
+    assert (best.behind_se, other.behind_se) == (None, None)
+
+
+def test_reconstructions_are_compared_image_by_image(runs):
+    best, other = rankings([runs["a"].path, runs["b"].path], "reconstruction_mse")[0].runs
+    assert other.behind >= 0
+    assert 0 < other.behind_se < other.row["se"] + best.row["se"]
+
+
+def test_another_choice_of_a_measures_options_stands_apart(runs):
+    a, b = runs["a"], runs["b"]
+    measure(a, ["latents:images=50"])
+    measure(b, ["latents:images=50"])
+    assert sorted(map(len, names([a.path, b.path], "active_units"))) == [2, 2]
+    measure(a, ["fidelity:features=pixels"])
+    measure(b, ["fidelity:features=pixels:draw=sample"])
+    assert sorted(map(len, names([a.path, b.path], "frechet[pixels]"))) == [1, 1]
+
+
+def test_the_elbo_of_fewer_draws_is_the_same_number_with_a_larger_error(runs):
+    measure(runs["b"], ["likelihood:samples=2"])
+    assert len(rankings([runs["a"].path, runs["b"].path], "elbo")[0].runs) == 3
+
+
+@pytest.mark.parametrize("metric", ["marginal_kl", "aggregate_correlation", "nll_excess", "effective_below_2"])
+def test_lower_is_better_for_what_is_amiss(runs, metric):
+    having = [run.path for run in runs.values() if any(row["name"] == metric for row in run.result["metrics"])]
+    assert having
+    for ranking in rankings(having, metric):
+        values = [ranked.row["value"] for ranked in ranking.runs]
+        assert values == sorted(values)

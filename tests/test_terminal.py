@@ -1,0 +1,76 @@
+"""What is printed: within 100 columns, and nothing cut off or swallowed."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from vaelab import terminal
+from vaelab.compare import Ranked, Ranking
+from vaelab.record import Run
+
+LONG = "frechet_train[my_package.features.networks.InceptionPool3-5cf6e6b0]"
+ROW = {
+    "name": "nll",
+    "value": 101.25,
+    "unit": "squared distance of features",
+    "images": 10_000,
+    "split": "test",
+    "protocol": "binary-dynamic",
+    "se": 0.031,
+    "monte_carlo_se": 0.0021,
+    "interval": None,
+    "samples": 5_000,
+    "note": "",
+}
+
+
+def printed(capsys) -> str:
+    """What was printed; its lines are no wider than 100."""
+    out = capsys.readouterr().out
+    assert max(map(len, out.splitlines())) <= 100
+    assert "…" not in out
+    return out
+
+
+def joined(out: str) -> str:
+    """A table's first column, its folded lines put together."""
+    return "".join(re.match(r"\S*", line)[0] for line in out.splitlines())  # type: ignore[index]
+
+
+@pytest.mark.parametrize("name", ["nll", "frechet[classifier-5cf6e6b0]", "frechet_train[classifier-5cf6e6b0]", LONG])
+def test_a_metric_is_shown_by_its_whole_name_and_unit(name: str, capsys):
+    rows = [
+        {**ROW, "name": name},
+        {**ROW, "name": f"density{name}", "unit": "neighbourhoods / k", "note": "[red] :smile:"},
+    ]
+    terminal.print_metrics("runs/[odd] name", rows)
+    out = printed(capsys)
+    assert "runs/[odd] name" in out
+    assert "1 [red] :smile:" in out
+    assert name in joined(out)
+    if name != LONG:  # its features stand in one line
+        assert name.partition("[")[2] in out
+    assert f"density{name}" in joined(out)
+    for word in ["squared", "distance", "of", "features", "neighbourhoods", "101.250", "10,000", "5,000"]:
+        assert word in out
+
+
+@pytest.mark.parametrize("metric", ["nll", "frechet[classifier-5cf6e6b0]", LONG])
+def test_runs_are_ranked_by_their_whole_names(metric: str, capsys):
+    names = [f"npz-home-someone-data-of-mine-gaussian-article-conv-z{i}-0123456789abcdef" for i in range(2)]
+    runs = [Ranked(Run(Path("runs") / name), {**ROW, "name": metric}, i, 0.1 * i) for i, name in enumerate(names)]
+    terminal.print_rankings(metric, [Ranking("data [mine]  unit nats", runs)])
+    out = printed(capsys)
+    assert "data [mine]" in out
+    assert all(name in joined(out) for name in names)
+    assert re.search(r"\b101\.250\b", out)
+    if metric != LONG:
+        assert all(part in out for part in metric.split("["))
+
+
+def test_names_in_brackets_are_facts_and_records_too(capsys):
+    terminal.print_facts("[a]", {"layer": "network[0]"})
+    terminal.print_records("layers [b]", [{"layer": "features[bold]", "kind": "[i]"}])
+    out = printed(capsys)
+    assert all(name in out for name in ("[a]", "network[0]", "layers [b]", "features[bold]", "[i]"))

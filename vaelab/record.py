@@ -1,0 +1,196 @@
+"""A run's directory, and what stands in it.
+
+spec.json  log.jsonl  checkpoint.safetensors  model.safetensors  per_image.safetensors  figures/*.png  result.json
+
+result.json is written last: where it stands, the run is done.
+"""
+
+import json
+import math
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from safetensors.torch import save
+from torch import Tensor
+
+from vaelab.assemble import build_model, load_data
+from vaelab.data.dataset import Splits
+from vaelab.errors import NonFiniteError, RunError
+from vaelab.evaluation.measure import Metric
+from vaelab.files import write_atomically
+from vaelab.models import VAE
+from vaelab.spec import Spec
+from vaelab.training.checkpoint import read_tensors
+
+PER_IMAGE = "per_image.safetensors"
+RESULT = (
+    "spec",
+    "environment",
+    "data",
+    "test_images_trained_on",
+    "note",
+    "seconds",
+    "steps",
+    "best_step",
+    "parameters",
+    "findings",
+    "ledger",
+    "metrics",
+)
+AGAIN = "measure again with --again"
+ROW = ("measure", "seed", *(f.name for f in fields(Metric) if f.name != "per_image"))
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run's directory, read on demand."""
+
+    path: Path
+
+    @property
+    def spec(self) -> Spec:
+        return Spec.read(self.path / "spec.json")
+
+    @property
+    def done(self) -> bool:
+        return (self.path / "result.json").exists()
+
+    @property
+    def result(self) -> dict[str, Any]:
+        """result.json; RunError where the run is not done, or the file is damaged or of another version."""
+        if not self.done:
+            found = f"{self.path} has no result.json"
+            raise RunError(found=found, expected="a finished run", do="give the command that started it again")
+        path = self.path / "result.json"
+        try:
+            result = json.loads(path.read_text())
+            lacks = [key for key in RESULT if key not in result]
+            lacks += sorted({key for row in result.get("metrics", ()) for key in ROW if key not in row})
+        except (ValueError, TypeError, AttributeError) as error:
+            found = f"{path} is damaged ({error})"
+            raise RunError(found=found, expected="what vaelab wrote", do="delete the run and train again") from error
+        if lacks:
+            found = f"{path} has no {', '.join(lacks)}"
+            expected = "what this version of vaelab writes"
+            raise RunError(found=found, expected=expected, do="delete the run and train again")
+        return result
+
+    @property
+    def log(self) -> list[dict[str, Any]]:
+        """The lines of log.jsonl, one for each validation."""
+        path = self.path / "log.jsonl"
+        return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+    def metric(self, name: str, samples: int | None = None) -> dict[str, Any]:
+        """The metric called `name` of the test images, as result.json has it; KeyError where there is none.
+
+        Arguments:
+            samples: K; by default that of the measurement at the end of the training, if it has this metric.
+        """
+        for row in self.result["metrics"]:
+            if row["name"] == name and row["split"] == "test" and samples in (None, row["samples"]):
+                return row
+        raise KeyError(name)
+
+    def keeps(self, row: dict[str, Any]) -> bool:
+        """Whether there is a number of each image behind a row: not where it is no mean over images."""
+        return _key_of(row) in self._per_image()
+
+    def per_image(self, row: dict[str, Any]) -> Tensor:
+        """The numbers [images] behind a row of `result["metrics"]`, in the order of the images' content.
+
+        Two runs give them for the same images in the same order where the rows agree in measure, split and seed, and
+        the runs in their test images: then they can be compared in pairs.
+
+        Raises:
+            RunError: the row has none.
+        """
+        tensors, key = self._per_image(), _key_of(row)
+        if key not in tensors:
+            found = f"{self.path / PER_IMAGE} has nothing called {key}"
+            raise RunError(found=found, expected="a number of each image", do=AGAIN)
+        return tensors[key]
+
+    def _per_image(self) -> dict[str, Tensor]:
+        return read_tensors(self.path / PER_IMAGE, missing=AGAIN, damaged=f"delete it and {AGAIN}")[0]
+
+    def data(self, root: str | None = None) -> Splits:
+        """The images that the run saw; RunError where the files have changed since it was done."""
+        splits = load_data(self.spec, root)
+        if self.done:
+            self.check_data(splits)
+        return splits
+
+    def check_data(self, splits: Splits) -> None:
+        """RunError where `splits` are not the images that the run was made with."""
+        for split in (splits.train, splits.test):
+            if split.sha256 != self.result["data"][split.split]["sha256"]:
+                raise RunError(
+                    found=f"{self.path}: made with other {split.split} images than those of {self.spec.data} now",
+                    expected="the data of the run",
+                    do="put those files back, or delete the run and train again",
+                )
+
+    def model(self, image_shape: tuple[int, int, int] | None = None) -> VAE:
+        """The trained model with its best weights, in evaluation mode, on the CPU."""
+        again = "delete the run and train again"
+        tensors, header = read_tensors(self.path / "model.safetensors", damaged=again)
+        try:
+            model = build_model(self.spec, image_shape or tuple(json.loads(header["image_shape"])))
+            model.load_state_dict(tensors)
+        except (RuntimeError, KeyError, ValueError, TypeError) as error:
+            found = f"{self.path / 'model.safetensors'} does not fit spec.json"
+            raise RunError(found=found, expected="the weights of this Spec", do=again) from error
+        return model.eval()
+
+
+@dataclass(frozen=True)
+class Book:
+    """The numbers of a run: rows of result.json, and those of each image in per_image.safetensors.
+
+    Arguments:
+        run: whose numbers they are.
+        seed: of the draws of what is added.
+        rows: what is known already; grows.
+    """
+
+    run: Run
+    seed: int
+    rows: list[dict[str, Any]]
+
+    def of(self, measure: str, split: str) -> list[dict[str, Any]]:
+        """The rows that this measure gave on this split with this seed."""
+        return [row for row in self.rows if (row["measure"], row["split"], row["seed"]) == (measure, split, self.seed)]
+
+    def tensors(self) -> dict[str, Tensor]:
+        """The numbers of each image that are kept so far; RunError where their file is damaged."""
+        path = self.run.path / PER_IMAGE
+        return read_tensors(path, damaged=f"delete it and {AGAIN}")[0] if path.exists() else {}
+
+    def add(self, measure: str, metrics: list[Metric]) -> None:
+        """Take the numbers of a measure, in the place of those it gave before; writes those of each image.
+
+        Raises:
+            NonFiniteError: a number that is none.
+        """
+        for metric in metrics:
+            numbers = (metric.value, metric.se, metric.monte_carlo_se, *(metric.interval or ()), *metric.parts)
+            if not all(math.isfinite(number) for number in numbers if number is not None):
+                found = f"{metric.name} is {metric.value}, +- {metric.se}, for {self.run.path}"
+                raise NonFiniteError(found=found, expected="a finite number", do=f"leave {measure} out, and look at it")
+        old = self.of(measure, metrics[0].split)
+        rows = [{"measure": measure, "seed": self.seed, **metric.as_dict()} for metric in metrics]
+        new = json.loads(json.dumps(rows))  # as they will be read: tuples are lists there
+        place = self.rows.index(old[0]) if old else len(self.rows)  # the first row of a name is the run's own
+        self.rows[:] = [*self.rows[:place], *new, *(row for row in self.rows[place:] if row not in old)]
+        tensors = self.tensors()
+        for metric, row in zip(metrics, new, strict=True):
+            if metric.per_image is not None:
+                tensors[_key_of(row)] = metric.per_image.contiguous()
+        write_atomically(self.run.path / PER_IMAGE, save(tensors))
+
+
+def _key_of(row: dict[str, Any]) -> str:
+    """The name in per_image.safetensors of the numbers behind a row of result.json."""
+    return "/".join(str(row[field]) for field in ("measure", "split", "seed", "name", "samples"))
