@@ -17,7 +17,9 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from vaelab.assemble import completed
 from vaelab.errors import RunError, SpecError, unknown
-from vaelab.run import Run, claim, train
+from vaelab.measuring import named_measures
+from vaelab.record import Run
+from vaelab.run import claim, measure, train
 from vaelab.spec import Spec
 from vaelab.training.compiled import Compile
 from vaelab.training.watch import Watch
@@ -43,28 +45,46 @@ class Figure(BaseModel):
     panels: list[Panel]
 
 
+class Published(BaseModel):
+    """Numbers of a paper, to be set beside ours. `values` are by the name of a group."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    source: str
+    metric: str
+    samples: int  # K
+    images_seen: float  # by one training of theirs: its epochs times its images
+    values: dict[str, float]
+
+
 class Group(BaseModel):
     """Runs that differ in their grid alone."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     name: str
     title: str
-    spec: dict[str, Any]
+    spec: dict[str, Any] = {}
     quick: dict[str, Any] = {}
     grid: dict[str, list[Any]]
 
 
 class StudyFile(BaseModel):
-    """What a study's TOML file holds. `quick` tables replace fields under --quick."""
+    """What a study's TOML file holds. `quick` tables replace fields under --quick.
+
+    `metrics` are measured of each run beside what is measured at the end of every training.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     title: str
     about: str
     base: dict[str, Any] = {}
     quick: dict[str, Any] = {}
+    metrics: list[str] = []
+    quick_metrics: list[str] | None = None
     group: list[Group]
     figure: list[Figure] = []
+    published: list[Published] = []
     claims: list[str] = []
+    must: list[str] = []  # claims that `vaelab report --check` wants supported
 
 
 @dataclass(frozen=True)
@@ -94,7 +114,10 @@ class Study:
     title: str
     about: str
     claims: list[str]
+    must: list[str]
     figures: list[Figure]
+    published: list[Published]
+    metrics: list[str]
     members: list[Member]
     quick: bool
     command: str
@@ -133,7 +156,21 @@ def open_study(name: str, out: Path | str = "runs", quick: bool = False, seeds: 
     folder = Path(out) / label
     members = [member for group in file.group for member in _members(file, group, folder, quick, seeds)]
     command = f"vaelab study {name}" + (" --quick" if quick else "") + (f" --seeds {seeds}" if seeds > 1 else "")
-    return Study(path.stem, file.title, file.about, file.claims, file.figure, members, quick, command, folder)
+    metrics = file.quick_metrics if quick and file.quick_metrics is not None else file.metrics
+    return Study(
+        name=path.stem,
+        title=file.title,
+        about=file.about,
+        claims=file.claims,
+        must=file.must,
+        figures=file.figure,
+        published=file.published,
+        metrics=list(named_measures(metrics)),
+        members=members,
+        quick=quick,
+        command=command,
+        folder=folder,
+    )
 
 
 def _members(file: StudyFile, group: Group, folder: Path, quick: bool, seeds: int) -> Iterator[Member]:
@@ -174,16 +211,18 @@ def carry_out(study: Study, options: Options, watch: Watch) -> None:
     if not chosen:
         known = ", ".join(member.label for member in study.members)
         raise SpecError(found=f"--only '{options.only}' matches no run", expected=f"part of: {known}", do="change it")
-    todo = [member for member in chosen if not member.run.done]
+    todo = [member for member in chosen if not done(study, member)]
     watch.say(f"{study.title}: {len(chosen)} runs, {len(chosen) - len(todo)} done before")
     if options.jobs == 1:
         for number, member in enumerate(todo, 1):
             watch.say(f"[{number}/{len(todo)}] {member.label}")
             path = member.run.path
             train(member.spec, path.parent, path.name, options.root, options.compile, watch=watch)
+            if study.metrics:
+                measure(member.run, study.metrics, options.root, watch=watch)
         return
     with ThreadPoolExecutor(options.jobs) as pool:
-        futures = [pool.submit(_in_process, member, options, watch.say) for member in todo]
+        futures = [pool.submit(_in_processes, study, member, options, watch.say) for member in todo]
         try:
             failures = [failure for future in futures if (failure := future.result())]
         except KeyboardInterrupt:  # the runs under way have got the signal too, and save their state
@@ -197,21 +236,42 @@ def carry_out(study: Study, options: Options, watch: Watch) -> None:
         )
 
 
-def _in_process(member: Member, options: Options, say: Callable[[str], None]) -> str | None:
-    """Train one member in a process with its share of the processors; what it said last where it failed."""
+def done(study: Study, member: Member) -> bool:
+    """Whether a run is trained, and measured as the study asks."""
+    if not member.run.done:
+        return False
+    return set(study.metrics) <= {row["measure"] for row in member.run.result["metrics"]}
+
+
+def _in_processes(study: Study, member: Member, options: Options, say: Callable[[str], None]) -> str | None:
+    """Train and measure one member in processes with their share of the processors; what one said last if it failed."""
     claim(member.run, member.spec)
     path = member.run.path
-    threads = max(1, (os.cpu_count() or 1) // options.jobs)
-    command = [sys.executable, "-m", "vaelab", "train", "--spec", str(path / "spec.json"), "--name", path.name]
-    command += ["--out", str(path.parent), "--compile", options.compile, "--threads", str(threads)]
-    command += ["--data-root", options.root] if options.root else []
+    root = ["--data-root", options.root] if options.root else []
+    threads = ["--threads", str(max(1, (os.cpu_count() or 1) // options.jobs))]
+    training = ["train", "--spec", str(path / "spec.json"), "--name", path.name, "--out", str(path.parent)]
+    commands = [[*training, "--compile", options.compile, *threads, *root]]
+    if study.metrics:
+        commands.append(["evaluate", str(path), "--metrics", *study.metrics, *threads, *root])
+    for command in commands:
+        if failure := _in_process(member.label, command, say):
+            return f"{member.label}: {failure}"
+    say(f"{member.label}: done")
+    return None
+
+
+def _in_process(label: str, command: list[str], say: Callable[[str], None]) -> str | None:
+    """Carry out a command of vaelab in a process of its own; what it said last where it failed."""
     last = "nothing was said"
+    command = [sys.executable, "-m", "vaelab", *command]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
         assert process.stdout is not None
         for line in process.stdout:
             last = line.strip() or last
             if last.startswith("epoch "):
                 epoch, _, elbo, _, _, *rest = last.split("  ")
-                say("  ".join([f"{member.label}: {epoch}", f"{elbo} nats", *rest]))
-    say(f"{member.label}: {'done' if process.returncode == 0 else last}")
-    return None if process.returncode == 0 else f"{member.label}: {last}"
+                say("  ".join([f"{label}: {epoch}", f"{elbo} nats", *rest]))
+    if process.returncode == 0:
+        return None
+    say(f"{label}: {last}")
+    return last

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from vaelab.evaluation.colours import Retained
-from vaelab.evaluation.digits import Share
+from vaelab.evaluation.share import Share
 from vaelab.report.claims import CLAIMS, check_claims
 from vaelab.report.claims.claim import Difference, agreed, paired, tally, verdict
 from vaelab.report.claims.colours import appears, missed
@@ -169,7 +169,7 @@ def checked(trained):
 
 
 def test_every_claim_is_checked_with_its_rule_and_evidence(checked) -> None:
-    assert list(checked) == list(CLAIMS)
+    assert list(checked) == [name for name in CLAIMS if name != "importance-weighting"]
     for claims in checked.values():
         for claim in claims:
             assert claim.says.endswith((".", ")."))
@@ -202,19 +202,19 @@ def test_a_gain_is_the_error_of_the_first_run_less_that_of_the_second(trained) -
         return float(cell.split("\N{NO-BREAK SPACE}")[0].replace("\N{MINUS SIGN}", "-"))
 
     networks = CLAIMS["convolution"](material)[0].evidence[0].rows[1]
-    assert first(networks[6]) == pytest.approx(error["mlp z=5"] - error["conv z=5"], rel=0.05)
+    assert first(networks[6]) == pytest.approx(error["mlp z=5"] - error["conv z=5"], rel=1e-2)
     decoders = CLAIMS["gaussian-quality"](material)[0].evidence[0].rows[1]
-    assert first(decoders[4]) == pytest.approx(error["conv z=5"] - error["gaussian z=5"], rel=0.05)
+    assert first(decoders[4]) == pytest.approx(error["conv z=5"] - error["gaussian z=5"], rel=1e-2)
     step = CLAIMS["dimensions"](material)[0].evidence[0].rows[0]
-    assert first(step[2]) == pytest.approx(error["mlp z=2"] - error["mlp z=5"], rel=0.05)
+    assert first(step[2]) == pytest.approx(error["mlp z=2"] - error["mlp z=5"], rel=1e-2)
 
 
 def test_the_compared_numbers_are_those_of_the_table(trained) -> None:
     material = Material(trained)
     for member in trained.members:
-        evaluation = material.evaluation(member)
-        for name, values in (("elbo", evaluation.elbo), ("reconstruction_mse", evaluation.squared_error)):
-            assert values.mean().item() == pytest.approx(member.run.metric(name)["value"], rel=1e-6)
+        for name in ("elbo", "distortion", "nll", "reconstruction_mse"):
+            mean = material.per_image(member, name).mean().item()
+            assert mean == pytest.approx(member.run.metric(name)["value"], rel=1e-9)
 
 
 def test_claims_with_several_seeds_pair_runs_of_one_seed(trained) -> None:
@@ -261,6 +261,7 @@ def test_the_colours_of_images_are_followed_into_reconstructions_and_manifolds(t
     blue = np.random.default_rng(0).random(100) < 0.5
     images = np.full((100, 4, 4, 3), 128, np.uint8)
     images[blue] = (20, 20, 220)
+    images += np.random.default_rng(1).integers(0, 4, images.shape, np.uint8)  # no two are equal
     np.savez(tmp_path / "squares.npz", train_images=images[:80], test_images=images[80:])
     (tmp_path / "coloured.toml").write_text(COLOURED.replace("{file}", str(tmp_path / "squares.npz")))
     study = open_study(str(tmp_path / "coloured.toml"), tmp_path)

@@ -60,7 +60,7 @@ def check_report(study: Study, html: Path) -> list[str]:
     """What is missing from the report at `html`, a sentence each; an empty list for a whole report.
 
     Looked for are an inlined PNG for every panel and its prior samples, text or a dash in every cell of every run, a
-    verdict for every claim, and that nothing is marked as not run yet.
+    verdict for every claim ("supported" for what must hold), and that nothing is marked as not run yet.
     """
     page = Found()
     page.feed(html.read_text(encoding="utf-8"))
@@ -72,6 +72,8 @@ def check_report(study: Study, html: Path) -> list[str]:
         verdicts = [verdict for key, verdict in page.verdicts.items() if key.rpartition("-")[0] == name]
         if not verdicts or any(verdict not in VERDICT_CLASSES for verdict in verdicts):
             missing.append(f"claim {name}: no verdict")
+        if name in study.must:
+            missing += [f"claim {name}: {verdict}" for verdict in verdicts if verdict != "supported"]
     return missing + ([f"'{NOT_RUN}' stands in it"] if NOT_RUN in page.text else [])
 
 

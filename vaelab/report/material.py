@@ -1,7 +1,7 @@
 """What a report is made from: the runs that are done, and what is computed from their models, each thing once."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TypeVar, cast
 
 import numpy as np
@@ -10,13 +10,10 @@ from torch import Tensor
 
 from vaelab.assemble import load_data
 from vaelab.data.dataset import Dataset, Splits
-from vaelab.errors import RunError
 from vaelab.evaluation.digits import Reader, fit_reader
-from vaelab.evaluation.likelihood import Evaluation, evaluate
 from vaelab.figures.drawing import drawing, pixels, reconstruct
 from vaelab.models import VAE
 from vaelab.report.text import latent
-from vaelab.seeds import derive
 from vaelab.study import Member, Study
 
 T = TypeVar("T")
@@ -71,13 +68,7 @@ class Material:
         splits = self._once(
             ("data", spec.data, spec.protocol, spec.validation, spec.split_seed), lambda: load_data(spec, self.root)
         )
-        recorded = member.run.result["data"]["test"]
-        if splits.test.sha256 != recorded["sha256"]:
-            raise RunError(
-                found=f"{member.run.path}: made with other test images than those of {spec.data} now",
-                expected="the data of the run",
-                do="put those files back, or delete the run and give `vaelab study` again",
-            )
+        member.run.check_data(splits)
         return splits
 
     def model(self, member: Member) -> VAE:
@@ -86,17 +77,11 @@ class Material:
     def test(self, member: Member) -> Dataset:
         """The test images, or 1,000 of them evenly spread where there are more: the same ones for every run."""
         data = self.data(member).test
-        chosen = np.linspace(0, len(data) - 1, min(AT_MOST, len(data))).round().astype(int)
-        labels = None if data.labels is None else data.labels[chosen]
-        return replace(data, images=data.images[chosen], labels=labels)
+        return data.take(np.linspace(0, len(data) - 1, min(AT_MOST, len(data))).round().astype(int))
 
-    def evaluation(self, member: Member) -> Evaluation:
-        """The numbers of each image of `test`, with the run's K and seed: those behind result.json's means."""
-        spec = member.spec
-        return self._once(
-            ("evaluation", member.run.path),
-            lambda: evaluate(self.model(member), self.test(member), spec.nll_samples, derive(spec.seed, "evaluation")),
-        )
+    def per_image(self, member: Member, name: str) -> Tensor:
+        """The numbers behind the mean that result.json calls `name`, in the order of the test images' content: [N]."""
+        return self._once((name, member.run.path), lambda: member.run.per_image(member.run.metric(name)))
 
     def reconstructions(self, member: Member) -> Tensor:
         """The decoder's mean averaged over 8 posterior samples, for each image of `test`: [N, C, H, W]."""

@@ -1,8 +1,10 @@
 """The comparison table: one row for each run, in blocks whose numbers may be compared."""
 
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, replace
 from typing import Any
 
+from vaelab.compare import kind
 from vaelab.report.material import Material
 from vaelab.report.text import DASH, MINUS, PLUS_MINUS, number, plus_minus
 from vaelab.study import Member
@@ -28,6 +30,8 @@ COLUMNS = {
     "seconds": "training / s",
 }
 MEASURED = tuple(COLUMNS)[tuple(COLUMNS).index("elbo") :]  # what a run has once it is done
+MEANS = ("elbo", "rate", "distortion", "nll", "bits_per_dim", "reconstruction_mse")  # over images
+OTHER, AMISS = "\N{DOUBLE DAGGER}", "\N{WARNING SIGN}"  # of another kind than most of its column; see the ledger
 UNITS = f"Nats per image, mean {PLUS_MINUS} standard error over the test images."
 
 
@@ -38,6 +42,7 @@ class Cell:
     text: str
     value: float | None = None
     detail: str = ""  # in small print below
+    mark: str = ""  # OTHER or AMISS
 
 
 @dataclass(frozen=True)
@@ -62,10 +67,20 @@ class Block:
 def comparison(material: Material) -> list[Block]:
     """Every run of the study, by (data, protocol), in the order of the study."""
     members = material.study.members
-    kinds = dict.fromkeys((m.spec.data, str(m.spec.protocol)) for m in members)
-    return [
-        Block(*kind, [_row(material, m) for m in members if (m.spec.data, m.spec.protocol) == kind]) for kind in kinds
-    ]
+    pixels = dict.fromkeys((m.spec.data, str(m.spec.protocol)) for m in members)
+    return [_block(*of, material, [m for m in members if (m.spec.data, m.spec.protocol) == of]) for of in pixels]
+
+
+def _block(data: str, protocol: str, material: Material, members: list[Member]) -> Block:
+    rows = {member.label: _row(material, member) for member in members}
+    for name in MEANS:
+        kinds = {m.label: str(kind(m.run, row)) for m in members if m.run.done and (row := measured(m, name))}
+        usual = Counter(kinds.values()).most_common(1)
+        for label, own in kinds.items():
+            if own != usual[0][0]:
+                cells = rows[label].cells
+                cells[name] = replace(cells[name], mark=OTHER)
+    return Block(data, protocol, list(rows.values()))
 
 
 def best_epoch(result: dict[str, Any]) -> float:
@@ -86,17 +101,24 @@ def _row(material: Material, member: Member) -> Row:
     if not run.done:
         return Row(member.label, False, "", cells)
     result = run.result
-    metrics = {metric["name"]: metric for metric in result["metrics"]}
-    for name in ("elbo", "rate", "distortion", "nll", "bits_per_dim", "reconstruction_mse"):
-        cells[name] = _metric(metrics.get(name), sign=-1 if name == "elbo" else 1)
-    cells["samples"] = Cell(number(metrics["nll"]["samples"]), metrics["nll"]["samples"])
-    active = metrics["active_units"]["value"]
-    cells["active_units"] = Cell(f"{active:.0f} / {spec.latent}", active)
+    if result["findings"]:
+        cells["group"] = replace(cells["group"], mark=AMISS)
+    for name in MEANS:
+        cells[name] = _metric(measured(member, name), sign=-1 if name == "elbo" else 1)
+    samples = run.metric("nll")["samples"]
+    cells["samples"] = Cell(number(samples), samples)
+    units = measured(member, "active_units")
+    cells["active_units"] = Cell(f"{units['value']:.0f} / {spec.latent}", units["value"]) if units else Cell(DASH)
     cells["parameters"] = Cell(number(result["parameters"]), result["parameters"])
     cells["best_epoch"] = Cell(number(best_epoch(result), 1), best_epoch(result))
     seconds = result["seconds"]["training"]
     cells["seconds"] = Cell(number(seconds, 1 if seconds < 10 else 0), seconds)
-    return Row(member.label, True, metrics["elbo"]["note"], cells)
+    return Row(member.label, True, run.metric("elbo")["note"], cells)
+
+
+def measured(member: Member, name: str) -> dict[str, Any] | None:
+    """The first row of that name in result.json; None where the metric does not exist for the run."""
+    return next((row for row in member.run.result["metrics"] if row["name"] == name and row["split"] == "test"), None)
 
 
 def _metric(metric: dict[str, Any] | None, sign: int) -> Cell:

@@ -1,13 +1,13 @@
 """Numbers as text, the same way everywhere."""
 
 from math import floor, log10
+from typing import Any
 
-from vaelab.evaluation.digits import Share
+from vaelab.evaluation.share import Share
 
 DASH = "\N{EM DASH}"  # what does not exist for this row
 MINUS = "\N{MINUS SIGN}"
 PLUS_MINUS = "\N{PLUS-MINUS SIGN}"
-KEEP = "\N{NO-BREAK SPACE}"  # where a line must not end
 KEEP = "\N{NO-BREAK SPACE}"  # where a line must not end
 
 
@@ -29,8 +29,18 @@ def latent(dimensions: int) -> str:
     return f"z{KEEP}={KEEP}{dimensions}"
 
 
-def percent(share: float) -> str:
-    return f"{number(100 * share)}{KEEP}%"
+def percent(share: float, decimals: int = 0) -> str:
+    return f"{number(100 * share, decimals)}{KEEP}%"
+
+
+def with_errors(row: dict[str, Any]) -> str:
+    """The value of a row of result.json with its 95 % interval, or standard error and the error of its draws."""
+    if row["interval"] is None:
+        draws = row["monte_carlo_se"]
+        return plus_minus(row["value"], row["se"]) + (f" (draws {PLUS_MINUS}{KEEP}{draws:.2g})" if draws else "")
+    low, high = row["interval"]
+    decimals = max(0, 1 - floor(log10((high - low) / 4))) if high > low else 3
+    return f"{number(row['value'], decimals)} ({number(low, decimals)} to {number(high, decimals)})"
 
 
 def with_interval(share: Share) -> str:

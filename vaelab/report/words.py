@@ -5,7 +5,7 @@ from collections import Counter
 from vaelab.evaluation.colours import HUES, hue_counts
 from vaelab.report.claims import Claim
 from vaelab.report.material import Material, plain
-from vaelab.report.table import best_epoch
+from vaelab.report.table import best_epoch, measured
 from vaelab.report.text import MINUS, latent, listed, number, percent, plus_minus
 from vaelab.study import Member
 
@@ -67,17 +67,20 @@ def _of_group(members: list[Member]) -> str:
     course = [member for member in members if member in (first, best, last)]
     values = [f"{_value(member, 'elbo', -1)} at {latent(member.latent)}" for member in course]
     early = [m for m in members if m.spec.validation and best_epoch(m.run.result) < EARLY * m.spec.epochs]
+    at_best, where = "", "Reconstructions have"
+    if len(members) > 1:
+        at_best = f", best at {latent(best.latent)}"
+        where = f"Reconstructions are closest at {latent(closest.latent)}, with"
     return (
-        f"{first.title}: {MINUS}ELBO in nats per image{f' ({note})' if note else ''} is {listed(values)}, best at "
-        f"{latent(best.latent)}. Reconstructions are closest at {latent(closest.latent)}, with a mean squared error of "
-        f"{_value(closest, 'reconstruction_mse')}."
+        f"{first.title}: {MINUS}ELBO in nats per image{f' ({note})' if note else ''} is {listed(values)}{at_best}. "
+        f"{where} a mean squared error of {_value(closest, 'reconstruction_mse')}."
         + (f" Validation was best before {percent(EARLY)} of the epochs at {_latents(early)}." if early else "")
     )
 
 
 def _idle(members: list[Member]) -> str:
     """Which runs of a group leave latent dimensions unused; empty where none does."""
-    idle = [m for m in members if m.run.metric("active_units")["value"] < m.latent]
+    idle = [m for m in members if (units := measured(m, "active_units")) and units["value"] < m.latent]
     active = [f"{m.run.metric('active_units')['value']:.0f} of {m.latent}" for m in idle]
     return f"{members[0].title}: only {listed(active)} latent dimensions are active." if idle else ""
 
@@ -107,6 +110,8 @@ def _of_data(material: Material, member: Member) -> list[str]:
             )
     elif note:
         said.append(f"{name}: {note}; the numbers cannot be set beside published ones.")
+    if count := result["test_images_trained_on"]:
+        said.append(f"{number(count)} of the test images of {name} were also trained on.")
     if data.test.shape[0] == 3:
         few = [f"{n} {hue}" for hue, n in zip(HUES, hue_counts(plain(data.test)), strict=False) if n < FEW]
         if few:

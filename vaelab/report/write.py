@@ -6,8 +6,8 @@ from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
-from vaelab.files import write_atomically
-from vaelab.report import pictures, words
+from vaelab.files import make_folder, write_atomically
+from vaelab.report import measured, pictures, words
 from vaelab.report.claims import NOT_RUN, Claim, check_claims
 from vaelab.report.material import Material
 from vaelab.report.table import COLUMNS, MEASURED, UNITS, comparison
@@ -56,7 +56,7 @@ def write_report(study: Study, folder: Path, root: str | None = None) -> tuple[P
         SpecError: the study names a claim that does not exist.
     """
     images = folder / "report"
-    images.mkdir(parents=True, exist_ok=True)
+    make_folder(images)
     context = _context(Material(study, root), folder, images)
     paths = folder / "report.html", folder / "report.md"
     for path in paths:
@@ -89,10 +89,13 @@ def _context(material: Material, folder: Path, images: Path) -> dict[str, object
         "findings": words.findings(material, claims),
         "figures": pictures.figures(material, images),
         "columns": COLUMNS,
-        "measured": MEASURED,
+        "of_done_runs": MEASURED,
         "text_columns": TEXT_COLUMNS,
         "units": UNITS,
         "blocks": comparison(material),
+        "published": measured.published(material),
+        "measured": measured.measured(material),
+        "ledger": measured.ledger(material),
         "rate_distortion": pictures.rate_distortion_plot(material, images),
         "learning": pictures.learning_curves(material, images),
         "claims": [
@@ -111,5 +114,5 @@ def _checked(key: str, claim: Claim, images: Path) -> Checked:
 
 def _appendix(member: Member, folder: Path) -> Appendix:
     parts = [(name.replace("_", " "), str(value)) for name, value in member.spec.model_dump().items()]
-    kl = sorted(member.run.result["kl_per_dimension"] or [], reverse=True)
+    kl = sorted(member.run.metric("rate")["parts"], reverse=True)
     return Appendix(member.label, Path(os.path.relpath(member.run.path, folder)).as_posix(), parts, kl)

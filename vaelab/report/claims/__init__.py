@@ -9,6 +9,7 @@ from vaelab.report.claims.colours import colours
 from vaelab.report.claims.comparisons import convolution, gaussian_quality
 from vaelab.report.claims.digits import digits
 from vaelab.report.claims.dimensions import dimensions
+from vaelab.report.claims.importance import importance_weighting
 from vaelab.report.claims.manifolds import manifold_separation
 from vaelab.report.claims.speed import gaussian_speed
 from vaelab.report.material import Material
@@ -23,6 +24,7 @@ CLAIMS: dict[str, Callable[[Material], list[Claim]]] = {
     "gaussian-speed": gaussian_speed,
     "manifold-separation": manifold_separation,
     "colours": colours,
+    "importance-weighting": importance_weighting,
 }
 NOT_RUN = "not run yet"
 

@@ -2,7 +2,6 @@
 
 import torch
 
-from vaelab.evaluation.likelihood import Evaluation
 from vaelab.report.claims.claim import SIGNS_RULE, Claim, Difference, Sign, Table, paired, tally, verdict
 from vaelab.report.claims.kinds import bernoulli, by_likelihood, by_network, convolutional
 from vaelab.report.material import Material, plain
@@ -25,16 +24,15 @@ def convolution(material: Material) -> list[Claim]:
 def _networks(material: Material) -> Claim:
     rows, signs, shares = list[list[str]](), list[Sign](), list[float]()
     for mlp, conv in by_network(material):
-        a, b = material.evaluation(mlp), material.evaluation(conv)
         gains = [
-            paired(a.squared_error, b.squared_error),
-            paired(a.distortion, b.distortion),
-            paired(-a.elbo, -b.elbo),
+            paired(material.per_image(mlp, name), material.per_image(conv, name))
+            for name in ("reconstruction_mse", "distortion", "elbo")
         ]
+        gains[2] = Difference(-gains[2].mean, gains[2].se)  # more is better
         signs.extend(gain.sign for gain in gains)
-        shares.append(gains[0].mean / _mean(a)[0])
+        shares.append(gains[0].mean / _error(mlp)[0])
         sizes = [number(member.run.result["parameters"]) for member in (mlp, conv)]
-        errors = [plus_minus(*_mean(evaluation)) for evaluation in (a, b)]
+        errors = [plus_minus(*_error(member)) for member in (mlp, conv)]
         rows.append([mlp.spec.data, material.at(mlp), *sizes, *errors, *map(str, gains)])
     columns = ["data", "run", "parameters, fully connected", "parameters, convolutional"]
     columns += ["MSE, fully connected", "MSE, convolutional"]
@@ -54,7 +52,7 @@ def _copies(material: Material) -> Claim:
     largest = [m for m in members if m.latent == max(other.latent for other in members)]
     rows, signs = list[list[str]](), list[Sign]()
     for member in largest:
-        explained = 1 - _mean(material.evaluation(member))[0] / variance(material, member)
+        explained = 1 - _error(member)[0] / variance(material, member)
         signs.append(1 if explained >= NEARLY_ALL else -1 if explained < FAR_FROM_ALL else 0)
         rows.append([member.title, material.at(member), percent(explained)])
     return Claim(
@@ -107,11 +105,10 @@ def _decoders(material: Material, pairs: list[tuple[Member, Member]]) -> tuple[l
     """What the Gaussian decoder of each pair gains, as a share of the Bernoulli decoder's error; and the evidence."""
     gains, rows = list[Difference](), list[list[str]]()
     for ours, theirs in pairs:
-        a, b = material.evaluation(ours), material.evaluation(theirs)
-        gain = paired(a.squared_error, b.squared_error)
-        relative = relative_to(gain, _mean(a)[0])
+        gain = paired(*(material.per_image(member, "reconstruction_mse") for member in (ours, theirs)))
+        relative = relative_to(gain, _error(ours)[0])
         gains.append(relative)
-        errors = [plus_minus(*_mean(evaluation)) for evaluation in (a, b)]
+        errors = [plus_minus(*_error(member)) for member in (ours, theirs)]
         share = f"{plus_minus(100 * relative.mean, relative.se and 100 * relative.se)} %"
         rows.append([ours.title, material.at(ours), *errors, str(gain), share])
     return gains, Table(["network of", "run", "MSE, Bernoulli", "MSE, Gaussian", "Gaussian's gain", "gain / MSE"], rows)
@@ -144,7 +141,7 @@ def _span(gains: list[float]) -> str:
     return f" Its reconstruction MSE differs from the other's by {percent(-max(gains))} to {percent(-min(gains))}."
 
 
-def _mean(evaluation: Evaluation) -> tuple[float, float | None]:
+def _error(member: Member) -> tuple[float, float | None]:
     """The mean squared error of reconstructions, and its standard error."""
-    mean = paired(evaluation.squared_error, torch.zeros_like(evaluation.squared_error))
-    return mean.mean, mean.se
+    row = member.run.metric("reconstruction_mse")
+    return row["value"], row["se"]

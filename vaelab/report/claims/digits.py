@@ -3,7 +3,8 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from vaelab.evaluation.digits import DIGITS, Share, appearance, recognition
+from vaelab.evaluation.digits import DIGITS, appearance, recognition
+from vaelab.evaluation.share import Share
 from vaelab.report.claims.claim import Claim, Table, Verdict, agreed
 from vaelab.report.claims.kinds import bernoulli, fully_connected
 from vaelab.report.material import Material, plain

@@ -1,22 +1,15 @@
 """More latent dimensions: closer copies, and better models?"""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 
-from torch import Tensor
-
-from vaelab.evaluation.likelihood import Evaluation
 from vaelab.report.claims.claim import SIGNS_RULE, Claim, Difference, Sign, Table, paired, tally, verdict
 from vaelab.report.material import Material
 from vaelab.report.text import listed
 from vaelab.study import Member
 
-MEASURES: dict[str, Callable[[Evaluation], Tensor]] = {
-    "reconstruction MSE": lambda evaluation: evaluation.squared_error,
-    "\N{MINUS SIGN}ELBO": lambda evaluation: -evaluation.elbo,
-    "NLL": lambda evaluation: evaluation.nll,
-}
+# name -> the metric, and the sign that makes less of it better
+MEASURES = {"reconstruction MSE": ("reconstruction_mse", 1), "\N{MINUS SIGN}ELBO": ("elbo", -1), "NLL": ("nll", 1)}
 WORDS = {1: "better", 0: "no clear change", -1: "worse"}
 RULE = (
     "A step goes from one number of latent dimensions to the next larger one of the same group and seed. It is better "
@@ -83,6 +76,8 @@ def _steps(group: list[Member]) -> list[tuple[Member, Member]]:
 
 
 def _step(material: Material, a: Member, b: Member) -> Step:
-    before, after = material.evaluation(a), material.evaluation(b)
-    gains = {name: paired(value(before), value(after)) for name, value in MEASURES.items()}
+    gains = {
+        name: paired(sign * material.per_image(a, metric), sign * material.per_image(b, metric))
+        for name, (metric, sign) in MEASURES.items()
+    }
     return Step(a.title, f"{material.at(a)} \N{RIGHTWARDS ARROW} {b.latent}", gains)

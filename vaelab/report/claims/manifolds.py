@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from vaelab.evaluation.digits import Reader, Share
+from vaelab.evaluation.digits import Reader
+from vaelab.evaluation.share import Share
 from vaelab.figures.drawing import drawing
 from vaelab.figures.manifold import manifold_images
 from vaelab.report.claims.claim import UNJUDGED, Claim, Sign, Table, Verdict, agreed, verdict
