@@ -2,14 +2,18 @@
 
 import re
 import shlex
+from itertools import takewhile
 from pathlib import Path
 
 import pytest
 
 from vaelab.assemble import completed
+from vaelab.measuring import named_measures
+from vaelab.run import measure, train
 from vaelab.spec import Spec
 
 README = (Path(__file__).parents[1] / "README.md").read_text()
+GUIDE = (Path(__file__).parents[1] / "docs" / "evaluation.md").read_text()
 
 
 def test_the_python_example(tmp_path, monkeypatch, capsys):
@@ -28,6 +32,22 @@ def test_the_specs_of_the_commands(line):
     completed(Spec(**fields))
 
 
+@pytest.mark.parametrize("line", re.findall(r"^vaelab evaluate (.*)$", README + GUIDE, re.MULTILINE))
+def test_the_metrics_of_the_commands(line):
+    words = line.partition("#")[0].split()
+    names = list(takewhile(lambda word: not word.startswith("--"), words[2:])) if "--metrics" in words else []
+    assert len(named_measures(names)) == len(names)
+
+
+def test_every_number_is_explained(tmp_path):
+    """What the measures of a small run print stands in the guide, by name."""
+    run = train(Spec(data="digits", latent=2, network="mlp:hidden=8", epochs=1, nll_samples=11), tmp_path)
+    measure(run, ["fidelity:features=pixels", "representation", "ais:images=1:simulated=1:temperatures=2"])
+    printed = {row["name"].partition("[")[0] for row in run.result["metrics"]} | set(run.result["ledger"])
+    printed |= {*run.log[0], *run.log[0]["train"], *run.log[0]["validation"]}
+    assert printed - {"likelihood", "note", "protocol"} <= set(re.findall(r"`(\w+)(?:\[…\])?`", GUIDE))
+
+
 def test_the_files_it_links_to():
     for path in re.findall(r"\]\(([^)]+)\)", README):
         assert (Path(__file__).parents[1] / path).exists(), path
@@ -43,6 +63,8 @@ def test_every_noun_has_one_sentence():
         "Draw",
         "Objective",
         "Dataset",
+        "Measure",
+        "Metric",
         "Spec",
         "Run",
         "Study",
