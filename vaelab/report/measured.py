@@ -25,6 +25,7 @@ class Measured:
 
     title: str
     table: Table
+    common: str  # what must be said beside all of its numbers
     notes: list[str]  # what the marks (1), (2), ... say
 
 
@@ -71,6 +72,10 @@ def _measured(kind: tuple[str, str], measure: str, members: list[Member]) -> Mea
     rows = {member.label: [r for r in _further(member) if r["measure"] == measure] for member in members}
     columns = list(dict.fromkeys(_column(row) for of_run in rows.values() for row in of_run))
     units = {_column(row): row["unit"] for of_run in rows.values() for row in of_run}
+    every = [row["note"].split("; ") for of_run in rows.values() for row in of_run]
+    common = [clause for clause in every[0] if clause and all(clause in clauses for clauses in every)]
+    for row in (row for of_run in rows.values() for row in of_run):
+        row["note"] = "; ".join(clause for clause in row["note"].split("; ") if clause not in common)
     notes = list(dict.fromkeys(row["note"] for of_run in rows.values() for row in of_run if row["note"]))
     text = list[list[str]]()
     for label, of_run in rows.items():
@@ -81,7 +86,7 @@ def _measured(kind: tuple[str, str], measure: str, members: list[Member]) -> Mea
     where = f"{number(first['images'])} {first['split']} images"
     name = measure.replace(":", ", ").replace("=", " ")
     heads = [f"{column.replace('_', ' ')}, {units[column]}" for column in columns]
-    return Measured(f"{kind[0]}, {kind[1]}: {name}; {where}", Table(["run", *heads], text), notes)
+    return Measured(f"{kind[0]}, {kind[1]}: {name}; {where}", Table(["run", *heads], text), "; ".join(common), notes)
 
 
 def _cell(row: dict[str, Any], notes: list[str]) -> str:
