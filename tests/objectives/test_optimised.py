@@ -60,3 +60,15 @@ def test_an_average_in_place_of_a_sum_over_draws_is_no_importance_weighted_bound
 
     assert optimised(made_of(wrong), MODEL, X, 0).bound != "importance-weighted"
     assert optimised(made_of(lambda draw, step: -elbo(draw)), MODEL, X, 0).bound == "ELBO"
+
+
+def test_what_counts_for_nothing_and_what_cannot_be_learned_are_told_and_no_fault():
+    only_rate = optimised(made_of(lambda draw, step: rate(draw)), MODEL, X, 0)
+    assert (only_rate.distortion_weight, only_rate.rate_weight) == (0, pytest.approx(1))
+    assert only_rate.effective_beta is None
+    only_distortion = optimised(made_of(lambda draw, step: distortion(draw)), MODEL, X, 0)
+    assert (only_distortion.effective_beta, only_distortion.bound) == (0, "")
+    frozen = build_model(completed(Spec(latent=3, network="mlp:hidden=10")), (1, 8, 8))
+    frozen.posterior.requires_grad_(False)  # its rate is a constant of the training
+    assert optimised(Elbo(), frozen, X, 0).rate_weight == 0
+    assert optimised(Elbo(), frozen, X, 0).bound == "ELBO"

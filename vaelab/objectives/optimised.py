@@ -20,9 +20,9 @@ class Optimised:
     bound: str  # which lower bound of log p(x) -loss is: "ELBO", "importance-weighted", "below the ELBO", or ""
 
     @property
-    def effective_beta(self) -> float:
-        """What multiplies the rate where the distortion counts once, after every scaling there is."""
-        return self.rate_weight / self.distortion_weight
+    def effective_beta(self) -> float | None:
+        """What multiplies the rate where the distortion counts once, after every scaling; None where it counts not."""
+        return self.rate_weight / self.distortion_weight if self.distortion_weight else None
 
 
 def optimised(objective: Objective, model: VAE, x: Tensor, step: int) -> Optimised:
@@ -37,10 +37,17 @@ def optimised(objective: Objective, model: VAE, x: Tensor, step: int) -> Optimis
     """
     with torch.enable_grad():
         loss, draw = objective(model, x, torch.tensor(step, device=x.device))
-        terms = [draw.log_lik, draw.log_post, *([] if draw.kl is None else [draw.kl])]
-        gradients = torch.autograd.grad(loss.mean(), terms, allow_unused=True)
-    log_lik, *rate = (0.0 if gradient is None else gradient.sum().item() for gradient in gradients)
-    return Optimised(distortion_weight=-log_lik, rate_weight=sum(rate), bound=_bound(loss, elbo(draw), iwae(draw)))
+        by_log_lik, by_log_post, by_kl = (_derivative(loss, term) for term in (draw.log_lik, draw.log_post, draw.kl))
+    bound = _bound(loss, elbo(draw), iwae(draw))
+    return Optimised(distortion_weight=-by_log_lik, rate_weight=by_log_post + by_kl, bound=bound)
+
+
+def _derivative(loss: Tensor, term: Tensor | None) -> float:
+    """Of the mean loss with respect to a shift of every number of `term`; 0 where it is none of the model's doing."""
+    if term is None or not term.requires_grad:
+        return 0.0
+    (gradient,) = torch.autograd.grad(loss.mean(), term, retain_graph=True, allow_unused=True)
+    return 0.0 if gradient is None else gradient.sum().item()
 
 
 def _bound(loss: Tensor, elbo: Tensor, iwae: Tensor) -> str:
