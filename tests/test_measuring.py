@@ -31,7 +31,7 @@ def data() -> Splits:
 
 
 def test_measures_are_named_with_every_option_spelt_out():
-    assert list(named_measures(["likelihood:samples=7"])) == ["likelihood:samples=7:images=0:memory_mb=256"]
+    assert list(named_measures(["likelihood:samples=7"])) == ["likelihood:samples=7:images=0:memory_mb=0.0"]
     with pytest.raises(SpecError, match=r"unknown metric 'likelyhood'.*did you mean 'likelihood'"):
         named_measures(["likelyhood"])
     with pytest.raises(SpecError, match="samples = 0"):
@@ -47,7 +47,7 @@ def test_every_measure_can_be_named_with_its_defaults(name):
 
 def test_what_was_measured_is_kept_and_not_measured_again(run, monkeypatch):
     rows = measure(run, ["likelihood:samples=3"])
-    assert {row["measure"] for row in rows} == {"likelihood:samples=3:images=0:memory_mb=256"}
+    assert {row["measure"] for row in rows} == {"likelihood:samples=3:images=0:memory_mb=0.0"}
     assert run.metric("nll", 3) == next(row for row in rows if row["name"] == "nll")
     assert run.metric("nll")["samples"] == 5  # that of the training still comes first
     before = run.result

@@ -32,7 +32,7 @@ OPTIONS = {
     "likelihood": {
         "samples": ("13", ("0", "-1", "nan")),
         "images": ("100", ("-1",)),
-        "memory_mb": ("0.001", ("0", "-1", "nan", "inf", "-inf", "much")),
+        "memory_mb": ("0.001", ("-1", "nan", "inf", "-inf", "much")),
     },
     "reconstruction": {"samples": ("4", ("0", "-1"))},
     "representation": {"neighbours": ("4", ("0", "-1", "201")), "images": ("150", ("0", "-1"))},

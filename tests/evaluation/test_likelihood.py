@@ -15,6 +15,7 @@ from vaelab.errors import DataError, SpecError
 from vaelab.evaluation import likelihood
 from vaelab.evaluation.likelihood import Likelihood, evaluate
 from vaelab.evaluation.measure import Metric, Subject
+from vaelab.run import train
 from vaelab.spec import Spec
 
 
@@ -117,6 +118,15 @@ def test_a_budget_that_does_not_hold_one_draw_is_refused_before_any_work():
     oracle, data = linear_gaussian(), dataset(10)
     with pytest.raises(SpecError, match=r"memory_mb = 0.001; expected at least 1: 100 images and one draw"):
         evaluate(oracle.model, data, 5, 0, memory_mb=0.001)
+
+
+def test_without_a_budget_images_of_any_size_are_evaluated_and_trained_on(monkeypatch, tmp_path):
+    """256 MB do not hold a chunk of large images: what nobody asked for must not end a training."""
+    monkeypatch.setattr(likelihood, "MEMORY_MB", 0.001)
+    oracle, data = linear_gaussian(), dataset(120)
+    torch.testing.assert_close(evaluate(oracle.model, data, 3, 0).nll, -oracle.log_p(double(data)), rtol=0, atol=1e-9)
+    run = train(Spec(data="digits", latent=2, network="mlp:hidden=8", epochs=1, nll_samples=2), tmp_path)
+    assert run.metric("nll")["images"] == 180
 
 
 @pytest.mark.parametrize("samples", [0, -3])

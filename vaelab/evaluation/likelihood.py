@@ -18,7 +18,7 @@ from vaelab.models import VAE
 from vaelab.seeds import derive
 
 IMAGES = 100  # in a chunk; fixed, because noise is drawn by chunk, and must not hang on the budget
-MEMORY_MB = 256
+MEMORY_MB = 256  # where no budget is given and a chunk of images takes no more
 EXCESS = "how far nll lies above -log p(x), to leading order: too small where few draws are effective, 0.5 at most"
 FEW = 2.0  # effective draws below which the estimate for an image rests on one of them
 
@@ -53,7 +53,7 @@ def evaluate(
     data: Dataset,
     samples: int,
     seed: int,
-    memory_mb: float = MEMORY_MB,
+    memory_mb: float = 0.0,
     progress: Progress = lambda share: None,
 ) -> Evaluation:
     """The bounds of every image of `data` from `samples` = K draws of z each: every image once, K exactly.
@@ -68,7 +68,8 @@ def evaluate(
         model: put into evaluation mode while this lasts.
         data: images; they are moved to the model's device.
         samples: K, at least 1.
-        memory_mb: megabytes that the draws may take at a time, however many there are.
+        memory_mb: megabytes that the draws may take at a time, however many there are; 0: 256, or what a chunk of 100
+            images takes where that is more.
 
     Raises:
         SpecError: fewer draws than 1, or one draw of one image does not fit the budget.
@@ -113,12 +114,15 @@ def passes_within(model: VAE, memory_mb: float) -> int:
     Raises:
         SpecError: not even one, or a budget that is no finite number.
     """
-    if not math.isfinite(memory_mb):
-        raise SpecError(found=f"memory_mb = {memory_mb:g}", expected="a finite number", do="use, say, memory_mb=256")
+    if not (memory_mb >= 0 and math.isfinite(memory_mb)):
+        raise SpecError(
+            found=f"memory_mb = {memory_mb:g}", expected="a finite number, 0 or more", do="use memory_mb=256"
+        )
     codes = 4 * TEN * model.latent * FLOAT  # z and its densities' temporaries, for each image
     fixed = IMAGES * (encoder_bytes(model) + codes)
     one = decoder_bytes(model)
-    if (passes := int((memory_mb * 1e6 - fixed) // one)) < 1:
+    budget = memory_mb * 1e6 or max(MEMORY_MB * 1e6, fixed + IMAGES * one)
+    if (passes := int((budget - fixed) // one)) < 1:
         raise SpecError(
             found=f"memory_mb = {memory_mb:g}",
             expected=f"at least {math.ceil((fixed + one) / 1e6):,}: {IMAGES} images and one draw of one of them",
@@ -193,12 +197,12 @@ class Likelihood:
     Arguments:
         samples: K, draws of z for each image.
         images: how many images, a random choice; 0 for all.
-        memory_mb: megabytes that the draws may take at a time.
+        memory_mb: megabytes that the draws may take at a time; 0 for 256, or what a chunk of 100 images takes.
     """
 
     samples: int = 100
     images: int = 0
-    memory_mb: float = MEMORY_MB
+    memory_mb: float = 0.0
 
     def __post_init__(self) -> None:
         if self.samples < 1:
