@@ -17,8 +17,8 @@ from vaelab.distributions import diagonal_normal, discretised_logistic
 from vaelab.errors import SpecError
 
 # log sigma approaches these limits softly. The lower one lies below the width of a level of 8-bit pixels, log(1/256) =
-# -5.5, so it does not bind on dequantised data; on grey ones the density would otherwise grow without bound. The upper
-# one, a sigma of 7 for pixels between 0 and 1, only keeps exp(log sigma) finite.
+# -5.5: on dequantised data only a pixel that never changes, with log(1 / (256 sqrt 12)) = -6.8, would go below; on grey
+# ones the density would otherwise grow without bound. The upper one, a sigma of 7, only keeps exp(log sigma) finite.
 LOG_SIGMA_FLOOR, LOG_SIGMA_CEILING = -6.0, 2.0
 # A probability is at most 1 and needs no floor for its own sake. This one, 1/32 of a level, only keeps 1 / s finite: a
 # mean in the middle of a level gives it 1 - 3e-7.

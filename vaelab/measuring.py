@@ -23,6 +23,12 @@ from vaelab.spec import Spec
 EVALUATION_SEED = 0  # the same for every run: they are measured on the same noisy pixels, and can be compared in pairs
 SEEN = 0.1  # share of measured images that may be training images too, as a data set's own repetitions are
 TELL_SECONDS = 10.0  # from one word on a long measurement to the next
+BOUNDS = {  # of Optimised, in words
+    "ELBO": "the ELBO",
+    "importance-weighted": "the importance-weighted bound",
+    "below the ELBO": "a bound below the ELBO",
+    "": "no bound",
+}
 PROBED = 16  # training images by which an objective is asked what it optimises
 
 
@@ -114,3 +120,9 @@ def ledger(spec: Spec, model: VAE, train: Dataset, steps: int) -> dict[str, Any]
         "protocol": train.protocol,
         "seeds": {"training": spec.seed, "split": spec.split_seed, "evaluation": EVALUATION_SEED},
     }
+
+
+def beta_in_words(ledger: dict[str, Any]) -> str:
+    """The effective beta of a ledger; a word where the distortion counts for nothing."""
+    beta = ledger["effective_beta"]
+    return "infinite" if beta is None else f"{beta:.4g}"

@@ -88,10 +88,14 @@ class Run:
         Arguments:
             samples: K; by default that of the measurement at the end of the training, if it has this metric.
         """
-        for row in self.result["metrics"]:
-            if row["name"] == name and row["split"] == "test" and samples in (None, row["samples"]):
-                return row
-        raise KeyError(name)
+        if (row := self.find(name, samples)) is None:
+            raise KeyError(name)
+        return row
+
+    def find(self, name: str, samples: int | None = None) -> dict[str, Any] | None:
+        """`metric`, or None where there is none."""
+        named = (row for row in self.result["metrics"] if row["name"] == name and row["split"] == "test")
+        return next((row for row in named if samples in (None, row["samples"])), None)
 
     def keeps(self, row: dict[str, Any]) -> bool:
         """Whether there is a number of each image behind a row: not where it is no mean over images."""

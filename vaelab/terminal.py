@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn, TransferSpeedColumn
 from rich.table import Table
 
+from vaelab.measuring import BOUNDS, beta_in_words
 from vaelab.training.autopsy import Autopsy, named_images, origin
 from vaelab.training.watch import Status, Watch
 
@@ -185,14 +186,10 @@ def print_rankings(metric: str, rankings: "list[Ranking]") -> None:
 def ledger_facts(result: dict[str, Any]) -> dict[str, str]:
     """What the numbers of a run are to be read by, and what was found amiss with it."""
     ledger = result["ledger"]
-    if ledger["is_bound"]:
-        name = {"below the ELBO": "a bound below the ELBO"}.get(ledger["bound"], f"the {ledger['bound']} bound")
-        bound = f"maximises {name} of log p(x)".replace("ELBO bound", "ELBO, a bound")
-    else:
-        bound = f"not a bound of log p(x){': ' + ledger['note'] if ledger['note'] else ''}"
+    bound = BOUNDS[ledger["bound"]] + (f", but {ledger['note']}" if ledger["note"] else "")
     seeds = "  ".join(f"{use} {seed}" for use, seed in ledger["seeds"].items())
     facts = {
-        "objective": f"{ledger['objective']}: {bound}; effective beta {ledger['effective_beta']:.4g}",
+        "objective": f"{ledger['objective']}, which is {bound}; effective beta {beta_in_words(ledger)}",
         "seeds": seeds,
     }
     return facts | {finding["kind"]: f"{finding['says']}; {finding['do']}" for finding in result["findings"]}

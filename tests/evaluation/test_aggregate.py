@@ -4,9 +4,9 @@ import torch
 from scipy.special import logsumexp
 from torch.distributions import Categorical, Independent, MixtureSameFamily, MultivariateNormal, Normal
 
-from vaelab.distributions import diagonal_normal
+from vaelab.distributions import diagonal_normal, is_diagonal_normal
 from vaelab.evaluation import aggregate
-from vaelab.evaluation.aggregate import in_float64, is_diagonal, log_aggregate, pairwise_log_prob
+from vaelab.evaluation.aggregate import in_float64, log_aggregate, pairwise_log_prob
 
 
 def posteriors(images: int, latent: int, sigma: float, offset: float = 0.0) -> Independent:
@@ -57,13 +57,13 @@ def test_any_posterior_that_broadcasts_has_an_aggregate():
     torch.manual_seed(0)
     z = torch.randn(50, 3, dtype=torch.float64)
     full = MultivariateNormal(q.base_dist.loc, scale_tril=torch.diag_embed(q.base_dist.scale))
-    assert is_diagonal(q)
-    assert not is_diagonal(full)
+    assert is_diagonal_normal(q)
+    assert not is_diagonal_normal(full)
     torch.testing.assert_close(log_aggregate([full], z), log_aggregate([q], z), rtol=0, atol=1e-10)
 
 
 def test_an_image_of_normals_is_no_diagonal_normal_over_a_vector():
-    assert not is_diagonal(Independent(Normal(torch.zeros(2, 3, 4), 1.0), 2))
+    assert not is_diagonal_normal(Independent(Normal(torch.zeros(2, 3, 4), 1.0), 2))
 
 
 def test_in_float64_keeps_the_distribution():

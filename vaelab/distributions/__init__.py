@@ -4,5 +4,6 @@ from vaelab.distributions.discretised import discretised_logistic as discretised
 from vaelab.distributions.logsumexp import log_mean_exp as log_mean_exp
 from vaelab.distributions.mean import mean_of as mean_of
 from vaelab.distributions.normal import diagonal_normal as diagonal_normal
+from vaelab.distributions.normal import is_diagonal_normal as is_diagonal_normal
 from vaelab.distributions.normal import kl_divergence as kl_divergence
 from vaelab.distributions.normal import kl_per_dimension as kl_per_dimension

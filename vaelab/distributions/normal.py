@@ -24,7 +24,7 @@ def kl_per_dimension(q: Distribution, p: Distribution) -> Tensor | None:
     exact near t = 1, where a collapsed posterior lies. For a standard normal p this is Kingma & Welling (2014),
     appendix B, with the sign of a divergence.
     """
-    if not (_is_diagonal_normal(q) and _is_diagonal_normal(p)):
+    if not (is_diagonal_normal(q) and is_diagonal_normal(p)):
         return None
     mu_q, sigma_q = q.base_dist.loc, q.base_dist.scale  # type: ignore[attr-defined]
     mu_p, sigma_p = p.base_dist.loc, p.base_dist.scale  # type: ignore[attr-defined]
@@ -41,7 +41,8 @@ def kl_divergence(q: Distribution, p: Distribution) -> Tensor | None:
     return None if per_dimension is None else per_dimension.sum(-1)
 
 
-def _is_diagonal_normal(distribution: Distribution) -> bool:
+def is_diagonal_normal(distribution: Distribution) -> bool:
+    """Whether it is a normal over a vector whose dimensions are independent."""
     return (
         isinstance(distribution, Independent)
         and isinstance(distribution.base_dist, Normal)

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution, Independent, Normal
 
+from vaelab.distributions import is_diagonal_normal
 from vaelab.evaluation.measure import Progress
 
 POINTS = 1_000  # against one group of posteriors at a time: with the group, what bounds the memory
@@ -14,14 +15,9 @@ NUMBERS = 4_000_000  # held at once where a density needs every dimension of eve
 ROUNDING = 1e-9  # nats that a density by matrix products may lose to cancellation
 
 
-def is_diagonal(q: Distribution) -> bool:
-    """Whether q is a normal over a vector whose dimensions are independent."""
-    return isinstance(q, Independent) and isinstance(q.base_dist, Normal) and q.reinterpreted_batch_ndims == 1
-
-
 def in_float64(q: Distribution) -> Distribution:
     """A diagonal normal with its parameters in float64; any other Distribution as it is."""
-    if not is_diagonal(q):
+    if not is_diagonal_normal(q):
         return q
     mu, sigma = q.base_dist.loc, q.base_dist.scale  # type: ignore[attr-defined]
     return Independent(Normal(mu.double(), sigma.double(), validate_args=False), 1, validate_args=False)
@@ -52,7 +48,7 @@ def pairwise_log_prob(q: Distribution, z: Tensor) -> Tensor:
     its terms are so large that they could cancel to worse than 1e-9 nats: then, and for any other posterior, each pair
     is computed by itself.
     """
-    if is_diagonal(q):
+    if is_diagonal_normal(q):
         mu, sigma = q.base_dist.loc, q.base_dist.scale  # type: ignore[attr-defined]
         centre = mu.mean(0)
         about, away = mu - centre, z - centre

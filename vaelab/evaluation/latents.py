@@ -7,9 +7,9 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution
 
-from vaelab.distributions import mean_of
+from vaelab.distributions import is_diagonal_normal, mean_of
 from vaelab.errors import SpecError
-from vaelab.evaluation.aggregate import in_float64, is_diagonal, log_aggregate
+from vaelab.evaluation.aggregate import in_float64, log_aggregate
 from vaelab.evaluation.codes import over_posteriors
 from vaelab.evaluation.measure import Metric, Progress, Subject, standard_error
 
@@ -105,7 +105,7 @@ def _units(subject: Subject, groups: Groups) -> list[Metric]:
 
 def _mean_covariance(groups: Groups) -> Tensor:
     """E_x Cov(z|x), [D, D]: what Cov_x(E[z|x]) lacks to the covariance of z ~ q(z); from draws where it must be."""
-    if all(is_diagonal(q) for q, _ in groups):
+    if all(is_diagonal_normal(q) for q, _ in groups):
         return torch.cat([q.variance for q, _ in groups]).mean(0).diag()
     about = torch.cat([(z - mean_of(q)).flatten(0, 1) for q, z in groups]).double()
     return about.T @ about / len(about)

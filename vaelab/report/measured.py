@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from vaelab.measuring import BOUNDS, beta_in_words
 from vaelab.report.claims.claim import Table
 from vaelab.report.material import Material
 from vaelab.report.table import COLUMNS
@@ -11,12 +12,6 @@ from vaelab.report.text import DASH, KEEP, number, percent, plus_minus, with_err
 from vaelab.study import Member, Published, Study
 
 Rows = list[dict[str, Any]]
-BOUNDS = {
-    "ELBO": "the ELBO",
-    "importance-weighted": "the importance-weighted bound",
-    "below the ELBO": "a bound below the ELBO",
-    "": "no bound",
-}
 
 
 @dataclass(frozen=True)
@@ -99,7 +94,7 @@ def _ledger(member: Member) -> Iterator[str]:
     yield member.label
     yield told["objective"]
     yield BOUNDS[told["bound"]] + (f", but {told['note']}" if told["note"] else "")
-    yield f"{told['effective_beta']:.4g}"
+    yield beta_in_words(told)
     yield told["protocol"]
     yield number(member.run.metric("nll")["samples"])
     yield ", ".join(f"{use} {seed}" for use, seed in told["seeds"].items())

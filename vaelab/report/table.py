@@ -74,7 +74,7 @@ def comparison(material: Material) -> list[Block]:
 def _block(data: str, protocol: str, material: Material, members: list[Member]) -> Block:
     rows = {member.label: _row(material, member) for member in members}
     for name in MEANS:
-        kinds = {m.label: str(kind(m.run, row)) for m in members if m.run.done and (row := measured(m, name))}
+        kinds = {m.label: str(kind(m.run, row)) for m in members if m.run.done and (row := m.run.find(name))}
         usual = Counter(kinds.values()).most_common(1)
         for label, own in kinds.items():
             if own != usual[0][0]:
@@ -104,21 +104,16 @@ def _row(material: Material, member: Member) -> Row:
     if result["findings"]:
         cells["group"] = replace(cells["group"], mark=AMISS)
     for name in MEANS:
-        cells[name] = _metric(measured(member, name), sign=-1 if name == "elbo" else 1)
+        cells[name] = _metric(member.run.find(name), sign=-1 if name == "elbo" else 1)
     samples = run.metric("nll")["samples"]
     cells["samples"] = Cell(number(samples), samples)
-    units = measured(member, "active_units")
+    units = member.run.find("active_units")
     cells["active_units"] = Cell(f"{units['value']:.0f} / {spec.latent}", units["value"]) if units else Cell(DASH)
     cells["parameters"] = Cell(number(result["parameters"]), result["parameters"])
     cells["best_epoch"] = Cell(number(best_epoch(result), 1), best_epoch(result))
     seconds = result["seconds"]["training"]
     cells["seconds"] = Cell(number(seconds, 1 if seconds < 10 else 0), seconds)
     return Row(member.label, True, run.metric("elbo")["note"], cells)
-
-
-def measured(member: Member, name: str) -> dict[str, Any] | None:
-    """The first row of that name in result.json; None where the metric does not exist for the run."""
-    return next((row for row in member.run.result["metrics"] if row["name"] == name and row["split"] == "test"), None)
 
 
 def _metric(metric: dict[str, Any] | None, sign: int) -> Cell:

@@ -5,7 +5,7 @@ from collections import Counter
 from vaelab.evaluation.colours import HUES, hue_counts
 from vaelab.report.claims import Claim
 from vaelab.report.material import Material, plain
-from vaelab.report.table import best_epoch, measured
+from vaelab.report.table import best_epoch
 from vaelab.report.text import MINUS, latent, listed, number, percent, plus_minus
 from vaelab.study import Member
 
@@ -80,7 +80,7 @@ def _of_group(members: list[Member]) -> str:
 
 def _idle(members: list[Member]) -> str:
     """Which runs of a group leave latent dimensions unused; empty where none does."""
-    idle = [m for m in members if (units := measured(m, "active_units")) and units["value"] < m.latent]
+    idle = [m for m in members if (units := m.run.find("active_units")) and units["value"] < m.latent]
     active = [f"{m.run.metric('active_units')['value']:.0f} of {m.latent}" for m in idle]
     return f"{members[0].title}: only {listed(active)} latent dimensions are active." if idle else ""
 

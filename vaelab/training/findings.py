@@ -11,6 +11,7 @@ from vaelab.data.dataset import Dataset
 from vaelab.data.protocol import protocol
 from vaelab.distributions import kl_per_dimension
 from vaelab.evaluation.health import Finding, findings, mean_log_sigma
+from vaelab.evaluation.measure import evaluating
 from vaelab.models import VAE
 from vaelab.seeds import derive
 
@@ -25,16 +26,13 @@ def look(model: VAE, data: Dataset, rate: float, seed: int) -> list[Finding]:
     """
     device = next(model.parameters()).device
     images = torch.from_numpy(data.images[:: max(1, len(data) // IMAGES)][:IMAGES]).to(device)
-    training = model.training
-    model.eval()
-    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []), torch.enable_grad():
+    with evaluating(model), torch.enable_grad():
         torch.manual_seed(derive(seed, "validation"))
         q = model.posterior(protocol(data.protocol).pixels(images))
         p = model.likelihood(q.sample(torch.Size([1])))
         kl = kl_per_dimension(q, model.prior())
         scale = getattr(getattr(p, "base_dist", None), "scale", None)
         log_sigma = mean_log_sigma(p) if scale is not None and scale.requires_grad else None  # else it is not learned
-    model.train(training)
     return findings(None if kl is None else kl.detach().double().mean(0).cpu(), rate, log_sigma)
 
 
