@@ -1,11 +1,13 @@
 """Rankings: who may stand in one with whom."""
 
 import json
+import shutil
 
 import pytest
 
 from vaelab.compare import rankings
 from vaelab.errors import RunError, SpecError
+from vaelab.record import Run
 from vaelab.run import measure, train
 from vaelab.spec import Spec
 
@@ -50,13 +52,20 @@ def test_numbers_of_other_pixels_or_another_k_stand_apart(runs, other):
     assert found[0].of != found[1].of
 
 
+def test_numbers_of_another_precision_stand_apart(runs, tmp_path):
+    shutil.copytree(runs["a"].path, tmp_path / "rounded")
+    rounded = Run(tmp_path / "rounded")
+    measure(rounded, ["likelihood:samples=5:precision=bfloat16"])
+    found = rankings([rounded.path, runs["b"].path], "nll")
+    assert sorted(len(ranking.runs) for ranking in found) == [1, 2]
+    assert [ranking.of for ranking in found if "precision bfloat16" in ranking.of]
+
+
 def test_the_elbo_does_not_hang_on_k(runs):
     assert len(rankings([runs["a"].path, runs["k"].path], "elbo")) == 1
 
 
 def test_other_test_images_or_another_seed_stand_apart(runs, tmp_path):
-    import shutil
-
     shutil.copytree(runs["a"].path, tmp_path / "other")
     result = json.loads((tmp_path / "other" / "result.json").read_text())
     result["data"]["test"]["sha256"] = "0" * 64

@@ -11,7 +11,7 @@ from vaelab.data import Splits
 from vaelab.errors import DataError, NonFiniteError, RunError, SpecError
 from vaelab.evaluation import measures
 from vaelab.evaluation.measures import METRICS
-from vaelab.measuring import carry_out, ledger, named_measures, refuse_seen, subject
+from vaelab.measuring import carry_out, ledger, named_measures, refuse_seen, seen, subject
 from vaelab.objectives.bounds import distortion, rate
 from vaelab.record import Book, Run
 from vaelab.run import measure, train
@@ -30,8 +30,16 @@ def data() -> Splits:
     return load_data(completed(TINY))
 
 
+def test_measured_images_that_were_trained_on_are_counted_each(data: Splits):
+    measured = data.test.images.copy()
+    measured[:3] = data.train.images[7]
+    assert seen(data.train, replace(data.test, images=measured)) == seen(data.train, data.test) + 3
+
+
 def test_measures_are_named_with_every_option_spelt_out():
-    assert list(named_measures(["likelihood:samples=7"])) == ["likelihood:samples=7:images=0:memory_mb=0.0"]
+    assert list(named_measures(["likelihood:samples=7"])) == [
+        "likelihood:samples=7:images=0:memory_mb=0.0:precision=float32"
+    ]
     with pytest.raises(SpecError, match=r"unknown metric 'likelyhood'.*did you mean 'likelihood'"):
         named_measures(["likelyhood"])
     with pytest.raises(SpecError, match="samples = 0"):
@@ -47,7 +55,7 @@ def test_every_measure_can_be_named_with_its_defaults(name):
 
 def test_what_was_measured_is_kept_and_not_measured_again(run, monkeypatch):
     rows = measure(run, ["likelihood:samples=3"])
-    assert {row["measure"] for row in rows} == {"likelihood:samples=3:images=0:memory_mb=0.0"}
+    assert {row["measure"] for row in rows} == {"likelihood:samples=3:images=0:memory_mb=0.0:precision=float32"}
     assert run.metric("nll", 3) == next(row for row in rows if row["name"] == "nll")
     assert run.metric("nll")["samples"] == 5  # that of the training still comes first
     before = run.result

@@ -57,8 +57,10 @@ def kind(run: Run, row: dict[str, Any]) -> dict[str, Any]:
     }
     if row["name"] not in UNBIASED and row["samples"] is not None:
         same["K"] = row["samples"]
-    if not row["measure"].startswith("likelihood:"):  # whose other options change no number
+    if not row["measure"].startswith("likelihood:"):  # whose other options change no number, but for this one
         same["measure"] = row["measure"]
+    elif row["measure"].endswith(":precision=bfloat16"):
+        same["precision"] = "bfloat16"
     if result["ledger"]["note"] and row["unit"].startswith(("nats", "bits")):
         same["note"] = result["ledger"]["note"]
     return same

@@ -9,11 +9,10 @@ from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
-from torch.distributions import Bernoulli as BernoulliDistribution
-from torch.distributions import Distribution, Independent
+from torch.distributions import Distribution
 from torch.nn.functional import softplus
 
-from vaelab.distributions import diagonal_normal, discretised_logistic
+from vaelab.distributions import bernoulli, diagonal_normal, discretised_logistic
 from vaelab.errors import SpecError
 
 # log sigma approaches these limits softly. The lower one lies below the width of a level of 8-bit pixels, log(1/256) =
@@ -50,7 +49,7 @@ class Bernoulli(nn.Module):
         return event_shape
 
     def forward(self, parameters: Tensor) -> Distribution:
-        return Independent(BernoulliDistribution(logits=parameters, validate_args=False), 3, validate_args=False)
+        return bernoulli(parameters)
 
 
 class Gaussian(nn.Module):

@@ -1,8 +1,15 @@
 """Randomness as a pure function of (seed, stream, index): what makes resuming exact and runs comparable."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from vaelab.errors import SpecError
+
+if TYPE_CHECKING:
+    import torch
 
 STREAMS = {"weights": 0, "order": 1, "noise": 2, "validation": 3, "evaluation": 4, "figures": 5}
 
@@ -19,3 +26,12 @@ def derive(seed: int, stream: str, *index: int) -> int:
         raise SpecError(found=f"seed = {seed}", expected="0 or more", do="use another seed")
     words = np.random.SeedSequence([seed, STREAMS[stream], *(index or (0,))]).generate_state(2, np.uint32)
     return (int(words[0]) << 32 | int(words[1])) >> 1
+
+
+def seed_generator(device: torch.device, seed: int) -> None:
+    """Seed the generator at hand of `device`; torch.manual_seed seeds every device's, at a hundred times the price."""
+    import torch
+
+    cpu = device.type == "cpu"
+    generator = torch.default_generator if cpu else torch.cuda.default_generators[device.index or 0]
+    generator.manual_seed(seed)

@@ -33,6 +33,7 @@ OPTIONS = {
         "samples": ("13", ("0", "-1", "nan")),
         "images": ("100", ("-1",)),
         "memory_mb": ("0.001", ("-1", "nan", "inf", "-inf", "much")),
+        "precision": ("bfloat16", ("half", "")),
     },
     "reconstruction": {"samples": ("4", ("0", "-1"))},
     "representation": {"neighbours": ("4", ("0", "-1", "201")), "images": ("150", ("0", "-1"))},

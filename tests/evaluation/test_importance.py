@@ -8,17 +8,18 @@ import torch
 from vaelab.evaluation.importance import Stream
 
 
-def streamed(log_w: torch.Tensor) -> Stream:
+def streamed(log_w: torch.Tensor, block: int = 10) -> Stream:
     stream = Stream(log_w.shape[1], log_w.device)
-    for block in log_w.split(10):
-        stream.add(block)
+    for part in log_w.split(block):
+        stream.add(part)
     return stream
 
 
+@pytest.mark.parametrize("block", [1, 10, 33, 100, 5000])
 @pytest.mark.parametrize("k", [1, 2, 9, 10, 11, 100, 101, 230, 1000, 1234])
-def test_every_statistic_is_that_of_all_the_weights(k):
+def test_every_statistic_is_that_of_all_the_weights(k, block):
     log_w = 30 * torch.randn(k, 7, dtype=torch.float64, generator=torch.Generator().manual_seed(0)) - 800
-    stream, w = streamed(log_w), (log_w - log_w.max(0).values).exp()
+    stream, w = streamed(log_w, block), (log_w - log_w.max(0).values).exp()
     assert stream.count == k
     torch.testing.assert_close(stream.nll, math.log(k) - torch.logsumexp(log_w, 0))
     torch.testing.assert_close(stream.effective, w.sum(0).square() / w.square().sum(0))

@@ -1,5 +1,6 @@
 """Densities that the models are made of, and the closed forms that torch.distributions lacks or cannot trace."""
 
+from vaelab.distributions.bernoulli import bernoulli as bernoulli
 from vaelab.distributions.discretised import discretised_logistic as discretised_logistic
 from vaelab.distributions.logsumexp import log_mean_exp as log_mean_exp
 from vaelab.distributions.mean import mean_of as mean_of

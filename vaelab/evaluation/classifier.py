@@ -159,7 +159,7 @@ def _one_thread() -> Iterator[None]:
 def _fit(train: Dataset) -> Classifier:
     held, known = _held_out(train), seen(train)
     ordered = train.take(train.by_content[:known])
-    images = torch.from_numpy(ordered.images)
+    images = torch.from_numpy(ordered.in_memory)
     assert ordered.labels is not None
     classes = torch.from_numpy(np.unique(ordered.labels, return_inverse=True)[1])
     with _one_thread(), torch.random.fork_rng(devices=[]), torch.enable_grad():

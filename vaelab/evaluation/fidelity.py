@@ -49,8 +49,8 @@ def generate(model: VAE, n: int, draw: Drawn, seed: int) -> Iterator[Tensor]:
 
 def stored(data: Dataset) -> Iterator[Tensor]:
     """The images of `data` in chunks [<= 100, C, H, W], float32: the levels u / 255 as they are stored."""
-    for chunk in torch.from_numpy(data.images).split(IMAGES):
-        yield scaled(chunk)
+    for start in range(0, len(data), IMAGES):
+        yield scaled(torch.from_numpy(data.images[start : start + IMAGES]))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,15 +1,16 @@
-"""Importance weights as a stream: whatever their number, what is kept is one number for each image and statistic."""
+"""Importance weights as a stream: whatever their number, a few numbers are kept for each image and statistic."""
 
 import math
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-TEN = 10  # draws in a block: the bounds of 10, 100, 1,000, ... draws are made of whole blocks
+TEN = 10  # the bounds are those of 10, 100, 1,000, ... draws
 
 
 class Stream:
-    """Statistics of the K log importance weights of each of B images, from blocks of at most ten.
+    """Statistics of the K log importance weights of each of B images, from blocks of any size.
 
     Arguments:
         images: B.
@@ -23,15 +24,12 @@ class Stream:
         self._levels: list[_Level] = []
 
     def add(self, log_w: Tensor) -> None:
-        """Take a block of log weights [n, B], n at most 10; only the last block may be shorter."""
+        """Take a block of log weights [n, B]."""
         log_w = log_w.double()
         self.count += len(log_w)
-        block = torch.logsumexp(log_w, 0)
-        self.log_sum = torch.logaddexp(self.log_sum, block)
+        self.log_sum = torch.logaddexp(self.log_sum, torch.logsumexp(log_w, 0))
         self.log_sum_of_squares = torch.logaddexp(self.log_sum_of_squares, torch.logsumexp(2 * log_w, 0))
-        self._level(0).add(log_w.sum(0), len(log_w))
-        if len(log_w) == TEN:
-            self._carry(1, block)
+        self._add(0, log_w)
 
     @property
     def nll(self) -> Tensor:
@@ -56,29 +54,24 @@ class Stream:
         levels = ((TEN**i, level) for i, level in enumerate(self._levels))
         return {k: level.total / level.groups for k, level in levels if k < self.count}
 
-    def _level(self, index: int) -> "_Level":
+    def _add(self, index: int, log_sums: Tensor) -> None:
+        """Groups of 10^index draws are whole, their log sums [n, B]: ten of them are one of the next level."""
         if index == len(self._levels):
-            self._levels.append(_Level(torch.zeros_like(self.log_sum)))
-        return self._levels[index]
-
-    def _carry(self, index: int, log_sum: Tensor) -> None:
-        """A group of 10^index draws is whole: its bound counts, and it is a tenth of a group of the next level."""
-        level = self._level(index)
-        level.add(log_sum - index * math.log(TEN), 1)
-        level.pending = log_sum if level.pending is None else torch.logaddexp(level.pending, log_sum)
-        if level.groups % TEN == 0:
-            self._carry(index + 1, level.pending)
-            level.pending = None
+            self._levels.append(_Level(torch.zeros_like(self.log_sum), log_sums[:0]))
+        level = self._levels[index]
+        level.groups += len(log_sums)
+        level.total = level.total + (log_sums - index * math.log(TEN)).sum(0)
+        waiting = torch.cat([level.waiting, log_sums])
+        tens = len(waiting) // TEN
+        level.waiting = waiting[tens * TEN :]
+        if tens:
+            self._add(index + 1, waiting[: tens * TEN].unflatten(0, (tens, TEN)).logsumexp(1))
 
 
+@dataclass
 class _Level:
-    """The bounds of groups of one size: their sum, their number, and the log sum of the weights not yet carried on."""
+    """Groups of draws of one size."""
 
-    def __init__(self, nothing: Tensor) -> None:
-        self.total = nothing
-        self.groups = 0
-        self.pending: Tensor | None = None
-
-    def add(self, bounds: Tensor, groups: int) -> None:
-        self.total = self.total + bounds
-        self.groups += groups
+    total: Tensor  # [B] sum of their bounds
+    waiting: Tensor  # [n, B] log sums of fewer than ten of them
+    groups: int = 0

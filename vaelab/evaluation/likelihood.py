@@ -2,23 +2,29 @@
 
 import math
 from dataclasses import dataclass, replace
+from typing import get_args
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.distributions import Distribution
 
 from vaelab.data.dataset import Dataset
 from vaelab.data.protocol import protocol
 from vaelab.distributions import kl_per_dimension, mean_of
-from vaelab.errors import SpecError
-from vaelab.evaluation.importance import TEN, Stream
+from vaelab.errors import SpecError, unknown
+from vaelab.evaluation.importance import Stream
+from vaelab.evaluation.inference import Precision, for_inference
 from vaelab.evaluation.measure import Metric, Progress, Subject, evaluating, standard_error
 from vaelab.evaluation.memory import FLOAT, decoder_bytes, encoder_bytes
 from vaelab.evaluation.share import Share
 from vaelab.models import VAE
-from vaelab.seeds import derive
+from vaelab.seeds import derive, seed_generator
 
 IMAGES = 100  # in a chunk; fixed, because noise is drawn by chunk, and must not hang on the budget
+TEN = 10  # draws of z in a block; fixed, because their noise is drawn by block
+BLOCKS = 10  # at a time, if they fit: kernels of a useful size for the densities and sums of z
 MEMORY_MB = 256  # where no budget is given and a chunk of images takes no more
+CACHE_MB = 64  # of decoder passes at a time on a processor: more would leave its cache between one layer and the next
 EXCESS = "how far nll lies above -log p(x), to leading order: too small where few draws are effective, 0.5 at most"
 FEW = 2.0  # effective draws below which the estimate for an image rests on one of them
 
@@ -55,6 +61,7 @@ def evaluate(
     seed: int,
     memory_mb: float = 0.0,
     progress: Progress = lambda share: None,
+    precision: Precision = "float32",
 ) -> Evaluation:
     """The bounds of every image of `data` from `samples` = K draws of z each: every image once, K exactly.
 
@@ -70,6 +77,7 @@ def evaluate(
         samples: K, at least 1.
         memory_mb: megabytes that the draws may take at a time, however many there are; 0: 256, or what a chunk of 100
             images takes where that is more.
+        precision: of the decoder's network; densities and sums are the same with either (`for_inference`).
 
     Raises:
         SpecError: fewer draws than 1, or one draw of one image does not fit the budget.
@@ -79,37 +87,49 @@ def evaluate(
     device = next(model.parameters()).device
     reading = protocol(data.protocol)
     with evaluating(model):
-        passes = passes_within(model, memory_mb)
-        chunks: list[_Chunk] = []
+        at_a_time, decoder = at_a_time_within(model, memory_mb), for_inference(model.likelihood, precision)
+        columns: dict[str, Tensor] = {}
+        sizes: list[int] = []
         for number, start in enumerate(range(0, len(data), IMAGES)):
             chosen = data.by_content[start : start + IMAGES]
-            torch.manual_seed(derive(seed, "evaluation", number))
+            seed_generator(torch.device("cpu"), derive(seed, "evaluation", number))
             x = reading.pixels(torch.from_numpy(data.images[chosen])).to(device)  # the same noise on every device
-            chunks.append(_evaluate_chunk(model, x, samples, (seed, number), passes))
+            chunk = _evaluate_chunk(model, decoder, x, samples, (seed, number), at_a_time)
+            sizes = chunk.sizes
+            # Into their place in one tensor: small tensors that are kept between the large ones that are not would
+            # split what the allocator has, and memory grow with every chunk.
+            for name, values in vars(chunk).items():
+                if name != "sizes":
+                    whole = columns.setdefault(name, values.new_empty(len(data), *values.shape[1:], device="cpu"))
+                    whole[torch.from_numpy(chosen)] = values.cpu()
             progress(min(1.0, (start + IMAGES) / len(data)))
-    back = torch.from_numpy(data.by_content).argsort()
-
-    def column(name: str) -> Tensor:
-        return torch.cat([getattr(chunk, name) for chunk in chunks]).cpu()[back]
 
     offset = reading.nats_offset(data.shape)
-    kl, bounds = column("kl_per_dimension"), column("bounds") - offset
+    kl, bounds = columns["kl_per_dimension"], columns["bounds"] - offset
     return Evaluation(
         samples=samples,
-        rate=column("rate"),
-        distortion=column("distortion") + offset,
-        nll=column("nll") + offset,
-        nll_variance=column("nll_variance"),
-        effective=column("effective"),
-        bounds=dict(zip(chunks[0].sizes, bounds.unbind(1), strict=True)),
-        squared_error=column("squared_error"),
-        posterior_mean=column("posterior_mean"),
+        rate=columns["rate"],
+        distortion=columns["distortion"] + offset,
+        nll=columns["nll"] + offset,
+        nll_variance=columns["nll_variance"],
+        effective=columns["effective"],
+        bounds=dict(zip(sizes, bounds.unbind(1), strict=True)),
+        squared_error=columns["squared_error"],
+        posterior_mean=columns["posterior_mean"],
         kl_per_dimension=kl if kl.shape[1] else None,
     )
 
 
-def passes_within(model: VAE, memory_mb: float) -> int:
-    """Decoder passes at a time within `memory_mb` megabytes, beside a chunk of images and the codes of their draws.
+@dataclass(frozen=True)
+class AtATime:
+    """How the draws of a chunk of images are cut to fit the memory."""
+
+    blocks: int  # of ten draws of z
+    passes: int  # of the decoder
+
+
+def at_a_time_within(model: VAE, memory_mb: float) -> AtATime:
+    """What `memory_mb` megabytes hold beside a chunk of images; on a processor the passes also fit its cache.
 
     Raises:
         SpecError: not even one, or a budget that is no finite number.
@@ -118,8 +138,8 @@ def passes_within(model: VAE, memory_mb: float) -> int:
         raise SpecError(
             found=f"memory_mb = {memory_mb:g}", expected="a finite number, 0 or more", do="use memory_mb=256"
         )
-    codes = 4 * TEN * model.latent * FLOAT  # z and its densities' temporaries, for each image
-    fixed = IMAGES * (encoder_bytes(model) + codes)
+    block = IMAGES * 5 * TEN * model.latent * FLOAT  # z, twice, and its densities' temporaries
+    fixed = IMAGES * encoder_bytes(model) + block
     one = decoder_bytes(model)
     budget = memory_mb * 1e6 or max(MEMORY_MB * 1e6, fixed + IMAGES * one)
     if (passes := int((budget - fixed) // one)) < 1:
@@ -128,7 +148,9 @@ def passes_within(model: VAE, memory_mb: float) -> int:
             expected=f"at least {math.ceil((fixed + one) / 1e6):,}: {IMAGES} images and one draw of one of them",
             do="raise it: the number of draws in all does not matter, they come one after another",
         )
-    return passes
+    if next(model.parameters()).device.type == "cpu":
+        passes = min(passes, max(1, int(CACHE_MB * 1e6 / one)))
+    return AtATime(blocks=min(BLOCKS, 1 + int((budget - fixed - passes * one) / block)), passes=passes)
 
 
 @dataclass(frozen=True)
@@ -147,16 +169,17 @@ class _Chunk:
     kl_per_dimension: Tensor  # [B, 0] where there is no closed form
 
 
-def _evaluate_chunk(model: VAE, x: Tensor, samples: int, seed: tuple[int, int], passes: int) -> _Chunk:
+def _evaluate_chunk(
+    model: VAE, decoder: nn.Module, x: Tensor, samples: int, seed: tuple[int, int], at_a_time: AtATime
+) -> _Chunk:
     q, prior = model.posterior(x), model.prior()
     stream = Stream(len(x), x.device)
     rate, distortion = torch.zeros_like(stream.log_sum), torch.zeros_like(stream.log_sum)
     image = torch.zeros_like(x)
-    for first in range(0, samples, TEN):
-        torch.manual_seed(derive(seed[0], "evaluation", seed[1], first // TEN + 1))
-        z = q.rsample(torch.Size([min(TEN, samples - first)]))
+    for first in range(0, samples, at_a_time.blocks * TEN):
+        z = _draw(q, first, min(samples, first + at_a_time.blocks * TEN), seed, x.device)
         log_ratio = prior.log_prob(z).double() - q.log_prob(z).double()
-        log_lik = _log_lik(model, x, z, image, passes)
+        log_lik = _log_lik(decoder, x, z, image, at_a_time.passes)
         stream.add(log_lik + log_ratio)
         rate -= log_ratio.sum(0)
         distortion -= log_lik.sum(0)
@@ -176,15 +199,25 @@ def _evaluate_chunk(model: VAE, x: Tensor, samples: int, seed: tuple[int, int], 
     )
 
 
-def _log_lik(model: VAE, x: Tensor, z: Tensor, image: Tensor, passes: int) -> Tensor:
+def _draw(q: Distribution, first: int, stop: int, seed: tuple[int, int], device: torch.device) -> Tensor:
+    """Draws `first` to `stop` of z ~ q(z|x), [S, B, D]; `first` begins a block."""
+    blocks: list[Tensor] = []
+    for start in range(first, stop, TEN):
+        seed_generator(device, derive(seed[0], "evaluation", seed[1], start // TEN + 1))
+        blocks.append(q.rsample(torch.Size([min(TEN, stop - start)])))
+    return torch.cat(blocks)
+
+
+def _log_lik(decoder: nn.Module, x: Tensor, z: Tensor, image: Tensor, passes: int) -> Tensor:
     """log p(x|z), [S, B] in float64, `passes` of the decoder at a time; their means are added to `image`."""
     rows = max(1, passes // len(x))  # draws of every image, or pieces of one draw where not even that fits
+    rows -= rows % TEN if rows > TEN else 0  # pieces of one size, but for the last
     columns = min(passes, len(x))
     log_lik = torch.empty(z.shape[:2], dtype=torch.float64, device=x.device)
     for r in range(0, len(z), rows):
         for c in range(0, len(x), columns):
             s, b = slice(r, r + rows), slice(c, c + columns)
-            p = model.likelihood(z[s, b])
+            p = decoder(z[s, b])
             log_lik[s, b] = p.log_prob(x[b]).double()
             image[b] += p.mean.sum(0)
     return log_lik
@@ -198,11 +231,13 @@ class Likelihood:
         samples: K, draws of z for each image.
         images: how many images, a random choice; 0 for all.
         memory_mb: megabytes that the draws may take at a time; 0 for 256, or what a chunk of 100 images takes.
+        precision: of the decoder's network, float32 or bfloat16; densities are float32 and sums float64.
     """
 
     samples: int = 100
     images: int = 0
     memory_mb: float = 0.0
+    precision: Precision = "float32"
 
     def __post_init__(self) -> None:
         if self.samples < 1:
@@ -210,14 +245,16 @@ class Likelihood:
             raise SpecError(found=found, expected="at least 1 draw of z for each image", do="use samples=1 or more")
         if self.images < 0:
             raise SpecError(found=f"images = {self.images}", expected="0 for all, or how many", do="change it")
+        if self.precision not in get_args(Precision):
+            raise unknown("precision", self.precision, get_args(Precision))
 
     def check(self, subject: Subject) -> None:
         subject.need_images("likelihood", max(1, self.images))
-        passes_within(subject.model, self.memory_mb)
+        at_a_time_within(subject.model, self.memory_mb)
 
     def __call__(self, subject: Subject, progress: Progress) -> list[Metric]:
         data = subject.data.some(self.images)
-        e = evaluate(subject.model, data, self.samples, subject.seed, self.memory_mb, progress)
+        e = evaluate(subject.model, data, self.samples, subject.seed, self.memory_mb, progress, self.precision)
         k, n = self.samples, len(data)
 
         def row(name: str, per_image: Tensor, unit: str = "nats/image", note: str = subject.note) -> Metric:

@@ -81,15 +81,15 @@ class Reconstruction:
     @torch.no_grad()
     def __call__(self, subject: Subject, progress: Progress) -> list[Metric]:
         data, model = subject.data, subject.model
-        columns: list[tuple[Tensor, ...]] = []
+        columns = torch.empty(4, len(data), dtype=torch.float64)  # one tensor: see `evaluate`
         with evaluating(model):
             for number, start in enumerate(range(0, len(data), IMAGES)):
                 chosen = data.by_content[start : start + IMAGES]
                 torch.manual_seed(derive(subject.seed, "evaluation", number))
                 x = protocol(data.protocol).pixels(torch.from_numpy(data.images[chosen]))  # the same on every device
-                columns.append(_chunk(model, x, self.samples))
+                columns[:, start : start + len(x)] = torch.stack(_chunk(model, x, self.samples))
                 progress(min(1.0, (start + IMAGES) / len(data)))
-        error, variance, decibels, similarity = (torch.cat(column) for column in zip(*columns, strict=True))
+        error, variance, decibels, similarity = columns
         k = self.samples
         plain = "of one draw: too large by the variance of the decoder's mean" if k == 1 else ""
         size = window_size(data.shape[1:])

@@ -119,7 +119,7 @@ def _labels(data: Dataset) -> np.ndarray:
 
 def _levels(data: Dataset) -> np.ndarray:
     """Pixels in [0, 1], [n, P]; float32, for float64 would take twice the memory and time to hold 256 levels."""
-    return data.images.reshape(len(data), -1).astype(np.float32) / 255
+    return data.in_memory.reshape(len(data), -1).astype(np.float32) / 255
 
 
 def _probe(subject: Subject, name: str, points: Points) -> Metric:

@@ -108,4 +108,4 @@ class Material:
 
 def plain(data: Dataset) -> Tensor:
     """The images themselves, without the noise of any protocol: [N, C, H, W] in [0, 1]."""
-    return torch.from_numpy(data.images).float() / 255
+    return torch.from_numpy(data.in_memory).float() / 255

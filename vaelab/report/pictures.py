@@ -13,7 +13,8 @@ from vaelab.figures.style import PALETTE, SMALL, label_axes, plot_figure
 from vaelab.report.material import Material
 from vaelab.report.text import MINUS, latent
 from vaelab.seeds import derive
-from vaelab.study import Figure, Member, Panel
+from vaelab.study import Member
+from vaelab.study_file import Figure, Panel
 
 IMAGES = 36  # in a panel, 6 x 6
 

@@ -130,7 +130,7 @@ def likeness(relative: Difference) -> Sign:
 
 def variance(material: Material, member: Member) -> float:
     """Mean squared distance of the test images' pixels from the mean training image: the error of a model without z."""
-    mean = torch.from_numpy(material.data(member).train.images.mean(0)).float() / 255
+    mean = torch.from_numpy(material.data(member).train.in_memory.mean(0)).float() / 255
     return (plain(material.test(member)) - mean).square().mean().item()
 
 

@@ -1,0 +1,69 @@
+"""A decoder as it runs where no gradient is wanted."""
+
+import platform
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from vaelab.models import Conditional
+
+Precision = Literal["float32", "bfloat16"]
+
+ACTIVATIONS: dict[type[nn.Module], str] = {nn.ReLU: "relu", nn.Sigmoid: "sigmoid", nn.Tanh: "tanh"}  # oneDNN's names
+ROWS = 1000  # of a product, about: what the weights' layout is made for
+
+
+def for_inference(conditional: nn.Module, precision: Precision = "float32") -> nn.Module:
+    """`conditional` with the weights as they are now and no gradient: equal to it, to rounding, and faster.
+
+    On an x86 processor a linear layer of a plain sequence becomes one call of oneDNN with the activation behind it:
+    oneDNN reaches the processor's peak where MKL, which torch takes for products in float32, does not on AMD's, and the
+    activation costs no pass of its own. Anything else runs as it is.
+
+    Arguments:
+        precision: bfloat16 rounds the network's weights and activations to 8 bits of mantissa; products are summed, and
+            the head with every density computed, in float32.
+    """
+    if type(conditional) is not Conditional:
+        return conditional
+    rounded = precision == "bfloat16"
+    network = _sequence(conditional.network, torch.bfloat16 if rounded else torch.float32)
+    decoder = Conditional(network, conditional.head, conditional.context_shape)
+    decoder.use_bfloat16 = rounded
+    return decoder.train(conditional.training)
+
+
+def _sequence(network: nn.Module, dtype: torch.dtype) -> nn.Module:
+    if type(network) is not nn.Sequential or not _has_onednn():
+        return network
+    layers: list[nn.Module] = []
+    for layer in network:
+        before = layers[-1] if layers else None
+        if type(layer) is nn.Linear and layer.weight.device.type == "cpu" and layer.weight.dtype == torch.float32:
+            layers.append(_Linear(layer, dtype))
+        elif type(before) is _Linear and before.activation == "none" and type(layer) in ACTIVATIONS:
+            before.activation = ACTIVATIONS[type(layer)]
+        else:
+            layers.append(layer)
+    return nn.Sequential(*layers)
+
+
+def _has_onednn() -> bool:
+    known = torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, "_linear_pointwise")
+    return known and platform.machine() in ("x86_64", "AMD64")
+
+
+class _Linear(nn.Module):
+    """activation(W x + b), with W in the layout that oneDNN likes best."""
+
+    def __init__(self, layer: nn.Linear, dtype: torch.dtype) -> None:
+        super().__init__()
+        self.dtype = dtype
+        self.weight = torch.ops.mkldnn._reorder_linear_weight(layer.weight.detach().to(dtype), ROWS)
+        self.bias = None if layer.bias is None else layer.bias.detach().to(dtype)
+        self.activation = "none"
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x.to(self.dtype)
+        return torch.ops.mkldnn._linear_pointwise(x, self.weight, self.bias, self.activation, [], "")
