@@ -54,6 +54,7 @@ def test_the_listing_says_what_is_there_and_where(tmp_path: Path):
         "frey",
         "idx:DIR|IMAGES[,LABELS]",
         "npz:FILE",
+        "npy:IMAGES[,LABELS]",
         "folder:DIR",
     ]
     assert (rows["digits"].present, rows["digits"].where) == (True, None)

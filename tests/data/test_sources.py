@@ -153,5 +153,5 @@ def test_one_image_and_unlike_splits_are_refused(tmp_path: Path, refused):
 
 
 def test_the_table_is_complete():
-    assert list(SOURCES) == ["digits", "shapes", "mnist", "svhn", "frey", "idx", "npz", "folder"]
+    assert list(SOURCES) == ["digits", "shapes", "mnist", "svhn", "frey", "idx", "npz", "npy", "folder"]
     assert [name for name, entry in SOURCES.items() if entry.protocol != "8bit"] == ["digits", "mnist"]

@@ -64,7 +64,7 @@ def _arrays(path: Path) -> dict[str, np.ndarray]:
         raise DataError(
             found=f"{path}: no such file", expected="an .npz file with key images", do="check the path"
         ) from error
-    except _DAMAGED as error:
+    except DAMAGED as error:
         raise DataError(
             found=f"{path}: not an .npz file, damaged, or with pickled objects ({type(error).__name__})",
             expected="an .npz file of plain arrays",
@@ -73,7 +73,7 @@ def _arrays(path: Path) -> dict[str, np.ndarray]:
 
 
 # What numpy and zipfile let through of a damaged file; RuntimeError is an archive that seems encrypted.
-_DAMAGED = (
+DAMAGED = (
     OSError,
     EOFError,
     ValueError,

@@ -1,4 +1,4 @@
-"""Images in memory, and how they are divided into training, validation and test images."""
+"""Images, in memory or on disk, and how they are divided into training, validation and test images."""
 
 import hashlib
 from dataclasses import dataclass, replace
@@ -6,6 +6,7 @@ from functools import cached_property
 
 import numpy as np
 
+from vaelab.data.stored import Images, Stored, blocks
 from vaelab.errors import DataError, SpecError
 
 SPLITS = ("train", "validation", "test")
@@ -13,12 +14,13 @@ SPLITS = ("train", "validation", "test")
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """One split of one source, whole in memory.
+    """One split of one source.
 
     Arguments:
         name: the source it came from, as it was asked for ("mnist", "folder:faces").
         split: "train", "validation" or "test".
-        images: uint8 [N, C, H, W], C-contiguous, levels 0 (black) to 255.
+        images: uint8 [N, C, H, W], C-contiguous, levels 0 (black) to 255; those that are on disk are read when they are
+            indexed.
         labels: int64 [N], or None.
         protocol: the name of the `Protocol` by which the levels become pixel values.
         note: what must be said beside every number computed on it ("SVHN slice, 900/183"), or "".
@@ -28,7 +30,7 @@ class Dataset:
 
     name: str
     split: str
-    images: np.ndarray
+    images: Images
     labels: np.ndarray | None
     protocol: str
     note: str = ""
@@ -39,8 +41,8 @@ class Dataset:
         assert self.split in SPLITS
         assert self.images.dtype == np.uint8
         assert self.images.ndim == 4
-        assert self.images.size > 0
-        assert self.images.flags.c_contiguous
+        assert self.images.nbytes > 0
+        assert isinstance(self.images, Stored) or self.images.flags.c_contiguous
         assert self.labels is None or (self.labels.dtype == np.int64 and self.labels.shape == (len(self),))
         shape = (len(self), len(self.factor_names))
         assert (self.factors is None) == (not self.factor_names)
@@ -58,17 +60,33 @@ class Dataset:
     @cached_property
     def sha256(self) -> str:
         """Digest of the images, labels and factors there are: element type, shape and bytes, hexadecimal."""
-        digest = hashlib.sha256()
-        for array in (self.images, self.labels, self.factors):
-            if array is not None:
-                digest.update(f"{array.dtype.str}{array.shape}".encode())
-                digest.update(np.ascontiguousarray(array).data)
-        return digest.hexdigest()
+        return self._hashes[0]
 
     @cached_property
     def digests(self) -> np.ndarray:
         """A digest of the pixels of each image, bytes of length 16, [N]: equal images have equal ones."""
-        return np.array([hashlib.blake2b(image.data, digest_size=16).digest() for image in self.images], dtype="V16")
+        return self._hashes[1]
+
+    @cached_property
+    def in_memory(self) -> np.ndarray:
+        """All images, read once if they are on disk."""
+        return np.asarray(self.images)
+
+    @cached_property
+    def _hashes(self) -> tuple[str, np.ndarray]:
+        """`sha256` and `digests`, for which the images are read but once."""
+        whole, each = hashlib.sha256(_header(self.images)), np.empty(len(self), "V16")
+        place = 0
+        for block in blocks(self.images):
+            whole.update(block.data)
+            some = b"".join([hashlib.blake2b(image.data, digest_size=16).digest() for image in block])
+            each[place : place + len(block)] = np.frombuffer(some, "V16")
+            place += len(block)
+        for array in (self.labels, self.factors):
+            if array is not None:
+                whole.update(_header(array))
+                whole.update(np.ascontiguousarray(array).data)
+        return whole.hexdigest(), each
 
     @cached_property
     def by_content(self) -> np.ndarray:
@@ -84,7 +102,8 @@ class Dataset:
         """The images at `indices`, with their labels and factors, in that order; of the same split, or as `split`."""
         labels = None if self.labels is None else self.labels[indices]
         factors = None if self.factors is None else self.factors[indices]
-        return replace(self, images=self.images[indices], labels=labels, factors=factors, split=split or self.split)
+        images = self.images.take(indices) if isinstance(self.images, Stored) else self.images[indices]
+        return replace(self, images=images, labels=labels, factors=factors, split=split or self.split)
 
     def some(self, count: int) -> "Dataset":
         """`count` of the images, all if `count` is 0 or there are no more: a random choice, in `by_content` order."""
@@ -104,7 +123,7 @@ class Splits:
 class Raw:
     """What one file or folder holds, before it is a split of anything; the arrays are those of a `Dataset`."""
 
-    images: np.ndarray
+    images: Images
     labels: np.ndarray | None
     note: str = ""
     factors: np.ndarray | None = None
@@ -113,7 +132,7 @@ class Raw:
 
 def raw(
     where: object,
-    images: np.ndarray,
+    images: Images,
     labels: np.ndarray | None = None,
     note: str = "",
     factors: np.ndarray | None = None,
@@ -130,7 +149,7 @@ def raw(
     Raises:
         DataError: no images, or not one label, one row of factors per image, or one name per factor.
     """
-    if images.size == 0:
+    if images.nbytes == 0:
         raise DataError(
             found=f"{where}: no pixels (shape {images.shape})",
             expected="at least one image of at least 1 x 1",
@@ -143,8 +162,10 @@ def raw(
             do="pair the images with their own labels",
         )
     whole = None if labels is None else labels.astype(np.int64)
+    if not isinstance(images, Stored):
+        images = np.ascontiguousarray(images)
     if factors is None:
-        return Raw(np.ascontiguousarray(images), whole, note)
+        return Raw(images, whole, note)
     if factors.ndim != 2 or len(factors) != len(images) or factors.size == 0:
         raise DataError(
             found=f"{where}: {len(images):,} images and factors of shape {factors.shape}",
@@ -158,7 +179,11 @@ def raw(
             expected="one name per factor, each its own",
             do="correct factor_names, or leave them out",
         )
-    return Raw(np.ascontiguousarray(images), whole, note, factors.astype(np.int64), names)
+    return Raw(images, whole, note, factors.astype(np.int64), names)
+
+
+def _header(array: Images) -> bytes:
+    return f"{array.dtype.str}{array.shape}".encode()
 
 
 def validation_count(total: int, validation: float) -> int:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from vaelab.data.dataset import SPLITS, Dataset, Splits
+from vaelab.data.stored import Stored
 from vaelab.errors import SpecError
 
 if TYPE_CHECKING:
@@ -29,8 +30,9 @@ class Protocol:
         levels: what the values are: "binary" {0, 1}, "grey" 256 values in [0, 1] as points of a continuum, "256" the
             same values as what they are, one level out of 256, "8bit" a continuum in [0, 1).
         prepare: (images uint8 [N, C, H, W], seed) -> uint8 of the same shape; done once, before training.
+        draws: whether `prepare` draws noise. Without, it is done to each level by itself, whenever it is read.
         pixels: images uint8 [B, C, H, W] -> float32 of the same shape; done on the device at every step, with noise,
-            if any, from torch's global generator.
+            if any, drawn by torch.
     """
 
     name: str
@@ -38,6 +40,7 @@ class Protocol:
     levels: Literal["binary", "grey", "256", "8bit"]
     prepare: Callable[[np.ndarray, int], np.ndarray]
     pixels: Callable[[Tensor], Tensor]
+    draws: bool = False
 
     @property
     def counts_levels(self) -> bool:
@@ -70,16 +73,28 @@ def with_protocol(splits: Splits, name: str, seed: int) -> Splits:
     """The same splits, prepared for protocol `name`; the noise of `binary-static` depends on (seed, split) alone.
 
     Raises:
-        SpecError: there is no such protocol.
+        SpecError: there is no such protocol, or it wants memory for all images and they are on disk.
     """
     chosen = protocol(name)
 
     def prepared(data: Dataset) -> Dataset:
+        if isinstance(data.images, Stored):
+            return replace(data, images=_prepared_when_read(data.images, chosen), protocol=name)
         noise = np.random.SeedSequence((seed, SPLITS.index(data.split))).generate_state(1, np.uint64)
         return replace(data, images=chosen.prepare(data.images, int(noise[0])), protocol=name)
 
     validation = None if splits.validation is None else prepared(splits.validation)
     return Splits(prepared(splits.train), validation, prepared(splits.test))
+
+
+def _prepared_when_read(images: Stored, chosen: Protocol) -> Stored:
+    if chosen.draws:
+        raise SpecError(
+            found=f"protocol {chosen.name} of images that stay in {images.path}",
+            expected="one that needs no copy of all images",
+            do="use binary-dynamic, save the images as .npz to have them in memory, or draw them once and save that",
+        )
+    return replace(images, prepare=lambda levels: chosen.prepare(levels, 0))
 
 
 def _unchanged(images: np.ndarray, seed: int) -> np.ndarray:
@@ -115,7 +130,7 @@ PROTOCOLS = {
     entry.name: entry
     for entry in (
         Protocol("binary-dynamic", "a new Bernoulli(u / 255) draw at every step", "binary", _unchanged, _bernoulli),
-        Protocol("binary-static", "one Bernoulli(u / 255) draw, kept for good", "binary", _drawn, _scaled),
+        Protocol("binary-static", "one Bernoulli(u / 255) draw, kept for good", "binary", _drawn, _scaled, True),
         Protocol("binary-threshold", "white where u >= 128, else black", "binary", _thresholded, _scaled),
         Protocol("grey", "u / 255", "grey", _unchanged, _scaled),
         Protocol(

@@ -6,11 +6,12 @@ from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
 
-from vaelab.data import arrays, digits, folder, idx, shapes, svhn
+from vaelab.data import arrays, digits, folder, idx, npy, shapes, svhn
 from vaelab.data.dataset import Dataset, Raw, Splits, split_off, validation_count
 from vaelab.data.protocol import protocol as find_protocol
 from vaelab.data.protocol import with_protocol
 from vaelab.errors import DataError, SpecError
+from vaelab.files import user_cache
 
 # What must be the same in every run, whatever its seed, for two runs to be compared: the images set aside for testing
 # where a source has no test images of its own, and the draw of `binary-static`.
@@ -48,6 +49,7 @@ SOURCES = {
     "frey": Source("28 x 20 grey frames of one face", "8bit", lambda at: arrays.read(f"{at}/{FREY}"), (FREY,)),
     "idx": Source("IDX files named as MNIST's are, or one pair", "8bit", idx.read, argument="DIR|IMAGES[,LABELS]"),
     "npz": Source("NumPy arrays: images, or train_images and test_images", "8bit", arrays.read, argument="FILE"),
+    "npy": Source("a NumPy array that stays on disk", "8bit", npy.read, argument="IMAGES[,LABELS]"),
     "folder": Source("PNG and JPEG files of one size; sub-folders are labels", "8bit", folder.read, argument="DIR"),
 }
 
@@ -120,9 +122,8 @@ def parse(source: str) -> tuple[str, Source, str]:
 
 def roots(root: Path | str | None) -> list[Path]:
     """Where named sources are looked for, in order: `root`, $VAELAB_DATA, the user's cache."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "vaelab"
     named = [Path(at).expanduser() for at in (root, os.environ.get("VAELAB_DATA")) if at]
-    return [*named, cache]
+    return [*named, user_cache()]
 
 
 def locate(name: str, root: Path | str | None) -> Path:

@@ -3,6 +3,7 @@
 Source: Y. Netzer et al., Reading Digits in Natural Images with Unsupervised Feature Learning, NIPS workshop, 2011.
 """
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from vaelab.data import mat
 from vaelab.data.dataset import Raw, raw
 from vaelab.errors import DataError
 
+BLOCK = 256  # images that are turned at a time, within a processor's cache
 FILES = ("train_32x32.mat", "test_32x32.mat")
 
 
@@ -20,7 +22,8 @@ def read(where: str) -> tuple[Raw, Raw]:
     Raises:
         DataError: a file is missing, damaged, or not in the official layout.
     """
-    train, test = (matlab(Path(where) / name) for name in FILES)
+    with ThreadPoolExecutor() as both:  # most of it is decompression, which holds no lock of Python's
+        train, test = both.map(matlab, [Path(where) / name for name in FILES])
     return train, test
 
 
@@ -51,5 +54,10 @@ def matlab(path: Path) -> Raw:
             expected="labels 1 to 10, where 10 is the digit 0",
             do="use the official labels",
         )
-    # MATLAB counts rows fastest: reversing the axes is free and gives [N, 3, column, row].
-    return raw(path, images.T.swapaxes(2, 3), (labels[:, 0] if labels.shape[1:] == (1,) else labels) % 10)
+    # MATLAB counts rows fastest: reversing the axes is free and gives [N, 3, column, row]. The last two change places
+    # where they are: memory that was never used before costs more time than the work that is done in it.
+    images = images.T
+    for start in range(0, len(images), BLOCK):
+        block = images[start : start + BLOCK]
+        block[:] = block.swapaxes(2, 3).copy()
+    return raw(path, images, (labels[:, 0] if labels.shape[1:] == (1,) else labels) % 10)

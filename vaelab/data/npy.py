@@ -1,0 +1,85 @@
+"""Images in a NumPy .npy file, which stay there: for data larger than memory. No pickled object is ever read."""
+
+from pathlib import Path
+
+import numpy as np
+
+from vaelab.data.arrays import DAMAGED, levels
+from vaelab.data.dataset import Raw, raw
+from vaelab.data.stored import Stored
+from vaelab.errors import DataError
+
+LOOKED_AT = 100  # images, evenly spread, whose levels are looked at before any work
+
+
+def read(where: str) -> tuple[Raw, None]:
+    """The images of the .npy files "IMAGES" or "IMAGES,LABELS": uint8 [N, C, H, W] or [N, H, W]; whole numbers [N].
+
+    Raises:
+        DataError: a file is missing, damaged, or holds anything else; the images must stand in it as they are used.
+    """
+    images, comma, labels = where.partition(",")
+    path = Path(images).expanduser()
+    file = _map(path)
+    _check(path, file)
+    if file.ndim == 3:
+        file = file[:, None]
+    stored = Stored(path, path.stat().st_size, file, np.arange(len(file)))
+    if len(stored):
+        levels(images, stored[:: -(-len(stored) // LOOKED_AT)])
+    if not comma:
+        return raw(path, stored), None
+    return raw(f"{path} with {labels}", stored, _labels(Path(labels).expanduser())), None
+
+
+def _map(path: Path) -> np.ndarray:
+    try:
+        with path.open("rb") as opened:
+            head = opened.read(6)
+        if head.startswith(b"PK"):
+            raise DataError(
+                found=f"{path}: an .npz archive, which cannot be mapped",
+                expected="an .npy file of one array",
+                do=f"use npz:{path} if it fits in memory, or write the array with numpy.save",
+            )
+        return np.asarray(np.lib.format.open_memmap(path, mode="r"))
+    except OSError as error:
+        raise DataError(
+            found=f"{path}: cannot be read ({error.strerror})", expected="an .npy file", do="check the path"
+        ) from error
+    except DAMAGED as error:
+        why = str(error) if "object" in str(error).lower() else "empty, cut short or no .npy file"
+        raise DataError(
+            found=f"{path}: {' '.join(why.split())} ({path.stat().st_size:,} bytes)",
+            expected="a whole .npy file of plain numbers",
+            do="write it again with numpy.save",
+        ) from error
+
+
+def _check(path: Path, file: np.ndarray) -> None:
+    """DataError unless `file` is uint8 [N, C, H, W] or [N, H, W], last index fastest."""
+    found, expected = f"{path}: {file.dtype} of shape {file.shape}", "uint8 [N, C, H, W] or [N, H, W] with C 1 or 3"
+    channels_last = file.ndim == 4 and file.shape[1] not in (1, 3) and file.shape[3] in (1, 3)
+    if file.dtype != np.uint8:
+        how = (
+            "numpy.round(255 * images).astype(numpy.uint8)" if file.dtype.kind == "f" else "images.astype(numpy.uint8)"
+        )
+        do = f"save {how}, if the values are {'in [0, 1]' if file.dtype.kind == 'f' else 'levels 0 to 255'}"
+        raise DataError(found=found, expected=expected, do=do)
+    if channels_last:
+        found += ", channels last"
+        raise DataError(found=found, expected=expected, do="save numpy.ascontiguousarray(images.transpose(0, 3, 1, 2))")
+    if file.ndim not in (3, 4) or (file.ndim == 4 and file.shape[1] not in (1, 3)):
+        raise DataError(found=found, expected=expected, do="reshape the array")
+    if not file.flags.c_contiguous:
+        found += ", in Fortran order"
+        raise DataError(found=found, expected="C order", do="save numpy.ascontiguousarray(images)")
+
+
+def _labels(path: Path) -> np.ndarray:
+    labels = _map(path)
+    if labels.dtype.kind not in "iu":
+        raise DataError(
+            found=f"{path}: labels of type {labels.dtype}", expected="whole numbers", do="save them as integers"
+        )
+    return np.array(labels)
