@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from vaelab.assemble import completed
+from vaelab.cli import main
+from vaelab.data import load
 from vaelab.measuring import named_measures
 from vaelab.run import measure, train
 from vaelab.spec import Spec
@@ -17,10 +19,12 @@ GUIDE = (Path(__file__).parents[1] / "docs" / "evaluation.md").read_text()
 
 
 def test_the_python_example(tmp_path, monkeypatch, capsys):
-    (code,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    examples = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
     monkeypatch.chdir(tmp_path)
-    exec(compile(code, "README.md", "exec"), {})
+    for code in examples:
+        exec(compile(code, "README.md", "exec"), {})
     assert "nats/image" in capsys.readouterr().out
+    assert len(load("npy:images.npy").train) == 81  # 10 to test, 9 to validation
 
 
 @pytest.mark.parametrize("line", re.findall(r"^vaelab train (.*)$", README, re.MULTILINE))
@@ -30,6 +34,19 @@ def test_the_specs_of_the_commands(line):
         name.removeprefix("--").replace("-", "_"): value for name, value in zip(words[::2], words[1::2], strict=True)
     }
     completed(Spec(**fields))
+
+
+@pytest.mark.parametrize("line", re.findall(r"^vaelab study (.*)$", README, re.MULTILINE))
+def test_the_studies_of_the_commands(line, monkeypatch):
+    seen = []
+    monkeypatch.setattr("vaelab.study.carry_out", lambda study, options, watch: seen.append((study, options)))
+    monkeypatch.setattr("vaelab.commands._write_report", lambda *given: None)
+    words = shlex.split(line.partition("#")[0])
+    assert main(["study", *words]) == 0
+    ((study, options),) = seen
+    assert study.name == words[0]
+    assert (options.together > 1) == ("--together" in words)
+    assert study.members
 
 
 @pytest.mark.parametrize("line", re.findall(r"^vaelab evaluate (.*)$", README + GUIDE, re.MULTILINE))

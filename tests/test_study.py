@@ -9,6 +9,9 @@ from pathlib import Path
 import pytest
 
 from vaelab.errors import RunError, SpecError
+from vaelab.pack import described, packs
+from vaelab.run import claim, train
+from vaelab.spec import Spec
 from vaelab.study import Options, carry_out, known_studies, open_study
 from vaelab.training.watch import Watch
 
@@ -154,3 +157,49 @@ def test_the_article_has_its_whole_grid(tmp_path):
     assert grid == expected
     letters = {figure.number: "".join(p.letter for p in figure.panels if not p.ours) for figure in study.figures}
     assert letters == {"1": "abcde", "2": "abcd", "3": "abcde", "4": "abcde", "5": "abcde"}
+
+
+def test_runs_that_differ_in_numbers_are_one_program_and_are_the_same(tiny, tmp_path):
+    alone, together = (open_study(tiny, tmp_path / name, seeds=3) for name in ("alone", "together"))
+    said: list[str] = []
+    carry_out(together, Options(together=3), Watch(said.append, SILENT.show))
+    assert "[1-3/9] one z=2 seed=0: 3 runs as one program, seed 0 to 2" in said
+    assert "[4-6/9] one z=3 seed=0: 3 runs as one program, seed 0 to 2" in said
+    assert not [line for line in said if "done before:" in line]
+    carry_out(alone, Options(), SILENT)
+    for one, two in zip(alone.members, together.members, strict=True):
+        values = [[m["value"] for m in member.run.result["metrics"]] for member in (one, two)]
+        assert values[0] == pytest.approx(values[1], rel=1e-3, abs=1e-4)
+        assert one.run.spec == two.run.spec
+        assert sorted(p.name for p in one.run.path.iterdir()) == sorted(p.name for p in two.run.path.iterdir())
+        assert (one.run.result["trained_together"], two.run.result["trained_together"]) == (1, 3)
+
+
+def test_a_pack_is_of_runs_alike_and_equally_far(tiny, tmp_path, monkeypatch):
+    study = open_study(tiny, tmp_path, seeds=3)
+    for member in study.members:
+        claim(member.run, member.spec)
+    runs = [member.run for member in study.members]
+    assert packs(runs, 8) == [runs[:3], runs[3:6], runs[6:]]
+    assert packs(runs[:3], 2) == [runs[:2], runs[2:3]]
+    checkpoint = "checkpoint.safetensors"
+    with monkeypatch.context() as patched:
+        patched.setattr("vaelab.pack.step_of", lambda path: 7 if path == runs[1].path / checkpoint else 0)
+        assert packs(runs[:3], 8) == [[runs[0], runs[2]], [runs[1]]]
+    (runs[0].path / checkpoint).write_bytes(b"rubbish")
+    train(study.members[4].spec, runs[4].path.parent, runs[4].path.name)
+    assert packs(runs[:6], 8) == [[runs[0]], runs[1:3], [runs[3], runs[5]], [runs[4]]]
+    with pytest.raises(RunError, match=r"1 of 8 runs failed: one z=2 seed=0: .*checkpoint.safetensors is damaged"):
+        carry_out(study, Options(together=8), SILENT)
+    assert [m.run.done for m in study.members] == [False] + [True] * 8
+
+
+def test_what_the_runs_of_a_pack_differ_in():
+    specs = [Spec(seed=seed, learning_rate=rate) for seed in (0, 1, 2) for rate in (1e-3, 2e-3)]
+    assert described(specs) == "seed 0 to 2, learning_rate 0.001, 0.002"
+    assert described([Spec(seed=seed) for seed in (1, 5, 3)]) == "seed 1, 3, 5"
+
+
+def test_together_in_processes_is_refused(tiny, tmp_path):
+    with pytest.raises(SpecError, match="--jobs 2 beside --together 4"):
+        carry_out(open_study(tiny, tmp_path), Options(jobs=2, together=4), SILENT)

@@ -8,6 +8,7 @@ import pytest
 from vaelab import terminal
 from vaelab.compare import Ranked, Ranking
 from vaelab.record import Run
+from vaelab.training.watch import Status
 
 LONG = "frechet_train[my_package.features.networks.InceptionPool3-5cf6e6b0]"
 ROW = {
@@ -74,3 +75,17 @@ def test_names_in_brackets_are_facts_and_records_too(capsys):
     terminal.print_records("layers [b]", [{"layer": "features[bold]", "kind": "[i]"}])
     out = printed(capsys)
     assert all(name in out for name in ("[a]", "network[0]", "layers [b]", "features[bold]", "[i]"))
+
+
+def status(elbo: float, beside: tuple[Status, ...] = (), validation: float | None = None, step: int = 500) -> Status:
+    terms = {"elbo": -elbo, "rate": 20.0, "distortion": elbo - 20}
+    row = None if validation is None else {"validation": {"elbo": -validation}}
+    return Status(step, 1000, 15, 30, 123_456, 4000, terms, row, beside)
+
+
+def test_a_line_of_runs_that_are_one_program_gives_the_range_of_each_number(capsys):
+    with terminal.watching(terminal.console()) as watch:
+        watch.show(status(101.25, (status(99.5, (), 98.0), status(1234.5, (), 102.5)), 101.0))
+    assert printed(capsys) == (
+        "epoch 15.0/30  3 runs  -ELBO 99.50 to 1,234 nats  1:06:40 left  validation 98.00 to 102.50\n"
+    )

@@ -159,6 +159,9 @@ def study(
     out: Out = Path("runs"),
     only: Annotated[str, tyro.conf.arg(help="run only what this pattern matches, such as 'svhn-conv*z=20'")] = "*",
     jobs: Annotated[int, tyro.conf.arg(help="runs at a time")] = 1,
+    together: Annotated[
+        int, tyro.conf.arg(help="runs that are trained as one program, where only seeds, learning rates, ... differ")
+    ] = 1,
     quick: Annotated[bool, tyro.conf.arg(help="a small budget: minutes, and the same shape of report")] = False,
     seeds: Annotated[int, tyro.conf.arg(help="runs of each point of the grid, with seeds 0, 1, ...")] = 1,
     root: Root = None,
@@ -168,12 +171,13 @@ def study(
     from vaelab import terminal
     from vaelab.study import Options, carry_out
 
-    if jobs < 1:
-        raise SpecError(found=f"--jobs {jobs}", expected="at least 1", do="raise it")
+    for flag, number in (("jobs", jobs), ("together", together)):
+        if number < 1:
+            raise SpecError(found=f"--{flag} {number}", expected="at least 1", do="raise it")
     opened = study_of(name, out, quick, seeds)
     console = terminal.console()
     with terminal.watching(console) as watch:
-        carry_out(opened, Options(only, jobs, root, compile), watch)
+        carry_out(opened, Options(only, jobs, root, compile, together), watch)
         watch.say("writing the report")
     _write_report(name, out, quick, seeds, root)
 

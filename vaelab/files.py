@@ -11,6 +11,11 @@ from vaelab.errors import RunError
 FORBIDDEN = (errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EEXIST, errno.EISDIR)
 
 
+def user_cache() -> Path:
+    """Where what can be had again is kept for this user: data that were fetched, programs that were compiled."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "vaelab"
+
+
 def write_atomically(path: Path, content: bytes) -> None:
     """Write to a temporary name beside `path`, then rename: a reader sees the old file or the new one, whole.
 

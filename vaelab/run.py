@@ -73,12 +73,13 @@ def train(
     check_batch(len(data.train), spec.batch)
     claim(run, spec)
     with only_writer(run.path):
-        _carry_out(run, spec, model, data, compile, watch)
+        progress = fit(model, build_objective(spec), data, spec, run.path, watch, compile, fingerprint(spec, data))
+        conclude(run, spec, model, data, progress, watch)
     return run
 
 
-def _carry_out(run: Run, spec: Spec, model: VAE, data: Splits, compile: Compile, watch: Watch) -> None:
-    progress = fit(model, build_objective(spec), data, spec, run.path, watch, compile, fingerprint(spec, data))
+def conclude(run: Run, spec: Spec, model: VAE, data: Splits, progress: Progress, watch: Watch) -> None:
+    """Keep the weights of a model that is trained, measure it, and write its result: the run is done."""
     header = {"image_shape": json.dumps(data.train.shape)}
     weights = {key: tensor.contiguous().cpu() for key, tensor in model.state_dict().items()}
     write_atomically(run.path / "model.safetensors", save(weights, header))
@@ -251,6 +252,7 @@ def _result(
         "test_images_trained_on": measuring.seen(data.train, data.test),
         "note": data.test.note,
         "seconds": {"training": progress.seconds, "evaluation": seconds},
+        "trained_together": progress.together,
         "steps": progress.step,
         "best_step": progress.best_step or progress.step,
         "parameters": sum(parameter.numel() for parameter in model.parameters()),

@@ -11,80 +11,19 @@ from fnmatch import fnmatch
 from importlib.resources import files
 from itertools import product
 from pathlib import Path
-from typing import Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ValidationError
 
 from vaelab.assemble import completed
-from vaelab.errors import RunError, SpecError, unknown
+from vaelab.errors import Interrupted, RunError, SpecError, VaelabError, unknown
 from vaelab.measuring import named_measures
+from vaelab.pack import described, packs, train_together
 from vaelab.record import Run
 from vaelab.run import claim, measure, train
 from vaelab.spec import Spec
+from vaelab.study_file import Figure, Group, Published, StudyFile
 from vaelab.training.compiled import Compile
 from vaelab.training.watch import Watch
-
-
-class Panel(BaseModel):
-    """One panel of a figure: what is shown, of which run."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-    letter: str
-    show: str  # data | reconstructions | manifold
-    group: str
-    latent: int
-    ours: bool = False  # not in the article
-
-
-class Figure(BaseModel):
-    """Panels side by side, as an article numbers and letters them."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-    number: str
-    title: str
-    panels: list[Panel]
-
-
-class Published(BaseModel):
-    """Numbers of a paper, to be set beside ours. `values` are by the name of a group."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-    source: str
-    metric: str
-    samples: int  # K
-    images_seen: float  # by one training of theirs: its epochs times its images
-    values: dict[str, float]
-
-
-class Group(BaseModel):
-    """Runs that differ in their grid alone."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-    name: str
-    title: str
-    spec: dict[str, Any] = {}
-    quick: dict[str, Any] = {}
-    grid: dict[str, list[Any]]
-
-
-class StudyFile(BaseModel):
-    """What a study's TOML file holds. `quick` tables replace fields under --quick.
-
-    `metrics` are measured of each run beside what is measured at the end of every training.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-    title: str
-    about: str
-    base: dict[str, Any] = {}
-    quick: dict[str, Any] = {}
-    metrics: list[str] = []
-    quick_metrics: list[str] | None = None
-    group: list[Group]
-    figure: list[Figure] = []
-    published: list[Published] = []
-    claims: list[str] = []
-    must: list[str] = []  # claims that `vaelab report --check` wants supported
 
 
 @dataclass(frozen=True)
@@ -196,16 +135,20 @@ class Options:
     jobs: int = 1  # runs at a time, in processes of their own when more than one
     root: str | None = None  # where data lie
     compile: Compile = "auto"
+    together: int = 1  # runs that are trained as one program, at most
 
 
 def carry_out(study: Study, options: Options, watch: Watch) -> None:
     """Train what is not done yet of what `options.only` matches.
 
     Raises:
-        SpecError: nothing matches.
-        RunError: runs of other processes failed; each is named.
+        SpecError: nothing matches; or runs are to be trained both in processes and as one program.
+        RunError: runs of other processes, or of one program, failed; each is named.
         VaelabError: what `vaelab.run.train` raises, where runs share this process.
     """
+    if options.jobs > 1 and options.together > 1:
+        found = f"--jobs {options.jobs} beside --together {options.together}"
+        raise SpecError(found=found, expected="one of them", do="leave --jobs out: one program uses all processors")
     pattern = options.only if "*" in options.only else f"*{options.only}*"
     chosen = [member for member in study.members if fnmatch(member.label, pattern)]
     if not chosen:
@@ -213,13 +156,14 @@ def carry_out(study: Study, options: Options, watch: Watch) -> None:
         raise SpecError(found=f"--only '{options.only}' matches no run", expected=f"part of: {known}", do="change it")
     todo = [member for member in chosen if not done(study, member)]
     watch.say(f"{study.title}: {len(chosen)} runs, {len(chosen) - len(todo)} done before")
+    if options.together > 1:
+        _report_failures(list(_in_packs(study, todo, options, watch)), len(todo))
+        return
     if options.jobs == 1:
         for number, member in enumerate(todo, 1):
             watch.say(f"[{number}/{len(todo)}] {member.label}")
-            path = member.run.path
-            train(member.spec, path.parent, path.name, options.root, options.compile, watch=watch)
-            if study.metrics:
-                measure(member.run, study.metrics, options.root, watch=watch)
+            _train(member, options, watch)
+            _measure(study, member, options, watch)
         return
     with ThreadPoolExecutor(options.jobs) as pool:
         futures = [pool.submit(_in_processes, study, member, options, watch.say) for member in todo]
@@ -228,12 +172,52 @@ def carry_out(study: Study, options: Options, watch: Watch) -> None:
         except KeyboardInterrupt:  # the runs under way have got the signal too, and save their state
             pool.shutdown(cancel_futures=True)
             raise
+    _report_failures(failures, len(todo))
+
+
+def _report_failures(failures: list[str], of: int) -> None:
     if failures:
         raise RunError(
-            found=f"{len(failures)} of {len(todo)} runs failed: {'; '.join(failures)}",
+            found=f"{len(failures)} of {of} runs failed: {'; '.join(failures)}",
             expected="all of them to finish",
             do="mend that and give the same command again: finished runs are kept",
         )
+
+
+def _train(member: Member, options: Options, watch: Watch) -> None:
+    path = member.run.path
+    train(member.spec, path.parent, path.name, options.root, options.compile, watch=watch)
+
+
+def _measure(study: Study, member: Member, options: Options, watch: Watch) -> None:
+    if study.metrics:
+        measure(member.run, study.metrics, options.root, watch=watch)
+
+
+def _in_packs(study: Study, todo: list[Member], options: Options, watch: Watch) -> Iterator[str]:
+    """Train the members, those that can be as one program; what the failed ones said."""
+    for member in todo:
+        claim(member.run, member.spec)
+    members, before = {member.run: member for member in todo}, 0
+    for pack in packs(list(members), options.together):
+        label, last, failed = members[pack[0]].label, before + len(pack), dict[Run, VaelabError]()
+        if len(pack) > 1:
+            unlike = described([members[run].spec for run in pack])
+            watch.say(f"[{before + 1}-{last}/{len(todo)}] {label}: {len(pack)} runs as one program, {unlike}")
+            failed = train_together(pack, options.root, options.compile, watch)
+        else:
+            watch.say(f"[{last}/{len(todo)}] {label}")
+        for member in [members[run] for run in pack if run not in failed]:
+            try:
+                if len(pack) == 1:
+                    _train(member, options, watch)
+                _measure(study, member, options, watch)
+            except Interrupted:
+                raise
+            except VaelabError as error:
+                failed[member.run] = error
+        yield from (f"{members[run].label}: {error}" for run, error in failed.items())
+        before = last
 
 
 def done(study: Study, member: Member) -> bool:

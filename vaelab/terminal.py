@@ -73,17 +73,24 @@ def _lines(console: Console) -> Watch:
 
 
 def _summary(status: Status) -> str:
-    terms = status.terms
-    return (
-        f"epoch {status.epoch:.1f}/{status.epochs:g}  {_count(status.images_per_second)} images/s  "
-        f"-ELBO {_nats(-terms['elbo'])}  rate {_nats(terms['rate'])}  distortion {_nats(terms['distortion'])} nats"
-        + (f"  {_duration(status.seconds_left)} left" if status.step < status.steps else "")
+    terms, together = status.terms, (status, *status.beside)
+    pace = f"{len(together)} runs" if status.beside else f"{_count(status.images_per_second)} images/s"
+    elbo = _range([-each.terms["elbo"] for each in together])
+    parts = "" if status.beside else f"  rate {_nats(terms['rate'])}  distortion {_nats(terms['distortion'])}"
+    return f"epoch {status.epoch:.1f}/{status.epochs:g}  {pace}  -ELBO {elbo}{parts} nats" + (
+        f"  {_duration(status.seconds_left)} left" if status.step < status.steps else ""
     )
 
 
 def _held_out(status: Status) -> str:
-    held = (status.row or {}).get("validation")
-    return f"  validation {_nats(-held['elbo'])}" if held else ""
+    rows = [each.row or {} for each in (status, *status.beside)]
+    held = [-row["validation"]["elbo"] for row in rows if "validation" in row]
+    return f"  validation {_range(held)}" if held else ""
+
+
+def _range(values: list[float]) -> str:
+    """The least and the largest number of nats, in the order of the numbers."""
+    return " to ".join(dict.fromkeys(map(_nats, (min(values), max(values)))))
 
 
 def _nats(value: float) -> str:

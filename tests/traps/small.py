@@ -12,6 +12,7 @@ from vaelab.assemble import build_model, build_objective, completed
 from vaelab.data import Dataset, Splits
 from vaelab.data.protocol import protocol
 from vaelab.models import VAE, Conditional, Draw
+from vaelab.noise import key_of
 from vaelab.run import Run
 from vaelab.spec import Spec
 from vaelab.training.loop import fit
@@ -122,9 +123,8 @@ def step_once(
     plan = plan or Plan()
     state = State.start(model, plan)
     images, reading = torch.from_numpy(data.images), protocol(data.protocol)
-    step = make_step(model, objective, images, reading.pixels, state, plan, reading.nats_offset(data.shape))
-    torch.manual_seed(0)
-    step(torch.arange(len(data)), torch.tensor(learning_rate), torch.tensor(0))
+    step = make_step(model, objective, reading.pixels, state, plan, key_of(0), reading.nats_offset(data.shape))
+    step(images, torch.tensor(learning_rate), torch.tensor(0))
     return [mean / (1 - BETA_1) for mean in state.mean]  # its first mean is (1 - beta_1) g
 
 

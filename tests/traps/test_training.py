@@ -10,10 +10,12 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from tests.traps.small import SILENT, STILL, Recorder, build, dataset, fitted, noise, spec_of, splits, step_once
 from vaelab.data import Splits
 from vaelab.data.protocol import PROTOCOLS, protocol
+from vaelab.noise import key_of
 from vaelab.objectives import OBJECTIVES
 from vaelab.objectives.bounds import Elbo, Iwae, distortion, rate
 from vaelab.training.checkpoint import read_tensors
-from vaelab.training.loop import bfloat16, fit
+from vaelab.training.course import bfloat16
+from vaelab.training.loop import fit
 from vaelab.training.plan import Plan
 from vaelab.training.step import State, make_step
 
@@ -131,12 +133,12 @@ def test_t37_a_step_asks_the_device_for_nothing(likelihood, name, objective, mon
 
     model, data, plan = build(likelihood), dataset(noise(20), name), Plan(clip_norm=1.0, ema_decay=0.9)
     state, pixels, images = State.start(model, plan), protocol(name).pixels, torch.from_numpy(data.images)
-    step = make_step(model, OBJECTIVES[objective](), images, pixels, state, plan, 0.0)
-    indices, learning_rate, number = torch.arange(8), torch.tensor(0.1), torch.tensor(0)
+    step = make_step(model, OBJECTIVES[objective](), pixels, state, plan, key_of(0), 0.0)
+    learning_rate, number = torch.tensor(0.1), torch.tensor(0)
     for method in ("tolist", "numpy", "cpu"):
         monkeypatch.setattr(torch.Tensor, method, refuse)
     with NoSynchronisation():
-        step(indices, learning_rate, number)
+        step(images[:8], learning_rate, number)
         with pytest.raises(AssertionError):  # it would be seen
             float(learning_rate)
     assert state.meters.moments[0, 0] == 8

@@ -20,9 +20,11 @@ class Progress:
     """Where training stands, beside the tensors. Frozen: a step on is another record."""
 
     step: int = 0
-    seconds: float = 0.0
+    seconds: float = 0.0  # of training; where several runs were trained as one program, this run's share
+    together: int = 1  # the most runs that were trained as one program with this one, itself counted
     best_step: int = 0
     best_elbo: float | None = None  # of the validation images, in nats
+    compiled: bool | None = None  # whether the step is: a run that goes on keeps its rounding
     log_bytes: int = 0  # length of log.jsonl; lines behind it belong to steps that will be taken again
 
 
@@ -51,6 +53,14 @@ def read_checkpoint(path: Path, model: nn.Module, state: State, fingerprint: str
         for name, tensor in live_tensors(model, state, {}).items():
             tensor.copy_(tensors[name])
     return Progress(**json.loads(header["progress"])), best
+
+
+def step_of(path: Path) -> int:
+    """The step of the checkpoint at `path`, 0 where there is none; RunError where it is damaged."""
+    if not path.exists():
+        return 0
+    _, header = read_tensors(path)
+    return Progress(**json.loads(header["progress"])).step
 
 
 def read_tensors(

@@ -1,6 +1,11 @@
 """Whether the training step is compiled, and what happens where it cannot be."""
 
+import contextlib
+import hashlib
+import os
 from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 import torch
@@ -8,16 +13,18 @@ from torch import Tensor
 from torch._dynamo.exc import TorchDynamoException
 from torch.utils.flop_counter import FlopCounterMode
 
+from vaelab.files import user_cache
 from vaelab.models import VAE
+from vaelab.training.replay import replayed
 from vaelab.training.step import Step
 
 Compile = Literal["auto", "always", "never"]
 
-# Compiling takes 6-20 s on a CPU, and saves about 1 ms a step of Python and small kernels and 4 ms a GFLOP of memory
-# traffic between them (two cores of an AMD EPYC, torch 2.13, 2026-11-22: 5 of 11 ms at 0.5 GFLOP, 10 to 30 of 40 to
-# 60 ms at 2.2). The rule looks at the work ahead, never at a clock: a run that is resumed decides as it did at first.
-COMPILING_SECONDS = 20.0
-SAVED_SECONDS_PER_STEP, SAVED_SECONDS_PER_FLOP = 1e-3, 4e-12
+# Compiling takes 12-30 s on a CPU, 5 s where the cache holds the program, and saves about 2 ms a step of Python and
+# small kernels and 4 ms a GFLOP of memory traffic between them (two cores of an AMD EPYC, torch 2.13, 2026-11-22).
+# The rule looks at the work ahead, never at a clock.
+COMPILING_SECONDS, LOADING_SECONDS = 20.0, 5.0
+SAVED_SECONDS_PER_STEP, SAVED_SECONDS_PER_FLOP = 2e-3, 4e-12
 
 
 def step_flops(model: VAE, batch: int) -> int:
@@ -31,45 +38,94 @@ def step_flops(model: VAE, batch: int) -> int:
     return 3 * batch * counter.get_total_flops()
 
 
-def choose_step(step: Step, steps: int, flops: int, compile: Compile, say: Callable[[str], None]) -> Step:
-    """`step`, compiled where that is asked for or worth it; says in one line what was decided.
+@dataclass(frozen=True)
+class Work:
+    """What is ahead.
 
     Arguments:
         steps: the length of the whole run.
-        flops: the work of a step (`step_flops`).
-        say: takes the line.
+        flops: of a step (`step_flops`).
+        program: what a step computes, in words that differ where its compiled form does.
+        device: where.
     """
-    saved = steps * (SAVED_SECONDS_PER_STEP + SAVED_SECONDS_PER_FLOP * flops)
+
+    steps: int
+    flops: int
+    program: str
+    device: torch.device
+
+
+def choose_step(
+    step: Step, work: Work, compile: Compile, say: Callable[[str], None], before: bool | None = None
+) -> tuple[Step, bool]:
+    """`step`, compiled where that is asked for or worth it, and whether it is; says in one line what was decided.
+
+    On a CUDA device either kind is recorded and replayed.
+
+    Arguments:
+        say: takes the line.
+        before: what was decided as the run began, if it goes on: its rounding is to stay the same.
+    """
+    mark, steps, flops = _mark(f"{work.device.type} {work.program}"), work.steps, work.flops
+    warm = mark.exists()
+    cost = LOADING_SECONDS if warm else COMPILING_SECONDS
+    worth = steps * (SAVED_SECONDS_PER_STEP + SAVED_SECONDS_PER_FLOP * flops) > cost
     ahead = f"{steps:,} steps of {flops / 1e9:.2g} GFLOP ahead"
-    if compile == "never" or (compile == "auto" and saved < COMPILING_SECONDS):
-        say("eager steps, as asked" if compile == "never" else f"eager steps: {ahead}, too little to pay for compiling")
-        return step
-    say(f"compiling the training step, up to 30 s: {'as asked' if compile == 'always' else ahead}")
-    return _with_fallback(step, say)
+    if compile != "auto":
+        compiled, why = compile == "always", "as asked"
+    elif before is not None:
+        compiled, why = before, "as this run began"
+    else:
+        compiled, why = worth, ahead if worth else f"{ahead}, too little to pay for compiling"
+    if not compiled:
+        say(f"eager steps: {why}" if compile == "auto" else f"eager steps, {why}")
+        return _launched(step, work, say), False
+    taking = "its compiled form is at hand, about 5 s" if warm else "up to 30 s the first time"
+    say(f"compiling the training step, {taking}: {why}")
+    return _launched(_with_fallback(step, mark, say), work, say), True
 
 
-def _with_fallback(step: Step, say: Callable[[str], None]) -> Step:
-    options: dict[str, str | int | bool | Callable[..., object]] = {
-        "fallback_random": True,  # the generator of the eager step, so that both train on the same noise
-        "triton.cudagraphs": torch.cuda.is_available(),
-    }
-    compiled = torch.compile(step, fullgraph=True, dynamic=False, options=options)
+def _launched(step: Step, work: Work, say: Callable[[str], None]) -> Step:
+    return replayed(step, say) if work.device.type == "cuda" else step
+
+
+def _mark(program: str) -> Path:
+    """The file that says that the cache holds `program`."""
+    words = f"{torch.__version__} {torch.get_num_threads()} {program}"
+    return user_cache() / "compiled" / f"{hashlib.sha256(words.encode()).hexdigest()[:16]}.program"
+
+
+def _with_fallback(step: Step, mark: Path, say: Callable[[str], None]) -> Step:
+    kept = _makes(mark.parent)
+    if kept:
+        os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(mark.parent))  # torch's own goes with the next start
+    torch.compiler.reset()  # or the ninth run of a process would meet the limit of compilations of one function
+    compiled = torch.compile(step, fullgraph=True, dynamic=False)
     chosen: list[Step] = []
 
-    def first_then_chosen(indices: Tensor, learning_rate: Tensor, number: Tensor) -> None:
+    def first_then_chosen(images: Tensor, learning_rate: Tensor, number: Tensor) -> None:
         if chosen:
-            return chosen[0](indices, learning_rate, number)
+            return chosen[0](images, learning_rate, number)
         try:
             with torch._dynamo.config.patch(trace_autograd_ops=True):
-                compiled(indices, learning_rate, number)
+                compiled(images, learning_rate, number)
             chosen.append(compiled)
+            if kept:
+                mark.touch()
         except TorchDynamoException as error:  # raised before the step touches anything
             say(f"eager steps: the step cannot be compiled here ({_first_line(error)})")
             chosen.append(step)
-            step(indices, learning_rate, number)
+            step(images, learning_rate, number)
         return None
 
     return first_then_chosen
+
+
+def _makes(folder: Path) -> bool:
+    """Whether there is such a folder to write to now; a cache that cannot be is no fault."""
+    with contextlib.suppress(OSError):
+        folder.mkdir(parents=True, exist_ok=True)
+    return os.access(folder, os.W_OK)
 
 
 def _first_line(error: Exception) -> str:

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -11,10 +11,13 @@ from torch import Tensor
 from vaelab.data.dataset import Dataset
 from vaelab.data.protocol import Protocol, protocol
 from vaelab.models import VAE, Conditional
+from vaelab.noise import Noise, key_of
 from vaelab.objectives.bounds import Objective
 from vaelab.parts import make
 from vaelab.seeds import derive
 from vaelab.training.batches import Batches
+from vaelab.training.compiled import Work, step_flops
+from vaelab.training.feed import Feed, feed_of
 from vaelab.training.plan import Plan
 from vaelab.training.schedules import SCHEDULES
 from vaelab.training.step import State, Step, make_step
@@ -27,54 +30,79 @@ class Course:
     model: VAE
     objective: Objective
     plan: Plan
-    images: Tensor  # uint8 [N, C, H, W], on the model's device
+    device: torch.device
     reading: Protocol
     batches: Batches
+    feed: Feed
     schedule: Callable[[float], float]
 
     @classmethod
     def of(cls, model: VAE, objective: Objective, train: Dataset, plan: Plan) -> "Course":
         """The course of training `model` on `train`. Raises SpecError where a batch is larger than it."""
+        device = next(model.parameters()).device
+        batches = Batches(len(train), plan.batch, plan.seed)
         return cls(
             model=model,
             objective=objective,
             plan=plan,
-            images=torch.from_numpy(train.images).to(next(model.parameters()).device),
+            device=device,
             reading=protocol(train.protocol),
-            batches=Batches(len(train), plan.batch, plan.seed),
+            batches=batches,
+            feed=feed_of(train, batches, device),
             schedule=make("schedule", SCHEDULES, plan.schedule),
         )
+
+    def beside(self, model: VAE, objective: Objective, plan: Plan) -> "Course":
+        """The course of another training on the same images, which are held but once."""
+        batches, schedule = (
+            Batches(self.batches.count, plan.batch, plan.seed),
+            make("schedule", SCHEDULES, plan.schedule),
+        )
+        feed = self.feed.beside(batches)
+        return replace(self, model=model, objective=objective, plan=plan, batches=batches, feed=feed, schedule=schedule)
 
     @property
     def epoch(self) -> float:
         """Steps in an epoch, not always whole."""
-        return len(self.images) / self.plan.batch
+        return self.batches.count / self.plan.batch
 
     @property
     def steps(self) -> int:
         return math.ceil(self.plan.epochs * self.epoch)
 
+    @property
+    def work(self) -> Work:
+        """What is ahead; `program` is the same for courses that differ in numbers that a step is given."""
+        options = self.plan.model_dump(include={"batch", "precision", "clip_norm", "ema_decay"})
+        shapes = [(name, tuple(p.shape)) for name, p in self.model.named_parameters()]
+        program = (self.model, self.objective, self.reading.name, self.model.image_shape, options, shapes)
+        return Work(self.steps, step_flops(self.model, self.plan.batch), repr(program), self.device)
+
+    @property
+    def key(self) -> Tensor:
+        """Of the noise of every step."""
+        return key_of(derive(self.plan.seed, "noise"), self.device)
+
     def step(self, state: State) -> Step:
         """The step that changes `state`, and the model, in place; see `make_step`."""
         offset = self.reading.nats_offset(self.model.image_shape)
-        return make_step(self.model, self.objective, self.images, self.reading.pixels, state, self.plan, offset)
+        return make_step(self.model, self.objective, self.reading.pixels, state, self.plan, self.key, offset)
 
     def learning_rate(self, t: int) -> float:
         return self.plan.learning_rate * self.schedule(t / self.steps)
 
-    def seed_noise(self, t: int) -> None:
-        """Put the generator that step t draws from where that step begins."""
-        # torch.manual_seed would seed every device there is, for a hundred times the price
-        device = self.images.device
-        default = torch.default_generator if device.type == "cpu" else torch.cuda.default_generators[device.index or 0]
-        default.manual_seed(derive(self.plan.seed, "noise", t))
+    def batch(self, t: int) -> Tensor:
+        """The images of step t, uint8 [B, C, H, W]."""
+        return self.feed(t)
+
+    def noise(self, t: int) -> Noise:
+        """The noise of step t."""
+        return Noise(self.key, torch.tensor(t, device=self.device))
 
     def take(self, step: Step, t: int) -> None:
         """Take step t of the training by `step`."""
-        device = self.images.device
-        alpha = torch.tensor(self.learning_rate(t), device=device)
-        self.seed_noise(t)
-        step(self.batches(t).to(device), alpha, torch.tensor(t, device=device))
+        alpha = torch.tensor(self.learning_rate(t), device=self.device)
+        step(self.batch(t), alpha, torch.tensor(t, device=self.device))
 
 
 @contextmanager

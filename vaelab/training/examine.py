@@ -66,14 +66,12 @@ def examine(course: Course, state: State, t: int) -> Examination:
     """Take step t from `state`, eagerly and with every number looked at. The step is taken: `state` is behind it."""
     names = [name for name, _ in course.model.named_parameters()]
     weights = tuple(n for n, p in zip(names, state.parameters, strict=True) if not all_finite([p]))
-    indices = course.batches(t).to(course.images.device)
-    course.seed_noise(t)
-    with recording(course.model) as record:
-        x = course.reading.pixels(course.images[indices]).requires_grad_()
+    with recording(course.model) as record, course.noise(t):
+        x = course.reading.pixels(course.batch(t)).requires_grad_()
         loss, draw = course.objective(course.model, x, torch.tensor(t, device=x.device))
         inputs = [x, *state.parameters]
         of_images, *gradients = torch.autograd.grad(loss.mean(), inputs, allow_unused=True, materialize_grads=True)
-    batch = tuple(indices.tolist())
+    batch = tuple(course.batches(t).tolist())
     terms = [_term(said, getattr(draw, field), batch) for field, said in LOG_DENSITIES.items() if _has(draw, field)]
     terms.append(_term("loss", loss, batch))
     # The gradient of an image tells which ones went wrong on the way back. That of one image's loss would not: zeros

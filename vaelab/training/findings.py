@@ -50,10 +50,12 @@ def as_row(found: list[Finding]) -> dict[str, Any]:
     return {"findings": [asdict(finding) for finding in found]} if found else {}
 
 
-def tell_new(row: dict[str, Any], before: dict[str, Any] | None, say: Callable[[str], None]) -> None:
-    """Say those findings of a line of the log whose kind the line before it lacks."""
+def tell_new(row: dict[str, Any], before: dict[str, Any] | None, say: Callable[[str], None], whose: str = "") -> None:
+    """Say those findings of a line of the log whose kind the line before it lacks, behind the name of the run."""
     known = {finding["kind"] for finding in (before or {}).get("findings", [])}
     for finding in row.get("findings", []):
         if finding["kind"] not in known:
-            for line in wrap(f"{finding['kind']}: {finding['says']}; {finding['do']}", 100, subsequent_indent="  "):
+            for line in wrap(
+                f"{whose}{finding['kind']}: {finding['says']}; {finding['do']}", 100, subsequent_indent="  "
+            ):
                 say(line)

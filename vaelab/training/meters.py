@@ -13,8 +13,8 @@ TERMS = ("loss", "rate", "distortion")
 class Meters:
     """Moments over the images since the last reset, and the first step at which each term was not finite."""
 
-    moments: Tensor  # [3, terms]: count, sum, sum of squares, in float64
-    bad_step: Tensor  # [terms], infinity while all is well
+    moments: Tensor  # [3, terms]: count, sum, sum of squares, in float64; [R, 3, terms] of R runs as one
+    bad_step: Tensor  # [terms], infinity while all is well; [R, terms]
 
     @classmethod
     def zero(cls, device: torch.device) -> "Meters":
@@ -25,11 +25,11 @@ class Meters:
         )
 
     def add(self, step: Tensor, *terms: Tensor) -> None:
-        """Add a batch: `terms` are [B] each, in the order of TERMS. Traceable, and without a synchronisation."""
-        values = torch.stack(terms).detach().double()
-        batch = torch.stack([torch.ones_like(values), values, values**2]).sum(-1)
+        """Add a batch: `terms` are [B], or [R, B], in the order of TERMS. Traceable, without a synchronisation."""
+        values = torch.stack(terms, -2).detach().double()
+        batch = torch.stack([torch.ones_like(values), values, values**2], -3).sum(-1)
         self.moments.add_(batch)
-        bad = torch.where(batch[1].isfinite(), math.inf, step.double())
+        bad = torch.where(batch[..., 1, :].isfinite(), math.inf, step.double())
         self.bad_step.copy_(torch.minimum(self.bad_step, bad))
 
     def reset(self) -> None:

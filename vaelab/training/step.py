@@ -5,13 +5,14 @@ here asks the device for a value.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from vaelab.models import VAE
+from vaelab.noise import Noise
 from vaelab.objectives.bounds import Objective, distortion, rate
 from vaelab.training.meters import Meters
 from vaelab.training.plan import Plan
@@ -56,39 +57,58 @@ class State:
 def make_step(
     model: VAE,
     objective: Objective,
-    images: Tensor,
     pixels: Callable[[Tensor], Tensor],
     state: State,
     plan: Plan,
+    key: Tensor,
     nats_offset: float,
 ) -> Step:
-    """The function (indices [B], learning rate [], step []) -> None that trains `model` on one batch, in place.
+    """The function (images, learning rate [], step []) -> None that trains `model` on one batch, in place.
+
+    The images are uint8 [B, C, H, W], on the model's device.
 
     Arguments:
-        images: uint8 [N, C, H, W], on the model's device.
         pixels: the protocol's map from uint8 images to x in [0, 1].
+        key: of the noise (`vaelab.noise.key_of`).
         nats_offset: what the protocol adds to the distortion of an image (`Protocol.nats_offset`).
     """
 
-    def step(indices: Tensor, learning_rate: Tensor, number: Tensor) -> None:
-        x = pixels(images[indices])
-        loss, draw = objective(model, x, number)
+    def step(images: Tensor, learning_rate: Tensor, number: Tensor) -> None:
+        with Noise(key, number):
+            x = pixels(images)
+            loss, draw = objective(model, x, number)
         gradients = torch.autograd.grad(loss.mean(), state.parameters)  # the one reduction over the batch
         with torch.no_grad():
             if plan.clip_norm:
-                gradients = clip(gradients, plan.clip_norm)
-            adam(state, gradients, learning_rate, number)
-            if plan.ema_decay:
-                torch._foreach_lerp_(state.average, state.parameters, 1 - plan.ema_decay)
+                gradients = clip(gradients, plan.clip_norm, global_norm(gradients))
+            update(state, plan, gradients, learning_rate, number)
             state.meters.add(number, loss + nats_offset, rate(draw), distortion(draw) + nats_offset)
 
     return step
 
 
-def clip(gradients: tuple[Tensor, ...], largest: float) -> tuple[Tensor, ...]:
+# Below, `state` may be that of many runs as one (`vaelab.training.together`): a tensor of it then has a first axis of R
+# runs, and so has a number that each run has of its own.
+
+
+def update(state: State, plan: Plan, g: tuple[Tensor, ...], learning_rate: Tensor, number: Tensor) -> None:
+    """Move the weights, and their average behind them."""
+    adam(state, g, learning_rate, number)
+    if plan.ema_decay:
+        torch._foreach_lerp_(state.average, state.parameters, 1 - plan.ema_decay)
+
+
+def clip(gradients: tuple[Tensor, ...], largest: float, norm: Tensor) -> tuple[Tensor, ...]:
     """g, scaled down to the norm `largest` where |g| is above it (Pascanu, Mikolov & Bengio 2013, algorithm 1)."""
-    scale = (largest / global_norm(gradients)).clamp(max=1.0)
-    return torch._foreach_mul(gradients, scale.float())
+    scale = (largest / norm).clamp(max=1.0)
+    return torch._foreach_mul(gradients, of_each(scale.float(), gradients))
+
+
+def of_each(numbers: Tensor, tensors: Sequence[Tensor]) -> Tensor | list[Tensor]:
+    """One number [] as it is; a number of each run [R] as it multiplies tensors [R, ...]."""
+    if numbers.dim() == 0:
+        return numbers
+    return [numbers.view(-1, *[1] * (tensor.dim() - 1)) for tensor in tensors]
 
 
 def global_norm(gradients: tuple[Tensor, ...]) -> Tensor:
@@ -110,9 +130,9 @@ def adam(state: State, g: tuple[Tensor, ...], learning_rate: Tensor, number: Ten
     torch._foreach_lerp_(m, g, 1 - BETA_1)
     torch._foreach_mul_(v, BETA_2)
     torch._foreach_addcmul_(v, g, g, 1 - BETA_2)
-    update = torch._foreach_sqrt(v)
-    torch._foreach_mul_(update, (1 - BETA_2**t).rsqrt())
-    torch._foreach_add_(update, EPSILON)
-    torch._foreach_reciprocal_(update)
-    torch._foreach_mul_(update, -learning_rate / (1 - BETA_1**t))
-    torch._foreach_addcmul_(state.parameters, m, update)
+    change = torch._foreach_sqrt(v)
+    torch._foreach_mul_(change, (1 - BETA_2**t).rsqrt())
+    torch._foreach_add_(change, EPSILON)
+    torch._foreach_reciprocal_(change)
+    torch._foreach_mul_(change, of_each(-learning_rate / (1 - BETA_1**t), change))
+    torch._foreach_addcmul_(state.parameters, m, change)

@@ -21,6 +21,7 @@ class Status:
     seconds_left: float
     terms: dict[str, float]
     row: dict[str, Any] | None  # the line that was just written to log.jsonl, if one was
+    beside: tuple["Status", ...] = ()  # of the other runs that are trained as one program with this one
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,154 @@
+"""Random numbers that are a function of (seed, step): a counter instead of a state.
+
+Threefry-2x32 with 20 rounds (Salmon, Moraes, Dror & Shaw 2011, section 3.2) turns a key and a counter into two random
+words. Nothing goes from one draw to the next, so a step can be taken again, a graph of a device replayed and many runs
+trained as one program, all on the noise that each step would have had alone; and a CPU and a GPU see the same bits.
+"""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.overrides import TorchFunctionMode
+
+ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
+PARITY = 0x1BD11BDA
+
+
+def threefry(key: tuple[Tensor, Tensor], counter: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+    """Two random words for a key and a counter of two words each, all int32."""
+    keys = (*key, key[0] ^ key[1] ^ PARITY)
+    x, y = counter[0] + keys[0], counter[1] + keys[1]
+    for block in range(5):
+        for by in ROTATIONS[block % 2]:
+            x = x + y
+            y = ((y << by) | ((y >> (32 - by)) & ((1 << by) - 1))) ^ x  # masked: an int32 shifts its sign in
+        x, y = x + keys[(block + 1) % 3], y + keys[(block + 2) % 3] + (block + 1)
+    return x, y
+
+
+def key_of(seed: int, device: torch.device | str = "cpu") -> Tensor:
+    """The 64 bits of `seed` as a key, int32 [2]."""
+    return torch.tensor([seed & 0xFFFFFFFF, seed >> 32], dtype=torch.uint32).view(torch.int32).to(device)
+
+
+class Noise(TorchFunctionMode):
+    """While this lasts, what torch draws is a function of (key, step, number of the draw, place in the tensor) alone.
+
+    It reaches into `torch.distributions` and whatever else draws uniform or normal numbers, permutations or coin
+    tosses, compiled or not. Anything else that draws goes on with torch's own generator.
+
+    Arguments:
+        key: int32 [2], of the run (`key_of`).
+        step: integer [].
+        mapped: whether this is inside `torch.func.vmap`, with a key for each of the mapped ones.
+    """
+
+    def __init__(self, key: Tensor, step: Tensor, mapped: bool = False) -> None:
+        super().__init__()
+        self.key, self.step, self.mapped, self.draws = key, step, mapped, 0
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        draw = None if "generator" in kwargs else DRAWS.get(func)  # who brings a generator means that one
+        if func is Tensor.unflatten:  # a method that torch's compiler (2.13) cannot look into under a mode
+            func = torch.unflatten
+        return func(*args, **kwargs) if draw is None else draw(self, *args, **kwargs)
+
+    def words(self, count: int) -> tuple[Tensor, Tensor]:
+        """Twice `count` random words, int32 [count] each, of the next draw."""
+        self.draws += 1
+        places = torch.arange(count, dtype=torch.int32, device=self.key.device)
+        return threefry((self.key[0], self.key[1] + self.draws), (places, self.step.to(torch.int32).expand(count)))
+
+    def uniform(self, shape: torch.Size) -> Tensor:
+        """Of [0, 1), multiples of 2^-24, float32."""
+        count = shape.numel()
+        return _fraction(torch.cat(self.words((count + 1) // 2))[:count]).view(shape)
+
+    def normal(self, shape: torch.Size) -> Tensor:
+        """Of N(0, 1), float32 (Box & Muller 1958)."""
+        count = shape.numel()
+        first, second = self.words((count + 1) // 2)
+        radius = (-2 * torch.log(1 - _fraction(first))).sqrt()  # of (0, 1]: the logarithm is finite
+        angle = 2 * math.pi * _fraction(second)
+        return torch.cat([radius * angle.cos(), radius * angle.sin()])[:count].view(shape)
+
+
+def _fraction(words: Tensor) -> Tensor:
+    return ((words >> 8) & 0xFFFFFF).float() * 2**-24
+
+
+# What stands in for each of torch's draws: the same arguments, those that name a generator apart.
+
+
+def _shape(size: tuple[Any, ...]) -> torch.Size:
+    return torch.Size(size[0] if len(size) == 1 and not isinstance(size[0], int) else size)
+
+
+def _rand(noise: Noise, *size: Any, dtype: torch.dtype | None = None, device: Any = None) -> Tensor:
+    return noise.uniform(_shape(size)).to(dtype or torch.get_default_dtype())
+
+
+def _randn(noise: Noise, *size: Any, dtype: torch.dtype | None = None, device: Any = None) -> Tensor:
+    return noise.normal(_shape(size)).to(dtype or torch.get_default_dtype())
+
+
+def _rand_like(noise: Noise, like: Tensor) -> Tensor:
+    return noise.uniform(like.shape).to(like.dtype)
+
+
+def _randn_like(noise: Noise, like: Tensor) -> Tensor:
+    return noise.normal(like.shape).to(like.dtype)
+
+
+def _bernoulli(noise: Noise, chance: Tensor) -> Tensor:
+    return (noise.uniform(chance.shape) < chance).to(chance.dtype)
+
+
+def _normal(noise: Noise, mean: Tensor, std: Tensor) -> Tensor:
+    shape = torch.broadcast_shapes(mean.shape, std.shape)
+    return mean + std * noise.normal(shape).to(mean.dtype)
+
+
+def _randperm(noise: Noise, n: int, device: Any = None) -> Tensor:
+    return noise.uniform(torch.Size([n])).argsort()
+
+
+def _uniform_(noise: Noise, into: Tensor, low: float = 0.0, high: float = 1.0) -> Tensor:
+    return _put(noise, into, low + (high - low) * noise.uniform(into.shape))
+
+
+def _normal_(noise: Noise, into: Tensor, mean: float = 0.0, std: float = 1.0) -> Tensor:
+    return _put(noise, into, mean + std * noise.normal(into.shape))
+
+
+def _exponential_(noise: Noise, into: Tensor, rate: float = 1.0) -> Tensor:
+    return _put(noise, into, -torch.log1p(-noise.uniform(into.shape)) / rate)
+
+
+def _put(noise: Noise, into: Tensor, drawn: Tensor) -> Tensor:
+    if not noise.mapped:
+        return into.copy_(drawn)
+    # `into` is one tensor for all that are mapped, and cannot take a draw of each. Whoever looks at it, and not at
+    # what is returned, as torch.distributions do, is to see that.
+    into.fill_(torch.nan)
+    return drawn.to(into.dtype)
+
+
+DRAWS: dict[Callable[..., Any], Callable[..., Tensor]] = {
+    torch.rand: _rand,
+    torch.randn: _randn,
+    torch.rand_like: _rand_like,
+    torch.randn_like: _randn_like,
+    torch.bernoulli: _bernoulli,
+    torch.normal: _normal,
+    torch.randperm: _randperm,
+    Tensor.uniform_: _uniform_,
+    Tensor.normal_: _normal_,
+    Tensor.exponential_: _exponential_,
+}

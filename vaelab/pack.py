@@ -1,0 +1,110 @@
+"""Packs: runs that are trained as one program, each in a directory of its own."""
+
+import json
+from collections.abc import Sequence
+from contextlib import ExitStack
+from typing import Any
+
+from vaelab import measuring
+from vaelab.assemble import build_model, build_objective, load_data
+from vaelab.errors import RunError, VaelabError
+from vaelab.files import only_writer
+from vaelab.record import Run
+from vaelab.run import Device, conclude, find_device, fingerprint
+from vaelab.spec import Spec
+from vaelab.training.batches import check_batch
+from vaelab.training.checkpoint import step_of
+from vaelab.training.compiled import Compile
+from vaelab.training.course import Course
+from vaelab.training.loop import fit_together
+from vaelab.training.together import FREE
+from vaelab.training.training import Training
+from vaelab.training.watch import Watch
+
+APART = (*FREE, "nll_samples")  # the fields of a Spec in which the runs of a pack may differ
+
+
+def packs(runs: Sequence[Run], largest: int) -> list[list[Run]]:
+    """`runs`, those together that can be trained as one program, at most `largest` of them.
+
+    They have equal Specs but for the fields of `APART`, and equally many steps behind them.
+    """
+    alike: dict[str, list[Run]] = {}
+    for run in runs:
+        alike.setdefault(_kind(run), []).append(run)
+    return [kin[i : i + largest] for kin in alike.values() for i in range(0, len(kin), largest)]
+
+
+def _kind(run: Run) -> str:
+    if run.done:
+        return str(run.path)
+    try:
+        behind = step_of(run.path / "checkpoint.safetensors")
+    except RunError:  # damaged: that run's own trouble
+        return str(run.path)
+    return json.dumps([behind, run.spec.model_dump(exclude=set(APART))], sort_keys=True)
+
+
+def differences(specs: Sequence[Spec]) -> dict[str, list[Any]]:
+    """The fields in which the Specs of a pack differ, and each one's value there."""
+    values = {field: [getattr(spec, field) for spec in specs] for field in APART}
+    return {field: of_each for field, of_each in values.items() if len(set(of_each)) > 1}
+
+
+def described(specs: Sequence[Spec]) -> str:
+    """`differences` in words, such as "seed 0 to 3, learning_rate 0.001, 0.003"."""
+    return ", ".join(f"{field} {_listed(sorted(set(values)))}" for field, values in differences(specs).items())
+
+
+def _listed(values: list[Any]) -> str:
+    if len(values) > 2 and values == list(range(int(values[0]), int(values[0]) + len(values))):
+        return f"{values[0]} to {values[-1]}"
+    return ", ".join(map(str, values))
+
+
+def train_together(
+    runs: Sequence[Run],
+    root: str | None,
+    compile: Compile,
+    watch: Watch,
+    device: Device = "auto",
+) -> dict[Run, VaelabError]:
+    """Train a pack as one program and measure each run; the errors of those that failed.
+
+    A run ends as `vaelab.run.train` ends it alone, to rounding. It goes on where it was stopped, whether in this pack,
+    in another one or alone.
+
+    Arguments:
+        runs: claimed, not done, and one of `packs`.
+        root: where data lie.
+
+    Raises:
+        SpecError: the parts of these runs cannot be trained as one program.
+        VaelabError: what `vaelab.run.train` raises, where it is no single run's.
+    """
+    specs = [run.spec for run in runs]
+    on = find_device(device)
+    data = load_data(specs[0], root)
+    measuring.refuse_seen(data.train, data.test)
+    check_batch(len(data.train), specs[0].batch)
+    models = [build_model(spec, data.train.shape).to(on) for spec in specs]
+    objective = build_objective(specs[0])
+    first = Course.of(models[0], objective, data.train, specs[0])
+    differing = differences(specs)
+    with ExitStack() as held:
+        trainings: list[Training] = []
+        for number, (run, spec, model) in enumerate(zip(runs, specs, models, strict=True)):
+            held.enter_context(only_writer(run.path))
+            name = " ".join(f"{field}={values[number]}" for field, values in differing.items())
+            course = first.beside(model, objective, spec)
+            trainings.append(Training(course, data, run.path, watch, fingerprint(spec, data), name))
+        failed: dict[Run, VaelabError] = {}
+        for run, training, error in zip(runs, trainings, fit_together(trainings, watch, compile), strict=True):
+            if error is not None:
+                failed[run] = error
+                continue
+            try:
+                conclude(run, run.spec, training.course.model, data, training.progress, watch)
+            except VaelabError as unlike:
+                failed[run] = unlike
+    return failed

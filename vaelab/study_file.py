@@ -1,0 +1,67 @@
+"""What a study's TOML file holds."""
+
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+
+class Panel(BaseModel):
+    """One panel of a figure: what is shown, of which run."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    letter: str
+    show: str  # data | reconstructions | manifold
+    group: str
+    latent: int
+    ours: bool = False  # not in the article
+
+
+class Figure(BaseModel):
+    """Panels side by side, as an article numbers and letters them."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    number: str
+    title: str
+    panels: list[Panel]
+
+
+class Published(BaseModel):
+    """Numbers of a paper, to be set beside ours. `values` are by the name of a group."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    source: str
+    metric: str
+    samples: int  # K
+    images_seen: float  # by one training of theirs: its epochs times its images
+    values: dict[str, float]
+
+
+class Group(BaseModel):
+    """Runs that differ in their grid alone."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    name: str
+    title: str
+    spec: dict[str, Any] = {}
+    quick: dict[str, Any] = {}
+    grid: dict[str, list[Any]]
+
+
+class StudyFile(BaseModel):
+    """What a study's TOML file holds. `quick` tables replace fields under --quick.
+
+    `metrics` are measured of each run beside what is measured at the end of every training.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    title: str
+    about: str
+    base: dict[str, Any] = {}
+    quick: dict[str, Any] = {}
+    metrics: list[str] = []
+    quick_metrics: list[str] | None = None
+    group: list[Group]
+    figure: list[Figure] = []
+    published: list[Published] = []
+    claims: list[str] = []
+    must: list[str] = []  # claims that `vaelab report --check` wants supported
