@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test check layers slow format clean
+.PHONY: demo test check layers slow format clean bench bench-quick
 
 demo: .venv/installed
 	$(BIN)/vaelab study digits --out demo-runs
@@ -33,5 +33,17 @@ format: .venv/installed-dev
 	$(BIN)/python -m pip install --quiet --editable ".[dev]"
 	touch $@
 
+# The speed benchmark beside other libraries, which lie only in its own environment: see benchmarks/README.md.
+bench: .venv-bench/installed
+	.venv-bench/bin/python -m benchmarks.bench --page
+
+bench-quick: .venv-bench/installed
+	.venv-bench/bin/python -m benchmarks.bench --quick
+
+.venv-bench/installed: pyproject.toml benchmarks/requirements.txt
+	$(PYTHON) -m venv .venv-bench
+	.venv-bench/bin/python -m pip install --quiet --editable . --requirement benchmarks/requirements.txt
+	touch $@
+
 clean:
-	rm -rf .venv demo-runs
+	rm -rf .venv .venv-bench demo-runs

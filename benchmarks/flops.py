@@ -1,0 +1,55 @@
+"""Floating-point operations of a training step, counted from the architecture.
+
+Only matrix products and convolutions count, a multiplication and an addition as two. Each layer does its work once
+forward, once for the gradient of its weights, and once for that of its input, which the first layer, whose input is
+the image, does not need. The encoder sees an image once; the decoder works on each of its k samples.
+"""
+
+from itertools import pairwise
+from math import prod
+
+from benchmarks.workloads import Training
+
+KERNEL = 4 * 4
+
+
+def encoder_layers(training: Training) -> list[int]:
+    """FLOPs of each layer of the encoder, forward, for one image."""
+    channels, height, width = training.shape
+    layers = []
+    for maps in training.channels:
+        height, width = height // 2, width // 2
+        layers.append(2 * KERNEL * channels * maps * height * width)
+        channels = maps
+    sizes = [channels * height * width, *training.hidden, 2 * training.latent]
+    return layers + _linear(sizes)
+
+
+def decoder_layers(training: Training) -> list[int]:
+    """FLOPs of each layer of the decoder, forward, for one z."""
+    _, height, width = training.shape
+    halvings = len(training.channels)
+    height, width = height >> halvings, width >> halvings
+    inner = training.channels[-1] * height * width if halvings else training.parameters * height * width
+    layers = _linear([training.latent, *training.hidden[::-1], inner])
+    for maps, smaller in zip(training.channels[::-1], [*training.channels[-2::-1], training.parameters], strict=False):
+        layers.append(2 * KERNEL * maps * smaller * height * width)  # a transposed one works at its input's size
+        height, width = 2 * height, 2 * width
+    return layers
+
+
+def _linear(sizes: list[int]) -> list[int]:
+    return [2 * prod(pair) for pair in pairwise(sizes)]
+
+
+def step_flops(training: Training) -> int:
+    """FLOPs of one training step on a batch."""
+    first, *others = encoder_layers(training)
+    encoder = 2 * first + 3 * sum(others)
+    decoder = 3 * sum(decoder_layers(training))
+    return training.batch * (encoder + max(1, training.samples) * decoder)
+
+
+def nll_flops(training: Training, samples: int) -> int:
+    """FLOPs of the importance-weighted estimate of one image: the encoder once, the decoder `samples` times."""
+    return sum(encoder_layers(training)) + samples * sum(decoder_layers(training))

@@ -1,0 +1,62 @@
+"""(f): how long a person waits, from the command to the end of the first step, and for data to be read.
+
+The command is vaelab's own, in this process: the arguments are parsed, the data read, the model made and one step
+taken, as by `vaelab train`. Whoever looks on is shown every step rather than one every half second, and the process
+ends when the first is shown.
+"""
+
+import os
+import sys
+import tempfile
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from benchmarks.peer import Task, read_task, report, since_start
+from benchmarks.workloads import THREADS, A
+
+
+def first_step(task: Task, compile: str) -> None:
+    """`vaelab train` of (a) on all of MNIST, up to the end of step 1."""
+    import vaelab.run
+    import vaelab.training.loop
+    from vaelab import cli
+    from vaelab.training.watch import Status, Watch
+
+    said: list[str] = []
+
+    def show(status: Status) -> None:
+        assert status.step == 1, f"the first step shown is {status.step}"
+        report(task, seconds=since_start(), said=said)
+        os._exit(0)  # what a training does behind its first step is not asked for
+
+    train: Callable[..., Any] = vaelab.run.train
+
+    def watched(*arguments: Any) -> Any:
+        *others, watch = arguments
+        assert isinstance(watch, Watch)
+        return train(*others, replace(watch, show=show, say=said.append))
+
+    vaelab.training.loop.SHOW_SECONDS = 0.0
+    vaelab.run.train = watched  # type: ignore[assignment]
+    command = ["train", "--data", "mnist", "--protocol", "binary-static", "--validation", "0", "--compile", compile]
+    command += ["--latent", str(A.latent), "--network", f"mlp:hidden={A.hidden[0]}", "--batch", str(A.batch)]
+    with tempfile.TemporaryDirectory() as out:
+        sys.exit(cli.main([*command, "--threads", str(THREADS), "--out", out]))
+
+
+def loading(task: Task, source: str) -> None:
+    """`vaelab.load`, without the interpreter's start and the imports."""
+    import time
+
+    from vaelab.data import load
+
+    began = time.perf_counter()
+    splits = load(source, str(task.folder) if source == "svhn" else None)
+    report(task, seconds=time.perf_counter() - began, images=len(splits.train), note=splits.train.note)
+
+
+if __name__ == "__main__":
+    chosen = read_task()
+    kind, of = chosen.rest[:2]
+    {"train": first_step, "load": loading}[kind](chosen, of)

@@ -1,0 +1,134 @@
+"""vaelab: the steps that `vaelab train` takes, by the block. All that the benchmark knows of the engine is here."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from math import log, pi, prod
+
+import torch
+
+from benchmarks.peer import Stopwatch, Task, read_task, report
+from benchmarks.workloads import COMPONENTS, LEARNING_RATE, THREADS, Training
+from vaelab.assemble import build_model, build_objective, load_data
+from vaelab.models import VAE
+from vaelab.spec import Spec
+from vaelab.training.compiled import choose_step
+from vaelab.training.course import Course, bfloat16
+from vaelab.training.step import State, Step
+
+LIKELIHOODS = {  # and the protocol by which the pixels are read
+    "bernoulli": ("bernoulli", "binary-static"),
+    "gaussian": ("gaussian:sigma=1", "grey"),
+    "logistic": (f"logistic:components={COMPONENTS}:scale=pixel", "levels"),
+}
+EAGER_STEPS = 4  # taken behind the measured ones, to know what compiling saves
+
+
+def spec_of(training: Training, data: str, precision: str = "float32", seed: int = 0) -> Spec:
+    """The Spec of a workload on the source `data`."""
+    likelihood, protocol = LIKELIHOODS[training.likelihood]
+    if training.channels:
+        network = f"conv:channels={','.join(map(str, training.channels))}:activation={training.activation}"
+    else:
+        network = f"mlp:hidden={','.join(map(str, training.hidden))}:activation={training.activation}"
+    return Spec(
+        data=data,
+        protocol=protocol,
+        validation=0,
+        latent=training.latent,
+        network=network,
+        likelihood=likelihood,
+        objective=f"iwae:samples={training.samples}" if training.samples else "elbo",
+        epochs=training.warm + training.blocks,
+        batch=training.batch,
+        learning_rate=LEARNING_RATE,
+        precision="bfloat16" if precision == "bfloat16" else "float32",
+        seed=seed,
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class Ready:
+    """A training before its first step."""
+
+    spec: Spec
+    course: Course
+    state: State
+    model: VAE
+    bfloat16: bool
+    said: list[str]
+
+    def step(self, compiled: bool) -> Step:
+        """The function that `course.take` takes."""
+        choice = "always" if compiled else "never"
+        return choose_step(self.course.step(self.state), self.course.work, choice, self.said.append)[0]
+
+    @contextmanager
+    def training(self) -> Iterator[None]:
+        """The networks in the precision that was asked for, while this lasts."""
+        with bfloat16(self.model, self.bfloat16):
+            yield
+
+
+def prepare(task: Task) -> Ready:
+    """The model, data and state of `task`."""
+    spec = spec_of(task.training, f"npz:{task.array.with_suffix('.npz')}", task.precision, task.seed)
+    data = load_data(spec)
+    model = build_model(spec, data.train.shape)
+    course = Course.of(model, build_objective(spec), data.train, spec)
+    return Ready(spec, course, State.start(model, spec), model, task.precision == "bfloat16", [])
+
+
+def constant(training: Training) -> float:
+    """What vaelab's loss holds and the peers' does not: log(2 pi) / 2 for each pixel of a Gaussian."""
+    return prod(training.shape) * log(2 * pi) / 2 if training.likelihood == "gaussian" else 0.0
+
+
+def seconds_a_step(ready: Ready, step: Step, first: int, count: int) -> float:
+    """Take `count` steps from number `first` on; the seconds that one took."""
+    began = time.perf_counter()
+    for t in range(first, first + count):
+        ready.course.take(step, t)
+    return (time.perf_counter() - began) / count
+
+
+def train(task: Task) -> None:
+    """Train as `task` says, compiled, and report; with --prime, only as far as to fill the cache of compiled code."""
+    training, watch = task.training, Stopwatch(task)
+    ready = prepare(task)
+    with ready.training():
+        step = ready.step(compiled=True)
+        if "--prime" in task.rest:
+            first, second = seconds_a_step(ready, step, 0, 1), seconds_a_step(ready, step, 1, 1)
+            return report(task, compile_seconds=first - second, said=ready.said)
+        taken, to_compile, meters = 0, 0.0, dict[str, float]()
+        for _ in range(training.warm + training.blocks):
+            ready.state.meters.reset()
+            watch.begin()
+            for _ in range(training.steps):
+                if taken == 0:
+                    to_compile = seconds_a_step(ready, step, 0, 1)
+                else:
+                    ready.course.take(step, taken)
+                taken += 1
+                watch.first_step()
+            meters = ready.state.meters.read()  # waits for the device
+            watch.end()
+        watch.stop()
+        eager = ready.step(compiled=False)
+        seconds_a_step(ready, eager, taken, 1)
+        eager_ms = 1e3 * seconds_a_step(ready, eager, taken + 1, EAGER_STEPS)
+    watch.report(
+        meters["loss"] - constant(training),
+        meters["loss_se"],
+        compile_seconds=to_compile - min(watch.blocks[1:]) / training.steps,
+        eager_step_ms=eager_ms,
+        said=ready.said,
+    )
+    return None
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(THREADS)
+    train(read_task())

@@ -1,0 +1,239 @@
+"""What is measured: the workloads, who takes part in each, and how much time a process may take. Imports no library."""
+
+from dataclasses import dataclass, field, replace
+
+THREADS = 2  # every process gets as many, and as many processors
+LEARNING_RATE, BETA_1, BETA_2, EPSILON = 1e-3, 0.9, 0.999, 1e-8  # Adam, for all
+COMPONENTS = 10  # of the mixture of discretised logistics
+NLL_SAMPLES = 5000  # K of (e)
+
+MNIST, SVHN = (1, 28, 28), (3, 32, 32)  # (C, H, W)
+
+
+@dataclass(frozen=True)
+class Training:
+    """What every peer trains: one architecture, one likelihood, one batch, one number of steps.
+
+    A block is an epoch: `images` / `batch` steps, over all images once, in an order of its own.
+
+    Arguments:
+        shape: (C, H, W).
+        hidden: sizes of the encoder's fully connected layers, mirrored in the decoder.
+        channels: maps of its 4 x 4 convolutions of stride 2 before those, mirrored by transposed ones.
+        latent: D.
+        likelihood: bernoulli | gaussian (sigma = 1) | logistic (a mixture of ten discretised ones).
+        samples: k of the importance-weighted bound; 0 for the ELBO.
+        batch: images in a step.
+        images: in the training array, a multiple of the batch.
+        warm: blocks before the clock runs.
+        blocks: blocks under the clock.
+    """
+
+    shape: tuple[int, int, int]
+    hidden: tuple[int, ...]
+    channels: tuple[int, ...]
+    latent: int
+    likelihood: str
+    samples: int
+    batch: int
+    images: int
+    warm: int
+    blocks: int
+
+    @property
+    def activation(self) -> str:
+        return "relu" if self.channels else "tanh"
+
+    @property
+    def steps(self) -> int:
+        """In a block."""
+        return self.images // self.batch
+
+    @property
+    def parameters(self) -> int:
+        """Channels of the decoder's output."""
+        return self.shape[0] * (3 * COMPONENTS if self.likelihood == "logistic" else 1)
+
+
+@dataclass(frozen=True)
+class Contestant:
+    """One row of a table: a module to start, and what tells this row from others.
+
+    Arguments:
+        primed: whether it is started once before the first pair, with an empty cache of compiled code.
+    """
+
+    peer: str
+    precision: str = "float32"
+    module: str = ""
+    arguments: tuple[str, ...] = ()
+    primed: bool = False
+
+    @property
+    def label(self) -> str:
+        return f"{self.peer} {self.precision}".strip()
+
+
+@dataclass(frozen=True)
+class Workload:
+    """One table.
+
+    Arguments:
+        measure: the field of a process's report that is compared, and its unit.
+        references: labels of rows that the others are divided by: a ratio above 1 says that the reference is faster.
+        pairs: how many times all rows are measured, in turn.
+        timeout: seconds that one process may take.
+    """
+
+    key: str
+    title: str
+    measure: tuple[str, str]
+    contestants: tuple[Contestant, ...]
+    references: tuple[str, ...]
+    pairs: int
+    timeout: float
+    training: Training | None = None
+    note: str = ""
+    sizes: dict[str, int] = field(default_factory=dict)  # what else a process must know
+
+
+VAELAB = Contestant("vaelab", module="benchmarks.vaelab_peer", primed=True)
+VAELAB_BF16 = replace(VAELAB, precision="bfloat16")
+PLAIN = Contestant("PyTorch loop", module="benchmarks.plain")
+PLAIN_BF16 = replace(PLAIN, precision="bfloat16")
+PYTHAE = Contestant("pythae", module="benchmarks.pythae_peer")
+JAX = Contestant("JAX", module="benchmarks.jax_peer")
+BOTH = (VAELAB.label, VAELAB_BF16.label)
+
+A = Training(MNIST, (500,), (), 20, "bernoulli", 0, batch=100, images=12_000, warm=1, blocks=3)
+B = Training(MNIST, (200, 200), (), 50, "bernoulli", 5, batch=20, images=4_000, warm=1, blocks=3)
+C = Training(SVHN, (), (32, 64, 128), 100, "gaussian", 0, batch=100, images=800, warm=1, blocks=3)
+D = replace(C, likelihood="logistic", images=300, blocks=2)
+
+STEP = ("step_ms", "ms a step")
+SECONDS = ("seconds", "s")
+
+
+def _starting(peer: str, *arguments: str) -> Contestant:
+    return Contestant(peer, "", "benchmarks.starting", arguments)
+
+
+def _study(peer: str, *flags: str) -> Contestant:
+    return Contestant(peer, "", "benchmarks.studying", flags)
+
+
+FULL = (
+    Workload(
+        "a",
+        "MNIST 784-500-20-500-784 tanh, ELBO, batch 100",
+        STEP,
+        (VAELAB, VAELAB_BF16, JAX, PLAIN, PLAIN_BF16, PYTHAE),
+        BOTH,
+        pairs=5,
+        timeout=120,
+        training=A,
+    ),
+    Workload(
+        "b",
+        "MNIST 784-200-200-50 and back, tanh, IWAE k = 5, batch 20",
+        STEP,
+        (VAELAB, JAX, PLAIN, PYTHAE),
+        (VAELAB.label,),
+        pairs=5,
+        timeout=120,
+        training=B,
+    ),
+    Workload(
+        "c",
+        "SVHN 3 x 32 x 32, convolutions 32-64-128 and back, z = 100, Gaussian sigma = 1, batch 100",
+        STEP,
+        (VAELAB, VAELAB_BF16, JAX, PLAIN, PYTHAE),
+        BOTH,
+        pairs=5,
+        timeout=180,
+        training=C,
+    ),
+    Workload(
+        "d",
+        "the same network, mixture of 10 discretised logistics on 8-bit levels",
+        STEP,
+        (VAELAB, VAELAB_BF16, JAX, PLAIN),
+        BOTH,
+        pairs=5,
+        timeout=240,
+        training=D,
+        note="pythae has no such likelihood",
+    ),
+    Workload(
+        "e",
+        f"importance-weighted NLL, K = {NLL_SAMPLES:,}, of MNIST test images by the model of (a)",
+        ("image_ms", "ms an image"),
+        (
+            Contestant("vaelab", module="benchmarks.nll", arguments=("vaelab",)),
+            Contestant("pythae", module="benchmarks.nll", arguments=("pythae",)),
+        ),
+        ("vaelab float32",),
+        pairs=5,
+        timeout=240,
+        training=A,
+        sizes={"vaelab": 100, "pythae": 16},
+        note="pythae takes one image after another, so a few tell the time of one; vaelab takes 100 at a time",
+    ),
+    Workload(
+        "f",
+        "from the command to the end of the first step of (a); loading data",
+        SECONDS,
+        (
+            _starting("vaelab train, eager", "train", "never"),
+            replace(_starting("vaelab train, compiled, warm cache", "train", "always"), primed=True),
+            _starting("load MNIST", "load", "mnist"),
+            _starting("load SVHN, full size", "load", "svhn"),
+        ),
+        (),
+        pairs=5,
+        timeout=120,
+    ),
+    Workload(
+        "g",
+        "a study of 16 small models, 4 latent dimensions x 4 seeds",
+        SECONDS,
+        (
+            _study("one after another"),
+            _study("two processes", "--jobs", "2"),
+            _study("together", "--together", "16"),
+        ),
+        ("two processes", "together"),
+        pairs=2,
+        timeout=240,
+    ),
+)
+
+QUICK: dict[str, dict[str, int]] = {"a": {"images": 5_000}, "c": {"images": 500, "blocks": 2}, "e": {}, "f": {}}
+QUICK_PAIRS = 2
+
+
+def workloads(quick: bool) -> dict[str, Workload]:
+    """The workloads by their letters; where it must be `quick` a few of them, smaller, in two pairs.
+
+    A quick run leaves out what takes long to compile: rows in bfloat16, but for vaelab's in (a), and compiled starts;
+    and a full-size SVHN, which takes long to make.
+    """
+    if not quick:
+        return {workload.key: workload for workload in FULL}
+    chosen = {}
+    for workload in FULL:
+        if workload.key not in QUICK:
+            continue
+        rows = tuple(
+            c for c in workload.contestants if c.precision != "bfloat16" or (workload.key, c) == ("a", VAELAB_BF16)
+        )
+        kept = {c.label for c in rows}
+        chosen[workload.key] = replace(
+            workload,
+            training=workload.training and replace(workload.training, **QUICK[workload.key]),
+            contestants=tuple(c for c in rows if not (workload.key == "f" and (c.primed or "svhn" in c.arguments))),
+            references=tuple(label for label in workload.references if label in kept),
+            sizes={"vaelab": 100, "pythae": 3} if workload.sizes else {},
+            pairs=QUICK_PAIRS,
+        )
+    return chosen
