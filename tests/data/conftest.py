@@ -28,6 +28,21 @@ def refused() -> Callable[..., AbstractContextManager[None]]:
     return _refused
 
 
+class Trap:
+    """An object whose unpickling leaves a trace."""
+
+    def __init__(self, trace: Path) -> None:
+        self.trace = trace
+
+    def __reduce__(self):
+        return Path.touch, (self.trace,)
+
+
+@pytest.fixture
+def trap(tmp_path: Path) -> Trap:
+    return Trap(tmp_path / "unpickled")
+
+
 @pytest.fixture(autouse=True)
 def empty_places(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """No test finds data, or leaves any, outside its own folder; `real` is the one that looks."""

@@ -4,6 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.data.conftest import Trap
 from vaelab.data import arrays
 from vaelab.errors import DataError
 
@@ -121,22 +122,11 @@ def test_missing_keys_and_wrong_labels_are_refused(
         arrays.read(str(path))
 
 
-class Trap:
-    """An object whose unpickling leaves a trace."""
-
-    def __init__(self, trace: Path) -> None:
-        self.trace = trace
-
-    def __reduce__(self):
-        return Path.touch, (self.trace,)
-
-
-def test_a_pickle_is_refused_and_never_run(tmp_path: Path, refused):
-    trace = tmp_path / "unpickled"
-    path = write(tmp_path / "a.npz", images=np.array([Trap(trace)], dtype=object))
+def test_a_pickle_is_refused_and_never_run(tmp_path: Path, refused, trap: Trap):
+    path = write(tmp_path / "a.npz", images=np.array([trap], dtype=object))
     with refused(DataError, path, "pickled"):
         arrays.read(str(path))
-    assert not trace.exists()
+    assert not trap.trace.exists()
 
 
 def test_other_files_are_refused(tmp_path: Path, refused):

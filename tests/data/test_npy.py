@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.data.conftest import Trap
 from vaelab.data import load, npy
 from vaelab.data.dataset import Dataset
 from vaelab.data.stored import Stored, blocks
@@ -121,22 +122,11 @@ def test_arrays_that_are_no_images_are_refused(tmp_path: Path, refused, array: n
         load(f"npy:{tmp_path / 'a.npy'}")
 
 
-class Trap:
-    """An object whose unpickling leaves a trace."""
-
-    def __init__(self, trace: Path) -> None:
-        self.trace = trace
-
-    def __reduce__(self):
-        return Path.touch, (self.trace,)
-
-
-def test_a_pickle_is_refused_and_never_run(tmp_path: Path, refused):
-    trace = tmp_path / "unpickled"
-    np.save(tmp_path / "a.npy", np.array([Trap(trace)], dtype=object))
+def test_a_pickle_is_refused_and_never_run(tmp_path: Path, refused, trap: Trap):
+    np.save(tmp_path / "a.npy", np.array([trap], dtype=object))
     with refused(DataError, tmp_path / "a.npy", "object", "numpy.save"):
         npy.read(str(tmp_path / "a.npy"))
-    assert not trace.exists()
+    assert not trap.trace.exists()
 
 
 def test_other_and_damaged_files_are_refused(path: Path, tmp_path: Path, refused):
