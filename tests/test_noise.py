@@ -68,6 +68,18 @@ def test_a_draw_has_the_shape_and_the_type_that_were_asked_for():
         assert sorted(torch.randperm(9).tolist()) == list(range(9))
         assert torch.rand(()).shape == ()
         assert torch.rand(0).shape == (0,)
+        assert torch.rand(size=(3, 2)).shape == torch.randn(size=(3, 2)).shape == (3, 2)
+        assert torch.normal(0.0, 1.0, (3, 4)).shape == torch.normal(mean=0.0, std=1.0, size=(3, 4)).shape == (3, 4)
+        assert torch.normal(torch.zeros(5), 2.0).shape == (5,)
+        assert torch.randn_like(torch.zeros(2), dtype=torch.float64).dtype == torch.float64
+
+
+def test_who_brings_a_generator_draws_from_it():
+    def drawn():
+        return torch.rand(5, generator=torch.Generator().manual_seed(1))
+
+    with Noise(KEY, STEP):
+        assert torch.equal(drawn(), drawn())
 
 
 @pytest.mark.parametrize(

@@ -37,8 +37,8 @@ def key_of(seed: int, device: torch.device | str = "cpu") -> Tensor:
 class Noise(TorchFunctionMode):
     """While this lasts, what torch draws is a function of (key, step, number of the draw, place in the tensor) alone.
 
-    It reaches into `torch.distributions` and whatever else draws uniform or normal numbers, permutations or coin
-    tosses, compiled or not. Anything else that draws goes on with torch's own generator.
+    It reaches into `torch.distributions` and whatever else calls a function of `DRAWS`, compiled or not. What draws
+    otherwise, such as dropout, or with options that are not known here, goes on with torch's own generator.
 
     Arguments:
         key: int32 [2], of the run (`key_of`).
@@ -54,7 +54,7 @@ class Noise(TorchFunctionMode):
         self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         kwargs = kwargs or {}
-        draw = None if "generator" in kwargs else DRAWS.get(func)  # who brings a generator means that one
+        draw = DRAWS.get(func) if kwargs.keys() <= OPTIONS else None  # who brings a generator means that one
         if func is Tensor.unflatten:  # a method that torch's compiler (2.13) cannot look into under a mode
             func = torch.unflatten
         return func(*args, **kwargs) if draw is None else draw(self, *args, **kwargs)
@@ -83,36 +83,42 @@ def _fraction(words: Tensor) -> Tensor:
     return ((words >> 8) & 0xFFFFFF).float() * 2**-24
 
 
-# What stands in for each of torch's draws: the same arguments, those that name a generator apart.
+# What stands in for each of torch's draws. The device is that of the key.
+
+OPTIONS = {"dtype", "device", "mean", "std", "size"}
 
 
-def _shape(size: tuple[Any, ...]) -> torch.Size:
-    return torch.Size(size[0] if len(size) == 1 and not isinstance(size[0], int) else size)
+def _shape(axes: tuple[Any, ...], size: Any) -> torch.Size:
+    """Of rand(3, 2), rand((3, 2)) and rand(size=(3, 2))."""
+    if size is not None:
+        return torch.Size(size)
+    return torch.Size(axes[0] if len(axes) == 1 and not isinstance(axes[0], int) else axes)
 
 
-def _rand(noise: Noise, *size: Any, dtype: torch.dtype | None = None, device: Any = None) -> Tensor:
-    return noise.uniform(_shape(size)).to(dtype or torch.get_default_dtype())
+def _rand(noise: Noise, *axes: Any, size: Any = None, dtype: torch.dtype | None = None, device: Any = None) -> Tensor:
+    return noise.uniform(_shape(axes, size)).to(dtype or torch.get_default_dtype())
 
 
-def _randn(noise: Noise, *size: Any, dtype: torch.dtype | None = None, device: Any = None) -> Tensor:
-    return noise.normal(_shape(size)).to(dtype or torch.get_default_dtype())
+def _randn(noise: Noise, *axes: Any, size: Any = None, dtype: torch.dtype | None = None, device: Any = None) -> Tensor:
+    return noise.normal(_shape(axes, size)).to(dtype or torch.get_default_dtype())
 
 
-def _rand_like(noise: Noise, like: Tensor) -> Tensor:
-    return noise.uniform(like.shape).to(like.dtype)
+def _rand_like(noise: Noise, like: Tensor, dtype: torch.dtype | None = None, device: Any = None) -> Tensor:
+    return noise.uniform(like.shape).to(dtype or like.dtype)
 
 
-def _randn_like(noise: Noise, like: Tensor) -> Tensor:
-    return noise.normal(like.shape).to(like.dtype)
+def _randn_like(noise: Noise, like: Tensor, dtype: torch.dtype | None = None, device: Any = None) -> Tensor:
+    return noise.normal(like.shape).to(dtype or like.dtype)
 
 
 def _bernoulli(noise: Noise, chance: Tensor) -> Tensor:
     return (noise.uniform(chance.shape) < chance).to(chance.dtype)
 
 
-def _normal(noise: Noise, mean: Tensor, std: Tensor) -> Tensor:
-    shape = torch.broadcast_shapes(mean.shape, std.shape)
-    return mean + std * noise.normal(shape).to(mean.dtype)
+def _normal(noise: Noise, mean: Any, std: Any = 1.0, size: Any = None) -> Tensor:
+    mean, std = torch.as_tensor(mean), torch.as_tensor(std)
+    drawn = noise.normal(torch.broadcast_shapes(mean.shape, std.shape) if size is None else torch.Size(size))
+    return mean + std * drawn.to(torch.promote_types(mean.dtype, std.dtype))
 
 
 def _randperm(noise: Noise, n: int, device: Any = None) -> Tensor:
