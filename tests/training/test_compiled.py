@@ -8,6 +8,7 @@ from vaelab.assemble import build_model, build_objective
 from vaelab.data import Dataset
 from vaelab.data.protocol import protocol
 from vaelab.noise import key_of
+from vaelab.objectives.bounds import Elbo
 from vaelab.spec import Spec
 from vaelab.training.compiled import Work, _mark, choose_step, step_flops
 from vaelab.training.course import Course
@@ -88,6 +89,29 @@ def test_the_work_of_a_step_is_counted_from_the_shapes():
     before = torch.get_rng_state()
     assert step_flops(model, batch=100) == 3 * 100 * 2 * weights
     assert torch.equal(torch.get_rng_state(), before)
+
+
+def with_dropout(model, x, step):
+    """A draw that Noise does not stand in for."""
+    loss, draw = Elbo()(model, x, step)
+    return loss + torch.nn.functional.dropout(loss.detach(), 0.5), draw
+
+
+@pytest.mark.parametrize("compile", ["never", pytest.param("always", marks=needs_compiler)])
+def test_draws_of_other_kinds_are_a_function_of_the_step_too(compile):
+    """Whatever was drawn before, and the same ones compiled: a run that goes on is the run that was not stopped."""
+    spec = Spec(latent=3, network="mlp:hidden=16", protocol="binary-static", batch=20)
+    images = np.random.default_rng(0).integers(0, 256, (40, 1, 8, 8), np.uint8)
+    losses = []
+    for before in (0, 1):
+        data = Dataset("noise", "train", images, None, "binary-static")
+        course = Course.of(build_model(spec, (1, 8, 8)), with_dropout, data, spec)
+        state = State.start(course.model, spec)
+        step, _ = choose_step(course.step(state), course.work, compile if before else "never", lambda line: None)
+        torch.manual_seed(before)
+        course.take(step, 0)
+        losses.append(state.meters.read()["loss"])
+    assert losses[0] == pytest.approx(losses[1], rel=1e-5)
 
 
 @pytest.fixture

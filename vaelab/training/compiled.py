@@ -20,7 +20,7 @@ from vaelab.training.step import Step
 
 Compile = Literal["auto", "always", "never"]
 
-# Compiling takes 12-30 s on a CPU, 5 s where the cache holds the program, and saves about 2 ms a step of Python and
+# Compiling takes 15-30 s on a CPU, 5 s where the cache holds the program, and saves about 2 ms a step of Python and
 # small kernels and 4 ms a GFLOP of memory traffic between them (two cores of an AMD EPYC, torch 2.13, 2026-11-22).
 # The rule looks at the work ahead, never at a clock.
 COMPILING_SECONDS, LOADING_SECONDS = 20.0, 5.0
@@ -100,7 +100,8 @@ def _with_fallback(step: Step, mark: Path, say: Callable[[str], None]) -> Step:
     if kept:
         os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(mark.parent))  # torch's own goes with the next start
     torch.compiler.reset()  # or the ninth run of a process would meet the limit of compilations of one function
-    compiled = torch.compile(step, fullgraph=True, dynamic=False)
+    # What is drawn from torch's own generator is to be what an eager step draws
+    compiled = torch.compile(step, fullgraph=True, dynamic=False, options={"fallback_random": True})
     chosen: list[Step] = []
 
     def first_then_chosen(images: Tensor, learning_rate: Tensor, number: Tensor) -> None:

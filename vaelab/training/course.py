@@ -14,7 +14,7 @@ from vaelab.models import VAE, Conditional
 from vaelab.noise import Noise, key_of
 from vaelab.objectives.bounds import Objective
 from vaelab.parts import make
-from vaelab.seeds import derive
+from vaelab.seeds import derive, seed_generator
 from vaelab.training.batches import Batches
 from vaelab.training.compiled import Work, step_flops
 from vaelab.training.feed import Feed, feed_of
@@ -99,8 +99,13 @@ class Course:
         """The noise of step t."""
         return Noise(self.key, torch.tensor(t, device=self.device))
 
+    def seed_generator(self, t: int) -> None:
+        """Put torch's own generator, for draws that are not Noise's such as dropout, where step t begins."""
+        seed_generator(self.device, derive(self.plan.seed, "noise", t))
+
     def take(self, step: Step, t: int) -> None:
         """Take step t of the training by `step`."""
+        self.seed_generator(t)
         alpha = torch.tensor(self.learning_rate(t), device=self.device)
         step(self.batch(t), alpha, torch.tensor(t, device=self.device))
 

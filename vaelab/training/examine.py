@@ -66,6 +66,7 @@ def examine(course: Course, state: State, t: int) -> Examination:
     """Take step t from `state`, eagerly and with every number looked at. The step is taken: `state` is behind it."""
     names = [name for name, _ in course.model.named_parameters()]
     weights = tuple(n for n, p in zip(names, state.parameters, strict=True) if not all_finite([p]))
+    course.seed_generator(t)
     with recording(course.model) as record, course.noise(t):
         x = course.reading.pixels(course.batch(t)).requires_grad_()
         loss, draw = course.objective(course.model, x, torch.tensor(t, device=x.device))
