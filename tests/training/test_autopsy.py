@@ -111,14 +111,15 @@ def test_the_term_and_the_image_are_named(tmp_path, term, said, seen):
     assert f"`vaelab replay {tmp_path}` shows it again" in line
 
 
-@pytest.mark.parametrize(("part", "index"), [("posterior", 2), ("likelihood", 2)])
-def test_the_layer_is_named(tmp_path, part, index):
-    limit = 1.5 if part == "posterior" else 3.0  # what no activation reaches at first
+@pytest.mark.parametrize(  # a limit that no activation reaches at first, and a rate at which one soon does
+    ("part", "index", "limit", "learning_rate"), [("posterior", 2, 1.5, 0.03), ("likelihood", 2, 3.0, 0.1)]
+)
+def test_the_layer_is_named(tmp_path, part, index, limit, learning_rate):
 
     def change(model):
         getattr(model, part).network[index] = Fragile(limit)
 
-    found, line = failed(tmp_path, change=change, spec=BASE.model_copy(update={"learning_rate": 0.03}))
+    found, line = failed(tmp_path, change=change, spec=BASE.model_copy(update={"learning_rate": learning_rate}))
     seen = found.examination
     name = f"{part}.network.{index}"
     assert (seen.stage, seen.where) == ("forward", f"{name} (Fragile)")
