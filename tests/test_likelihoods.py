@@ -118,9 +118,9 @@ def test_a_logistic_starts_as_wide_as_natural_pixels_with_its_components_apart()
         0.25, abs=0.03
     )  # less what the open ends cut off
     three = DiscretisedLogistic(components=3)(torch.zeros(6, 1, 1)).base_dist
-    means = three.component_distribution.mean.flatten()
+    means = three.components.mean.flatten()
     assert ((means[1:] - means[:-1]) > 0.2).all()
-    torch.testing.assert_close(three.mixture_distribution.probs.flatten(), torch.full((3,), 1 / 3))
+    torch.testing.assert_close(three.logits.softmax(-4).flatten(), torch.full((3,), 1 / 3))
 
 
 @pytest.mark.parametrize("u", [0, 255])

@@ -14,6 +14,7 @@ from torch.nn.functional import softplus
 
 from vaelab.distributions import bernoulli, diagonal_normal, discretised_logistic
 from vaelab.errors import SpecError
+from vaelab.processor import pixels_innermost
 
 # log sigma approaches these limits softly. The lower one lies below the width of a level of 8-bit pixels, log(1/256) =
 # -5.5: on dequantised data only a pixel that never changes, with log(1 / (256 sqrt 12)) = -6.8, would go below; on grey
@@ -123,7 +124,8 @@ class DiscretisedLogistic(nn.Module):
         if components < 1:
             raise SpecError(found=f"components = {components}", expected="at least 1", do="use components=1 or more")
         self.components, self.scale = components, scale
-        self.register_buffer("middles", (torch.arange(components) + 0.5) / components, persistent=False)
+        middles = (torch.arange(components) + 0.5) / components
+        self.register_buffer("middles", middles.view(-1, 1, 1, 1), persistent=False)
         start = math.log(START * math.sqrt(3) / math.pi)  # the standard deviation is s pi / sqrt(3)
         self.start = _inverse_soft_limits(start, LOG_SCALE_FLOOR, LOG_SCALE_CEILING)
         if scale == "shared":
@@ -136,12 +138,12 @@ class DiscretisedLogistic(nn.Module):
 
     def forward(self, parameters: Tensor) -> Distribution:
         k = self.components
-        kinds = parameters.unflatten(-3, (-1, k, parameters.shape[-3] // self.parameter_shape((1, 1, 1))[0]))
-        m, *others = kinds.movedim(-4, -1).unbind(-5)  # [..., C, H, W, K] each
-        s = others.pop(0) + self.start if self.scale == "pixel" else self.s
+        channels = parameters.shape[-3] // self.parameter_shape((1, 1, 1))[0]
+        m, *others = pixels_innermost(parameters).unflatten(-3, (-1, k, channels)).unbind(-5)  # [..., K, C, H, W] each
+        s = others.pop(0) + self.start if self.scale == "pixel" else self.s.view(-1, 1, 1, 1)
         mu, log_s = self.middles + m / 4, _soft_limits(s, LOG_SCALE_FLOOR, LOG_SCALE_CEILING)
         if k == 1:
-            return discretised_logistic(mu.squeeze(-1), log_s.squeeze(-1))
+            return discretised_logistic(mu.squeeze(-4), log_s.squeeze(-4))
         return discretised_logistic(mu, log_s, others[0])
 
 

@@ -18,6 +18,7 @@ from vaelab.evaluation.measure import Measure, Metric, Subject
 from vaelab.evaluation.measures import METRICS
 from vaelab.models import VAE
 from vaelab.objectives.optimised import optimised
+from vaelab.processor import onednn_products
 from vaelab.seeds import derive
 from vaelab.spec import Spec
 
@@ -100,7 +101,9 @@ def carry_out(
                 say(f"{kind}: {share:.0%}")
 
         say(f"measuring {kind} on {subject.data.split} images")
-        keep(name, measure(subject, progress))
+        with onednn_products():
+            metrics = measure(subject, progress)
+        keep(name, metrics)
 
 
 def ledger(spec: Spec, model: VAE, train: Dataset, steps: int) -> dict[str, Any]:

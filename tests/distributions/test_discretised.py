@@ -94,13 +94,13 @@ def test_log_probability_and_gradients_are_exact_in_every_tail(mean, log_scale, 
 
 @pytest.mark.parametrize("log_scale", [-7.0, -5.0, -1.0, 4.0])
 def test_gradients_pass_a_check_by_differences(log_scale):
-    mean = torch.linspace(-0.5, 1.5, 12, dtype=torch.float64).view(2, 6, 1).expand(2, 6, 2).contiguous()
-    mean = (mean + torch.tensor([0.0, 0.1])).requires_grad_()
-    logits = torch.randn(2, 6, 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64).requires_grad_()
-    s = torch.full((2, 6, 2), log_scale, dtype=torch.float64).requires_grad_()
+    mean = torch.linspace(-0.5, 1.5, 12, dtype=torch.float64).view(1, 2, 6)
+    mean = (mean + torch.tensor([0.0, 0.1]).view(2, 1, 1)).requires_grad_()
+    logits = torch.randn(2, 2, 6, generator=torch.Generator().manual_seed(0), dtype=torch.float64).requires_grad_()
+    s = torch.full((2, 2, 6), log_scale, dtype=torch.float64).requires_grad_()
     x = torch.tensor([[0, 1, 77, 128, 254, 255]]).double() / 255
     eps = 1e-6 * min(1.0, math.exp(log_scale) * 100)
-    for inputs in ((mean, s, logits), (mean[..., 0], s[..., 0])):
+    for inputs in ((mean, s, logits), (mean[0], s[0])):
         assert torch.autograd.gradcheck(
             lambda *a: discretised_logistic(*a, event_dims=2).log_prob(x), inputs, eps=eps, rtol=1e-4
         )
@@ -173,7 +173,7 @@ def test_an_image_is_one_event_and_a_value_is_the_nearest_level():
 
 @pytest.mark.parametrize("components", [1, 3])
 def test_log_probability_compiles_whole_and_agrees_with_eager(components):
-    shape = (4, 2, 3, 4) + (() if components == 1 else (components,))
+    shape = (4, *(() if components == 1 else (components,)), 2, 3, 4)
     inputs = [torch.randn(shape, generator=torch.Generator().manual_seed(i)).requires_grad_() for i in range(3)]
     x = torch.randint(0, 256, (2, 3, 4), generator=torch.Generator().manual_seed(9)) / 255
 

@@ -2,10 +2,12 @@
 
 import torch
 from torch import Tensor
-from torch.distributions import Categorical, Distribution, Independent, MixtureSameFamily, constraints
+from torch.distributions import Distribution, Independent, constraints
 from torch.distributions.constraints import Constraint
 from torch.nn.functional import logsigmoid
 from torch.types import _size
+
+from vaelab.distributions.mixture import Mixture
 
 TOP = 255  # the highest level
 NEAR = 16  # levels from the mean, beyond which a sigmoid narrower than a level is 0 or 1 but for e^-16
@@ -17,14 +19,13 @@ def discretised_logistic(
     """Pixels u / 255 that are discretised logistics, the last `event_dims` axes one event; or mixtures of them.
 
     Arguments:
-        mean: mu, [..., *event], or [..., *event, K] of each component where there are logits.
+        mean: mu, [..., *event], or [..., K, *event] of each component where there are logits.
         log_scale: log s, in pixels' units as mu, of a shape that broadcasts to the mean's.
-        logits: [..., *event, K], log weights of the components but for a constant.
+        logits: [..., K, *event], log weights of the components but for a constant.
     """
     levels: Distribution = DiscretisedLogistic(mean, log_scale)
     if logits is not None:
-        weights = Categorical(logits=logits, validate_args=False)
-        levels = MixtureSameFamily(weights, levels, validate_args=False)
+        levels = Mixture(logits, levels, -event_dims - 1)
     return Independent(levels, event_dims, validate_args=False)
 
 
