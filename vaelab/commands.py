@@ -35,12 +35,13 @@ def train(
 ) -> None:
     """Train, evaluate and picture one model. `--spec FILE.json` in first place starts from a Spec in a file."""
     from vaelab import run, terminal
-    from vaelab.draw import draw
 
     _use(threads)
     console = terminal.console()
     with terminal.watching(console) as watch:
         done = run.train(spec, out, name, root, compile, device, watch)
+        from vaelab.draw import draw  # here, so that the first step need not wait two seconds for libraries of pictures
+
         watch.say("drawing")
         draw(done, (), 0, root)
     result = done.result

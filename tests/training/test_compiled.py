@@ -3,6 +3,7 @@ import shutil
 import numpy as np
 import pytest
 import torch
+from torch.utils.flop_counter import FlopCounterMode
 
 from vaelab.assemble import build_model, build_objective
 from vaelab.data import Dataset
@@ -89,6 +90,15 @@ def test_the_work_of_a_step_is_counted_from_the_shapes():
     before = torch.get_rng_state()
     assert step_flops(model, batch=100) == 3 * 100 * 2 * weights
     assert torch.equal(torch.get_rng_state(), before)
+
+
+@pytest.mark.parametrize("network", ["mlp:hidden=30,20", "conv:channels=8,16:hidden=30", "article-conv:maps=5"])
+def test_the_work_of_a_step_is_what_the_library_counts(network):
+    model = build_model(Spec(latent=4, network=network), (3, 17, 20))
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        model(torch.zeros(1, 3, 17, 20))
+    assert step_flops(model, batch=7) == 3 * 7 * counter.get_total_flops()
+    assert not any(module._forward_hooks for module in model.modules())
 
 
 def with_dropout(model, x, step):

@@ -1,3 +1,5 @@
+from contextlib import nullcontext
+
 import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
@@ -25,6 +27,7 @@ class Conditional(nn.Module):
     def forward(self, context: Tensor) -> Distribution:
         """The distribution given `context` [..., *context_shape], its batch shape the leading axes."""
         batch = context.shape[: context.dim() - len(self.context_shape)]
-        with torch.autocast(context.device.type, torch.bfloat16, enabled=self.use_bfloat16):
+        rounding = torch.autocast(context.device.type, torch.bfloat16) if self.use_bfloat16 else nullcontext()
+        with rounding:
             parameters = self.network(context.reshape(-1, *self.context_shape))
         return self.head(parameters.float().reshape(*batch, *parameters.shape[1:]))
