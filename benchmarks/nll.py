@@ -49,15 +49,18 @@ def by_vaelab(task: Task) -> None:
     from benchmarks.vaelab_peer import prepare
     from vaelab.assemble import load_data
     from vaelab.evaluation.likelihood import evaluate
+    from vaelab.processor import onednn_products
 
     ready = prepare(task)
     put_weights(task, ready.model)
     count, common = task.workload.sizes["vaelab"], task.workload.sizes["pythae"]
     data = load_data(ready.spec).test.take(np.arange(count))
-    evaluate(ready.model, data.take(np.arange(common)), 10, task.seed)  # warm, as pythae is
-    began = time.perf_counter()
-    found = evaluate(ready.model, data, NLL_SAMPLES, task.seed)
-    seconds = time.perf_counter() - began
+    precision = "bfloat16" if task.precision == "bfloat16" else "float32"
+    with onednn_products():
+        evaluate(ready.model, data.take(np.arange(common)), 10, task.seed, precision=precision)  # warm, as pythae is
+        began = time.perf_counter()
+        found = evaluate(ready.model, data, NLL_SAMPLES, task.seed, precision=precision)
+        seconds = time.perf_counter() - began
     error = found.nll_variance[:common].sum().sqrt().item() / common
     report(
         task, image_ms=1e3 * seconds / count, images=count, final_loss=found.nll[:common].mean().item(), loss_se=error

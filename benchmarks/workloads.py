@@ -170,9 +170,10 @@ FULL = (
         ("image_ms", "ms an image"),
         (
             Contestant("vaelab", module="benchmarks.nll", arguments=("vaelab",)),
+            Contestant("vaelab", "bfloat16", "benchmarks.nll", ("vaelab",)),
             Contestant("pythae", module="benchmarks.nll", arguments=("pythae",)),
         ),
-        ("vaelab float32",),
+        BOTH,
         pairs=5,
         timeout=240,
         training=A,
