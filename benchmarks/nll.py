@@ -49,14 +49,14 @@ def by_vaelab(task: Task) -> None:
     from benchmarks.vaelab_peer import prepare
     from vaelab.assemble import load_data
     from vaelab.evaluation.likelihood import evaluate
-    from vaelab.processor import onednn_products
+    from vaelab.processor import at_full_speed
 
     ready = prepare(task)
     put_weights(task, ready.model)
     count, common = task.workload.sizes["vaelab"], task.workload.sizes["pythae"]
     data = load_data(ready.spec).test.take(np.arange(count))
     precision = "bfloat16" if task.precision == "bfloat16" else "float32"
-    with onednn_products():
+    with at_full_speed():
         evaluate(ready.model, data.take(np.arange(common)), 10, task.seed, precision=precision)  # warm, as pythae is
         began = time.perf_counter()
         found = evaluate(ready.model, data, NLL_SAMPLES, task.seed, precision=precision)

@@ -43,7 +43,10 @@ PATTERNS: tuple[tuple[str, str], ...] = (
     (r"rand|normal_|uniform|bernoulli|philox|bitwise|exponential", NOISE),
     (r"cross_entropy|sigmoid|softmax|logsumexp|tanh|relu|softplus|threshold|convolution", ELEMENTWISE),
     (r"_foreach_|adam|lerp", OPTIMISER),
-    (r"index|gather|aten::(copy_|clone|cat|stack|contiguous)|cpp_fused_(_to_copy|clone|copy)_*\d*$", COPIES),
+    (
+        r"index|gather|vaelab::materialised|aten::(copy_|clone|cat|stack|contiguous)|cpp_fused_(_to_copy|clone|copy)_*\d*$",
+        COPIES,
+    ),
     (r"cpp_fused|triton", ELEMENTWISE),
     (
         r"^aten::(empty|as_strided|view|reshape|expand|slice|resize|to|detach|select|resolve|lift|unsqueeze|t$)",

@@ -12,7 +12,7 @@ from benchmarks.peer import Stopwatch, Task, read_task, report
 from benchmarks.workloads import COMPONENTS, LEARNING_RATE, THREADS, Training
 from vaelab.assemble import build_model, build_objective, load_data
 from vaelab.models import VAE
-from vaelab.processor import onednn_products
+from vaelab.processor import at_full_speed
 from vaelab.spec import Spec
 from vaelab.training.compiled import choose_step
 from vaelab.training.course import Course, bfloat16
@@ -68,7 +68,7 @@ class Ready:
     @contextmanager
     def training(self) -> Iterator[None]:
         """The networks in the precision that was asked for and the products as in any training, while this lasts."""
-        with onednn_products(), bfloat16(self.model, self.bfloat16):
+        with at_full_speed(), bfloat16(self.model, self.bfloat16):
             yield
 
 

@@ -1,10 +1,13 @@
 """What is done for speed changes no number."""
 
+import platform
+import resource
+
 import pytest
 import torch
 
 import vaelab.processor as processor
-from vaelab.processor import onednn_products, pixels_innermost
+from vaelab.processor import at_full_speed, pixels_innermost
 
 
 @pytest.mark.parametrize(("rows", "inner", "columns"), [(1, 784, 500), (100, 500, 784), (5000, 20, 500), (7, 64, 3)])
@@ -12,7 +15,7 @@ def test_products_are_float32_inside_as_outside(rows, inner, columns):
     generator = torch.Generator().manual_seed(0)
     x, w = torch.randn(rows, inner, generator=generator), torch.randn(inner, columns, generator=generator)
     exact = x.double() @ w.double()
-    with onednn_products():
+    with at_full_speed():
         found = x @ w
     scale = x.double().abs() @ w.double().abs()
     assert ((found - exact).abs() / scale).max() < 4 * torch.finfo(torch.float32).eps * inner**0.5
@@ -21,7 +24,7 @@ def test_products_are_float32_inside_as_outside(rows, inner, columns):
 def test_the_setting_is_put_back_even_behind_an_error():
     settings = torch.backends.mkldnn.matmul
     before = settings.fp32_precision
-    with pytest.raises(ZeroDivisionError), onednn_products():
+    with pytest.raises(ZeroDivisionError), at_full_speed():
         _ = 1 / 0
     assert settings.fp32_precision == before
 
@@ -30,8 +33,21 @@ def test_a_processor_that_would_round_to_bfloat16_is_left_alone(monkeypatch):
     settings = torch.backends.mkldnn.matmul
     before = settings.fp32_precision
     monkeypatch.setattr(processor, "_onednn_keeps_float32", lambda: False)
-    with onednn_products():
+    with at_full_speed():
         assert settings.fp32_precision == before
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="speaks to glibc")
+def test_a_large_tensor_takes_no_pages_anew_from_step_to_step():
+    def faults():
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+        for _ in range(10):
+            torch.empty(12_000_000).fill_(1)  # 48 MB, 11,719 pages
+        return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+    with at_full_speed():
+        faults()
+        assert faults() < 2_000
 
 
 def test_the_probe_tells_float32_from_what_is_less(monkeypatch):

@@ -18,7 +18,7 @@ from vaelab.evaluation.measure import Measure, Metric, Subject
 from vaelab.evaluation.measures import METRICS
 from vaelab.models import VAE
 from vaelab.objectives.optimised import optimised
-from vaelab.processor import onednn_products
+from vaelab.processor import at_full_speed
 from vaelab.seeds import derive
 from vaelab.spec import Spec
 
@@ -101,7 +101,7 @@ def carry_out(
                 say(f"{kind}: {share:.0%}")
 
         say(f"measuring {kind} on {subject.data.split} images")
-        with onednn_products():
+        with at_full_speed():
             metrics = measure(subject, progress)
         keep(name, metrics)
 

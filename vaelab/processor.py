@@ -1,5 +1,7 @@
 """How numbers lie in memory and are multiplied, where that decides how long it takes. No result hangs on it."""
 
+import ctypes
+import platform
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -30,19 +32,37 @@ def pixels_innermost(maps: Tensor) -> Tensor:
 
 
 @contextmanager
-def onednn_products() -> Iterator[None]:
-    """Leave float32 matrix products on a CPU to oneDNN, which on AMD's processors is faster than MKL, torch's choice.
+def at_full_speed() -> Iterator[None]:
+    """While this lasts, float32 products on a CPU are left to oneDNN, and freed memory is kept for the next step.
 
-    The one way to ask torch for that is to allow rounding to bfloat16. Where oneDNN does round, because the processor
-    has instructions for it, all stays as it was.
+    On AMD's processors oneDNN is faster than MKL, torch's choice. The one way to ask torch for it is to allow rounding
+    to bfloat16; where oneDNN does round, because the processor has instructions for it, all stays as it was.
     """
     settings: Any = torch.backends.mkldnn.matmul  # pyright: ignore[reportAttributeAccessIssue] made at run time
     before = settings.fp32_precision
     settings.fp32_precision = "bf16" if _onednn_keeps_float32() else before
+    libc = _glibc()
+    if libc:
+        libc.mallopt(M_MMAP_MAX, 0)
+        libc.mallopt(M_TRIM_THRESHOLD, 2**31 - 1)
     try:
         yield
     finally:
         settings.fp32_precision = before
+        if libc:
+            libc.malloc_trim(0)
+
+
+# Left to itself, glibc asks the system for every large tensor anew and gives it back when it is freed: at each step
+# each page of it is cleared and mapped, which takes as long as the arithmetic of a convolutional network.
+M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # of malloc.h
+
+
+@cache
+def _glibc() -> ctypes.CDLL | None:
+    if platform.libc_ver()[0] != "glibc":
+        return None
+    return ctypes.CDLL(None)
 
 
 @cache

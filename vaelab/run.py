@@ -21,7 +21,7 @@ from vaelab.evaluation.measure import Measure, Metric, Subject
 from vaelab.files import make_folder, only_writer, write_atomically
 from vaelab.measuring import EVALUATION_SEED, default_measures
 from vaelab.models import VAE
-from vaelab.processor import onednn_products
+from vaelab.processor import at_full_speed
 from vaelab.record import Book, Run
 from vaelab.spec import Spec
 from vaelab.training.autopsy import RECORD, STATE, Autopsy
@@ -190,7 +190,7 @@ def replay(run: Run, root: str | None = None) -> Autopsy:
     state = State.start(model, spec)
     progress, _ = read_checkpoint(run.path / STATE, model, state, fingerprint(spec, data))
     course = Course.of(model, build_objective(spec), data.train, spec)
-    with onednn_products(), bfloat16(model, spec.precision == "bfloat16"):
+    with at_full_speed(), bfloat16(model, spec.precision == "bfloat16"):
         return replace(found, examination=examine(course, state, progress.step))
 
 

@@ -11,7 +11,7 @@ from vaelab.data.dataset import Splits
 from vaelab.errors import Interrupted, NonFiniteError
 from vaelab.models import VAE
 from vaelab.objectives.bounds import Objective
-from vaelab.processor import onednn_products
+from vaelab.processor import at_full_speed
 from vaelab.training.checkpoint import Progress
 from vaelab.training.compiled import Compile, choose_step
 from vaelab.training.course import Course, bfloat16
@@ -125,7 +125,7 @@ def _go_through(
             training.save(stop.is_set)
 
     with ExitStack() as stack:
-        stack.enter_context(onednn_products())
+        stack.enter_context(at_full_speed())
         for training in trainings:
             stack.enter_context(closing(training.course.feed))
             stack.enter_context(bfloat16(training.course.model, training.plan.precision == "bfloat16"))
