@@ -57,3 +57,22 @@ def test_an_option_where_there_is_none():
 def test_every_entry_says_what_it_is():
     for table in (NETWORKS, LIKELIHOODS, OBJECTIVES):
         assert all(row["what it is"] for row in describe("part", table))
+
+
+class Asks:
+    """Made from what it asks for by name."""
+
+    def __init__(self, latent: int, *, scale: float = 1.0) -> None:
+        self.latent, self.scale = latent, scale
+
+
+def test_a_part_is_given_what_its_parameters_are_called_after():
+    part = make("prior", {"asks": Asks}, "asks:scale=2", {"latent": 3, "image_shape": (1, 2, 2)})
+    assert (part.latent, part.scale) == (3, 2.0)
+
+
+def test_a_part_that_asks_for_what_is_not_known_there_is_refused():
+    with pytest.raises(SpecError, match=r"prior 'asks', which is made from 'latent'; expected .* posterior; "):
+        make("prior", {"asks": Asks}, "asks", {"posterior": None})
+    with pytest.raises(SpecError, match="from its options alone"):
+        make("prior", {"asks": Asks}, "asks")

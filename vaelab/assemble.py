@@ -55,15 +55,16 @@ def build_model(spec: Spec, image_shape: tuple[int, int, int]) -> VAE:
     """The model that `spec` describes for images of `image_shape`, its weights drawn from the Spec's seed."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive(spec.seed, "weights"))
-        prior = parts.make("prior", PRIORS, spec.prior, spec.latent)
-        posterior = parts.make("posterior", POSTERIORS, spec.posterior)
-        likelihood = parts.make("likelihood", LIKELIHOODS, spec.likelihood)
+        known: dict[str, Any] = {"latent": spec.latent, "image_shape": image_shape}
         network = parts.make("network", NETWORKS, spec.network)
-        encoder = network.encoder(image_shape, posterior.parameter_shape((spec.latent,)))
-        decoder = network.decoder((spec.latent,), likelihood.parameter_shape(image_shape))
-        model = VAE(
-            prior, Conditional(encoder, posterior, image_shape), Conditional(decoder, likelihood, (spec.latent,))
-        )
+        head = parts.make("posterior", POSTERIORS, spec.posterior, known)
+        encoder = network.encoder(image_shape, head.parameter_shape((spec.latent,)))
+        posterior = Conditional(encoder, head, image_shape)
+        head = parts.make("likelihood", LIKELIHOODS, spec.likelihood)
+        decoder = network.decoder((spec.latent,), head.parameter_shape(image_shape))
+        likelihood = Conditional(decoder, head, (spec.latent,))
+        prior = parts.make("prior", PRIORS, spec.prior, {**known, "posterior": posterior})
+        model = VAE(prior, posterior, likelihood)
         # What convolutions are fastest with, on any device
         return model.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
 

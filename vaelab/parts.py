@@ -1,8 +1,9 @@
 """A part by name: `NAME:option=value:option=value`, read in one place for every table.
 
 A table maps names to constructors. A constructor's keyword-only parameters are the options that a user may write, and
-their annotations and defaults say how they are read: nothing is declared twice. `package.module:Name` reaches a
-constructor of the user's own. Examples: `mlp`, `mlp:hidden=500,500:activation=relu`, `gaussian:sigma=0.1`.
+their annotations and defaults say how they are read: nothing is declared twice. Its other parameters are given what
+they are called after, such as `latent`: see `make`. `package.module:Name` reaches a constructor of the user's own.
+Examples: `mlp`, `mlp:hidden=500,500:activation=relu`, `gaussian:sigma=0.1`.
 """
 
 import importlib
@@ -13,6 +14,8 @@ from typing import Any, get_origin
 from pydantic import TypeAdapter, ValidationError
 
 from vaelab.errors import SpecError, in_one_line, unknown
+
+POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 
 
 def resolve(kind: str, table: Mapping[str, Callable[..., Any]], text: str) -> tuple[Callable[..., Any], dict[str, Any]]:
@@ -55,10 +58,31 @@ def canonical(kind: str, table: Mapping[str, Callable[..., Any]], text: str) -> 
     return ":".join([name, *(f"{option}={_write(value)}" for option, value in options.items())])
 
 
-def make(kind: str, table: Mapping[str, Callable[..., Any]], text: str, *context: Any) -> Any:
-    """Construct the part that `text` names: `context` by position, the options by keyword."""
+def make(
+    kind: str, table: Mapping[str, Callable[..., Any]], text: str, context: Mapping[str, Any] | None = None
+) -> Any:
+    """Construct the part that `text` names.
+
+    Arguments:
+        context: what is known where it is made, by name. A constructor's parameters that are no options say by their
+            names what of it they are given.
+
+    Raises:
+        SpecError: as `resolve`; or a constructor asks for what is not known there.
+    """
     constructor, options = resolve(kind, table, text)
-    return constructor(*context, **options)
+    known = context or {}
+    wanted = [
+        p.name
+        for p in inspect.signature(constructor).parameters.values()
+        if p.kind in POSITIONAL and p.default is p.empty
+    ]
+    for name in wanted:
+        if name not in known:
+            found = f"{kind} '{text.split(':')[0]}', which is made from '{name}'"
+            expected = f"from nothing, or from {', '.join(known)}" if known else "from its options alone"
+            raise SpecError(found=found, expected=expected, do="rename the parameter, or put it behind a '*'")
+    return constructor(**{name: known[name] for name in wanted}, **options)
 
 
 def describe(kind: str, table: Mapping[str, Callable[..., Any]]) -> list[dict[str, str]]:
