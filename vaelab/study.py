@@ -1,16 +1,16 @@
 """A study: a base Spec x a grid -> runs -> one report, described by a TOML file (see `vaelab/studies/`)."""
 
 import os
-import subprocess
-import sys
 import tomllib
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from importlib.resources import files
 from itertools import product
 from pathlib import Path
+from queue import SimpleQueue
 
 from pydantic import ValidationError
 
@@ -24,6 +24,7 @@ from vaelab.spec import Spec
 from vaelab.study_file import Figure, Group, Published, StudyFile
 from vaelab.training.compiled import Compile
 from vaelab.training.watch import Watch
+from vaelab.workers import Worker
 
 
 @dataclass(frozen=True)
@@ -165,8 +166,22 @@ def carry_out(study: Study, options: Options, watch: Watch) -> None:
             _train(member, options, watch)
             _measure(study, member, options, watch)
         return
-    with ThreadPoolExecutor(options.jobs) as pool:
-        futures = [pool.submit(_in_processes, study, member, options, watch.say) for member in todo]
+    idle, workers = SimpleQueue[Worker](), [Worker() for _ in range(options.jobs)]
+    for worker in workers:
+        idle.put(worker)
+
+    def by_whoever_is_idle(member: Member) -> str | None:
+        worker = idle.get()
+        try:
+            return _by_worker(worker, study, member, options, watch.say)
+        finally:
+            idle.put(worker)
+
+    with ExitStack() as stack:
+        for worker in workers:
+            stack.callback(worker.close)
+        pool = stack.enter_context(ThreadPoolExecutor(options.jobs))
+        futures = [pool.submit(by_whoever_is_idle, member) for member in todo]
         try:
             failures = [failure for future in futures if (failure := future.result())]
         except KeyboardInterrupt:  # the runs under way have got the signal too, and save their state
@@ -227,8 +242,10 @@ def done(study: Study, member: Member) -> bool:
     return set(study.metrics) <= {row["measure"] for row in member.run.result["metrics"]}
 
 
-def _in_processes(study: Study, member: Member, options: Options, say: Callable[[str], None]) -> str | None:
-    """Train and measure one member in processes with their share of the processors; what one said last if it failed."""
+def _by_worker(
+    worker: Worker, study: Study, member: Member, options: Options, say: Callable[[str], None]
+) -> str | None:
+    """Train and measure one member with its share of the processors; what was said last if it failed."""
     claim(member.run, member.spec)
     path = member.run.path
     root = ["--data-root", options.root] if options.root else []
@@ -237,25 +254,18 @@ def _in_processes(study: Study, member: Member, options: Options, say: Callable[
     commands = [[*training, "--compile", options.compile, *threads, *root]]
     if study.metrics:
         commands.append(["evaluate", str(path), "--metrics", *study.metrics, *threads, *root])
+    last = "nothing was said"
+
+    def tell(line: str) -> None:
+        nonlocal last
+        last = line.strip() or last
+        if last.startswith("epoch "):
+            epoch, _, elbo, _, _, *rest = last.split("  ")
+            say("  ".join([f"{member.label}: {epoch}", f"{elbo} nats", *rest]))
+
     for command in commands:
-        if failure := _in_process(member.label, command, say):
-            return f"{member.label}: {failure}"
+        if worker.carry_out(command, tell):
+            say(f"{member.label}: {last}")
+            return f"{member.label}: {last}"
     say(f"{member.label}: done")
     return None
-
-
-def _in_process(label: str, command: list[str], say: Callable[[str], None]) -> str | None:
-    """Carry out a command of vaelab in a process of its own; what it said last where it failed."""
-    last = "nothing was said"
-    command = [sys.executable, "-m", "vaelab", *command]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
-        assert process.stdout is not None
-        for line in process.stdout:
-            last = line.strip() or last
-            if last.startswith("epoch "):
-                epoch, _, elbo, _, _, *rest = last.split("  ")
-                say("  ".join([f"{label}: {epoch}", f"{elbo} nats", *rest]))
-    if process.returncode == 0:
-        return None
-    say(f"{label}: {last}")
-    return last
