@@ -13,7 +13,7 @@ from vaelab.likelihoods import LIKELIHOODS
 from vaelab.models import VAE, Conditional
 from vaelab.networks import NETWORKS
 from vaelab.objectives import OBJECTIVES
-from vaelab.objectives.bounds import Objective
+from vaelab.objectives.losses import Objective
 from vaelab.posteriors import POSTERIORS
 from vaelab.priors import PRIORS
 from vaelab.seeds import derive
@@ -39,8 +39,9 @@ def completed(spec: Spec) -> Spec:
     """
     spelt = {kind: parts.canonical(kind, table, getattr(spec, kind)) for kind, table in TABLES.items()}
     for kind, text in spelt.items():
-        if kind in ("network", "objective", "schedule", "likelihood"):  # what can be made without a shape
+        if kind in ("network", "schedule", "likelihood"):  # what can be made without a shape
             parts.make(kind, TABLES[kind], text)
+    build_objective(spec, images=1)
     _, source, _ = parse(spec.data)
     check_protocol(spec, spec.protocol or source.protocol)
     return spec.model_copy(update={**spelt, "protocol": spec.protocol or source.protocol})
@@ -69,9 +70,16 @@ def build_model(spec: Spec, image_shape: tuple[int, int, int]) -> VAE:
         return model.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
 
 
-def build_objective(spec: Spec) -> Objective:
-    """The objective that `spec` names."""
-    return parts.make("objective", OBJECTIVES, spec.objective)
+def build_objective(spec: Spec, images: int | None = None) -> Objective:
+    """The objective that `spec` names, what it learns itself drawn from the Spec's seed.
+
+    Arguments:
+        images: N, in the training set, for objectives that ask for it.
+    """
+    known = {"latent": spec.latent} | ({} if images is None else {"images": images})
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(derive(spec.seed, "objective"))
+        return parts.make("objective", OBJECTIVES, spec.objective, known)
 
 
 def check_protocol(spec: Spec, protocol: str) -> None:

@@ -17,6 +17,7 @@ from vaelab.errors import DataError, SpecError
 from vaelab.evaluation.measure import Measure, Metric, Subject
 from vaelab.evaluation.measures import METRICS
 from vaelab.models import VAE
+from vaelab.objectives.losses import on_device
 from vaelab.objectives.optimised import optimised
 from vaelab.processor import at_full_speed
 from vaelab.seeds import derive
@@ -111,7 +112,9 @@ def ledger(spec: Spec, model: VAE, train: Dataset, steps: int) -> dict[str, Any]
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive(spec.seed, "evaluation"))
         x = protocol(train.protocol).pixels(torch.from_numpy(train.images[:PROBED]))
-        found = optimised(build_objective(spec), model, x.to(next(model.parameters()).device), steps - 1)
+        device = next(model.parameters()).device
+        objective = on_device(build_objective(spec, len(train)), device)
+        found = optimised(objective, model, x.to(device), steps - 1)
     note = likelihood_note(spec, train.protocol)
     return {
         "objective": spec.objective,

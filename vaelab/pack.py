@@ -88,12 +88,12 @@ def train_together(
     measuring.refuse_seen(data.train, data.test)
     check_batch(len(data.train), specs[0].batch)
     models = [build_model(spec, data.train.shape).to(on) for spec in specs]
-    objective = build_objective(specs[0])
-    first = Course.of(models[0], objective, data.train, specs[0])
+    objectives = [build_objective(spec, len(data.train)) for spec in specs]
+    first = Course.of(models[0], objectives[0], data.train, specs[0])
     differing = differences(specs)
     with ExitStack() as held:
         trainings: list[Training] = []
-        for number, (run, spec, model) in enumerate(zip(runs, specs, models, strict=True)):
+        for number, (run, spec, model, objective) in enumerate(zip(runs, specs, models, objectives, strict=True)):
             held.enter_context(only_writer(run.path))
             name = " ".join(f"{field}={values[number]}" for field, values in differing.items())
             course = first.beside(model, objective, spec)

@@ -74,7 +74,8 @@ def train(
     check_batch(len(data.train), spec.batch)
     claim(run, spec)
     with only_writer(run.path):
-        progress = fit(model, build_objective(spec), data, spec, run.path, watch, compile, fingerprint(spec, data))
+        objective = build_objective(spec, len(data.train))
+        progress = fit(model, objective, data, spec, run.path, watch, compile, fingerprint(spec, data))
         conclude(run, spec, model, data, progress, watch)
     return run
 
@@ -187,9 +188,9 @@ def replay(run: Run, root: str | None = None) -> Autopsy:
         )
     data = run.data(root)
     model = build_model(spec, data.train.shape).to(found.device)
-    state = State.start(model, spec)
+    course = Course.of(model, build_objective(spec, len(data.train)), data.train, spec)
+    state = State.start(model, spec, course.objective)
     progress, _ = read_checkpoint(run.path / STATE, model, state, fingerprint(spec, data))
-    course = Course.of(model, build_objective(spec), data.train, spec)
     with at_full_speed(), bfloat16(model, spec.precision == "bfloat16"):
         return replace(found, examination=examine(course, state, progress.step))
 

@@ -19,7 +19,7 @@ from vaelab.evaluation.measure import Measure, Metric, Subject
 from vaelab.evaluation.measures import METRICS
 from vaelab.likelihoods import Gaussian
 from vaelab.models import VAE, Conditional
-from vaelab.objectives.bounds import Elbo
+from vaelab.objectives.weighted import Elbo
 from vaelab.posteriors import DiagonalGaussian
 from vaelab.priors import StandardNormal
 

@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -8,7 +9,9 @@ from vaelab.distributions import log_mean_exp
 from vaelab.errors import SpecError
 from vaelab.models import Draw
 from vaelab.objectives import OBJECTIVES
-from vaelab.objectives.bounds import Elbo, Iwae, distortion, elbo, iwae, log_weights, rate
+from vaelab.objectives.bounds import distortion, elbo, iwae, log_weights, rate
+from vaelab.objectives.importance import Iwae
+from vaelab.objectives.weighted import Elbo
 
 
 def draws(samples: int, kl: bool = True) -> Draw:
@@ -16,9 +19,7 @@ def draws(samples: int, kl: bool = True) -> Draw:
     torch.manual_seed(0)
     x = torch.randn(40, 1, 2, 3, dtype=torch.float64)
     draw = oracle.model(x, samples)
-    return (
-        draw if kl else Draw(draw.z, draw.log_lik, draw.log_prior, draw.log_post, None, draw.posterior, draw.likelihood)
-    )
+    return draw if kl else replace(draw, kl=None)
 
 
 def test_elbo_is_minus_rate_minus_distortion():
@@ -73,7 +74,7 @@ def test_gradient_of_iwae_weights_the_samples_by_their_importance():
     torch.testing.assert_close(gradient, torch.softmax(log_weights(draw), 0))
 
 
-@pytest.mark.parametrize("name", OBJECTIVES)
+@pytest.mark.parametrize("name", ["elbo", "beta", "iwae", "miwae", "ciwae", "piwae"])
 def test_at_least_one_sample(name):
-    with pytest.raises(SpecError, match="at least 1 draw"):
+    with pytest.raises(SpecError, match="samples = 0; expected at least 1"):
         OBJECTIVES[name](samples=0)

@@ -4,8 +4,10 @@ import pytest
 import torch
 
 from vaelab.assemble import build_model, completed
-from vaelab.objectives.bounds import Elbo, Iwae, distortion, elbo, rate
+from vaelab.objectives.bounds import distortion, elbo, rate
+from vaelab.objectives.importance import Iwae
 from vaelab.objectives.optimised import optimised
+from vaelab.objectives.weighted import Elbo
 from vaelab.spec import Spec
 
 X = torch.rand(8, 1, 8, 8, generator=torch.Generator().manual_seed(0)).round()

@@ -9,7 +9,7 @@ from vaelab.assemble import build_model, build_objective
 from vaelab.data import Dataset
 from vaelab.data.protocol import protocol
 from vaelab.noise import key_of
-from vaelab.objectives.bounds import Elbo
+from vaelab.objectives.weighted import Elbo
 from vaelab.spec import Spec
 from vaelab.training.compiled import Work, _mark, choose_step, step_flops
 from vaelab.training.course import Course

@@ -95,7 +95,8 @@ def test_the_update_is_adam():
     ours = [torch.nn.Parameter(torch.randn(4, 3, dtype=torch.float64)) for _ in range(2)]
     theirs = [torch.nn.Parameter(p.detach().clone()) for p in ours]
     reference = torch.optim.Adam(theirs, lr=0.03)
-    model = torch.nn.ParameterList(ours)
+    model = torch.nn.Module()
+    model.posterior = torch.nn.ParameterList(ours)
     state = State.start(model, Plan())  # type: ignore[arg-type]
     with torch.no_grad():
         for number in range(25):

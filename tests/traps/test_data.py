@@ -11,7 +11,7 @@ from vaelab.assemble import completed
 from vaelab.data import load
 from vaelab.data.protocol import PROTOCOLS
 from vaelab.errors import DataError, RunError, SpecError
-from vaelab.objectives.bounds import Elbo
+from vaelab.objectives.weighted import Elbo
 from vaelab.run import Run, train
 from vaelab.spec import Spec
 

@@ -8,11 +8,15 @@ from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from tests.traps.small import SILENT, STILL, Recorder, build, dataset, fitted, noise, spec_of, splits, step_once
+from vaelab.assemble import build_objective
 from vaelab.data import Splits
 from vaelab.data.protocol import PROTOCOLS, protocol
 from vaelab.noise import key_of
 from vaelab.objectives import OBJECTIVES
-from vaelab.objectives.bounds import Elbo, Iwae, distortion, rate
+from vaelab.objectives.bounds import distortion, rate
+from vaelab.objectives.importance import Iwae
+from vaelab.objectives.weighted import Elbo
+from vaelab.spec import Spec
 from vaelab.training.checkpoint import read_tensors
 from vaelab.training.course import bfloat16
 from vaelab.training.loop import fit
@@ -132,8 +136,9 @@ def test_t37_a_step_asks_the_device_for_nothing(likelihood, name, objective, mon
         raise AssertionError("a tensor was read")
 
     model, data, plan = build(likelihood), dataset(noise(20), name), Plan(clip_norm=1.0, ema_decay=0.9)
-    state, pixels, images = State.start(model, plan), protocol(name).pixels, torch.from_numpy(data.images)
-    step = make_step(model, OBJECTIVES[objective](), pixels, state, plan, key_of(0), 0.0)
+    made = build_objective(Spec(objective=objective, latent=model.latent), images=20)
+    state, pixels, images = State.start(model, plan, made), protocol(name).pixels, torch.from_numpy(data.images)
+    step = make_step(model, made, pixels, state, plan, key_of(0), 0.0)
     learning_rate, number = torch.tensor(0.1), torch.tensor(0)
     for method in ("tolist", "numpy", "cpu"):
         monkeypatch.setattr(torch.Tensor, method, refuse)

@@ -16,5 +16,6 @@ class Draw:
     log_prior: Tensor  # [S, B]  log p(z)
     log_post: Tensor  # [S, B]  log q(z|x)
     kl: Tensor | None  # [B]  KL(q(z|x) || p(z)), where it has a closed form
+    prior: Distribution  # p(z), without a batch
     posterior: Distribution  # q(z|x), batch [B]
     likelihood: Distribution  # p(x|z), batch [S, B]

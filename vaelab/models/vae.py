@@ -54,6 +54,7 @@ class VAE(nn.Module):
             log_prior=prior.log_prob(z),
             log_post=q.log_prob(z),
             kl=kl_divergence(q, prior),
+            prior=prior,
             posterior=q,
             likelihood=p,
         )

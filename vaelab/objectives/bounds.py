@@ -1,24 +1,25 @@
-"""Lower bounds of log p(x), each a function of a Draw, in nats for each image [B]; and the objectives they make.
-
-An objective returns the Draw beside the loss so that rate, distortion and ELBO are reported from the very samples that
-were optimised, whatever was optimised, without a second pass through the model.
-"""
-
-from collections.abc import Callable
-from dataclasses import dataclass
+"""Lower bounds of log p(x) and their terms, each a function of a Draw, in nats for each image [B]."""
 
 from torch import Tensor
 
-from vaelab.distributions import log_mean_exp
-from vaelab.errors import SpecError
-from vaelab.models import VAE, Draw
-
-Objective = Callable[[VAE, Tensor, Tensor], tuple[Tensor, Draw]]  # (model, x, step) -> loss [B], what it was made of
+from vaelab.distributions import kl_per_dimension, log_mean_exp
+from vaelab.models import Draw
 
 
 def rate(draw: Draw) -> Tensor:
     """KL(q(z|x) || p(z)), [B]: exact where it has a closed form, otherwise the mean of log q(z|x) - log p(z)."""
-    return draw.kl if draw.kl is not None else (draw.log_post - draw.log_prior).mean(0)
+    return draw.kl if draw.kl is not None else sampled_rate(draw)
+
+
+def sampled_rate(draw: Draw) -> Tensor:
+    """The mean of log q(z|x) - log p(z) over the samples, [B] (Kingma & Welling 2014, equation 6)."""
+    return (draw.log_post - draw.log_prior).mean(0)
+
+
+def rates(draw: Draw) -> Tensor:
+    """The rate in as many parts as have a closed form, [parts, B]: of each latent dimension, or of all as one."""
+    per_dimension = kl_per_dimension(draw.posterior, draw.prior)
+    return rate(draw).unsqueeze(0) if per_dimension is None else per_dimension.movedim(-1, 0)
 
 
 def distortion(draw: Draw) -> Tensor:
@@ -41,42 +42,15 @@ def iwae(draw: Draw) -> Tensor:
     return log_mean_exp(log_weights(draw), dim=0)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Elbo:
-    """Maximise the ELBO.
+def miwae(draw: Draw, bounds: int) -> Tensor:
+    """The mean of L_K over M = `bounds` groups of K = S / M samples each, [B] (Rainforth et al. 2018, section 5)."""
+    return log_mean_exp(log_weights(draw).unflatten(0, (bounds, -1)), dim=1).mean(0)
 
-    Arguments:
-        samples: S, draws of z for each image.
+
+def path_log_post(draw: Draw) -> Tensor:
+    """log q(z|x), [S, B], with a gradient that goes through z alone: without the score, which is 0 on average.
+
+    "Sticking the landing" (Roeder, Wu & Duvenaud 2017, section 3). The value is that of `draw.log_post`.
     """
-
-    samples: int = 1
-
-    def __post_init__(self) -> None:
-        _check_samples(self.samples)
-
-    def __call__(self, model: VAE, x: Tensor, step: Tensor) -> tuple[Tensor, Draw]:
-        draw = model(x, self.samples)
-        return -elbo(draw), draw
-
-
-@dataclass(frozen=True, kw_only=True)
-class Iwae:
-    """Maximise the importance-weighted bound.
-
-    Arguments:
-        samples: S, draws of z for each image; S = 1 is the ELBO with a Monte Carlo KL.
-    """
-
-    samples: int = 5
-
-    def __post_init__(self) -> None:
-        _check_samples(self.samples)
-
-    def __call__(self, model: VAE, x: Tensor, step: Tensor) -> tuple[Tensor, Draw]:
-        draw = model(x, self.samples)
-        return -iwae(draw), draw
-
-
-def _check_samples(samples: int) -> None:
-    if samples < 1:
-        raise SpecError(found=f"samples = {samples}", expected="at least 1 draw of z", do="use samples=1 or more")
+    score = draw.posterior.log_prob(draw.z.detach())
+    return draw.log_post - (score - score.detach())

@@ -91,6 +91,7 @@ def live_tensors(model: nn.Module, state: State, best: dict[str, Tensor]) -> dic
     meters = state.meters
     return {
         **{f"model/{name}": tensor for name, tensor in model.state_dict().items()},
+        **{f"objective/{name}": tensor.detach() for name, tensor in state.objective.items()},
         **{f"adam/mean/{i}": tensor for i, tensor in enumerate(state.mean)},
         **{f"adam/square/{i}": tensor for i, tensor in enumerate(state.square)},
         **{f"average/{i}": tensor for i, tensor in enumerate(state.average)},

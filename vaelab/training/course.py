@@ -6,13 +6,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from vaelab.data.dataset import Dataset
 from vaelab.data.protocol import Protocol, protocol
 from vaelab.models import VAE, Conditional
 from vaelab.noise import Noise, key_of
-from vaelab.objectives.bounds import Objective
+from vaelab.objectives.losses import Objective, admit, on_device
 from vaelab.parts import make
 from vaelab.seeds import derive, seed_generator
 from vaelab.training.batches import Batches
@@ -38,12 +38,17 @@ class Course:
 
     @classmethod
     def of(cls, model: VAE, objective: Objective, train: Dataset, plan: Plan) -> "Course":
-        """The course of training `model` on `train`. Raises SpecError where a batch is larger than it."""
+        """The course of training `model` on `train`.
+
+        Raises:
+            SpecError: a batch is larger than it, or the objective does not admit this model or batch.
+        """
+        admit(objective, model, plan.batch)
         device = next(model.parameters()).device
         batches = Batches(len(train), plan.batch, plan.seed)
         return cls(
             model=model,
-            objective=objective,
+            objective=on_device(objective, device),
             plan=plan,
             device=device,
             reading=protocol(train.protocol),
@@ -59,7 +64,14 @@ class Course:
             make("schedule", SCHEDULES, plan.schedule),
         )
         feed = self.feed.beside(batches)
+        objective = on_device(objective, self.device)
         return replace(self, model=model, objective=objective, plan=plan, batches=batches, feed=feed, schedule=schedule)
+
+    @property
+    def parameter_names(self) -> list[str]:
+        """Of what is trained, in the order of `State.parameters`."""
+        own = self.objective.named_parameters() if isinstance(self.objective, nn.Module) else ()
+        return [*(name for name, _ in self.model.named_parameters()), *(f"objective.{name}" for name, _ in own)]
 
     @property
     def epoch(self) -> float:

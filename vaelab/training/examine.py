@@ -8,9 +8,10 @@ import torch
 from torch import Tensor
 
 from vaelab.models import Draw
+from vaelab.objectives.losses import reported
 from vaelab.training.course import Course
 from vaelab.training.layers import Layer, all_finite, recording
-from vaelab.training.step import State, global_norm
+from vaelab.training.step import State, global_norm, gradients_of
 
 LOG_DENSITIES = {
     "log_lik": "log p(x|z)",
@@ -64,14 +65,17 @@ class Examination:
 
 def examine(course: Course, state: State, t: int) -> Examination:
     """Take step t from `state`, eagerly and with every number looked at. The step is taken: `state` is behind it."""
-    names = [name for name, _ in course.model.named_parameters()]
+    names = course.parameter_names
     weights = tuple(n for n, p in zip(names, state.parameters, strict=True) if not all_finite([p]))
     course.seed_generator(t)
     with recording(course.model) as record, course.noise(t):
         x = course.reading.pixels(course.batch(t)).requires_grad_()
-        loss, draw = course.objective(course.model, x, torch.tensor(t, device=x.device))
-        inputs = [x, *state.parameters]
-        of_images, *gradients = torch.autograd.grad(loss.mean(), inputs, allow_unused=True, materialize_grads=True)
+        given, draw = course.objective(course.model, x, torch.tensor(t, device=x.device))
+        loss = reported(given)
+        (of_images,) = torch.autograd.grad(
+            loss.mean(), [x], retain_graph=True, allow_unused=True, materialize_grads=True
+        )
+        gradients = gradients_of(given, state)
     batch = tuple(course.batches(t).tolist())
     terms = [_term(said, getattr(draw, field), batch) for field, said in LOG_DENSITIES.items() if _has(draw, field)]
     terms.append(_term("loss", loss, batch))
@@ -92,7 +96,7 @@ def examine(course: Course, state: State, t: int) -> Examination:
         batch=batch,
         learning_rate=course.learning_rate(t),
         clip_norm=course.plan.clip_norm,
-        gradient_norm=_finite(global_norm(tuple(gradients))),
+        gradient_norm=_finite(global_norm(gradients)),
         weights_not_finite=weights,
         terms=tuple(terms),
         layers=tuple(record.layers.values()),

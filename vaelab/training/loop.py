@@ -10,7 +10,7 @@ from typing import Any
 from vaelab.data.dataset import Splits
 from vaelab.errors import Interrupted, NonFiniteError
 from vaelab.models import VAE
-from vaelab.objectives.bounds import Objective
+from vaelab.objectives.losses import Objective
 from vaelab.processor import at_full_speed
 from vaelab.training.checkpoint import Progress
 from vaelab.training.compiled import Compile, choose_step

@@ -4,16 +4,16 @@ It is this function that is compiled, not the model, so the weights keep their n
 here asks the device for a value.
 """
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from vaelab.models import VAE
 from vaelab.noise import Noise
-from vaelab.objectives.bounds import Objective, distortion, rate
+from vaelab.objectives.bounds import distortion, rate
+from vaelab.objectives.losses import Losses, Objective, reported
 from vaelab.training.meters import Meters
 from vaelab.training.plan import Plan
 
@@ -24,34 +24,32 @@ BETA_1, BETA_2, EPSILON = 0.9, 0.999, 1e-8  # Kingma & Ba (2015), algorithm 1
 
 @dataclass
 class State:
-    """All that a step changes."""
+    """All that a step changes, but for the buffers of the model and of the objective."""
 
-    parameters: list[Tensor]
+    parameters: list[Tensor]  # of the model, then of the objective, where it has some
+    roles: list[str]  # by which of an objective's `Losses` each of them is trained
+    objective: dict[str, Tensor]  # what the objective holds, parameters and buffers by name, to be kept with the rest
     mean: list[Tensor]  # Adam's m
     square: list[Tensor]  # Adam's v
     average: list[Tensor]  # moving average of the parameters; empty where none is kept
     meters: Meters
 
     @classmethod
-    def start(cls, model: VAE, plan: Plan) -> "State":
-        parameters: list[Tensor] = list(model.parameters())
+    def start(cls, model: VAE, plan: Plan, objective: Objective | None = None) -> "State":
+        own: list[Tensor] = list(objective.parameters()) if isinstance(objective, nn.Module) else []
+        held = objective.state_dict(keep_vars=True) if isinstance(objective, nn.Module) else {}
+        inference = {id(parameter) for parameter in model.posterior.parameters()}
+        roles = ["inference" if id(parameter) in inference else "generative" for parameter in model.parameters()]
+        parameters = [*model.parameters(), *own]
         return cls(
             parameters=parameters,
+            roles=roles + ["own"] * len(own),
+            objective=dict(held),
             mean=[torch.zeros_like(p) for p in parameters],
             square=[torch.zeros_like(p) for p in parameters],
             average=[p.detach().clone() for p in parameters] if plan.ema_decay else [],
             meters=Meters.zero(parameters[0].device),
         )
-
-    @torch.no_grad()
-    def restart(self) -> None:
-        """Make all of it, the weights apart, what it is before the first step."""
-        for tensor in (*self.mean, *self.square):
-            tensor.zero_()
-        if self.average:
-            torch._foreach_copy_(self.average, self.parameters)
-        self.meters.reset()
-        self.meters.bad_step.fill_(math.inf)
 
 
 def make_step(
@@ -77,18 +75,31 @@ def make_step(
         with Noise(key, number):
             x = pixels(images)
             loss, draw = objective(model, x, number)
-        gradients = torch.autograd.grad(loss.mean(), state.parameters)  # the one reduction over the batch
+        gradients = gradients_of(loss, state)
         with torch.no_grad():
             if plan.clip_norm:
                 gradients = clip(gradients, plan.clip_norm, global_norm(gradients))
             update(state, plan, gradients, learning_rate, number)
-            state.meters.add(number, loss + nats_offset, rate(draw), distortion(draw) + nats_offset)
+            state.meters.add(number, reported(loss) + nats_offset, rate(draw), distortion(draw) + nats_offset)
 
     return step
 
 
 # Below, `state` may be that of many runs as one (`vaelab.training.together`): a tensor of it then has a first axis of R
 # runs, and so has a number that each run has of its own.
+
+
+def gradients_of(loss: Tensor | Losses, state: State) -> tuple[Tensor, ...]:
+    """Of the mean over the batch of the loss [B], the one reduction there is; of each role's own, of `Losses`."""
+    if isinstance(loss, Tensor):
+        return torch.autograd.grad(loss.mean(-1).sum(), state.parameters)
+    found = dict[int, Tensor]()
+    for role, own in loss._asdict().items():
+        places = [i for i, name in enumerate(state.roles) if name == role]
+        if places:
+            wanted = [state.parameters[i] for i in places]
+            found |= zip(places, torch.autograd.grad(own.mean(-1).sum(), wanted, retain_graph=True), strict=True)
+    return tuple(found[i] for i in range(len(state.parameters)))
 
 
 def update(state: State, plan: Plan, g: tuple[Tensor, ...], learning_rate: Tensor, number: Tensor) -> None:

@@ -12,12 +12,13 @@ from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
 from vaelab.errors import SpecError
-from vaelab.models import VAE, Conditional, Draw
+from vaelab.models import Conditional, Draw
 from vaelab.noise import Noise
-from vaelab.objectives.bounds import Objective, distortion, rate
+from vaelab.objectives.bounds import distortion, rate
+from vaelab.objectives.losses import Losses, Objective, reported
 from vaelab.training.course import Course
 from vaelab.training.meters import Meters
-from vaelab.training.step import State, Step, clip, update
+from vaelab.training.step import State, Step, clip, gradients_of, update
 
 # The fields of a Plan that may differ between runs of one program: a step sees nothing of them but numbers.
 FREE = ("seed", "learning_rate", "schedule", "epochs", "patience", "validate_every")
@@ -39,12 +40,12 @@ def joint_step(courses: Sequence[Course], states: Sequence[State], t: int) -> St
     """
     first = courses[0]
     plan, pixels, offset = first.plan, first.reading.pixels, first.reading.nats_offset(first.model.image_shape)
-    names = [f"model.{name}" for name, _ in first.model.named_parameters()]
-    buffer_names = [f"model.{name}" for name, _ in first.model.named_buffers()]
     state = joined(states)
-    buffers = [side_by_side(tensors) for tensors in zip(*(course.model.buffers() for course in courses), strict=True)]
+    forms = [Form(course) for course in courses]
+    names, buffer_names = ([name for name, _ in of] for of in (forms[0].named_parameters(), forms[0].named_buffers()))
+    buffers = [side_by_side(tensors) for tensors in zip(*(form.buffers() for form in forms), strict=True)]
     keys = torch.stack([course.key for course in courses])
-    form = Form(first)
+    form = forms[0].hollow()
 
     def terms(
         parameters: Sequence[Tensor],
@@ -53,7 +54,7 @@ def joint_step(courses: Sequence[Course], states: Sequence[State], t: int) -> St
         images: Tensor,
         number: Tensor,
         mapped: bool,
-    ) -> tuple[Tensor, Tensor, Tensor]:
+    ) -> tuple[Tensor | Losses, Tensor, Tensor]:
         """Loss, rate and distortion of a run, [B] each."""
         tensors = dict(zip([*names, *buffer_names], [*parameters, *buffers], strict=True))
         with Noise(key, number, mapped):
@@ -64,25 +65,33 @@ def joint_step(courses: Sequence[Course], states: Sequence[State], t: int) -> St
 
     def step(images: Tensor, learning_rate: Tensor, number: Tensor) -> None:
         loss, rates, distortions = of_all(state.parameters, buffers, keys, images, number, True)
-        gradients = torch.autograd.grad(loss.mean(-1).sum(), state.parameters)  # no run's loss knows another's weights
+        gradients = gradients_of(loss, state)  # no run's loss knows another's weights
         with torch.no_grad():
             if plan.clip_norm:
                 gradients = clip(gradients, plan.clip_norm, norms(gradients))
             update(state, plan, gradients, learning_rate, number)
-            state.meters.add(number, loss + offset, rates, distortions + offset)
+            state.meters.add(number, reported(loss) + offset, rates, distortions + offset)
 
     images, number = batches(courses, t), torch.tensor(t, device=first.device)
     try:
         with torch.no_grad():
-            together, *_ = of_all(state.parameters, [b.clone() for b in buffers], keys, images, number, True)
+            joint, *_ = of_all(state.parameters, [b.clone() for b in buffers], keys, images, number, True)
             alone = [
-                terms(
-                    [p[r] for p in state.parameters], [b[r].clone() for b in buffers], keys[r], images[r], number, False
-                )[0]
+                reported(
+                    terms(
+                        [p[r] for p in state.parameters],
+                        [b[r].clone() for b in buffers],
+                        keys[r],
+                        images[r],
+                        number,
+                        False,
+                    )[0]
+                )
                 for r in range(len(courses))
             ]
     except RuntimeError as error:
         raise _cannot(f"a part of these runs cannot ({str(error).splitlines()[0]})") from error
+    together = reported(joint)
     if not torch.allclose(together, torch.stack(alone), rtol=ROUNDING[plan.precision], equal_nan=True):
         raise _cannot("a part of these runs gives other losses then")
     return step
@@ -94,17 +103,23 @@ def _cannot(why: str) -> SpecError:
 
 
 class Form(nn.Module):
-    """An objective and the shape of a model: (x, step) -> loss [B] and Draw, once it is given weights."""
+    """A model and its objective as one module, the model's weights first: (x, step) -> loss [B] and Draw."""
 
     def __init__(self, course: Course) -> None:
         super().__init__()
-        self.model: VAE = copy.deepcopy(course.model).to("meta")
+        self.model = course.model
         self.objective: Objective = course.objective
-        for module in self.model.modules():
-            if isinstance(module, Conditional):
-                module.use_bfloat16 = course.plan.precision == "bfloat16"
+        self.rounds = course.plan.precision == "bfloat16"
 
-    def forward(self, x: Tensor, number: Tensor) -> tuple[Tensor, Draw]:
+    def hollow(self) -> "Form":
+        """A copy without values, which waits to be given some."""
+        form = copy.deepcopy(self).to("meta")
+        for module in form.modules():
+            if isinstance(module, Conditional):
+                module.use_bfloat16 = self.rounds
+        return form
+
+    def forward(self, x: Tensor, number: Tensor) -> tuple[Tensor | Losses, Draw]:
         return self.objective(self.model, x, number)
 
 
@@ -117,6 +132,8 @@ def joined(states: Sequence[State]) -> State:
     meters = [state.meters for state in states]
     return State(
         parameters=[tensor.requires_grad_() for tensor in of("parameters")],
+        roles=states[0].roles,
+        objective={},
         mean=of("mean"),
         square=of("square"),
         average=of("average"),

@@ -15,7 +15,7 @@ from vaelab.files import write_atomically
 from vaelab.models import VAE
 from vaelab.seeds import derive
 from vaelab.training.autopsy import RECORD, STATE, Autopsy, error, failure, replay
-from vaelab.training.checkpoint import Progress, read_checkpoint, write_checkpoint
+from vaelab.training.checkpoint import Progress, live_tensors, read_checkpoint, write_checkpoint
 from vaelab.training.course import Course
 from vaelab.training.examine import examine
 from vaelab.training.findings import as_row, look, tell_new, timely
@@ -46,10 +46,10 @@ class Training:
     ) -> None:
         self.course, self.plan, self.data, self.folder = course, course.plan, data, folder
         self.watch, self.fingerprint, self.whose = watch, fingerprint, f"{name}: " if name else ""
-        self.state = State.start(course.model, course.plan)
+        self.state = State.start(course.model, course.plan, course.objective)
         self.step: Step = course.step(self.state)  # by which steps are taken again, if it comes to that
         self.checkpoint = folder / "checkpoint.safetensors"
-        self.initial = {name: tensor.cpu().clone() for name, tensor in course.model.state_dict().items()}
+        self.initial = {name: tensor.cpu().clone() for name, tensor in self._live().items()}
         self.progress, self.best = self.last_good()
         self.log = Log(folder / "log.jsonl", self.progress.log_bytes)
 
@@ -64,13 +64,17 @@ class Training:
         step = self.progress.step
         return step == self.course.steps or crosses_multiple(step, self.plan.validate_every * self.course.epoch)
 
+    @torch.no_grad()
     def last_good(self) -> tuple[Progress, dict[str, Tensor]]:
         """Make model and state those of the checkpoint, or of the start; the progress, and the best weights."""
         if self.checkpoint.exists():
             return read_checkpoint(self.checkpoint, self.course.model, self.state, self.fingerprint)
-        self.course.model.load_state_dict(self.initial)
-        self.state.restart()
+        for name, tensor in self._live().items():
+            tensor.copy_(self.initial[name])
         return Progress(), {}
+
+    def _live(self) -> dict[str, Tensor]:
+        return live_tensors(self.course.model, self.state, {})
 
     def took(self, seconds: float, together: int) -> None:
         """Another step was taken; `seconds` are this run's share of what it took for `together` runs."""

@@ -3,7 +3,7 @@
 from itertools import combinations
 
 from vaelab.assemble import build_objective
-from vaelab.objectives.bounds import Iwae
+from vaelab.objectives.importance import Iwae
 from vaelab.record import Run
 from vaelab.report.claims.claim import SIGNS_RULE, Claim, Sign, Table, paired, tally, verdict
 from vaelab.report.material import Material

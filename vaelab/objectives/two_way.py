@@ -1,0 +1,113 @@
+"""The algorithms that Kingma & Welling (2014, section 5) compare theirs with: wake-sleep, and Monte Carlo EM."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from vaelab.errors import SpecError
+from vaelab.models import VAE, Draw
+from vaelab.objectives.bounds import elbo
+from vaelab.objectives.losses import Losses, at_least_one
+
+FIRST_STEP = 0.1  # size of a leapfrog step, before it is adapted
+ACCEPTANCE = 0.9  # that it is adapted to (Kingma & Welling 2014, appendix E)
+GAIN = 0.5  # of the adaptation: a factor of at most e^0.05 upwards, in a step of the training
+JITTER = 0.2  # relative, of the size: a path of fixed length can go all the way round an orbit (Neal 2011, section 3.2)
+
+
+class WakeSleep:
+    """p learns from q's codes of real images, q from p's dreams (Hinton, Dayan, Frey & Neal 1995).
+
+    Awake, p minimises -log p(x, z) with z ~ q(z|x); asleep, q minimises -log q(z|x) with x, z ~ p(x, z). The two follow
+    no one function; the loss that is reported is the ELBO's, with its sign turned.
+    """
+
+    def __call__(self, model: VAE, x: Tensor, step: Tensor) -> tuple[Losses, Draw]:
+        draw = model(x, 1)
+        with torch.no_grad():
+            z = draw.prior.sample(torch.Size([len(x)]))
+            dream = model.likelihood(z).sample()
+        return Losses(generative=-elbo(draw), inference=-model.posterior(dream).log_prob(z)), draw
+
+
+class Mcem(nn.Module):
+    """Monte Carlo EM: p learns from z ~ p(z|x), drawn by Hamiltonian Monte Carlo (Kingma & Welling 2014, appendix E).
+
+    A chain begins at z ~ q(z|x) and takes `moves` transitions of `leapfrog` steps each, whose size follows an
+    acceptance of 0.9. p minimises -log p(x, z) at its end. The algorithm itself needs no q; here q minimises
+    -log q(z|x) of the same z, so that chains begin where they are to end, and the model can be measured as any other.
+    The loss that is reported is that of p.
+
+    Arguments:
+        moves: transitions of the chain.
+        leapfrog: steps of each.
+
+    Raises:
+        SpecError: fewer than 1 of either.
+    """
+
+    log_size: Tensor
+
+    def __init__(self, *, moves: int = 1, leapfrog: int = 10) -> None:
+        super().__init__()
+        at_least_one("moves", moves)
+        at_least_one("leapfrog", leapfrog)
+        self.moves, self.leapfrog = moves, leapfrog
+        self.register_buffer("log_size", torch.tensor([FIRST_STEP]).log())
+
+    def check(self, model: VAE, batch: int) -> None:
+        """SpecError where z lies on a sphere: the dynamics are those of a flat space."""
+        if getattr(model.prior, "support", "real") != "real":
+            raise SpecError(
+                found="objective mcem with z on a sphere", expected="z in R^D", do="use --prior standard, or another"
+            )
+
+    def extra_repr(self) -> str:
+        return f"moves={self.moves}, leapfrog={self.leapfrog}"
+
+    def forward(self, model: VAE, x: Tensor, step: Tensor) -> tuple[Losses, Draw]:
+        draw = model(x, 1)
+
+        def log_joint(z: Tensor) -> Tensor:
+            return model.prior().log_prob(z) + model.likelihood(z).log_prob(x)
+
+        z = draw.z[0].detach()
+        for _ in range(self.moves):
+            size = self.log_size.exp() * (1 + JITTER * (2 * torch.rand_like(self.log_size) - 1))
+            z, acceptance = transition(log_joint, z, size, self.leapfrog)
+            self.log_size += GAIN * (acceptance.mean() - ACCEPTANCE)
+        return Losses(generative=-log_joint(z), inference=-draw.posterior.log_prob(z)), draw
+
+
+def transition(log_density: Callable[[Tensor], Tensor], z: Tensor, size: Tensor, steps: int) -> tuple[Tensor, Tensor]:
+    """One transition of Hamiltonian Monte Carlo (Neal 2011, section 3.2).
+
+    Arguments:
+        log_density: [B, D] -> [B].
+        z: [B, D].
+        size: of a leapfrog step.
+        steps: of the path.
+
+    Returns: the next z, and the probabilities of acceptance [B].
+    """
+
+    def slope(z: Tensor) -> tuple[Tensor, Tensor]:
+        with torch.enable_grad():
+            z = z.detach().requires_grad_()
+            value = log_density(z)
+            (gradient,) = torch.autograd.grad(value.sum(), z)
+        return value.detach(), gradient
+
+    before, gradient = slope(z)
+    momentum = begun = torch.randn_like(z)
+    there, value = z, before
+    for _ in range(steps):
+        momentum = momentum + 0.5 * size * gradient
+        there = there + size * momentum
+        value, gradient = slope(there)
+        momentum = momentum + 0.5 * size * gradient
+    fall = value - before - 0.5 * (momentum.square() - begun.square()).sum(-1)
+    probability = torch.where(fall.isnan(), 0.0, fall.clamp(max=0).exp())  # nan: the path left the real numbers
+    accepted = torch.rand_like(probability) < probability
+    return torch.where(accepted.unsqueeze(-1), there, z), probability

@@ -1,0 +1,120 @@
+"""The ELBO, and objectives that weigh its rate: the plain bound, beta-VAE, capacity."""
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import torch
+from torch import Tensor
+
+from vaelab.errors import SpecError, unknown
+from vaelab.models import VAE, Draw
+from vaelab.objectives.bounds import distortion, path_log_post, rate, rates, sampled_rate
+from vaelab.objectives.losses import at_least_one, not_negative
+
+Divergence = Literal["exact", "sampled", "path"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Elbo:
+    """The ELBO (Kingma & Welling 2014, equations 3 and 7).
+
+    Arguments:
+        samples: S, draws of z for each image.
+        kl: `exact` where it has a closed form, `sampled`, or `path`: sampled, with the gradient of "sticking the
+            landing" (Roeder, Wu & Duvenaud 2017).
+    """
+
+    samples: int = 1
+    kl: Divergence = "exact"
+
+    def __post_init__(self) -> None:
+        at_least_one("samples", self.samples)
+        if self.kl not in get_args(Divergence):
+            raise unknown("kl", self.kl, get_args(Divergence))
+
+    def __call__(self, model: VAE, x: Tensor, step: Tensor) -> tuple[Tensor, Draw]:
+        draw = model(x, self.samples)
+        return distortion(draw) + self.rate(draw), draw
+
+    def rate(self, draw: Draw) -> Tensor:
+        """KL(q(z|x) || p(z)), [B], as `kl` says."""
+        if self.kl == "exact":
+            return rate(draw)
+        return sampled_rate(draw) if self.kl == "sampled" else (path_log_post(draw) - draw.log_prior).mean(0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Beta:
+    """Distortion + beta rate (Higgins et al. 2017, equation 4), with warm-up, cycles and free bits.
+
+    The weight rises linearly from 0 to beta in the first `warmup` steps, and anew every `cycle` steps (Fu et al. 2019).
+    Of the rate, no part costs less than `free_nats`: a part is the mean over the batch of what one latent dimension
+    takes, or all of it where there is no such closed form (Kingma et al. 2016, equation 15).
+
+    Arguments:
+        beta: the weight of the rate; 1 is the ELBO.
+        warmup: steps; 0: none.
+        cycle: steps; 0: once.
+        free_nats: nats for each part.
+        samples: S, draws of z for each image.
+
+    Raises:
+        SpecError: a negative number, or cycles shorter than their warm-up.
+    """
+
+    beta: float = 4.0
+    warmup: int = 0
+    cycle: int = 0
+    free_nats: float = 0.0
+    samples: int = 1
+
+    def __post_init__(self) -> None:
+        for name in ("beta", "warmup", "cycle", "free_nats"):
+            not_negative(name, getattr(self, name))
+        at_least_one("samples", self.samples)
+        if 0 < self.cycle < self.warmup or (self.cycle and not self.warmup):
+            found = f"cycles of {self.cycle} steps with a warm-up of {self.warmup}"
+            raise SpecError(found=found, expected="a warm-up within each cycle", do="use, say, cycle=2000:warmup=1000")
+
+    def __call__(self, model: VAE, x: Tensor, step: Tensor) -> tuple[Tensor, Draw]:
+        draw = model(x, self.samples)
+        cost = rate(draw)
+        if self.free_nats:
+            parts = rates(draw).mean(-1)  # what is free is free on average, so that images may differ
+            cost = cost - parts.sum() + parts.clamp(min=self.free_nats).sum()
+        return distortion(draw) + self.weight(step) * cost, draw
+
+    def weight(self, step: Tensor) -> Tensor | float:
+        """Of the rate at `step`."""
+        if not self.warmup:
+            return self.beta
+        within = step % self.cycle if self.cycle else step
+        return self.beta * (within.float() / self.warmup).clamp(max=1.0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Capacity:
+    """Distortion + gamma |rate - C| with a rising C, the rate a mean over the batch (Burgess et al. 2018, equation 8).
+
+    Arguments:
+        gamma: weight of the difference.
+        capacity: nats, C at the end.
+        steps: in which C rises from 0.
+
+    Raises:
+        SpecError: a negative number, or no step.
+    """
+
+    gamma: float = 30.0
+    capacity: float = 25.0
+    steps: int = 10_000
+
+    def __post_init__(self) -> None:
+        not_negative("gamma", self.gamma)
+        not_negative("capacity", self.capacity)
+        at_least_one("steps", self.steps)
+
+    def __call__(self, model: VAE, x: Tensor, step: Tensor) -> tuple[Tensor, Draw]:
+        draw = model(x, 1)
+        c = self.capacity * (step.float() / self.steps).clamp(max=1.0)
+        return distortion(draw) + self.gamma * torch.abs(rate(draw).mean() - c), draw
