@@ -11,7 +11,7 @@ from vaelab.errors import SpecError
 if TYPE_CHECKING:
     import torch
 
-STREAMS = {"weights": 0, "order": 1, "noise": 2, "validation": 3, "evaluation": 4, "figures": 5}
+STREAMS = {"weights": 0, "order": 1, "noise": 2, "validation": 3, "evaluation": 4, "figures": 5, "settling": 6}
 
 
 def derive(seed: int, stream: str, *index: int) -> int:
