@@ -81,7 +81,7 @@ def test_every_field_of_a_spec_is_a_flag(capsys):
         ("trian", "did you mean 'train'?"),
         ("data", "data check, data fetch, data list"),
         ("train --network mpl", "expected one of article-conv, conv, mlp; did you mean 'mlp'?"),
-        ("train --likelihood cauchy", "expected one of bernoulli, gaussian"),
+        ("train --likelihood cauchy", "expected one of bernoulli, beta, categorical"),
         ("train --prior vamp", "expected one of standard"),
         ("train --posterior flow", "expected one of diagonal"),
         ("train --objective beta", "expected one of elbo, iwae"),

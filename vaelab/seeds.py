@@ -11,7 +11,9 @@ from vaelab.errors import SpecError
 if TYPE_CHECKING:
     import torch
 
-STREAMS = {"weights": 0, "order": 1, "noise": 2, "validation": 3, "evaluation": 4, "figures": 5, "objective": 6}
+STREAMS = {
+    "weights": 0, "order": 1, "noise": 2, "validation": 3, "evaluation": 4, "figures": 5, "settling": 6, "objective": 7,
+}  # fmt: skip
 
 
 def derive(seed: int, stream: str, *index: int) -> int:

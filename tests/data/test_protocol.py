@@ -49,6 +49,18 @@ def test_white_stays_below_one_after_dequantisation():
     assert abs(noise.var() - 1 / 12) < 5 * (1 / 180 / noise.numel()) ** 0.5
 
 
+@pytest.mark.parametrize("noise", [0.0, 2**-24, 0.5, 1 - 2**-24])
+def test_no_noise_of_dequantisation_gives_0_or_1_or_another_level(monkeypatch, noise):
+    """The least and the greatest that torch draws: a density may have no bound at 0 and 1."""
+    monkeypatch.setattr(torch.Tensor, "uniform_", lambda self: self.fill_(noise))
+    values = PROTOCOLS["8bit"].pixels(torch.from_numpy(EVERY_LEVEL)).flatten()
+    assert values.min() > 0
+    assert values.max() < 1
+    assert torch.equal((values * 256).floor(), torch.arange(256.0))
+    plain = (torch.arange(256.0) + torch.tensor(noise) * (1 - 2**-16)) / 256
+    assert torch.equal(values[1:], plain[1:])  # level 0 alone is moved
+
+
 @pytest.mark.parametrize("name", ["binary-dynamic", "binary-static"])
 def test_a_drawn_pixel_is_white_with_chance_u_over_255(name: str):
     count = 4000

@@ -15,7 +15,7 @@ from vaelab.objectives.correlation import BetaTC, Dip, Factor, decompose, shuffl
 from vaelab.objectives.discrepancy import SCALES, Mmd, mmd
 from vaelab.objectives.importance import Ciwae, Iwae, Miwae, Piwae
 from vaelab.objectives.losses import Losses, reported
-from vaelab.objectives.weighted import Beta, Capacity, Elbo
+from vaelab.objectives.weighted import Capacity, Elbo, WeightedElbo
 
 ORACLE = linear_gaussian(posterior_error=0.4)
 X = torch.randn(40, 1, 2, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
@@ -41,9 +41,9 @@ def gradients(objective, model=ORACLE.model, x=X, seed=0):
 @pytest.mark.parametrize(
     ("one", "two"),
     [
-        (Beta(beta=1.0), Elbo()),
-        (Beta(beta=1.0, samples=3), Elbo(samples=3)),
-        (Beta(beta=0.0, free_nats=2.0), Beta(beta=0.0)),
+        (WeightedElbo(beta=1.0), Elbo()),
+        (WeightedElbo(beta=1.0, samples=3), Elbo(samples=3)),
+        (WeightedElbo(beta=0.0, free_nats=2.0), WeightedElbo(beta=0.0)),
         (Elbo(kl="path", samples=4), Elbo(kl="sampled", samples=4)),
         (Iwae(samples=1), Elbo(kl="sampled")),
         (Iwae(samples=4, gradient="path"), Iwae(samples=4)),
@@ -57,7 +57,7 @@ def gradients(objective, model=ORACLE.model, x=X, seed=0):
         (Dip(off_diagonal=0.0, diagonal=0.0), Elbo()),
         (Mmd(alpha=0.0, weight=0.0), Elbo()),
         (Factor(2, gamma=0.0, hidden=(3,)).double(), Elbo()),
-        (Capacity(gamma=0.0), Beta(beta=0.0)),
+        (Capacity(gamma=0.0), WeightedElbo(beta=0.0)),
     ],
     ids=str,
 )
@@ -113,16 +113,16 @@ def test_sticking_the_landing_leaves_no_noise_at_the_true_posterior():
 
 def test_the_weight_of_the_rate_warms_up_and_cycles():
     at = [torch.tensor(t) for t in (0, 50, 100, 150, 225)]
-    assert [float(Beta(beta=2.0, warmup=100).weight(t)) for t in at] == [0, 1, 2, 2, 2]
-    assert [float(Beta(beta=2.0, warmup=100, cycle=200).weight(t)) for t in at] == [0, 1, 2, 2, 0.5]
-    loss, draw = loss_of(Beta(beta=4.0, warmup=100), step=torch.tensor(25))
+    assert [float(WeightedElbo(beta=2.0, warmup=100).weight(t)) for t in at] == [0, 1, 2, 2, 2]
+    assert [float(WeightedElbo(beta=2.0, warmup=100, cycle=200).weight(t)) for t in at] == [0, 1, 2, 2, 0.5]
+    loss, draw = loss_of(WeightedElbo(beta=4.0, warmup=100), step=torch.tensor(25))
     torch.testing.assert_close(loss, distortion(draw) + rate(draw))
 
 
 def test_free_bits_are_free_on_average_and_for_each_dimension():
     """Kingma et al. (2016), equation 15: a dimension that takes less than lambda has no gradient, and costs lambda."""
     free = 1.2
-    loss, draw = loss_of(Beta(beta=1.0, free_nats=free))
+    loss, draw = loss_of(WeightedElbo(beta=1.0, free_nats=free))
     mean, std = draw.posterior.mean, draw.posterior.variance.sqrt()
     each = 0.5 * (std**2 + mean**2 - 1 - 2 * std.log())
     parts = each.mean(0)
@@ -296,10 +296,10 @@ def test_what_compares_images_needs_two(objective):
 @pytest.mark.parametrize(
     "make",
     [
-        lambda: Beta(beta=-1.0),
-        lambda: Beta(beta=float("nan")),
-        lambda: Beta(warmup=10, cycle=5),
-        lambda: Beta(cycle=5),
+        lambda: WeightedElbo(beta=-1.0),
+        lambda: WeightedElbo(beta=float("nan")),
+        lambda: WeightedElbo(warmup=10, cycle=5),
+        lambda: WeightedElbo(cycle=5),
         lambda: Elbo(kl="fast"),  # type: ignore[arg-type]
         lambda: Iwae(gradient="fast"),  # type: ignore[arg-type]
         lambda: Ciwae(beta=2.0),

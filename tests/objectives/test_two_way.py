@@ -48,7 +48,7 @@ def best(x: torch.Tensor) -> float:
     return (-0.5 * (6 * math.log(2 * math.pi) + logdet + trace)).item()
 
 
-@pytest.mark.parametrize(("objective", "steps"), [(WakeSleep(), 4000), (Mcem(moves=4), 500)], ids=["ws", "mcem"])
+@pytest.mark.parametrize(("objective", "steps"), [(WakeSleep(), 4000), (Mcem(moves=4), 1000)], ids=["ws", "mcem"])
 def test_it_finds_the_maximum_of_the_likelihood(objective, steps):
     """Kingma & Welling (2014), section 5: of the linear model, where it is principal component analysis."""
     oracle = linear_gaussian(SHAPE, LATENT, SIGMA)

@@ -50,7 +50,12 @@ def test_t04_a_head_turns_parameters_into_the_density_of_the_formula(text):
     np.testing.assert_allclose(p.log_prob(x).detach(), terms.sum((1, 2, 3)), rtol=1e-10)
 
 
-@pytest.mark.parametrize("text", [*HEADS, *LOGISTICS])
+OTHERS = [
+    "continuous-bernoulli", "laplace", "student-t:scale=pixel", "discretised-gaussian:sigma=pixel", "categorical",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("text", [*HEADS, *LOGISTICS, *OTHERS])
 def test_t19_the_channels_of_a_colour_image_are_summed(text):
     """T19: a loss that averages the channels and sums the rest, right for grey images alone."""
     head = make("likelihood", LIKELIHOODS, text).double()
@@ -73,7 +78,7 @@ def test_t21_logits_are_squashed_once(network):
 
 def test_t22_sigma_of_a_gaussian_is_learned_unless_said_otherwise():
     """T22: a unit variance for pixels between 0 and 1 as the default."""
-    assert canonical("likelihood", LIKELIHOODS, "gaussian") == "gaussian:sigma=shared"
+    assert canonical("likelihood", LIKELIHOODS, "gaussian") == "gaussian:sigma=shared:mean=sigmoid"
     head = Gaussian().double()
     at = torch.zeros(1, 4, 4, dtype=torch.float64)
     start = head(at).stddev.max().item()

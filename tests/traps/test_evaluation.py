@@ -201,7 +201,9 @@ def test_t13_z_is_drawn_in_either_mode_of_the_model():
         torch.testing.assert_close(z.std(0), q.stddev.detach(), rtol=0.1, atol=0)
 
 
-@pytest.mark.parametrize("text", ["gaussian:sigma=shared", "gaussian:sigma=pixel", "gaussian:sigma=0.2", "bernoulli"])
+@pytest.mark.parametrize(
+    "text", [*(f"gaussian:sigma={sigma}" for sigma in ("shared", "pixel", "optimal", 0.2)), "bernoulli"]
+)
 def test_t25_the_number_of_an_image_owes_nothing_to_the_images_beside_it(text):
     """T25: sigma computed from the residuals of the very batch that is being measured."""
     model = posterior_is_sure(build(text))
@@ -213,9 +215,10 @@ def test_t25_the_number_of_an_image_owes_nothing_to_the_images_beside_it(text):
         torch.testing.assert_close(alone[0], whole[i], rtol=1e-5, atol=1e-4)
 
 
-def test_t25_sigma_is_that_of_training():
+@pytest.mark.parametrize("sigma", ["shared", "optimal"])
+def test_t25_sigma_is_that_of_training(sigma):
     """T25: as above: what is learned from the training images stays as it is."""
-    model = posterior_is_prior(build("gaussian:sigma=shared"))
+    model = posterior_is_prior(build(f"gaussian:sigma={sigma}")).eval()
     answers(model.likelihood, 0.0)
     before = {key: value.clone() for key, value in model.state_dict().items()}
     data = dataset(noise(50), "grey")

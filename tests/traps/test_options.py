@@ -23,8 +23,12 @@ FIELDS = {
 }  # fmt: skip
 # ... and for each option of each part, beside its default.
 OPTIONS = {
-    "likelihood gaussian": {"sigma": "pixel"},
-    "likelihood logistic": {"components": "2", "scale": "pixel"},
+    "likelihood gaussian": {"sigma": "pixel", "mean": "free"},
+    "likelihood laplace": {"scale": "pixel"},
+    "likelihood student-t": {"df": "9", "scale": "pixel"},
+    "likelihood beta": {"concentration": "pixel"},
+    "likelihood discretised-gaussian": {"sigma": "pixel"},
+    "likelihood logistic": {"components": "2", "scale": "pixel", "channels": "coupled"},
     "network mlp": {"hidden": "9,8", "activation": "relu"},
     "network conv": {"channels": "4,4", "hidden": "8", "activation": "tanh"},
     "network article-conv": {"maps": "3", "hidden": "8", "activation": "tanh"},
@@ -43,6 +47,12 @@ OPTIONS = {
     "schedule cosine": {"warmup": "0.5", "final": "0.5"},
     "schedule step": {"at": "0.3", "factor": "0.5"},
 }
+# ... and what else a Spec must say for a part: pixels that it describes, and channels to be coupled.
+BESIDE = {
+    "likelihood beta": {"protocol": "8bit"},
+    "likelihood discretised-gaussian": {"protocol": "levels"},
+    "likelihood logistic": {"protocol": "levels", "data": "npz:colours.npz"},
+}
 
 
 @pytest.fixture(scope="module")
@@ -51,6 +61,7 @@ def outcome(tmp_path_factory):
     folder, known = tmp_path_factory.mktemp("options"), dict[str, tuple]()
     npz(folder / "images.npz", noise(40, (1, 8, 8)), noise(10, (1, 8, 8), seed=1))
     npz(folder / "other.npz", noise(40, (1, 8, 8), seed=2), noise(10, (1, 8, 8), seed=1))
+    npz(folder / "colours.npz", noise(40, (3, 4, 4)), noise(10, (3, 4, 4), seed=1))
 
     def give(update: dict) -> tuple:
         spec = spec_of().model_copy(update={"data": "npz:images.npz", **update})
@@ -89,10 +100,10 @@ def test_t35_every_field_of_a_spec_changes_something(outcome, field):
 def test_t35_every_option_of_every_part_changes_something(outcome, part, option, value):
     """T35: the same, of an option."""
     kind, name = part.split()
-    protocol = {"protocol": "levels"} if name == "logistic" else {}  # the one that it describes
+    context = BESIDE.get(part, {})
     value, *beside = value.split(":")  # another option that it needs, and that must not be what changes something
     plain = ":".join([name, *beside])
-    assert outcome({kind: f"{plain}:{option}={value}", **protocol}) != outcome({kind: plain, **protocol})
+    assert outcome({kind: f"{plain}:{option}={value}", **context}) != outcome({kind: plain, **context})
 
 
 def test_t35_the_same_spec_gives_the_same_numbers(outcome, tmp_path):

@@ -28,7 +28,7 @@ class Protocol:
         name: its name in results.
         summary: one line that says what it does.
         levels: what the values are: "binary" {0, 1}, "grey" 256 values in [0, 1] as points of a continuum, "256" the
-            same values as what they are, one level out of 256, "8bit" a continuum in [0, 1).
+            same values as what they are, one level out of 256, "8bit" a continuum in (0, 1).
         prepare: (images uint8 [N, C, H, W], seed) -> uint8 of the same shape; done once, before training.
         draws: whether `prepare` draws noise. Without, it is done to each level by itself, whenever it is read.
         pixels: images uint8 [B, C, H, W] -> float32 of the same shape; done on the device at every step, with noise,
@@ -122,8 +122,9 @@ def _bernoulli(images: Tensor) -> Tensor:
 
 def _dequantised(images: Tensor) -> Tensor:
     level = images.float()
-    # float32 below 256 is a grid of 2^-16: unshortened noise would round up into the next level, and 255 to 1.
-    return (level + level.new_empty(level.shape).uniform_() * (1 - 2**-16)) / 256
+    # float32 below 256 is a grid of 2^-16: unshortened noise would round up into the next level, and 255 to 1. The last
+    # term is lost in every other level and moves level 0 alone, where noise of exactly 0 would make a value of 0.
+    return (level + level.new_empty(level.shape).uniform_() * (1 - 2**-16) + 2**-26) / 256
 
 
 PROTOCOLS = {

@@ -1,10 +1,16 @@
 """Densities that the models are made of, and the closed forms that torch.distributions lacks or cannot trace."""
 
 from vaelab.distributions.bernoulli import bernoulli as bernoulli
+from vaelab.distributions.beta import beta as beta
+from vaelab.distributions.categorical import categorical_levels as categorical_levels
+from vaelab.distributions.continuous_bernoulli import continuous_bernoulli as continuous_bernoulli
+from vaelab.distributions.coupled import coupled_logistics as coupled_logistics
 from vaelab.distributions.discretised import discretised_logistic as discretised_logistic
+from vaelab.distributions.discretised_normal import discretised_normal as discretised_normal
 from vaelab.distributions.logsumexp import log_mean_exp as log_mean_exp
 from vaelab.distributions.mean import mean_of as mean_of
 from vaelab.distributions.normal import diagonal_normal as diagonal_normal
 from vaelab.distributions.normal import is_diagonal_normal as is_diagonal_normal
 from vaelab.distributions.normal import kl_divergence as kl_divergence
 from vaelab.distributions.normal import kl_per_dimension as kl_per_dimension
+from vaelab.distributions.student import student_t as student_t

@@ -7,10 +7,8 @@ from torch.distributions.constraints import Constraint
 from torch.nn.functional import logsigmoid
 from torch.types import _size
 
+from vaelab.distributions.levels import TOP, Law, level_of, mean_level, rounded
 from vaelab.distributions.mixture import Mixture
-
-TOP = 255  # the highest level
-NEAR = 16  # levels from the mean, beyond which a sigmoid narrower than a level is 0 or 1 but for e^-16
 
 
 def discretised_logistic(
@@ -53,7 +51,7 @@ class DiscretisedLogistic(Distribution):
 
     def log_prob(self, value: Tensor) -> Tensor:
         """log P, exact in every tail: sigma(b) - sigma(a) = sigma(b) sigma(-a) (1 - e^(a - b)), a factor at a time."""
-        u = (TOP * value).round()
+        u = level_of(value)
         per_level = torch.exp(-self.log_scale) / TOP  # b - a, the width of a level in scales
         above = logsigmoid((u + 0.5 - TOP * self.mu) * per_level)  # log sigma(b)
         below = logsigmoid((TOP * self.mu - u + 0.5) * per_level)  # log sigma(-a)
@@ -64,42 +62,18 @@ class DiscretisedLogistic(Distribution):
         with torch.no_grad():
             shape = self._extended_shape(sample_shape)
             uniform = torch.rand(shape, dtype=self.mu.dtype, device=self.mu.device)
-            x = self.mu + self.log_scale.exp() * uniform.logit()  # -inf, if it comes, is level 0
-            return (TOP * x).round().clamp(0, TOP) / TOP
+            return rounded(self.mu + self.log_scale.exp() * uniform.logit())  # -inf, if it comes, is level 0
 
     @property
     def mean(self) -> Tensor:
-        """E[u] / 255 with E[u] = sum_n P(u > n) = sum_n sigma((255 mu - n - 1/2) / S), n = 0, ..., 254.
-
-        Where the scale S = 255 s is a level or more, by the formula of Euler and Maclaurin (Abramowitz & Stegun 1964,
-        23.1.30, at midpoints); where it is less, term by term, since few differ from 0 and 1. Either is right to 2e-6
-        of a level, rounding apart.
-        """
-        mu, scale = torch.broadcast_tensors(TOP * self.mu, TOP * self.log_scale.exp())
-        narrow, expected = scale < 1, _smooth_sum(mu, scale.clamp(min=1))
-        expected[narrow] = _near_sum(mu[narrow], scale[narrow])
-        return expected / TOP
-
-
-def _smooth_sum(mu: Tensor, scale: Tensor) -> Tensor:
-    """sum_n f(n + 1/2) = int_0^255 f - 1/24 [f'] + 7/5760 [f'''] - 31/967680 [f^(5)], for scales of 1 or more."""
-    a, b = mu / scale, (mu - TOP) / scale
-    d1, d3, d5 = (at_a - at_b for at_a, at_b in zip(_derivatives(a), _derivatives(b), strict=True))
-    correction = (-d1 / 24 + (7 / 5760 * d3 - 31 / 967680 * d5 / scale**2) / scale**2) / scale
-    return scale * (logsigmoid(-b) - logsigmoid(-a)) + correction
+        """E[u] / 255, right to 2e-6 of a level, rounding apart."""
+        return mean_level(LOGISTIC, *torch.broadcast_tensors(TOP * self.mu, TOP * self.log_scale.exp())) / TOP
 
 
 def _derivatives(a: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """The first, third and fifth derivative of sigma."""
     v = torch.sigmoid(a) * torch.sigmoid(-a)
     return v, v * (1 - 6 * v), v * (1 - 30 * v + 120 * v**2)
 
 
-def _near_sum(mu: Tensor, scale: Tensor) -> Tensor:
-    """sum_n f(n + 1/2) for scales below 1: one for each level well below mu, and the levels around it."""
-    nearest = mu.floor()
-    total = (nearest - NEAR).clamp(0, TOP)
-    for step in range(-NEAR, NEAR + 1):
-        n = nearest + step
-        total = total + torch.where((n >= 0) & (n < TOP), torch.sigmoid((mu - n - 0.5) / scale), 0)
-    return total
+# 16 levels away, a sigmoid narrower than a level is 0 or 1 but for e^-16
+LOGISTIC = Law(torch.sigmoid, lambda a: -logsigmoid(-a), _derivatives, smooth=1, near=16)

@@ -4,11 +4,11 @@ from vaelab.objectives.correlation import BetaTC, Dip, Factor
 from vaelab.objectives.discrepancy import Mmd
 from vaelab.objectives.importance import Ciwae, Iwae, Miwae, Piwae
 from vaelab.objectives.two_way import Mcem, WakeSleep
-from vaelab.objectives.weighted import Beta, Capacity, Elbo
+from vaelab.objectives.weighted import Capacity, Elbo, WeightedElbo
 
 OBJECTIVES = {
     "elbo": Elbo,
-    "beta": Beta,
+    "beta": WeightedElbo,
     "capacity": Capacity,
     "iwae": Iwae,
     "miwae": Miwae,

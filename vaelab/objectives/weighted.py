@@ -44,7 +44,7 @@ class Elbo:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Beta:
+class WeightedElbo:
     """Distortion + beta rate (Higgins et al. 2017, equation 4), with warm-up, cycles and free bits.
 
     The weight rises linearly from 0 to beta in the first `warmup` steps, and anew every `cycle` steps (Fu et al. 2019).

@@ -32,7 +32,8 @@ def look(model: VAE, data: Dataset, rate: float, seed: int) -> list[Finding]:
         p = model.likelihood(q.sample(torch.Size([1])))
         kl = kl_per_dimension(q, model.prior())
         scale = getattr(getattr(p, "base_dist", None), "scale", None)
-        log_sigma = mean_log_sigma(p) if scale is not None and scale.requires_grad else None  # else it is not learned
+        settled = getattr(model.likelihood.head, "sigma", None) == "optimal"
+        log_sigma = mean_log_sigma(p) if settled or (scale is not None and scale.requires_grad) else None
     return findings(None if kl is None else kl.detach().double().mean(0).cpu(), rate, log_sigma)
 
 

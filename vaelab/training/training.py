@@ -16,12 +16,15 @@ from vaelab.models import VAE
 from vaelab.seeds import derive
 from vaelab.training.autopsy import RECORD, STATE, Autopsy, error, failure, replay
 from vaelab.training.checkpoint import Progress, live_tensors, read_checkpoint, write_checkpoint
-from vaelab.training.course import Course
+from vaelab.training.course import Course, bfloat16
 from vaelab.training.examine import examine
 from vaelab.training.findings import as_row, look, tell_new, timely
 from vaelab.training.plan import Plan
+from vaelab.training.settling import settle
 from vaelab.training.step import State, Step
 from vaelab.training.watch import Log, Status, Watch
+
+SETTLED_ON = 10_000  # training images at a validation; at the end all
 
 
 class Training:
@@ -112,6 +115,7 @@ class Training:
         row |= {"learning_rate": course.learning_rate(step - 1)}
         row |= {"seconds": self.progress.seconds, "images_per_second": plan.batch / seconds_per_step}
         with averaged(course.model, self.state):
+            settle(course.model, self.data.train, plan.seed, SETTLED_ON)
             if self.data.validation is not None:
                 row["validation"] = validate(course.model, self.data.validation, plan.seed)
                 if self.progress.best_elbo is None or row["validation"]["elbo"] > self.progress.best_elbo:
@@ -140,7 +144,7 @@ class Training:
         )
 
     def finish(self) -> None:
-        """Give the model its best weights, or without validation the last ones or their average."""
+        """Give the model its best weights, or without validation the last ones or their average, and settle it."""
         model, progress = self.course.model, self.progress
         for name in (RECORD, STATE):  # of what has been mended since
             (self.folder / name).unlink(missing_ok=True)
@@ -156,6 +160,8 @@ class Training:
             model.load_state_dict(self.best)
         elif self.state.average:
             copy(self.state.average, self.state.parameters)
+        with bfloat16(model, False):  # as it is measured
+            settle(model, self.data.train, self.plan.seed)
 
 
 def validate(model: VAE, data: Dataset, seed: int) -> dict[str, float]:

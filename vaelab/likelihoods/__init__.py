@@ -1,0 +1,31 @@
+"""p(x|z): heads that turn a decoder's output into a distribution of images.
+
+A head says how many parameters it wants for an event shape (C, H, W), turns [..., *those] into a Distribution, and
+names in `protocols` the ways of reading pixels that it describes (see `vaelab.data.protocol`).
+"""
+
+from vaelab.likelihoods.binary import Bernoulli as Bernoulli
+from vaelab.likelihoods.binary import ContinuousBernoulli as ContinuousBernoulli
+from vaelab.likelihoods.gaussian import Gaussian as Gaussian
+from vaelab.likelihoods.levels import Categorical as Categorical
+from vaelab.likelihoods.levels import DiscretisedGaussian as DiscretisedGaussian
+from vaelab.likelihoods.levels import DiscretisedLogistic as DiscretisedLogistic
+from vaelab.likelihoods.real import Beta as Beta
+from vaelab.likelihoods.real import Laplace as Laplace
+from vaelab.likelihoods.real import StudentT as StudentT
+from vaelab.likelihoods.scale import LOG_SCALE_CEILING as LOG_SCALE_CEILING
+from vaelab.likelihoods.scale import LOG_SCALE_FLOOR as LOG_SCALE_FLOOR
+from vaelab.likelihoods.scale import LOG_SIGMA_CEILING as LOG_SIGMA_CEILING
+from vaelab.likelihoods.scale import LOG_SIGMA_FLOOR as LOG_SIGMA_FLOOR
+
+LIKELIHOODS = {
+    "bernoulli": Bernoulli,
+    "continuous-bernoulli": ContinuousBernoulli,
+    "gaussian": Gaussian,
+    "laplace": Laplace,
+    "student-t": StudentT,
+    "beta": Beta,
+    "discretised-gaussian": DiscretisedGaussian,
+    "logistic": DiscretisedLogistic,
+    "categorical": Categorical,
+}

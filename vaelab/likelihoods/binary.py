@@ -1,0 +1,43 @@
+"""Pixels by their log-odds."""
+
+from typing import ClassVar
+
+from torch import Tensor, nn
+from torch.distributions import Distribution
+
+from vaelab.distributions import bernoulli, continuous_bernoulli
+
+
+class Bernoulli(nn.Module):
+    """p(x|z) = prod_i p_i^{x_i} (1 - p_i)^{1 - x_i}, from logits (Kingma & Welling 2014, appendix C.1).
+
+    A likelihood of binary pixels. On grey ones the same formula is a cross-entropy and not a likelihood; it is admitted
+    there by name, as protocol `grey`, because the article and much of the literature report it.
+    """
+
+    protocols: ClassVar = ("binary-dynamic", "binary-static", "binary-threshold")
+    admitted: ClassVar = ("grey",)
+
+    def parameter_shape(self, event_shape: tuple[int, ...]) -> tuple[int, ...]:
+        return event_shape
+
+    def forward(self, parameters: Tensor) -> Distribution:
+        return bernoulli(parameters)
+
+
+class ContinuousBernoulli(nn.Module):
+    """p(x|z) = prod_i C(l_i) e^{l_i x_i}, x_i in [0, 1], from logits l.
+
+    C is what the Bernoulli's formula lacks to be a density of grey pixels (Loaiza-Ganem & Cunningham 2019). The density
+    grows without bound, as log |l|, where a pixel is exactly 0 or 1 in every image that z stands for; not so on
+    dequantised pixels.
+    """
+
+    protocols: ClassVar = ("grey", "8bit")
+    admitted: ClassVar = ()
+
+    def parameter_shape(self, event_shape: tuple[int, ...]) -> tuple[int, ...]:
+        return event_shape
+
+    def forward(self, parameters: Tensor) -> Distribution:
+        return continuous_bernoulli(parameters)

@@ -1,0 +1,104 @@
+"""Normal pixels, and the sigma that is best for them."""
+
+import math
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+import torch
+from torch import Tensor, nn
+from torch.distributions import Distribution, Independent
+
+from vaelab.distributions import diagonal_normal
+from vaelab.likelihoods.scale import LOG_SIGMA_CEILING, LOG_SIGMA_FLOOR, OF_DENSITIES, START, Scale
+
+if TYPE_CHECKING:
+    from vaelab.models import VAE
+
+
+class Gaussian(nn.Module):
+    """p(x|z) = N(mu, diag(sigma^2)).
+
+    The mean is mu = sigmoid(m), which keeps it where pixels are, in (0, 1), or if it is free mu = 1/2 + m/4, with the
+    same slope at 1/2; m is an output of the decoder.
+
+    A learned log sigma is s between soft limits, floor -6 and ceiling 2, which leave a gradient everywhere (after
+    Rybkin, Daniilidis & Levine 2021, section 4): s is one number (`shared`), or an output of the decoder for each pixel
+    (`pixel`). The best sigma^2 is the mean squared residual (same article; `optimal`): while the head is in training
+    mode, log p(x|z) takes it of the very images that it is asked for, over all of their pixels and samples. Its
+    derivative by sigma is 0 there, so that the gradient by mu is that of the maximum over sigma (the envelope theorem).
+    That is so of the ELBO; of another bound it is the sigma that is best for the ELBO. In evaluation mode sigma is a
+    number, `settle`d on training images and saved with the weights: no image has a say in its own.
+
+    Arguments:
+        sigma: a positive number (fixed), `shared` (one, learned), `pixel` (one for each pixel, learned, given z) or
+            `optimal` (one, the best for the training images).
+        mean: `sigmoid` or `free`.
+
+    Raises:
+        SpecError: a fixed sigma that is not positive and finite.
+    """
+
+    protocols: ClassVar = ("8bit", "grey")
+    admitted: ClassVar = ()
+
+    log_sigma: Tensor  # the one that was settled
+
+    def __init__(
+        self,
+        *,
+        sigma: float | Literal["shared", "pixel", "optimal"] = "shared",
+        mean: Literal["sigmoid", "free"] = "sigmoid",
+    ) -> None:
+        super().__init__()
+        self.sigma, self.mean = sigma, mean
+        if sigma == "optimal":
+            self.scale = None
+            self.register_buffer("log_sigma", torch.tensor(math.log(START)))
+        else:
+            self.scale = Scale("sigma", sigma, OF_DENSITIES, START)
+            self.s = self.scale.parameter()
+
+    def extra_repr(self) -> str:
+        return f"sigma={self.sigma}, mean={self.mean}"
+
+    def parameter_shape(self, event_shape: tuple[int, ...]) -> tuple[int, ...]:
+        return self.scale.parameter_shape(event_shape) if self.scale else event_shape
+
+    def forward(self, parameters: Tensor) -> Distribution:
+        m, log_sigma = self.scale.split(parameters, self.s) if self.scale else (parameters, self.log_sigma)
+        mu = m.sigmoid() if self.mean == "sigmoid" else 0.5 + m / 4
+        p = diagonal_normal(mu, log_sigma, event_dims=3)
+        return _Profile(p.base_dist, 3, validate_args=False) if self.training and not self.scale else p
+
+    @torch.no_grad()
+    def settle(self, model: "VAE", pixels: Iterable[Tensor]) -> None:
+        """Take the sigma that is best for `pixels`, one z ~ q(z|x) for each image, where it is `optimal`.
+
+        Arguments:
+            model: that this is the likelihood of.
+            pixels: x [B, C, H, W] as the protocol gives them, batch by batch.
+        """
+        if self.scale:
+            return
+        total, count = torch.zeros((), dtype=torch.float64, device=self.log_sigma.device), 0
+        for x in pixels:
+            total += (x - model(x).likelihood.mean).double().square().sum()
+            count += x.numel()
+        self.log_sigma.copy_(_best_log_sigma(total / count))
+
+
+class _Profile(Independent):
+    """N(mu, sigma^2 I) whose log-density is taken at the sigma under which the values as a whole are most likely."""
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        mu = self.base_dist.mean
+        log_sigma = _best_log_sigma((value - mu).detach().square().mean())
+        return diagonal_normal(mu, log_sigma, event_dims=3).log_prob(value)
+
+
+def _best_log_sigma(squared_residual: Tensor) -> Tensor:
+    """log sigma of the mean squared residual, where it maximises the likelihood between the limits of a learned one.
+
+    Those limits are soft for the sake of a gradient. None goes through here, and soft ones would miss the maximum.
+    """
+    return (squared_residual.log() / 2).clamp(LOG_SIGMA_FLOOR, LOG_SIGMA_CEILING)
