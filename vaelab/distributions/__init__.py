@@ -2,9 +2,15 @@
 
 from vaelab.distributions.bernoulli import bernoulli as bernoulli
 from vaelab.distributions.discretised import discretised_logistic as discretised_logistic
+from vaelab.distributions.divergence import kl_divergence as kl_divergence
+from vaelab.distributions.divergence import kl_per_dimension as kl_per_dimension
+from vaelab.distributions.flow import Flow as Flow
+from vaelab.distributions.flow import autoregressive_maps as autoregressive_maps
 from vaelab.distributions.logsumexp import log_mean_exp as log_mean_exp
 from vaelab.distributions.mean import mean_of as mean_of
+from vaelab.distributions.mixture import Mixture as Mixture
 from vaelab.distributions.normal import diagonal_normal as diagonal_normal
+from vaelab.distributions.normal import full_normal as full_normal
 from vaelab.distributions.normal import is_diagonal_normal as is_diagonal_normal
-from vaelab.distributions.normal import kl_divergence as kl_divergence
-from vaelab.distributions.normal import kl_per_dimension as kl_per_dimension
+from vaelab.distributions.sphere import UniformSphere as UniformSphere
+from vaelab.distributions.sphere import VonMisesFisher as VonMisesFisher
