@@ -73,15 +73,12 @@ def test_more_images_than_there_are_is_one_line():
 
 def test_a_training_begins_with_its_own_images(tmp_path):
     """As a learning rate that moves nothing shows."""
-    spec = SPEC.model_copy(update={"learning_rate": 1e-12, "validation": 0.0})
+    spec = SPEC.model_copy(update={"learning_rate": 1e-12, "validation": 0.0, "protocol": "grey"})
     model = trained(spec, tmp_path)
     data = load_data(spec).train
     u = (model.prior.logits.detach().sigmoid() - 0.05) / 0.9
     distance = torch.cdist(u.flatten(1), protocol("grey").pixels(torch.from_numpy(data.images)).flatten(1))
-    if spec.protocol == "grey":
-        assert distance.amin(1).max() < 1e-4
-    assert (u > 0.5).float().mean() == pytest.approx(data.images.mean() / 255, abs=0.1)
-    assert not torch.equal(u, (build_model(spec, (1, 8, 8)).prior.logits.detach().sigmoid() - 0.05) / 0.9)
+    assert distance.amin(1).max() < 1e-4
 
 
 @pytest.mark.parametrize("ema_decay", [0.0, 0.9])
