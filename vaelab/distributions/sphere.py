@@ -164,12 +164,10 @@ class _Angle:
 
     def _moments(self, a: Tensor, b: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """The integrals of f, d f and d^2 f from a to b."""
-        zeroth = first = second = torch.zeros_like(b)
-        for x, weight in GAUSS_LEGENDRE:
-            theta = a + (b - a) * x
-            f, d = self._density(theta) * weight, _fall(theta)
-            zeroth, first, second = zeroth + f, first + d * f, second + d * d * f
-        return zeroth * (b - a), first * (b - a), second * (b - a)
+        theta = torch.stack([a + (b - a) * x for x, _ in GAUSS_LEGENDRE])
+        d, f = _fall(theta), self._density(theta) * (b - a)
+        f = torch.stack([weight * at for (_, weight), at in zip(GAUSS_LEGENDRE, f, strict=True)])
+        return f.sum(0), (d * f).sum(0), (d * d * f).sum(0)
 
 
 def _fall(theta: Tensor) -> Tensor:
