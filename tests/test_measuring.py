@@ -11,7 +11,7 @@ from vaelab.data import Splits
 from vaelab.errors import DataError, NonFiniteError, RunError, SpecError
 from vaelab.evaluation import measures
 from vaelab.evaluation.measures import METRICS
-from vaelab.measuring import carry_out, ledger, named_measures, refuse_seen, seen, subject
+from vaelab.measuring import carry_out, default_measures, ledger, named_measures, refuse_seen, seen, subject
 from vaelab.objectives.bounds import distortion, rate
 from vaelab.record import Book, Run
 from vaelab.run import measure, train
@@ -224,3 +224,9 @@ def test_a_number_that_is_none_is_not_recorded(run):
     with pytest.raises(NonFiniteError, match="nll is nan"):
         Book(run, 0, run.result["metrics"]).add("likelihood", [metric])
     assert run.result["metrics"] == before
+
+
+def test_the_latents_of_a_flow_are_measured_on_fewer_images():
+    assert "latents" in default_measures(Spec())
+    assert "latents:images=1000" in default_measures(Spec(posterior="flow:hidden=8"))
+    assert "latents" in default_measures(Spec(posterior="tests.traps.own:Narrow"))

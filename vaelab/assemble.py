@@ -30,6 +30,7 @@ TABLES: dict[str, dict[str, Any]] = {
 }
 
 NOT_A_LIKELIHOOD = "not a likelihood"
+WHERE = {"real": "over real vectors", "sphere": "on the sphere"}
 
 
 def completed(spec: Spec) -> Spec:
@@ -42,6 +43,7 @@ def completed(spec: Spec) -> Spec:
         if kind in ("network", "schedule", "likelihood"):  # what can be made without a shape
             parts.make(kind, TABLES[kind], text)
     build_objective(spec, images=1)
+    check_support(spec)
     _, source, _ = parse(spec.data)
     check_protocol(spec, spec.protocol or source.protocol)
     return spec.model_copy(update={**spelt, "protocol": spec.protocol or source.protocol})
@@ -95,6 +97,27 @@ def check_protocol(spec: Spec, protocol: str) -> None:
         expected=f"one that it describes: {', '.join(head.protocols)}",
         do=f"name one, as --protocol {head.protocols[0]}{admitted}",
     )
+
+
+def check_support(spec: Spec) -> None:
+    """SpecError unless prior and posterior describe z in the same place; what does not say so does it in all of R^D."""
+    prior, posterior = (_support(parts.resolve(k, TABLES[k], getattr(spec, k))[0]) for k in ("prior", "posterior"))
+    if prior in ("posterior", posterior):
+        return
+    raise SpecError(
+        found=f"prior {spec.prior.split(':')[0]} {WHERE[prior]} with posterior {spec.posterior.split(':')[0]} "
+        f"{WHERE[posterior]}",
+        expected=f"a prior of {_among(PRIORS, posterior, 'posterior')}, or a posterior of {_among(POSTERIORS, prior)}",
+        do="name one of these",
+    )
+
+
+def _support(constructor: Any) -> str:
+    return getattr(constructor, "support", "real")
+
+
+def _among(table: dict[str, Any], *supports: str) -> str:
+    return ", ".join(name for name, constructor in table.items() if _support(constructor) in supports)
 
 
 def likelihood_note(spec: Spec, protocol: str) -> str:

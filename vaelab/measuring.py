@@ -19,6 +19,7 @@ from vaelab.evaluation.measures import METRICS
 from vaelab.models import VAE
 from vaelab.objectives.losses import on_device
 from vaelab.objectives.optimised import optimised
+from vaelab.posteriors import POSTERIORS
 from vaelab.processor import at_full_speed
 from vaelab.seeds import derive
 from vaelab.spec import Spec
@@ -49,8 +50,10 @@ def named_measures(names: Iterable[str]) -> dict[str, Measure]:
 
 
 def default_measures(spec: Spec) -> tuple[str, ...]:
-    """What is measured at the end of every training."""
-    return (f"likelihood:samples={spec.nll_samples}", "latents", "reconstruction")
+    """What is measured at the end of every training: the latents of fewer images where a density takes a flow back."""
+    inverts = getattr(parts.resolve("posterior", POSTERIORS, spec.posterior)[0], "inverts", False)
+    latents = "latents:images=1000" if inverts else "latents"
+    return (f"likelihood:samples={spec.nll_samples}", latents, "reconstruction")
 
 
 def subject(spec: Spec, model: VAE, data: Splits, split: str, seed: int, cache: Path) -> Subject:

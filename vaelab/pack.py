@@ -13,6 +13,7 @@ from vaelab.record import Run
 from vaelab.run import Device, conclude, find_device, fingerprint
 from vaelab.spec import Spec
 from vaelab.training.batches import check_batch
+from vaelab.training.begin import check_begin
 from vaelab.training.checkpoint import step_of
 from vaelab.training.compiled import Compile
 from vaelab.training.course import Course
@@ -88,6 +89,7 @@ def train_together(
     measuring.refuse_seen(data.train, data.test)
     check_batch(len(data.train), specs[0].batch)
     models = [build_model(spec, data.train.shape).to(on) for spec in specs]
+    check_begin(models[0], len(data.train))
     objectives = [build_objective(spec, len(data.train)) for spec in specs]
     first = Course.of(models[0], objectives[0], data.train, specs[0])
     differing = differences(specs)

@@ -1,16 +1,24 @@
 """q(z|x): heads that turn an encoder's output into a distribution of z.
 
-A head says how many parameters it wants for an event shape, and turns [..., *those] into a Distribution.
+A head says how many parameters it wants for an event shape, turns [..., *those] into a Distribution, and names in
+`support` where its z lies: "real", all of R^D, or "sphere", the unit vectors of it. The prior must lie there too.
 """
 
-from torch import Tensor, nn
-from torch.distributions import Independent
+from typing import ClassVar
 
-from vaelab.distributions import diagonal_normal
+import torch
+from torch import Tensor, nn
+from torch.distributions import Distribution, Independent, MultivariateNormal
+from torch.nn.functional import softplus
+
+from vaelab.distributions import Flow, VonMisesFisher, autoregressive_maps, diagonal_normal, full_normal
+from vaelab.errors import SpecError
 
 
 class DiagonalGaussian(nn.Module):
     """q(z|x) = N(mu, diag(sigma^2)), from mu and log sigma^2 (Kingma & Welling 2014, equation 9)."""
+
+    support: ClassVar = "real"
 
     def parameter_shape(self, event_shape: tuple[int, ...]) -> tuple[int, ...]:
         (latent,) = event_shape
@@ -21,4 +29,108 @@ class DiagonalGaussian(nn.Module):
         return diagonal_normal(mu, 0.5 * log_var)
 
 
-POSTERIORS = {"diagonal": DiagonalGaussian}
+class FullGaussian(nn.Module):
+    """q(z|x) = N(mu, L L'), with L lower triangular (Kingma & Welling 2019, section 2.5.1).
+
+    The network gives mu, the logarithms of L's diagonal, and what lies below it, row by row.
+
+    Arguments:
+        latent: D, the number of latent dimensions.
+    """
+
+    support: ClassVar = "real"
+
+    below: Tensor
+
+    def __init__(self, latent: int) -> None:
+        super().__init__()
+        # of each place of L, which of [0, the numbers below the diagonal] stands there
+        places = torch.zeros(latent, latent, dtype=torch.int64)
+        rows, columns = torch.tril_indices(latent, latent, -1)
+        places[rows, columns] = torch.arange(len(rows)) + 1
+        self.register_buffer("below", places, persistent=False)
+
+    def parameter_shape(self, event_shape: tuple[int, ...]) -> tuple[int, ...]:
+        (latent,) = event_shape
+        return (latent + latent * (latent + 1) // 2,)
+
+    def forward(self, parameters: Tensor) -> MultivariateNormal:
+        latent = len(self.below)
+        mu, log_diagonal, below = parameters.split([latent, latent, latent * (latent - 1) // 2], dim=-1)
+        strict = torch.cat([torch.zeros_like(mu[..., :1]), below], -1)[..., self.below]
+        return full_normal(mu, strict + log_diagonal.exp().diag_embed())
+
+
+class InverseAutoregressiveFlow(nn.Module):
+    """q(z|x) of z = f_T(... f_1(e)), e ~ N(mu, diag(sigma^2)) and f autoregressive (Kingma et al. 2016, section 3).
+
+    The network gives mu, log sigma^2 and a context, which the maps f are told beside their input. They are next to the
+    identity at first. A draw and its density take one pass of each map; the density of another z takes D.
+
+    Arguments:
+        latent: D, the number of latent dimensions.
+        transforms: T, maps one behind the other.
+        hidden: sizes of the hidden layers of each map's masked network.
+        context: numbers that the encoder gives the maps; 0 makes them the same for all images.
+
+    Raises:
+        SpecError: no map, an empty layer, or a context below 0.
+    """
+
+    support: ClassVar = "real"
+    inverts: ClassVar = True  # to find the density of a z that it did not draw: D passes for each pair of z and x
+
+    def __init__(self, latent: int, *, transforms: int = 2, hidden: tuple[int, ...] = (64,), context: int = 16) -> None:
+        super().__init__()
+        if context < 0:
+            raise SpecError(found=f"context = {context}", expected="0 or more numbers", do="use, say, context=16")
+        self.context = context
+        self.maps = autoregressive_maps(latent, transforms, hidden, context)
+
+    def parameter_shape(self, event_shape: tuple[int, ...]) -> tuple[int, ...]:
+        (latent,) = event_shape
+        return (2 * latent + self.context,)
+
+    def forward(self, parameters: Tensor) -> Distribution:
+        latent = (parameters.shape[-1] - self.context) // 2
+        mu, log_var, context = parameters.split([latent, latent, self.context], dim=-1)
+        given = context if self.context else None
+        return Flow(diagonal_normal(mu, 0.5 * log_var), [f(given) for f in self.maps], draws=True)
+
+
+class VonMisesFisherPosterior(nn.Module):
+    """q(z|x) prop. to e^(kappa mu'z) on the unit sphere of R^D (Davidson, Falorsi, De Cao, Kipf & Tomczak 2018).
+
+    The network gives m and k, with mu = m / |m| and kappa = D softplus(k): at k = 0 the part of z along mu is about a
+    half, whatever D is.
+
+    Arguments:
+        latent: D, at least 2.
+
+    Raises:
+        SpecError: a single dimension, whose sphere is two points.
+    """
+
+    support: ClassVar = "sphere"
+
+    def __init__(self, latent: int) -> None:
+        super().__init__()
+        if latent < 2:
+            raise SpecError(found=f"a sphere in {latent} dimension", expected="2 or more", do="use --latent 2 or more")
+
+    def parameter_shape(self, event_shape: tuple[int, ...]) -> tuple[int, ...]:
+        (latent,) = event_shape
+        return (latent + 1,)
+
+    def forward(self, parameters: Tensor) -> VonMisesFisher:
+        latent = parameters.shape[-1] - 1
+        m, k = parameters.split([latent, 1], dim=-1)
+        return VonMisesFisher(m / m.norm(dim=-1, keepdim=True), latent * softplus(k.squeeze(-1)))
+
+
+POSTERIORS = {
+    "diagonal": DiagonalGaussian,
+    "full": FullGaussian,
+    "flow": InverseAutoregressiveFlow,
+    "von-mises-fisher": VonMisesFisherPosterior,
+}

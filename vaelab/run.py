@@ -26,6 +26,7 @@ from vaelab.record import Book, Run
 from vaelab.spec import Spec
 from vaelab.training.autopsy import RECORD, STATE, Autopsy
 from vaelab.training.batches import check_batch
+from vaelab.training.begin import check_begin
 from vaelab.training.checkpoint import Progress, read_checkpoint
 from vaelab.training.compiled import Compile
 from vaelab.training.course import Course, bfloat16
@@ -72,6 +73,7 @@ def train(
     measuring.refuse_seen(data.train, data.test)
     model = build_model(spec, data.train.shape).to(on)
     check_batch(len(data.train), spec.batch)
+    check_begin(model, len(data.train))
     claim(run, spec)
     with only_writer(run.path):
         objective = build_objective(spec, len(data.train))

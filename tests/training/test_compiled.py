@@ -26,6 +26,16 @@ SPECS = {
     "small": Spec(protocol="binary-dynamic", latent=3, network="mlp:hidden=16", objective="iwae:samples=2"),
     "conv": Spec(protocol="8bit", latent=5, likelihood="gaussian:sigma=pixel", network="conv:channels=4,8"),
 }
+LATENT = {  # priors and posteriors, at one size
+    f"{prior} {posterior}": Spec(
+        protocol="binary-dynamic", latent=3, network="mlp:hidden=16", prior=prior, posterior=posterior
+    )
+    for prior, posterior in (
+        ("normal", "full"), ("flow:hidden=8", "flow:hidden=8"), ("mixture", "diagonal"),
+        ("vamp:components=10", "diagonal"), ("sphere", "von-mises-fisher"),
+    )
+}  # fmt: skip
+SPECS |= LATENT
 
 
 WORK = Work(1, 0, "a", torch.device("cpu"))
@@ -70,7 +80,7 @@ def assert_same(name: str, one: tuple, two: tuple) -> None:
 
 
 @needs_compiler
-@pytest.mark.parametrize("name", SPECS)
+@pytest.mark.parametrize("name", [pytest.param(n, marks=pytest.mark.slow) if n in LATENT else n for n in SPECS])
 def test_compiled_equals_eager(name):
     assert_same(name, after(name, 60, "never"), after(name, 60, "always"))
 

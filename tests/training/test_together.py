@@ -32,6 +32,10 @@ CASES = {
     "bernoulli": {"clip_norm": 2.0, "ema_decay": 0.9},  # clips at every step
     "gaussian": {"protocol": "8bit", "likelihood": "gaussian:sigma=shared", "objective": "iwae:samples=3"},
     "conv": {"network": "conv:channels=4,8", "objective": "elbo:samples=2"},
+    "full, mixture": {"posterior": "full", "prior": "mixture:components=3"},
+    "flows": {"posterior": "flow:hidden=8:context=2", "prior": "flow:hidden=8", "network": "mlp:hidden=8"},
+    "vamp": {"prior": "vamp:components=4"},
+    "sphere": {"posterior": "von-mises-fisher", "prior": "sphere"},
     "levels": {"protocol": "levels", "likelihood": "logistic:components=2", "precision": "bfloat16"},
 }
 # Of the way that the weights have gone in these steps: what rounding has grown to. In bfloat16 it is 2^-9 of a product.

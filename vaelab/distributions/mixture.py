@@ -13,30 +13,42 @@ class Mixture(Distribution):
 
     Arguments:
         logits: log pi_k but for a constant, of the components' batch shape.
-        components: p_k, without an event shape.
-        axis: that of k, negative.
+        components: p_k, over any event.
+        axis: that of k in the batch shape, negative.
     """
 
     def __init__(self, logits: Tensor, components: Distribution, axis: int) -> None:
         self.logits, self.components, self.axis = logits, components, axis
         shape = list(components.batch_shape)
         del shape[axis]
-        super().__init__(torch.Size(shape), validate_args=False)
+        super().__init__(torch.Size(shape), components.event_shape, validate_args=False)
 
     @property
     def arg_constraints(self) -> dict[str, Constraint]:
         return {"logits": constraints.real}
 
     def log_prob(self, value: Tensor) -> Tensor:
-        joint = self.logits + self.components.log_prob(value.unsqueeze(self.axis))
+        joint = self.logits + self.components.log_prob(value.unsqueeze(self._value_axis))
         return torch.logsumexp(joint, self.axis) - torch.logsumexp(self.logits, self.axis)
 
     def sample(self, sample_shape: _size = torch.Size()) -> Tensor:  # noqa: B008
         with torch.no_grad():
             k = Categorical(logits=self.logits.movedim(self.axis, -1), validate_args=False).sample(sample_shape)
             draws = self.components.sample(sample_shape)
-            return draws.gather(self.axis, k.unsqueeze(self.axis)).squeeze(self.axis)
+            k = self._over_the_event(k.unsqueeze(self.axis))
+            k = k.expand(*k.shape[: k.dim() - len(self.event_shape)], *self.event_shape)
+            return draws.gather(self._value_axis, k).squeeze(self._value_axis)
 
     @property
     def mean(self) -> Tensor:
-        return (self.logits.softmax(self.axis) * self.components.mean).sum(self.axis)
+        weights = self._over_the_event(self.logits.softmax(self.axis))
+        return (weights * self.components.mean).sum(self._value_axis)
+
+    @property
+    def _value_axis(self) -> int:
+        """That of k in a value of the components."""
+        return self.axis - len(self.event_shape)
+
+    def _over_the_event(self, batch: Tensor) -> Tensor:
+        """One number for each event, as it goes with the event's."""
+        return batch.reshape(*batch.shape, *[1] * len(self.event_shape))

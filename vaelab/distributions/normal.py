@@ -1,8 +1,7 @@
-"""The normal distribution with diagonal covariance, and its Kullback-Leibler divergence."""
+"""Normal distributions of vectors and images."""
 
-import torch
 from torch import Tensor
-from torch.distributions import Distribution, Independent, Normal
+from torch.distributions import Distribution, Independent, MultivariateNormal, Normal
 
 
 def diagonal_normal(mean: Tensor, log_std: Tensor, event_dims: int = 1) -> Independent:
@@ -17,28 +16,14 @@ def diagonal_normal(mean: Tensor, log_std: Tensor, event_dims: int = 1) -> Indep
     return Independent(Normal(mean, log_std.exp(), validate_args=False), event_dims, validate_args=False)
 
 
-def kl_per_dimension(q: Distribution, p: Distribution) -> Tensor | None:
-    """KL(q_d || p_d) of each dimension d, [B, D], where both are diagonal normals over a vector; otherwise None.
+def full_normal(mean: Tensor, factor: Tensor) -> MultivariateNormal:
+    """N(mean, L L').
 
-    With t = (sigma_q / sigma_p)^2 it is 1/2 [ t - 1 - log t + ((mu_q - mu_p) / sigma_p)^2 ]; expm1 keeps t - 1 - log t
-    exact near t = 1, where a collapsed posterior lies. For a standard normal p this is Kingma & Welling (2014),
-    appendix B, with the sign of a divergence.
+    Arguments:
+        mean: [..., D].
+        factor: L, [..., D, D], lower triangular with a positive diagonal.
     """
-    if not (is_diagonal_normal(q) and is_diagonal_normal(p)):
-        return None
-    mu_q, sigma_q = q.base_dist.loc, q.base_dist.scale  # type: ignore[attr-defined]
-    mu_p, sigma_p = p.base_dist.loc, p.base_dist.scale  # type: ignore[attr-defined]
-    log_t = 2 * (sigma_q.log() - sigma_p.log())
-    return 0.5 * (torch.expm1(log_t) - log_t + ((mu_q - mu_p) / sigma_p) ** 2)
-
-
-def kl_divergence(q: Distribution, p: Distribution) -> Tensor | None:
-    """KL(q || p), [B], in nats, where a closed form is known; otherwise None.
-
-    `torch.distributions.kl_divergence` knows more pairs, but its dispatch cannot be traced into the compiled step.
-    """
-    per_dimension = kl_per_dimension(q, p)
-    return None if per_dimension is None else per_dimension.sum(-1)
+    return MultivariateNormal(mean, scale_tril=factor, validate_args=False)
 
 
 def is_diagonal_normal(distribution: Distribution) -> bool:

@@ -83,7 +83,13 @@ class Annealed:
             )
 
     def check(self, subject: Subject) -> None:
-        """DataError where more images are asked for than there are."""
+        """SpecError where z lies on a sphere, on which Hamiltonian paths do not stay; DataError where images lack."""
+        if subject.model.support != "real":
+            raise SpecError(
+                found=f"annealed importance sampling of z on the {subject.model.support}",
+                expected="z in all of R^D, where its Hamiltonian transitions move",
+                do="measure likelihood with more samples instead",
+            )
         subject.need_images(f"annealed importance sampling of {self.images:,} images", self.images)
 
     def __call__(self, subject: Subject, progress: Progress) -> list[Metric]:

@@ -9,7 +9,7 @@ from torch.distributions import Distribution
 
 from vaelab.distributions import is_diagonal_normal, mean_of
 from vaelab.errors import SpecError
-from vaelab.evaluation.aggregate import in_float64, log_aggregate
+from vaelab.evaluation.aggregate import POINTS, in_float64, log_aggregate
 from vaelab.evaluation.codes import over_posteriors
 from vaelab.evaluation.measure import Metric, Progress, Subject, standard_error
 
@@ -117,7 +117,8 @@ def _parts_of_the_rate(subject: Subject, groups: Groups, progress: Progress) -> 
     samples, images, _ = z.shape
     log_post = torch.cat([q.log_prob(z).double() for q, z in groups], 1)
     log_aggr = log_aggregate([q for q, _ in groups], z.flatten(0, 1), progress).reshape(samples, images)
-    log_prior = subject.model.prior().log_prob(z).double()
+    prior = subject.model.prior()
+    log_prior = torch.cat([prior.log_prob(some).double() for some in z.split(POINTS, 1)], 1)
     information, marginal = log_post - log_aggr, log_aggr - log_prior  # [S, N]
     most = math.log(images)
     reached = (

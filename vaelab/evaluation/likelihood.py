@@ -10,7 +10,7 @@ from torch.distributions import Distribution
 
 from vaelab.data.dataset import Dataset
 from vaelab.data.protocol import protocol
-from vaelab.distributions import kl_per_dimension, mean_of
+from vaelab.distributions import kl_divergence, kl_per_dimension, mean_of
 from vaelab.errors import SpecError, unknown
 from vaelab.evaluation.importance import Stream
 from vaelab.evaluation.inference import Precision, for_inference
@@ -177,16 +177,16 @@ def _evaluate_chunk(
     rate, distortion = torch.zeros_like(stream.log_sum), torch.zeros_like(stream.log_sum)
     image = torch.zeros_like(x)
     for first in range(0, samples, at_a_time.blocks * TEN):
-        z = _draw(q, first, min(samples, first + at_a_time.blocks * TEN), seed, x.device)
-        log_ratio = prior.log_prob(z).double() - q.log_prob(z).double()
+        z, log_ratio = _draw(q, prior, first, min(samples, first + at_a_time.blocks * TEN), seed, x.device)
         log_lik = _log_lik(decoder, x, z, image, at_a_time.passes)
         stream.add(log_lik + log_ratio)
         rate -= log_ratio.sum(0)
         distortion -= log_lik.sum(0)
     kl = kl_per_dimension(q, prior)
+    exact = kl_divergence(q, prior) if kl is None else kl.double().sum(1)
     bounds = stream.bounds
     return _Chunk(
-        rate=rate / samples if kl is None else kl.double().sum(1),
+        rate=rate / samples if exact is None else exact.double(),
         distortion=distortion / samples,
         nll=stream.nll,
         nll_variance=stream.nll_variance,
@@ -199,13 +199,21 @@ def _evaluate_chunk(
     )
 
 
-def _draw(q: Distribution, first: int, stop: int, seed: tuple[int, int], device: torch.device) -> Tensor:
-    """Draws `first` to `stop` of z ~ q(z|x), [S, B, D]; `first` begins a block."""
-    blocks: list[Tensor] = []
+def _draw(
+    q: Distribution, prior: Distribution, first: int, stop: int, seed: tuple[int, int], device: torch.device
+) -> tuple[Tensor, Tensor]:
+    """Draws `first` to `stop` of z ~ q(z|x), [S, B, D], and their log p(z) - log q(z|x), [S, B] in float64.
+
+    `first` begins a block. The densities are computed block by block: a flow knows that of the very tensor it drew, and
+    a mixture's takes memory for each component.
+    """
+    draws, log_ratios = list[Tensor](), list[Tensor]()
     for start in range(first, stop, TEN):
         seed_generator(device, derive(seed[0], "evaluation", seed[1], start // TEN + 1))
-        blocks.append(q.rsample(torch.Size([min(TEN, stop - start)])))
-    return torch.cat(blocks)
+        z = q.rsample(torch.Size([min(TEN, stop - start)]))
+        draws.append(z)
+        log_ratios.append(prior.log_prob(z).double() - q.log_prob(z).double())
+    return torch.cat(draws), torch.cat(log_ratios)
 
 
 def _log_lik(decoder: nn.Module, x: Tensor, z: Tensor, image: Tensor, passes: int) -> Tensor:

@@ -1,5 +1,7 @@
 import torch
 from matplotlib.figure import Figure
+from torch import Tensor
+from torch.nn.functional import normalize
 
 from vaelab.data.dataset import Dataset
 from vaelab.distributions import mean_of
@@ -13,16 +15,18 @@ STEPS = 9
 
 
 def interpolation(model: VAE, data: Dataset, *, title: str = "", seed: int = 0) -> Figure:
-    """From one image to another: data at both ends, between them the decoder's means along a straight line.
+    """From one image to another: data at both ends, between them the decoder's means along the shortest way.
 
-    The line is z(t) = (1 - t) mu(a) + t mu(b), with mu the posterior means of the images a and b of a row.
+    With mu the posterior means of the images a and b of a row, that is z(t) = (1 - t) mu(a) + t mu(b); on the sphere,
+    the great circle through their directions.
     """
     with drawing(model, seed):
         x = pixels(model, data, choose(data, 2 * PAIRS))
         x = x[: len(x) // 2 * 2]
         a, b = mean_of(model.posterior(x)).cpu().unflatten(0, (-1, 2)).unbind(1)  # [rows, D] each
         t = torch.linspace(0, 1, STEPS)
-        z = torch.lerp(a[:, None], b[:, None], t[:, None])  # [rows, STEPS, D]
+        way = great_circle if model.support == "sphere" else torch.lerp
+        z = way(a[:, None], b[:, None], t[:, None])  # [rows, STEPS, D]
         between = decode(model, z.flatten(0, 1)).unflatten(0, (-1, STEPS))
     ends = x.cpu().unflatten(0, (-1, 2))
     rows = torch.cat([ends[:, :1], between, ends[:, 1:]], dim=1)
@@ -33,3 +37,11 @@ def interpolation(model: VAE, data: Dataset, *, title: str = "", seed: int = 0) 
     ax.set_xticks(centres(STEPS + 2, x.shape[3], gap), ["data", *(f"{value:g}" for value in t.tolist()), "data"])
     ax.set_xlabel("weight of the right image's posterior mean", fontsize=TEXT)
     return figure
+
+
+def great_circle(a: Tensor, b: Tensor, t: Tensor) -> Tensor:
+    """The unit vectors at shares t of the way from the direction of a to that of b, [..., D] (Shoemake 1985)."""
+    a, b = normalize(a, dim=-1), normalize(b, dim=-1)
+    across = b - (a * b).sum(-1, keepdim=True) * a
+    angle = torch.atan2(across.norm(dim=-1, keepdim=True), (a * b).sum(-1, keepdim=True))
+    return (t * angle).cos() * a + (t * angle).sin() * normalize(across, dim=-1)

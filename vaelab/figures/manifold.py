@@ -1,8 +1,12 @@
+import math
+from dataclasses import dataclass
+
 import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
 from vaelab.data.dataset import Dataset
+from vaelab.distributions import is_diagonal_normal
 from vaelab.errors import SpecError
 from vaelab.figures.drawing import decode, drawing
 from vaelab.figures.grids import centres, grid_figure
@@ -14,44 +18,68 @@ LABELLED = (0, 2, 5, 8, 11, 14, 17, 19)  # enough of the 20 to read the axis by,
 
 
 def manifold(model: VAE, data: Dataset, *, title: str = "", seed: int = 0) -> Figure:
-    """The learned 2-D manifold: the decoder's means on a grid of z, z1 to the right and z2 upwards.
+    """The learned 2-D manifold: the decoder's means on a grid of z, even in probability under the prior.
 
-    The grid is even in probability under N(0, I), not in z (Kingma & Welling 2014, figure 4). `data` and `seed` are not
-    used: the picture is of the decoder alone.
+    Under a normal prior in two dimensions z1 goes to the right and z2 upwards, by the quantiles of each (Kingma &
+    Welling 2014, figure 4); on the sphere in three, longitude and z3, by which equal cells have equal areas. `data` and
+    `seed` are not used: the picture is of the decoder alone.
 
     Raises:
-        SpecError: the latent space does not have two dimensions.
+        SpecError: the latent space is not a surface, or has a prior without such a grid.
     """
     with drawing(model, seed):
-        images = manifold_images(model)
+        grid = even_grid(model)
+        images = decode(model, grid.z)
     figure, (ax,) = grid_figure([images], SIDE, 0, title=title or "Learned manifold", left=0.6, bottom=0.45)
-    values = quantiles(SIDE)
     across, down = centres(SIDE, images.shape[3], 0), centres(SIDE, images.shape[2], 0)
-    labels = [f"{values[i]:.2f}".replace("-", "\N{MINUS SIGN}") for i in LABELLED]
-    ax.set_xticks([across[i] for i in LABELLED], labels)
-    ax.set_yticks([down[SIDE - 1 - i] for i in LABELLED], labels)
-    ax.set_xlabel("$z_1$", fontsize=TEXT)
-    ax.set_ylabel("$z_2$", fontsize=TEXT)
+    ax.set_xticks([across[i] for i in LABELLED], _labels(grid.across))
+    ax.set_yticks([down[SIDE - 1 - i] for i in LABELLED], _labels(grid.up))
+    ax.set_xlabel(grid.names[0], fontsize=TEXT)
+    ax.set_ylabel(grid.names[1], fontsize=TEXT)
     return figure
 
 
 def manifold_images(model: VAE) -> Tensor:
-    """The decoder's means on the grid, row by row from the top: [400, C, H, W].
+    """The decoder's means on the grid, row by row from the top: [400, C, H, W]. Raises SpecError: see `manifold`."""
+    return decode(model, even_grid(model).z)
 
-    Raises:
-        SpecError: the latent space does not have two dimensions.
-    """
-    if model.latent != 2:
+
+@dataclass(frozen=True)
+class Grid:
+    """Points of the latent space, and how their axes are labelled."""
+
+    z: Tensor  # [SIDE^2, D], row by row from the top
+    across: Tensor  # [SIDE], to the right
+    up: Tensor  # [SIDE]
+    names: tuple[str, str]
+
+
+def even_grid(model: VAE) -> Grid:
+    """400 points in as many cells of equal probability under the prior; SpecError where none is known."""
+    prior, share = model.prior(), (torch.arange(SIDE, dtype=torch.float64) + 0.5) / SIDE
+    if model.support == "sphere" and model.latent == 3:
+        longitude, height = (2 * share - 1) * math.pi, 2 * share - 1
+        z3, angle = torch.meshgrid(height.flip(0), longitude, indexing="ij")
+        radius = (1 - z3**2).sqrt()
+        z = torch.stack([radius * angle.cos(), radius * angle.sin(), z3], -1).reshape(-1, 3)
+        return Grid(z, longitude, height, ("longitude", "$z_3$"))
+    if model.support == "sphere" or model.latent != 2:
         raise SpecError(
             found=f"a latent space of {model.latent} dimension{'s' if model.latent > 1 else ''}",
-            expected="2 for the manifold",
-            do="draw the traversal instead, or train with 2",
+            expected=f"{3 if model.support == 'sphere' else 2} for the manifold",
+            do="draw the traversal instead, or train with that many",
         )
-    axis = quantiles(SIDE)
-    z2, z1 = torch.meshgrid(axis.flip(0), axis, indexing="ij")
-    return decode(model, torch.stack([z1, z2], dim=-1).reshape(-1, 2))
+    if not is_diagonal_normal(prior):
+        raise SpecError(
+            found=f"prior {type(model.prior).__name__}",
+            expected="a normal one with independent dimensions, whose quantiles make the manifold's grid",
+            do="draw the samples instead",
+        )
+    quantiles = prior.mean.cpu() + prior.stddev.cpu() * torch.special.ndtri(share)[:, None]  # [SIDE, 2]
+    across, up = quantiles.unbind(1)
+    z2, z1 = torch.meshgrid(up.flip(0), across, indexing="ij")
+    return Grid(torch.stack([z1, z2], dim=-1).reshape(-1, 2), across, up, ("$z_1$", "$z_2$"))
 
 
-def quantiles(count: int) -> Tensor:
-    """z_i with Phi(z_i) = (i + 1/2) / count, Phi the distribution function of N(0, 1): [count], float64."""
-    return torch.special.ndtri((torch.arange(count, dtype=torch.float64) + 0.5) / count)
+def _labels(values: Tensor) -> list[str]:
+    return [f"{values[i]:.2f}".replace("-", "\N{MINUS SIGN}") for i in LABELLED]

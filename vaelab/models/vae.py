@@ -39,6 +39,11 @@ class VAE(nn.Module):
         """D, the number of latent dimensions."""
         return self.likelihood.context_shape[0]
 
+    @property
+    def support(self) -> str:
+        """Where z lies: "real", all of R^D, or "sphere", the unit vectors of it."""
+        return getattr(self.posterior.head, "support", "real")
+
     def forward(self, x: Tensor, samples: int = 1) -> Draw:
         """Draw `samples` = S times from q(z|x) for each image of x [B, C, H, W], values in [0, 1]."""
         return self.draw(x, self.posterior(x), samples)
@@ -46,7 +51,7 @@ class VAE(nn.Module):
     def draw(self, x: Tensor, q: Distribution, samples: int = 1) -> Draw:
         """`forward` with the posterior q = q(z|x) at hand, so that many samples need one pass of the encoder."""
         prior = self.prior()
-        z = q.rsample(torch.Size([samples]))  # z = mu + sigma * eps, eps ~ N(0, I)
+        z = q.rsample(torch.Size([samples]))  # of a diagonal normal z = mu + sigma * eps, eps ~ N(0, I)
         p = self.likelihood(z)
         return Draw(
             z=z,

@@ -133,7 +133,7 @@ def _figure(material: Material, figure: Figure, folder: Path) -> ShownFigure:
 CAPTIONS = {
     "data": "The first panel shows test images, the same ones in every panel, in the same places.",
     "reconstructions": "Reconstructions are the decoder's mean, averaged over 32 samples of z from the encoder's "
-    "posterior of each image. Below each: prior samples of the same run, the decoder's means for z drawn from N(0, I).",
+    "posterior of each image. Below each: samples of the same run, the decoder's means for z drawn from the prior.",
     "manifold": "Each image is the decoder's mean at one z of a 20 x 20 grid that is even in probability: its "
     "coordinates go through the inverse of the Gaussian distribution function.",
 }

@@ -15,6 +15,7 @@ from vaelab.files import write_atomically
 from vaelab.models import VAE
 from vaelab.seeds import derive
 from vaelab.training.autopsy import RECORD, STATE, Autopsy, error, failure, replay
+from vaelab.training.begin import begin
 from vaelab.training.checkpoint import Progress, live_tensors, read_checkpoint, write_checkpoint
 from vaelab.training.course import Course, bfloat16
 from vaelab.training.examine import examine
@@ -34,7 +35,7 @@ class Training:
 
     Arguments:
         course: what each step is.
-        data: of which the validation images are looked at here.
+        data: of which the validation images are looked at here, and by some models training images to begin with.
         folder: where checkpoint.safetensors and log.jsonl are kept.
         watch: told what is found amiss.
         fingerprint: what run a checkpoint must belong to.
@@ -42,6 +43,7 @@ class Training:
 
     Raises:
         RunError: a damaged or foreign checkpoint.
+        SpecError: a part of the model wants to begin with more training images than there are.
     """
 
     def __init__(
@@ -49,9 +51,11 @@ class Training:
     ) -> None:
         self.course, self.plan, self.data, self.folder = course, course.plan, data, folder
         self.watch, self.fingerprint, self.whose = watch, fingerprint, f"{name}: " if name else ""
+        self.checkpoint = folder / "checkpoint.safetensors"
+        if not self.checkpoint.exists():
+            begin(course.model, data.train, course.plan.seed)
         self.state = State.start(course.model, course.plan, course.objective)
         self.step: Step = course.step(self.state)  # by which steps are taken again, if it comes to that
-        self.checkpoint = folder / "checkpoint.safetensors"
         self.initial = {name: tensor.cpu().clone() for name, tensor in self._live().items()}
         self.progress, self.best = self.last_good()
         self.log = Log(folder / "log.jsonl", self.progress.log_bytes)
