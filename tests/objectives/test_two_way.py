@@ -48,7 +48,9 @@ def best(x: torch.Tensor) -> float:
     return (-0.5 * (6 * math.log(2 * math.pi) + logdet + trace)).item()
 
 
-@pytest.mark.parametrize(("objective", "steps"), [(WakeSleep(), 4000), (Mcem(moves=4), 1000)], ids=["ws", "mcem"])
+@pytest.mark.parametrize(
+    ("objective", "steps"), [(WakeSleep(), 2500), (Mcem(moves=2, leapfrog=6), 500)], ids=["ws", "mcem"]
+)
 def test_it_finds_the_maximum_of_the_likelihood(objective, steps):
     """Kingma & Welling (2014), section 5: of the linear model, where it is principal component analysis."""
     oracle = linear_gaussian(SHAPE, LATENT, SIGMA)
@@ -65,7 +67,7 @@ def test_it_finds_the_maximum_of_the_likelihood(objective, steps):
         with torch.no_grad():
             update(state, plan, gradients, rate, torch.tensor(step))
     assert begun < best(x) - 1
-    assert best(x) - 0.03 < log_p(model, x) <= best(x) + 1e-6
+    assert best(x) - 0.06 < log_p(model, x) <= best(x) + 1e-6
 
 
 def test_a_transition_leaves_the_density_as_it_is():
