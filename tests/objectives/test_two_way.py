@@ -49,7 +49,7 @@ def best(x: torch.Tensor) -> float:
 
 
 @pytest.mark.parametrize(
-    ("objective", "steps"), [(WakeSleep(), 2500), (Mcem(moves=2, leapfrog=6), 500)], ids=["ws", "mcem"]
+    ("objective", "steps"), [(WakeSleep(), 2500), (Mcem(moves=3, leapfrog=8), 600)], ids=["ws", "mcem"]
 )
 def test_it_finds_the_maximum_of_the_likelihood(objective, steps):
     """Kingma & Welling (2014), section 5: of the linear model, where it is principal component analysis."""
