@@ -8,6 +8,7 @@ from vaelab.errors import SpecError
 from vaelab.networks import NETWORKS
 from vaelab.networks.conv import ArticleConvolutional, Convolutional
 from vaelab.networks.mlp import ACTIVATIONS, FullyConnected
+from vaelab.networks.residual import Residual
 
 SMALL = {
     "mlp": FullyConnected(hidden=(7, 5)),
@@ -15,6 +16,8 @@ SMALL = {
     "conv": Convolutional(channels=(3, 4)),
     "conv-dense": Convolutional(channels=(3,), hidden=(6,)),
     "article-conv": ArticleConvolutional(maps=2, hidden=(6,)),
+    "residual": Residual(channels=(4, 6), groups=2),
+    "residual-dense": Residual(channels=(4,), blocks=2, groups=4, hidden=(6,)),
 }
 
 
@@ -71,9 +74,28 @@ def test_activations_are_what_they_are_called(activation):
         (lambda: Convolutional(channels=()), "no channels"),
         (lambda: Convolutional(channels=(8, -1)), "at least 1"),
         (lambda: ArticleConvolutional(maps=0), "maps = 0"),
+        (lambda: Residual(channels=(12,)), "12 channels in 8 groups"),
+        (lambda: Residual(blocks=0), "blocks = 0"),
+        (lambda: Residual(channels=()), "no channels"),
         (lambda: FullyConnected(activation="selu"), "unknown activation"),
     ],
 )
 def test_impossible_sizes(build, words):
     with pytest.raises(SpecError, match=words):
         build()
+
+
+def test_an_image_means_the_same_in_any_batch():
+    """T41: statistics of the batch, which make an image's code hang on those beside it."""
+    encoder = Residual(channels=(8, 8)).encoder((3, 8, 8), (4,)).train()
+    x = torch.rand(6, 3, 8, 8)
+    torch.testing.assert_close(encoder(x)[:2], encoder(x[:2]), rtol=1e-5, atol=1e-6)
+
+
+def test_a_residual_block_adds_to_what_it_is_given():
+    (block,) = Residual(channels=(4,), groups=2)._blocks(4)
+    with torch.no_grad():
+        for parameter in block.parameters():
+            parameter.zero_()
+    maps = torch.rand(2, 4, 5, 5)
+    assert torch.equal(block(maps), maps)

@@ -5,5 +5,6 @@ Every recipe is sized from the shapes that it is given; its keyword-only paramet
 
 from vaelab.networks.conv import ArticleConvolutional, Convolutional
 from vaelab.networks.mlp import FullyConnected
+from vaelab.networks.residual import Residual
 
-NETWORKS = {"mlp": FullyConnected, "conv": Convolutional, "article-conv": ArticleConvolutional}
+NETWORKS = {"mlp": FullyConnected, "conv": Convolutional, "article-conv": ArticleConvolutional, "residual": Residual}

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from torch import nn
 
 from vaelab.errors import SpecError
-from vaelab.networks.mlp import Shape, activation_named, check_sizes, mlp
+from vaelab.networks.mlp import activation_named, check_sizes, mlp
+from vaelab.networks.stages import Shape
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,10 +32,9 @@ class ArticleConvolutional:
 
     def encoder(self, in_shape: Shape, out_shape: Shape) -> nn.Module:
         activation = activation_named(self.activation)
-        (_, height, width) = _halvings(in_shape, 1)[-1]
-        convolution = nn.Conv2d(in_shape[0], self.maps, kernel_size=4, stride=2, padding=1)
+        (_, height, width) = halvings(in_shape, 1)[-1]
         dense = mlp((self.maps, height, width), out_shape, self.hidden, activation)
-        return nn.Sequential(convolution, activation(), *dense)
+        return nn.Sequential(halving(in_shape[0], self.maps), activation(), *dense)
 
     def decoder(self, in_shape: Shape, out_shape: Shape) -> nn.Module:
         return mlp(in_shape, out_shape, self.hidden[::-1], activation_named(self.activation))
@@ -58,36 +58,49 @@ class Convolutional:
     activation: str = "relu"
 
     def __post_init__(self) -> None:
-        check_sizes("channels", self.channels)
+        check_channels(self.channels)
         check_sizes("hidden", self.hidden)
         activation_named(self.activation)
-        if not self.channels:
-            raise SpecError(found="no channels", expected="one number of maps a stage", do="use, say, channels=32,64")
 
     def encoder(self, in_shape: Shape, out_shape: Shape) -> nn.Module:
         activation = activation_named(self.activation)
-        shapes = _halvings(in_shape, len(self.channels))
+        shapes = halvings(in_shape, len(self.channels))
         layers: list[nn.Module] = []
         for before, after in zip((in_shape[0], *self.channels), self.channels, strict=False):
-            layers += [nn.Conv2d(before, after, kernel_size=4, stride=2, padding=1), activation()]
+            layers += [halving(before, after), activation()]
         inner = (self.channels[-1], *shapes[-1][1:])
         return nn.Sequential(*layers, *mlp(inner, out_shape, self.hidden, activation))
 
     def decoder(self, in_shape: Shape, out_shape: Shape) -> nn.Module:
         activation = activation_named(self.activation)
-        shapes = _halvings(out_shape, len(self.channels))
+        shapes = halvings(out_shape, len(self.channels))
         inner = (self.channels[-1], *shapes[-1][1:])
         layers: list[nn.Module] = [*mlp(in_shape, inner, self.hidden[::-1], activation)]
         maps = (out_shape[0], *self.channels)
         for stage in reversed(range(len(self.channels))):
-            _, height, width = shapes[stage]
-            odd = (height % 2, width % 2)  # what the halving of this stage dropped
-            up = nn.ConvTranspose2d(maps[stage + 1], maps[stage], 4, stride=2, padding=1, output_padding=odd)
-            layers += [activation(), up]
+            layers += [activation(), doubling(maps[stage + 1], maps[stage], shapes[stage])]
         return nn.Sequential(*layers)
 
 
-def _halvings(shape: Shape, stages: int) -> list[Shape]:
+def check_channels(channels: tuple[int, ...]) -> None:
+    """SpecError unless there is a stage, and every number of maps is at least 1."""
+    check_sizes("channels", channels)
+    if not channels:
+        raise SpecError(found="no channels", expected="one number of maps a stage", do="use, say, channels=32,64")
+
+
+def halving(before: int, after: int) -> nn.Conv2d:
+    """`before` maps -> `after` maps of half their size."""
+    return nn.Conv2d(before, after, kernel_size=4, stride=2, padding=1)
+
+
+def doubling(before: int, after: int, to: Shape) -> nn.ConvTranspose2d:
+    """What undoes the halving of images of shape `to`: `before` maps of half their size -> `after` maps of theirs."""
+    odd = (to[1] % 2, to[2] % 2)  # what the halving dropped
+    return nn.ConvTranspose2d(before, after, kernel_size=4, stride=2, padding=1, output_padding=odd)
+
+
+def halvings(shape: Shape, stages: int) -> list[Shape]:
     """The image's shape before each stage and behind the last one; a stage floors the half of height and width."""
     channels, height, width = shape
     if min(height, width) < 2**stages:

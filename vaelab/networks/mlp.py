@@ -7,8 +7,7 @@ from math import prod
 from torch import nn
 
 from vaelab.errors import SpecError, unknown
-
-Shape = tuple[int, ...]
+from vaelab.networks.stages import Block, Shape, Stage
 
 ACTIVATIONS: dict[str, type[nn.Module]] = {
     "elu": nn.ELU,
@@ -65,3 +64,17 @@ class FullyConnected:
 
     def decoder(self, in_shape: Shape, out_shape: Shape) -> nn.Module:
         return mlp(in_shape, out_shape, self.hidden[::-1], activation_named(self.activation))
+
+    def stages(self, in_shape: Shape) -> list[Stage]:
+        before = (in_shape, *((size,) for size in self.hidden))
+        return [self._stage(shape, size) for shape, size in zip(before, self.hidden, strict=False)]
+
+    def _stage(self, before: Shape, size: int) -> Stage:
+        act = activation_named(self.activation)
+        return Stage(
+            shape=(size,),
+            down=lambda: nn.Sequential(nn.Flatten(), nn.Linear(prod(before), size), act()),
+            block=lambda: Block(act(), nn.Linear(size, size), act(), nn.Linear(size, size)),
+            up=lambda to: nn.Sequential(act(), nn.Linear(size, prod(to)), nn.Unflatten(1, to)),
+            linear=nn.Linear,
+        )

@@ -1,0 +1,92 @@
+"""Residual networks."""
+
+from dataclasses import dataclass
+
+from torch import nn
+
+from vaelab.errors import SpecError
+from vaelab.networks.conv import check_channels, doubling, halving, halvings
+from vaelab.networks.mlp import activation_named, check_sizes, mlp
+from vaelab.networks.stages import Block, Shape, Stage
+
+
+@dataclass(frozen=True, kw_only=True)
+class Residual:
+    """Residual blocks at each of the sizes that strided convolutions halve the image to, mirrored in the decoder.
+
+    Normalisation is by groups of the channels of one image (Wu & He 2018): no image's numbers hang on those beside it,
+    as they would with statistics of the batch.
+
+    Arguments:
+        channels: maps of each stage, from the image inwards.
+        blocks: residual blocks of each stage.
+        groups: of channels that are normalised together; divides every number of channels.
+        hidden: sizes of fully connected layers between the maps and the latent space, mirrored in the decoder.
+        activation: a name in `ACTIVATIONS`.
+
+    Raises:
+        SpecError: sizes below 1, or channels that do not fall into these groups.
+    """
+
+    channels: tuple[int, ...] = (32, 64, 128)
+    blocks: int = 1
+    groups: int = 8
+    hidden: tuple[int, ...] = ()
+    activation: str = "silu"
+
+    def __post_init__(self) -> None:
+        check_channels(self.channels)
+        for name, sizes in (("blocks", (self.blocks,)), ("groups", (self.groups,)), ("hidden", self.hidden)):
+            check_sizes(name, sizes)
+        activation_named(self.activation)
+        if uneven := [c for c in self.channels if c % self.groups]:
+            raise SpecError(
+                found=f"{uneven[0]} channels in {self.groups} groups",
+                expected="channels that are a multiple of the groups",
+                do="change one of them, as channels=32,64:groups=8",
+            )
+
+    def encoder(self, in_shape: Shape, out_shape: Shape) -> nn.Module:
+        layers: list[nn.Module] = []
+        for before, after in zip((in_shape[0], *self.channels), self.channels, strict=False):
+            layers += [halving(before, after), *self._blocks(after)]
+        inner = (self.channels[-1], *halvings(in_shape, len(self.channels))[-1][1:])
+        dense = mlp(inner, out_shape, self.hidden, activation_named(self.activation))
+        return nn.Sequential(*layers, *self._normalised(self.channels[-1]), *dense)
+
+    def decoder(self, in_shape: Shape, out_shape: Shape) -> nn.Module:
+        shapes = halvings(out_shape, len(self.channels))
+        inner = (self.channels[-1], *shapes[-1][1:])
+        layers: list[nn.Module] = [*mlp(in_shape, inner, self.hidden[::-1], activation_named(self.activation))]
+        maps = (out_shape[0], *self.channels)
+        for stage in reversed(range(len(self.channels))):
+            channels = maps[stage + 1]
+            up = doubling(channels, maps[stage], shapes[stage])
+            layers += [*self._blocks(channels), *self._normalised(channels), up]
+        return nn.Sequential(*layers)
+
+    def stages(self, in_shape: Shape) -> list[Stage]:
+        shapes = halvings(in_shape, len(self.channels))
+        maps = (in_shape[0], *self.channels)
+        return [self._stage(maps[i], (maps[i + 1], *shapes[i + 1][1:])) for i in range(len(self.channels))]
+
+    def _stage(self, before: int, shape: Shape) -> Stage:
+        channels = shape[0]
+        return Stage(
+            shape=shape,
+            down=lambda: nn.Sequential(halving(before, channels), *self._blocks(channels)),
+            block=lambda: nn.Sequential(*self._blocks(channels)),
+            up=lambda to: nn.Sequential(*self._normalised(channels), doubling(channels, to[0], to)),
+            linear=lambda numbers, to: nn.Conv2d(numbers, to, kernel_size=1),
+        )
+
+    def _normalised(self, channels: int) -> list[nn.Module]:
+        return [nn.GroupNorm(self.groups, channels), activation_named(self.activation)()]
+
+    def _blocks(self, channels: int) -> list[nn.Module]:
+        """Of two convolutions, each behind a normalisation and an activation (He et al. 2016b, figure 4 e)."""
+
+        def half() -> list[nn.Module]:
+            return [*self._normalised(channels), nn.Conv2d(channels, channels, kernel_size=3, padding=1)]
+
+        return [Block(*half(), *half()) for _ in range(self.blocks)]
