@@ -3,6 +3,7 @@
 from typing import Any
 
 import torch
+from torch import nn
 
 from vaelab import parts
 from vaelab.data.dataset import Splits
@@ -10,7 +11,7 @@ from vaelab.data.protocol import protocol as find_protocol
 from vaelab.data.sources import load, parse
 from vaelab.errors import SpecError
 from vaelab.likelihoods import LIKELIHOODS
-from vaelab.models import VAE, Conditional
+from vaelab.models import MODELS, VAE, ladder
 from vaelab.networks import NETWORKS
 from vaelab.objectives import OBJECTIVES
 from vaelab.objectives.losses import Objective
@@ -21,6 +22,7 @@ from vaelab.spec import Spec
 from vaelab.training.schedules import SCHEDULES
 
 TABLES: dict[str, dict[str, Any]] = {
+    "model": MODELS,
     "prior": PRIORS,
     "posterior": POSTERIORS,
     "likelihood": LIKELIHOODS,
@@ -44,9 +46,26 @@ def completed(spec: Spec) -> Spec:
             parts.make(kind, TABLES[kind], text)
     build_objective(spec, images=1)
     check_support(spec)
+    if spec.refit:
+        if is_hierarchical(spec):
+            found = f"--refit {spec.refit} with model {spec.model.split(':')[0]}"
+            expected = "a model with one group of latent variables"
+            raise SpecError(found=found, expected=expected, do="leave it out: the prior learns beside the model")
+        spelt["refit"] = parts.canonical("prior", PRIORS, spec.refit)
+        check_support(spec.model_copy(update={"prior": spec.refit}))
+        prior = _prior(spec.refit, spec.latent, (1, 1, 1), nn.Identity())
+        if not list(prior.parameters()) or hasattr(prior, "begin"):
+            found = f"--refit {spec.refit}"
+            expected = "a prior with parameters to fit, that does not begin with images"
+            raise SpecError(found=found, expected=expected, do="use, say, --refit mixture")
     _, source, _ = parse(spec.data)
     check_protocol(spec, spec.protocol or source.protocol)
     return spec.model_copy(update={**spelt, "protocol": spec.protocol or source.protocol})
+
+
+def is_hierarchical(spec: Spec) -> bool:
+    """Whether the latent variables come in groups, each given those above it."""
+    return parts.resolve("model", MODELS, spec.model)[0] is ladder
 
 
 def load_data(spec: Spec, root: str | None = None) -> Splits:
@@ -54,22 +73,35 @@ def load_data(spec: Spec, root: str | None = None) -> Splits:
     return load(spec.data, root, spec.validation, spec.split_seed, spec.protocol)
 
 
-def build_model(spec: Spec, image_shape: tuple[int, int, int]) -> VAE:
-    """The model that `spec` describes for images of `image_shape`, its weights drawn from the Spec's seed."""
+def build_model(spec: Spec, image_shape: tuple[int, int, int], trained: bool = False) -> VAE:
+    """The model that `spec` describes for images of `image_shape`, its weights drawn from the Spec's seed.
+
+    Arguments:
+        trained: whether with the prior that is fitted when training is over, where there is one.
+    """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive(spec.seed, "weights"))
         known: dict[str, Any] = {"latent": spec.latent, "image_shape": image_shape}
-        network = parts.make("network", NETWORKS, spec.network)
-        head = parts.make("posterior", POSTERIORS, spec.posterior, known)
-        encoder = network.encoder(image_shape, head.parameter_shape((spec.latent,)))
-        posterior = Conditional(encoder, head, image_shape)
-        head = parts.make("likelihood", LIKELIHOODS, spec.likelihood)
-        decoder = network.decoder((spec.latent,), head.parameter_shape(image_shape))
-        likelihood = Conditional(decoder, head, (spec.latent,))
-        prior = parts.make("prior", PRIORS, spec.prior, {**known, "posterior": posterior})
-        model = VAE(prior, posterior, likelihood)
+        known["network"] = parts.make("network", NETWORKS, spec.network)
+        known["posterior"] = parts.make("posterior", POSTERIORS, spec.posterior, known)
+        known["likelihood"] = parts.make("likelihood", LIKELIHOODS, spec.likelihood)
+        text = spec.refit if trained and spec.refit else spec.prior
+        known["prior"] = lambda posterior, latent: _prior(text, latent, image_shape, posterior)
+        model = parts.make("model", MODELS, spec.model, known)
         # What convolutions are fastest with, on any device
         return model.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+
+
+def build_refit(spec: Spec, model: VAE) -> nn.Module:
+    """The prior that is fitted when training is over, before that."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(derive(spec.seed, "refit"))
+        return _prior(spec.refit, model.latent, model.image_shape, model.posterior)
+
+
+def _prior(text: str, latent: int, image_shape: tuple[int, ...], posterior: nn.Module) -> nn.Module:
+    known = {"latent": latent, "image_shape": image_shape, "posterior": posterior}
+    return parts.make("prior", PRIORS, text, known)
 
 
 def build_objective(spec: Spec, images: int | None = None) -> Objective:

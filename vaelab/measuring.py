@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from vaelab import parts
-from vaelab.assemble import build_objective, likelihood_note
+from vaelab.assemble import build_objective, is_hierarchical, likelihood_note
 from vaelab.data.dataset import Dataset, Splits
 from vaelab.data.protocol import protocol
 from vaelab.errors import DataError, SpecError
@@ -50,10 +50,13 @@ def named_measures(names: Iterable[str]) -> dict[str, Measure]:
 
 
 def default_measures(spec: Spec) -> tuple[str, ...]:
-    """What is measured at the end of every training: the latents of fewer images where a density takes a flow back."""
+    """What is measured at the end of every training: the latents of fewer images where each pair is dear.
+
+    There the density of a z under the posterior of another image takes a flow back, or all groups of a hierarchy down.
+    """
     inverts = getattr(parts.resolve("posterior", POSTERIORS, spec.posterior)[0], "inverts", False)
-    latents = "latents:images=1000" if inverts else "latents"
-    return (f"likelihood:samples={spec.nll_samples}", latents, "reconstruction")
+    images = ":images=300" if is_hierarchical(spec) else ":images=1000" if inverts else ""
+    return (f"likelihood:samples={spec.nll_samples}", f"latents{images}", "reconstruction")
 
 
 def subject(spec: Spec, model: VAE, data: Splits, split: str, seed: int, cache: Path) -> Subject:

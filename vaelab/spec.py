@@ -29,13 +29,18 @@ class Spec(Plan):
     )
     split_seed: int = Field(default=0, ge=0, description="of which images are held out")
 
-    latent: int = Field(default=20, ge=1, description="D, latent dimensions")
+    model: str = Field(default="vae", description="how the parts are put together; see `vaelab parts`")
+    latent: int = Field(default=20, ge=1, description="D, latent dimensions; of a ladder, in each group at each place")
     network: str = Field(
         default="mlp", description="of encoder and decoder, such as mlp:hidden=500,200; see `vaelab parts`"
     )
     likelihood: str = Field(default="bernoulli", description="p(x|z), such as gaussian:sigma=0.1; see `vaelab parts`")
     posterior: str = Field(default="diagonal", description="q(z|x); see `vaelab parts`")
     prior: str = Field(default="standard", description="p(z); see `vaelab parts`")
+    refit: str = Field(
+        default="",
+        description="a prior fitted to the codes when training is over, in the place of `prior`; empty: none",
+    )
     objective: str = Field(default="elbo", description="what is maximised, such as iwae:samples=5; see `vaelab parts`")
 
     nll_samples: int = Field(

@@ -9,6 +9,7 @@ from vaelab.assemble import build_model, build_objective
 from vaelab.data import Dataset
 from vaelab.data.protocol import protocol
 from vaelab.noise import key_of
+from vaelab.objectives.losses import on_device
 from vaelab.objectives.weighted import Elbo
 from vaelab.spec import Spec
 from vaelab.training.compiled import Work, _mark, choose_step, step_flops
@@ -35,7 +36,15 @@ LATENT = {  # priors and posteriors, at one size
         ("vamp:components=10", "diagonal"), ("sphere", "von-mises-fisher"),
     )
 }  # fmt: skip
+LATENT["ladder"] = Spec(
+    protocol="binary-dynamic", latent=3, network="residual:channels=4,8:groups=2", model="ladder:groups=1,2"
+)
 SPECS |= LATENT
+OWN = {  # objectives that hold something themselves
+    name: Spec(protocol="binary-dynamic", latent=3, network="mlp:hidden=16", objective=objective)
+    for name, objective in (("factor", "factor:hidden=16"), ("mcem", "mcem:leapfrog=3"))
+}
+SPECS |= OWN
 
 
 WORK = Work(1, 0, "a", torch.device("cpu"))
@@ -50,9 +59,10 @@ def after(name: str, steps: int, compile, device: str = "cpu") -> tuple[torch.nn
     images[:, :, : side // 2] = 0  # something to learn
     images = images.to(device)
     model = build_model(spec, (1, side, side)).to(device)
-    state = State.start(model, spec)
+    objective = on_device(build_objective(spec), torch.device(device))
+    state = State.start(model, spec, objective)
     key = key_of(0, device)
-    plain = make_step(model, build_objective(spec), protocol(spec.protocol).pixels, state, spec, key, 0.0)
+    plain = make_step(model, objective, protocol(spec.protocol).pixels, state, spec, key, 0.0)
     said: list[str] = []
     step, _ = choose_step(plain, Work(steps, 0, f"{name} {device}", images.device), compile, said.append)
     losses = []
@@ -80,7 +90,7 @@ def assert_same(name: str, one: tuple, two: tuple) -> None:
 
 
 @needs_compiler
-@pytest.mark.parametrize("name", [pytest.param(n, marks=pytest.mark.slow) if n in LATENT else n for n in SPECS])
+@pytest.mark.parametrize("name", [pytest.param(n, marks=pytest.mark.slow) if n in (LATENT | OWN) else n for n in SPECS])
 def test_compiled_equals_eager(name):
     assert_same(name, after(name, 60, "never"), after(name, 60, "always"))
 

@@ -58,7 +58,18 @@ def stop_at(step: int) -> Watch:
     return Watch(say=lambda line: None, show=show)
 
 
-@pytest.mark.parametrize("extra", [{}, {"ema_decay": 0.9, "clip_norm": 5.0, "schedule": "cosine:warmup=0.1"}])
+OWN = {"factor": "factor:hidden=8", "mcem": "mcem:leapfrog=3"}  # objectives that hold something themselves
+
+
+@pytest.mark.parametrize(
+    "extra",
+    [
+        {},
+        {"ema_decay": 0.9, "clip_norm": 5.0, "schedule": "cosine:warmup=0.1"},
+        {"ema_decay": 0.9, "objective": OWN["factor"]},
+        {"objective": OWN["mcem"]},
+    ],
+)
 def test_stopped_and_resumed_is_never_stopped_bit_for_bit(tmp_path, monkeypatch, extra):
     monkeypatch.setattr(loop, "SHOW_SECONDS", 0.0)
     spec = BASE.model_copy(update=extra)
@@ -223,10 +234,18 @@ def _eager_log(tmp_path: Path) -> Path:
 EFFECTS = {
     "epochs": 3.0, "batch": 49, "learning_rate": 1e-2, "schedule": "cosine", "clip_norm": 1.0, "ema_decay": 0.9,
     "precision": "bfloat16", "validate_every": 0.5, "seed": 1, "protocol": "binary-threshold", "validation": 0.2,
-    "split_seed": 1, "latent": 4, "network": "mlp:hidden=17", "likelihood": "tests.training.test_loop:Tempered",
+    "split_seed": 1, "latent": 4, "model": "ladder", "network": "mlp:hidden=17",
+    "likelihood": "tests.training.test_loop:Tempered",
     "objective": "iwae",
 }  # fmt: skip
-ELSEWHERE = {"patience", "data", "posterior", "prior", "nll_samples"}  # tested on their own, or without a second choice
+ELSEWHERE = {
+    "patience",
+    "data",
+    "posterior",
+    "prior",
+    "refit",
+    "nll_samples",
+}  # tested on their own, or without a second choice
 
 
 class Tempered(torch.nn.Module):

@@ -36,6 +36,8 @@ CASES = {
     "flows": {"posterior": "flow:hidden=8:context=2", "prior": "flow:hidden=8", "network": "mlp:hidden=8"},
     "vamp": {"prior": "vamp:components=4"},
     "sphere": {"posterior": "von-mises-fisher", "prior": "sphere"},
+    "factor": {"objective": "factor:hidden=8", "ema_decay": 0.9},
+    "ladder": {"model": "ladder:groups=2,1", "network": "mlp:hidden=16,8", "prior": "normal"},
     "levels": {"protocol": "levels", "likelihood": "logistic:components=2", "precision": "bfloat16"},
 }
 # Of the way that the weights have gone in these steps: what rounding has grown to. In bfloat16 it is 2^-9 of a product.
@@ -50,13 +52,13 @@ def courses_of(specs: list[Spec]) -> list[Course]:
     data = load_data(specs[0])
     models = [build_model(spec, data.train.shape) for spec in specs]
     first = Course.of(models[0], build_objective(specs[0]), data.train, specs[0])
-    return [first.beside(model, first.objective, spec) for model, spec in zip(models, specs, strict=True)]
+    return [first.beside(model, build_objective(spec), spec) for model, spec in zip(models, specs, strict=True)]
 
 
 def same_steps(specs: list[Spec], steps: int, compile="never") -> None:
     """All that steps change is what it is for each run alone; steps alone are those of `fit`, uncompiled."""
     alone, together, start = courses_of(specs), courses_of(specs), courses_of(specs)
-    one, two = ([State.start(course.model, course.plan) for course in courses] for courses in (alone, together))
+    one, two = ([State.start(c.model, c.plan, c.objective) for c in courses] for courses in (alone, together))
     said: list[str] = []
     step, _ = choose_step(
         joint_step(together, two, 0),

@@ -1,12 +1,33 @@
 """Parts of a user's own."""
 
+from collections.abc import Callable
+from typing import Any
+
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.distributions import Independent
 
 from vaelab.distributions import diagonal_normal
+from vaelab.models import VAE
+from vaelab.models.vae import flat
 from vaelab.posteriors import DiagonalGaussian
 from vaelab.priors import StandardNormal
+
+
+def bold(
+    latent: int,
+    image_shape: tuple[int, int, int],
+    network: Any,
+    posterior: Any,
+    likelihood: Any,
+    prior: Callable[[nn.Module, int], nn.Module],
+) -> VAE:
+    """A VAE whose decoder starts with twice the weights."""
+    model = flat(latent, image_shape, network, posterior, likelihood, prior)
+    with torch.no_grad():
+        for parameter in model.likelihood.parameters():
+            parameter *= 2
+    return model
 
 
 class Wide(StandardNormal):

@@ -19,7 +19,8 @@ FIELDS = {
     "precision": "bfloat16", "patience": 0.1, "validate_every": 0.5, "seed": 1, "data": "npz:other.npz",
     "protocol": "binary-threshold", "validation": 0.3, "split_seed": 1, "latent": 3, "network": "mlp:hidden=9",
     "likelihood": "gaussian", "posterior": "tests.traps.own:Narrow", "prior": "tests.traps.own:Wide",
-    "objective": "iwae", "nll_samples": 4,
+    "objective": "iwae", "nll_samples": 4, "refit": "mixture:components=2",
+    "model": "tests.traps.own:bold",
 }  # fmt: skip
 # ... and for each option of each part, beside its default.
 OPTIONS = {
@@ -33,8 +34,16 @@ OPTIONS = {
     "prior mixture": {"components": "3"},
     "prior vamp": {"components": "3"},
     "prior flow": {"transforms": "1", "hidden": "9"},
+    "model ladder": {"groups": "2", "above": "3:groups=2"},
     "network mlp": {"hidden": "9,8", "activation": "relu"},
     "network conv": {"channels": "4,4", "hidden": "8", "activation": "tanh"},
+    "network residual": {
+        "channels": "8,8",
+        "blocks": "2",
+        "groups": "4",
+        "hidden": "8",
+        "activation": "relu",
+    },
     "network article-conv": {"maps": "3", "hidden": "8", "activation": "tanh"},
     "objective elbo": {"samples": "2", "kl": "sampled"},
     "objective beta": {"beta": "2", "warmup": "5", "cycle": "6:warmup=5", "free_nats": "0.5", "samples": "2"},
@@ -121,7 +130,7 @@ def test_t35_the_same_spec_gives_the_same_numbers(outcome, tmp_path):
 @pytest.mark.parametrize("name", NETWORKS)
 def test_t36_what_the_caller_gives_is_left_as_it_was(name):
     """T36: a list of sizes reversed in place for the decoder, so that the second model is built the other way round."""
-    options = {"hidden": [9, 6], **({"channels": [4, 2]} if name == "conv" else {})}
+    options = {"hidden": [9, 6], **({"channels": [16, 8]} if name in ("conv", "residual") else {})}
     recipe = NETWORKS[name](**options)
 
     def shapes() -> list[tuple[int, ...]]:
@@ -131,7 +140,7 @@ def test_t36_what_the_caller_gives_is_left_as_it_was(name):
     first, second = shapes(), shapes()
     assert first == second
     assert options["hidden"] == [9, 6]
-    assert options.get("channels", [4, 2]) == [4, 2]
+    assert options.get("channels", [16, 8]) == [16, 8]
     widths = [shape[0] for shape in first if len(shape) == 1]  # of the biases, layer by layer
     assert [w for w in widths if w in (6, 9)] == [9, 6, 6, 9]  # there and back
 

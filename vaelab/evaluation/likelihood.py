@@ -15,7 +15,7 @@ from vaelab.errors import SpecError, unknown
 from vaelab.evaluation.importance import Stream
 from vaelab.evaluation.inference import Precision, for_inference
 from vaelab.evaluation.measure import Metric, Progress, Subject, evaluating, standard_error
-from vaelab.evaluation.memory import FLOAT, decoder_bytes, encoder_bytes
+from vaelab.evaluation.memory import decoder_bytes, encoder_bytes
 from vaelab.evaluation.share import Share
 from vaelab.models import VAE
 from vaelab.seeds import derive, seed_generator
@@ -138,8 +138,9 @@ def at_a_time_within(model: VAE, memory_mb: float) -> AtATime:
         raise SpecError(
             found=f"memory_mb = {memory_mb:g}", expected="a finite number, 0 or more", do="use memory_mb=256"
         )
-    block = IMAGES * 5 * TEN * model.latent * FLOAT  # z, twice, and its densities' temporaries
-    fixed = IMAGES * encoder_bytes(model) + block
+    encoder, draw = encoder_bytes(model)
+    block = IMAGES * TEN * draw
+    fixed = IMAGES * encoder + block
     one = decoder_bytes(model)
     budget = memory_mb * 1e6 or max(MEMORY_MB * 1e6, fixed + IMAGES * one)
     if (passes := int((budget - fixed) // one)) < 1:

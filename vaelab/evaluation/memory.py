@@ -24,12 +24,17 @@ def decoder_bytes(model: VAE) -> int:
     return FLOAT * (sum(sizes) + DENSITY * max(sizes[-1], math.prod(model.image_shape)))
 
 
-def encoder_bytes(model: VAE) -> int:
-    """Bytes that q(z|x) takes for one image: the image and the encoder's outputs."""
+def encoder_bytes(model: VAE) -> tuple[int, int]:
+    """Bytes that q(z|x) takes for one image, the image and the encoder's outputs; and those of one draw of z from it.
+
+    A draw is z, twice, its densities' temporaries, and the outputs of what networks it goes through.
+    """
     x = torch.zeros(1, *model.image_shape, device=next(model.parameters()).device)
-    with torch.no_grad(), evaluating(model), _outputs(model.posterior) as sizes:
-        model.posterior(x)
-    return FLOAT * (sum(sizes) + 2 * math.prod(model.image_shape))
+    with torch.no_grad(), evaluating(model), torch.random.fork_rng(), _outputs(model) as sizes:
+        q = model.posterior(x)
+        encoder = sum(sizes)
+        q.rsample()
+    return FLOAT * (encoder + 2 * math.prod(model.image_shape)), FLOAT * (5 * model.latent + sum(sizes) - encoder)
 
 
 @contextmanager

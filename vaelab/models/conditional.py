@@ -1,8 +1,13 @@
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 
 import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
+
+
+def rounding(on: bool, device: torch.device) -> AbstractContextManager[object]:
+    """Products of tensors on `device` in bfloat16 while this lasts, if `on`."""
+    return torch.autocast(device.type, torch.bfloat16) if on else nullcontext()
 
 
 class Conditional(nn.Module):
@@ -27,7 +32,13 @@ class Conditional(nn.Module):
     def forward(self, context: Tensor) -> Distribution:
         """The distribution given `context` [..., *context_shape], its batch shape the leading axes."""
         batch = context.shape[: context.dim() - len(self.context_shape)]
-        rounding = torch.autocast(context.device.type, torch.bfloat16) if self.use_bfloat16 else nullcontext()
-        with rounding:
+        with rounding(self.use_bfloat16, context.device):
             parameters = self.network(context.reshape(-1, *self.context_shape))
         return self.head(parameters.float().reshape(*batch, *parameters.shape[1:]))
+
+
+def round_networks(model: nn.Module, on: bool) -> None:
+    """Have all networks of `model` run in bfloat16, or none."""
+    for module in model.modules():
+        if hasattr(module, "use_bfloat16"):
+            setattr(module, "use_bfloat16", on)  # noqa: B010

@@ -15,7 +15,10 @@ class Draw:
     log_lik: Tensor  # [S, B]  log p(x|z)
     log_prior: Tensor  # [S, B]  log p(z)
     log_post: Tensor  # [S, B]  log q(z|x)
-    kl: Tensor | None  # [B]  KL(q(z|x) || p(z)), where it has a closed form
+    # [B]  KL(q(z|x) || p(z)) where it has a closed form; of a hierarchy the mean over the draws of what each group has
+    # given those above it
+    kl: Tensor | None
     prior: Distribution  # p(z), without a batch
     posterior: Distribution  # q(z|x), batch [B]
     likelihood: Distribution  # p(x|z), batch [S, B]
+    kl_groups: Tensor | None = None  # [G, B]  of each group of a hierarchy; they add up to `kl`

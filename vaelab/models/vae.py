@@ -5,6 +5,9 @@ slips of the article are not repeated here: the quadratic term of its KL takes t
 reparameterised sample is z = mu + sigma * eps elementwise, not with the square root of a trace.
 """
 
+from collections.abc import Callable
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
@@ -12,6 +15,30 @@ from torch.distributions import Distribution
 from vaelab.distributions import kl_divergence
 from vaelab.models.conditional import Conditional
 from vaelab.models.draw import Draw
+
+
+def flat(
+    latent: int,
+    image_shape: tuple[int, int, int],
+    network: Any,
+    posterior: Any,
+    likelihood: Any,
+    prior: Callable[[nn.Module, int], nn.Module],
+) -> "VAE":
+    """One latent vector for each image.
+
+    Arguments:
+        latent: D.
+        image_shape: (C, H, W).
+        network: a recipe of `vaelab.networks`.
+        posterior: a head of `vaelab.posteriors`.
+        likelihood: a head of `vaelab.likelihoods`.
+        prior: makes a prior of `vaelab.priors`, given the encoder and D.
+    """
+    encoder = network.encoder(image_shape, posterior.parameter_shape((latent,)))
+    decoder = network.decoder((latent,), likelihood.parameter_shape(image_shape))
+    q = Conditional(encoder, posterior, image_shape)
+    return VAE(prior(q, latent), q, Conditional(decoder, likelihood, (latent,)))
 
 
 class VAE(nn.Module):

@@ -17,7 +17,9 @@ def sampled_rate(draw: Draw) -> Tensor:
 
 
 def rates(draw: Draw) -> Tensor:
-    """The rate in as many parts as have a closed form, [parts, B]: of each latent dimension, or of all as one."""
+    """The rate in as many parts as are known, [parts, B]: of each latent dimension, of each group, or of all as one."""
+    if draw.kl_groups is not None:
+        return draw.kl_groups
     per_dimension = kl_per_dimension(draw.posterior, draw.prior)
     return rate(draw).unsqueeze(0) if per_dimension is None else per_dimension.movedim(-1, 0)
 

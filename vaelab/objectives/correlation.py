@@ -118,14 +118,20 @@ class Factor(nn.Module):
         super().__init__()
         not_negative("gamma", gamma)
         at_least_one("hidden", min(hidden, default=1))
-        self.gamma = gamma
+        self.latent, self.gamma = latent, gamma
         layers: list[nn.Module] = []
         for before, after in zip((latent, *hidden), hidden, strict=False):
             layers += [nn.Linear(before, after), nn.LeakyReLU(0.2)]
         self.critic = nn.Sequential(*layers, nn.Linear((latent, *hidden)[-1], 1))
 
     def check(self, model: VAE, batch: int) -> None:
-        """SpecError where a batch has no other image."""
+        """SpecError where z is of groups that hang on each other, or a batch has no other image."""
+        if model.latent != self.latent:
+            raise SpecError(
+                found="objective factor with a model of several groups of latent variables",
+                expected="one group, whose dimensions it keeps apart",
+                do="use --model vae",
+            )
         if batch < 2:
             raise SpecError(found=f"objective factor with batch = {batch}", expected="at least 2", do="use --batch 100")
 

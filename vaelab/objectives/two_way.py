@@ -58,10 +58,9 @@ class Mcem(nn.Module):
 
     def check(self, model: VAE, batch: int) -> None:
         """SpecError where z lies on a sphere: the dynamics are those of a flat space."""
-        if getattr(model.prior, "support", "real") != "real":
-            raise SpecError(
-                found="objective mcem with z on a sphere", expected="z in R^D", do="use --prior standard, or another"
-            )
+        if getattr(model.posterior.head, "support", "real") != "real":
+            found = "objective mcem with z on a sphere"
+            raise SpecError(found=found, expected="z in R^D", do="use --posterior diagonal and --prior standard")
 
     def extra_repr(self) -> str:
         return f"moves={self.moves}, leapfrog={self.leapfrog}"

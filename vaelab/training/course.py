@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from vaelab.data.dataset import Dataset
 from vaelab.data.protocol import Protocol, protocol
-from vaelab.models import VAE, Conditional
+from vaelab.models import VAE, round_networks
 from vaelab.noise import Noise, key_of
 from vaelab.objectives.losses import Objective, admit, on_device
 from vaelab.parts import make
@@ -125,11 +125,8 @@ class Course:
 @contextmanager
 def bfloat16(model: VAE, on: bool) -> Iterator[None]:
     """Run the model's networks in bfloat16 while this lasts, if `on`."""
-    conditionals = [module for module in model.modules() if isinstance(module, Conditional)]
-    for conditional in conditionals:
-        conditional.use_bfloat16 = on
+    round_networks(model, on)
     try:
         yield
     finally:
-        for conditional in conditionals:
-            conditional.use_bfloat16 = False
+        round_networks(model, False)

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
 from vaelab.errors import SpecError
-from vaelab.models import Conditional, Draw
+from vaelab.models import Draw, round_networks
 from vaelab.noise import Noise
 from vaelab.objectives.bounds import distortion, rate
 from vaelab.objectives.losses import Losses, Objective, reported
@@ -114,9 +114,7 @@ class Form(nn.Module):
     def hollow(self) -> "Form":
         """A copy without values, which waits to be given some."""
         form = copy.deepcopy(self).to("meta")
-        for module in form.modules():
-            if isinstance(module, Conditional):
-                module.use_bfloat16 = self.rounds
+        round_networks(form, self.rounds)
         return form
 
     def forward(self, x: Tensor, number: Tensor) -> tuple[Tensor | Losses, Draw]:
