@@ -51,6 +51,12 @@ class LearnedNormal(nn.Module):
         self.mean = nn.Parameter(torch.zeros(latent))
         self.log_std = nn.Parameter(torch.zeros(latent))
 
+    @torch.no_grad()
+    def begin_at(self, z: Tensor) -> None:
+        """Start from draws z [n, D], where this prior is the most likely one."""
+        self.mean.copy_(z.mean(0))
+        self.log_std.copy_(z.std(0, correction=0).log())
+
     def forward(self) -> Independent:
         return diagonal_normal(self.mean, self.log_std)
 
@@ -76,6 +82,13 @@ class GaussianMixture(nn.Module):
         self.logits = nn.Parameter(torch.zeros(components))
         self.mean = nn.Parameter(torch.randn(components, latent) / math.sqrt(2))
         self.log_std = nn.Parameter(torch.full((components, latent), -0.5 * math.log(2)))
+
+    @torch.no_grad()
+    def begin_at(self, z: Tensor) -> None:
+        """Start from draws z [n, D]: K of them are the m_k, and each component takes a K-th of the volume."""
+        components, latent = self.mean.shape
+        self.mean.copy_(z[torch.randint(len(z), (components,), device=z.device)])
+        self.log_std.copy_((z.std(0) * components ** (-1 / latent)).log().expand(components, latent))
 
     def forward(self) -> Mixture:
         return Mixture(self.logits, diagonal_normal(self.mean, self.log_std), -1)

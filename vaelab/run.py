@@ -14,7 +14,7 @@ import torch
 from safetensors.torch import save
 
 from vaelab import measuring
-from vaelab.assemble import build_model, build_objective, completed, load_data
+from vaelab.assemble import build_model, build_objective, build_refit, completed, load_data
 from vaelab.data.dataset import Splits
 from vaelab.errors import RunError, SpecError, VaelabError
 from vaelab.evaluation.measure import Measure, Metric, Subject
@@ -33,6 +33,7 @@ from vaelab.training.course import Course, bfloat16
 from vaelab.training.examine import examine
 from vaelab.training.findings import look
 from vaelab.training.loop import fit
+from vaelab.training.refit import refit
 from vaelab.training.step import State
 from vaelab.training.watch import SILENT, Watch
 
@@ -83,7 +84,9 @@ def train(
 
 
 def conclude(run: Run, spec: Spec, model: VAE, data: Splits, progress: Progress, watch: Watch) -> None:
-    """Keep the weights of a model that is trained, measure it, and write its result: the run is done."""
+    """Of a model that is trained, refit the prior if asked to, keep the weights, measure it, write the result."""
+    if spec.refit:
+        refit(model, build_refit(spec, model), data.train, spec.seed, watch.say)
     header = {"image_shape": json.dumps(data.train.shape)}
     weights = {key: tensor.contiguous().cpu() for key, tensor in model.state_dict().items()}
     write_atomically(run.path / "model.safetensors", save(weights, header))

@@ -1,0 +1,89 @@
+"""A prior fitted to the codes when training is over."""
+
+import math
+
+import pytest
+import torch
+
+from tests.traps.small import SILENT, dataset, noise, spec_of
+from vaelab.assemble import build_model, build_refit, completed
+from vaelab.cli import main
+from vaelab.errors import SpecError
+from vaelab.evaluation.likelihood import evaluate
+from vaelab.run import train
+from vaelab.spec import Spec
+from vaelab.training.refit import refit
+
+DATA = dataset(noise(200), "binary-threshold", "train")
+
+
+def apart(spec: Spec):
+    """A model whose codes lie in two heaps far from the prior."""
+    model = build_model(spec, DATA.shape)
+    with torch.no_grad():
+        last = model.posterior.network[-2]
+        last.weight *= 20
+        last.bias += torch.tensor([2.0, -1.0, -3.0, -3.0])
+    return model
+
+
+@pytest.mark.parametrize("prior", ["normal", "mixture:components=6", "flow:transforms=2:hidden=32"])
+def test_the_bound_of_the_training_images_rises_by_what_is_said(prior):
+    """Only the rate's term E[log p(z)] changes; encoder and decoder stay."""
+    spec = completed(Spec(latent=2, network="mlp:hidden=8", refit=prior))
+    model, said = apart(spec), list[str]()
+    before = evaluate(model, DATA, samples=20, seed=0)
+    refit(model, build_refit(spec, model), DATA, 0, said.append)
+    after = evaluate(model, DATA, samples=20, seed=0)
+    assert torch.equal(before.distortion, after.distortion)
+    rise = (before.rate - after.rate).mean().item()
+    assert rise > 1
+    (line,) = said
+    told, error = (float(word) for word in line.split(": ")[1].split(" nats")[0].split(" ± "))
+    assert rise == pytest.approx(told, abs=4 * error + 0.02 * told)
+
+
+def test_a_normal_is_the_most_likely_one_in_closed_form():
+    """Its rate is the smallest of any normal's: that of the codes' own moments."""
+    spec = completed(Spec(latent=2, network="mlp:hidden=8", refit="normal"))
+    model = apart(spec)
+    refit(model, build_refit(spec, model), DATA, 0, lambda line: None)
+    z = model.posterior(torch.from_numpy(DATA.images).float() / 255).sample((400,)).flatten(0, 1)
+    p = model.prior()
+    assert ((p.mean - z.mean(0)).abs() < 0.1 * z.std(0)).all()
+    torch.testing.assert_close(p.variance.sqrt(), z.std(0), rtol=0.05, atol=0)
+
+
+def test_a_richer_prior_is_not_worse():
+    """At their optima mixture and flow, of which a normal is a case, are at least as good: here much better."""
+    rates = {}
+    for prior in ("normal", "mixture:components=6", "flow:transforms=2:hidden=32"):
+        spec = completed(Spec(latent=2, network="mlp:hidden=8", refit=prior))
+        model = apart(spec)
+        refit(model, build_refit(spec, model), DATA, 0, lambda line: None)
+        rates[prior.split(":")[0]] = evaluate(model, DATA, samples=20, seed=0).rate.mean().item()
+    assert rates["mixture"] < rates["normal"] + 0.01
+    assert rates["flow"] < rates["normal"] + 0.05
+
+
+def test_a_run_keeps_it_and_gives_it_back(tmp_path):
+    spec = spec_of().model_copy(update={"data": "digits", "refit": "mixture:components=3", "epochs": 1.0})
+    run = train(spec, tmp_path, compile="never", watch=SILENT)
+    model = run.model()
+    assert type(model.prior).__name__ == "GaussianMixture"
+    rate = evaluate(model, run.data().test, spec.nll_samples, 0).rate.mean().item()
+    assert math.isfinite(rate)
+    assert run.metric("rate")["value"] == pytest.approx(rate, abs=0.2)
+    again = train(spec, tmp_path / "again", compile="never", watch=SILENT)
+    assert again.metric("nll")["value"] == run.metric("nll")["value"]
+
+
+@pytest.mark.parametrize("prior", ["standard", "vamp", "sphere", "mixtur"])
+def test_what_cannot_be_fitted_is_refused(prior):
+    with pytest.raises(SpecError):
+        completed(Spec(refit=prior))
+
+
+def test_it_is_a_flag(capsys):
+    assert main(["train", "--refit", "standard", "--epochs", "1"]) == 2
+    assert "--refit standard" in capsys.readouterr().err
