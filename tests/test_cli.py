@@ -80,7 +80,7 @@ def test_every_field_of_a_spec_is_a_flag(capsys):
     [
         ("trian", "did you mean 'train'?"),
         ("data", "data check, data fetch, data list"),
-        ("train --network mpl", "expected one of article-conv, conv, mlp; did you mean 'mlp'?"),
+        ("train --network mpl", "expected one of article-conv, conv, mlp, residual; did you mean 'mlp'?"),
         ("train --likelihood cauchy", "expected one of bernoulli, beta, categorical"),
         ("train --prior vmap", "expected one of flow, mixture, normal, sphere, standard, vamp; did you mean 'vamp'?"),
         ("train --posterior flwo", "expected one of diagonal, flow, full, von-mises-fisher; did you mean 'flow'?"),

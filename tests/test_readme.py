@@ -11,6 +11,7 @@ from vaelab.assemble import completed
 from vaelab.cli import main
 from vaelab.data import load
 from vaelab.measuring import named_measures
+from vaelab.presets import preset
 from vaelab.run import measure, train
 from vaelab.spec import Spec
 
@@ -29,11 +30,12 @@ def test_the_python_example(tmp_path, monkeypatch, capsys):
 
 @pytest.mark.parametrize("line", re.findall(r"^vaelab train (.*)$", README, re.MULTILINE))
 def test_the_specs_of_the_commands(line):
-    words = shlex.split(line)
+    words = shlex.split(line, comments=True)
     fields = {
         name.removeprefix("--").replace("-", "_"): value for name, value in zip(words[::2], words[1::2], strict=True)
     }
-    completed(Spec(**fields))
+    named = preset(fields.pop("preset")).fields if "preset" in fields else {}
+    completed(Spec(**{**named, **fields}))
 
 
 @pytest.mark.parametrize("line", re.findall(r"^vaelab study (.*)$", README, re.MULTILINE))

@@ -3,6 +3,7 @@
 Nothing slow is imported before a command is chosen, so that `vaelab --help` answers at once.
 """
 
+import os
 import sys
 from collections.abc import Sequence
 
@@ -17,6 +18,7 @@ COMMANDS = {
     "replay": "Take the step again at which a run met a number that is not finite, and show where.",
     "study": "Train what a study lists, skipping what is done, and write its report.",
     "report": "Write a study's report again, from the runs that are done.",
+    "presets": "List the models of the literature that there are, and the parts that make them.",
     "parts": "List the parts and metrics that there are, with their options.",
     "data list": "List the data sets that vaelab knows, and whether they are here.",
     "data check": "Read a data set; print its counts, shape, hashes and protocol.",
@@ -32,6 +34,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     words = 2 if argv[0] == "data" else 1
     name = " ".join(argv[:words])
+    if (here := os.getcwd()) not in sys.path:
+        sys.path.append(here)  # for parts of the user's own; behind the rest, so that no file here stands in for it
     try:
         if name not in COMMANDS:
             raise unknown("command", name, COMMANDS)
@@ -50,17 +54,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(name: str, flags: list[str]) -> None:
     import functools
+    import inspect
     from pathlib import Path
 
     import tyro
 
     from vaelab import commands
+    from vaelab.presets import preset
     from vaelab.spec import Spec
 
-    function = getattr(commands, name.replace(" ", "_"))
-    if name == "train" and flags[:1] == ["--spec"] and len(flags) > 1:  # a Spec in a file, as defaults for the flags
-        function, flags = functools.partial(function, spec=Spec.read(Path(flags[1]))), flags[2:]
-    tyro.cli(function, prog=f"vaelab {name}", description=COMMANDS[name], args=flags)
+    command = function = getattr(commands, name.replace(" ", "_"))
+    if name == "train" and len(flags) > 1 and flags[0] in ("--spec", "--preset"):  # defaults for the flags behind it
+        spec = Spec.read(Path(flags[1])) if flags[0] == "--spec" else preset(flags[1]).spec
+        function, flags = functools.partial(function, spec=spec), flags[2:]
+    about = [COMMANDS[name], *(inspect.getdoc(command) or "").split("\n\n")[1:]]
+    tyro.cli(function, prog=f"vaelab {name}", description="\n\n".join(about), args=flags)
 
 
 def overview() -> str:

@@ -33,7 +33,11 @@ def train(
     device: Annotated[Literal["auto", "cpu", "cuda"], tyro.conf.arg(help="where to train")] = "auto",
     threads: Threads = 0,
 ) -> None:
-    """Train, evaluate and picture one model. `--spec FILE.json` in first place starts from a Spec in a file."""
+    """Train, evaluate and picture one model.
+
+    In first place, `--preset NAME` starts from a model of the literature (`vaelab presets`), and `--spec FILE.json`
+    from a Spec in a file; the other flags change what they say.
+    """
     from vaelab import run, terminal
 
     _use(threads)
@@ -280,6 +284,22 @@ def data_fetch(
         paths = fetch(name, root, progress=progress)
     for path in paths:
         print(path)
+
+
+def presets() -> None:
+    """The models of the literature that `vaelab train --preset NAME` trains."""
+    from vaelab import terminal
+    from vaelab.presets import PRESETS
+
+    rows = [
+        {
+            "preset": name,
+            "parts": "  ".join(f"{k}={v}" for k, v in entry.fields.items()) or "as they are",
+            "source": entry.source,
+        }
+        for name, entry in PRESETS.items()
+    ]
+    terminal.print_records("models of the literature", rows)
 
 
 def parts() -> None:
