@@ -1,0 +1,43 @@
+"""docs/extending.md is run as it is written."""
+
+import re
+import shlex
+import sys
+from pathlib import Path
+
+import pytest
+
+from vaelab.cli import main
+from vaelab.record import Run
+
+PAGE = (Path(__file__).parents[1] / "docs" / "extending.md").read_text()
+PIECES = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+COMMANDS = re.findall(r"^vaelab (.*)$", PAGE, re.MULTILINE)
+
+
+@pytest.fixture
+def mine(tmp_path, monkeypatch):
+    (tmp_path / "mine.py").write_text("\n\n".join(PIECES))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    yield
+    sys.modules.pop("mine", None)
+
+
+def test_each_part_is_short():
+    assert len(PIECES) == 4
+    assert all(len(piece.splitlines()) <= 30 for piece in PIECES)
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=range(len(COMMANDS)))
+def test_the_commands_work(command, mine, capsys):
+    short = ["--epochs", "0.1", "--latent", "3", "--nll-samples", "2", "--out", "out", "--compile", "never"]
+    assert main([*shlex.split(command), *short]) == 0
+    (path,) = Path("out").iterdir()
+    if "Tempered:temperature=3" in command:
+        assert Run(path).result["ledger"]["effective_beta"] == pytest.approx(3, rel=1e-4)
+
+
+def test_a_mistake_in_one_is_told_in_a_line(mine, capsys):
+    assert main(["train", "--prior", "mine:Sparse:c=1"]) == 2
+    assert "option of prior mine:Sparse" in capsys.readouterr().err
