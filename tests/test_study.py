@@ -144,7 +144,7 @@ def test_figures_show_runs_that_the_study_has(name, tmp_path):
     study = open_study(name, tmp_path)
     have = {(m.group, m.latent) for m in study.members}
     assert {(p.group, p.latent) for f in study.figures for p in f.panels} <= have
-    assert {p.show for f in study.figures for p in f.panels} <= {"data", "reconstructions", "manifold"}
+    assert {p.show for f in study.figures for p in f.panels} <= {"data", "reconstructions", "samples", "manifold"}
 
 
 def test_the_article_has_its_whole_grid(tmp_path):

@@ -18,6 +18,7 @@ from vaelab.assemble import completed
 from vaelab.errors import Interrupted, RunError, SpecError, VaelabError, unknown
 from vaelab.measuring import named_measures
 from vaelab.pack import described, packs, train_together
+from vaelab.presets import preset
 from vaelab.record import Run
 from vaelab.run import claim, measure, train
 from vaelab.spec import Spec
@@ -114,7 +115,8 @@ def open_study(name: str, out: Path | str = "runs", quick: bool = False, seeds: 
 
 
 def _members(file: StudyFile, group: Group, folder: Path, quick: bool, seeds: int) -> Iterator[Member]:
-    fixed = {**file.base, **group.spec, **({**file.quick, **group.quick} if quick else {})}
+    named = preset(group.preset).fields if group.preset else {}
+    fixed = {**file.base, **named, **group.spec, **({**file.quick, **group.quick} if quick else {})}
     grid = {**group.grid, **({"seed": list(range(seeds))} if "seed" not in group.grid else {})}
     for values in product(*grid.values()):
         point = dict(zip(grid, values, strict=True))

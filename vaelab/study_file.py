@@ -10,7 +10,7 @@ class Panel(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     letter: str
-    show: str  # data | reconstructions | manifold
+    show: str  # data | reconstructions | samples | manifold
     group: str
     latent: int
     ours: bool = False  # not in the article
@@ -42,6 +42,7 @@ class Group(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
     name: str
     title: str
+    preset: str = ""  # whose fields the group's own then change
     spec: dict[str, Any] = {}
     quick: dict[str, Any] = {}
     grid: dict[str, list[Any]]

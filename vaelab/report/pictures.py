@@ -134,6 +134,8 @@ CAPTIONS = {
     "data": "The first panel shows test images, the same ones in every panel, in the same places.",
     "reconstructions": "Reconstructions are the decoder's mean, averaged over 32 samples of z from the encoder's "
     "posterior of each image. Below each: samples of the same run, the decoder's means for z drawn from the prior.",
+    "samples": "Samples of the model: the decoder's means for z drawn from the prior, the same z in every panel whose "
+    "prior is the same.",
     "manifold": "Each image is the decoder's mean at one z of a 20 x 20 grid that is even in probability: its "
     "coordinates go through the inverse of the Gaussian distribution function.",
 }
@@ -145,6 +147,7 @@ def _panel(material: Material, number: str, panel: Panel, folder: Path) -> Shown
     says = {
         "data": "test images",
         "reconstructions": latent(panel.latent),
+        "samples": _group_title(material, panel),
         "manifold": _group_title(material, panel),
     }[panel.show]
     picture = samples = None
@@ -172,6 +175,8 @@ def _group_title(material: Material, panel: Panel) -> str:
 def _drawing(material: Material, member: Member, show: str) -> Drawing:
     if show == "manifold":
         return manifold_panel(material.model(member))
+    if show == "samples":
+        return sample_panel(material.model(member), count=IMAGES, seed=member.seed)
     test = material.data(member).test
     chosen = np.random.default_rng(derive(0, "figures")).permutation(len(test))[:IMAGES]
     if show == "data":
