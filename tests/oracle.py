@@ -107,7 +107,7 @@ class Double(Conditional):
 
     def forward(self, context: Tensor):
         batch = context.shape[: context.dim() - len(self.context_shape)]
-        parameters = self.network(context.double().reshape(-1, *self.context_shape))
+        parameters = self.network(self._joined(context.double(), batch))
         return self.head(parameters.reshape(*batch, *parameters.shape[1:]))
 
 

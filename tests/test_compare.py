@@ -18,7 +18,7 @@ TINY = Spec(data="digits", latent=2, network="mlp:hidden=8", epochs=1, nll_sampl
 def runs(tmp_path_factory):
     out = tmp_path_factory.mktemp("runs")
     specs = {"a": {}, "b": {"latent": 3, "seed": 1}, "static": {"protocol": "binary-static"}, "k": {"nll_samples": 9}}
-    specs |= {"grey": {"protocol": "grey"}}
+    specs |= {"grey": {"protocol": "grey"}, "labels": {"condition": "labels"}}
     return {name: train(TINY.model_copy(update=update), out, name) for name, update in specs.items()}
 
 
@@ -45,11 +45,17 @@ def test_higher_is_better_for_a_bound_and_lower_for_its_negative(runs):
     assert values == sorted(values)
 
 
-@pytest.mark.parametrize("other", ["static", "k", "grey"])
+@pytest.mark.parametrize("other", ["static", "k", "grey", "labels"])
 def test_numbers_of_other_pixels_or_another_k_stand_apart(runs, other):
     found = rankings([runs["a"].path, runs[other].path], "nll")
     assert [len(ranking.runs) for ranking in found] == [1, 1]
     assert found[0].of != found[1].of
+
+
+@pytest.mark.parametrize("metric", ["rate", "reconstruction_mse", "active_units"])
+def test_whatever_is_given_the_labels_stands_apart(runs, metric):
+    found = rankings([runs["a"].path, runs["labels"].path], metric)
+    assert [("given the labels" in ranking.of) for ranking in found] == [False, True]
 
 
 def test_numbers_of_another_precision_stand_apart(runs, tmp_path):

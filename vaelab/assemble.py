@@ -1,7 +1,9 @@
 """From a Spec to its parts."""
 
+import inspect
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -11,7 +13,7 @@ from vaelab.data.protocol import protocol as find_protocol
 from vaelab.data.sources import load, parse
 from vaelab.errors import SpecError
 from vaelab.likelihoods import LIKELIHOODS
-from vaelab.models import MODELS, VAE, ladder
+from vaelab.models import MODELS, VAE, Labels, ladder
 from vaelab.networks import NETWORKS
 from vaelab.objectives import OBJECTIVES
 from vaelab.objectives.losses import Objective
@@ -46,6 +48,7 @@ def completed(spec: Spec) -> Spec:
             parts.make(kind, TABLES[kind], text)
     build_objective(spec, images=1)
     check_support(spec)
+    check_condition(spec)
     if spec.refit:
         if is_hierarchical(spec):
             found = f"--refit {spec.refit} with model {spec.model.split(':')[0]}"
@@ -69,22 +72,33 @@ def is_hierarchical(spec: Spec) -> bool:
 
 
 def load_data(spec: Spec, root: str | None = None) -> Splits:
-    """The data that `spec` names, split and read as it says."""
-    return load(spec.data, root, spec.validation, spec.split_seed, spec.protocol)
+    """The data that `spec` names, split and read as it says; SpecError where they lack labels that it needs."""
+    data = load(spec.data, root, spec.validation, spec.split_seed, spec.protocol)
+    if spec.condition == "labels":
+        check_labels(data)
+    return data
 
 
-def build_model(spec: Spec, image_shape: tuple[int, int, int], trained: bool = False) -> VAE:
+def build_model(
+    spec: Spec, image_shape: tuple[int, int, int], labels: np.ndarray | None = None, trained: bool = False
+) -> VAE:
     """The model that `spec` describes for images of `image_shape`, its weights drawn from the Spec's seed.
 
     Arguments:
+        labels: whole numbers [N], of the training images; only asked for where the model is told them.
         trained: whether with the prior that is fitted when training is over, where there is one.
+
+    Raises:
+        SpecError: the model is to be told labels, and there are none, or it cannot be.
     """
+    check_condition(spec)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive(spec.seed, "weights"))
         known: dict[str, Any] = {"latent": spec.latent, "image_shape": image_shape}
         known["network"] = parts.make("network", NETWORKS, spec.network)
         known["posterior"] = parts.make("posterior", POSTERIORS, spec.posterior, known)
         known["likelihood"] = parts.make("likelihood", LIKELIHOODS, spec.likelihood)
+        known["labels"] = Labels(_there(labels)) if spec.condition == "labels" else None
         text = spec.refit if trained and spec.refit else spec.prior
         known["prior"] = lambda posterior, latent: _prior(text, latent, image_shape, posterior)
         model = parts.make("model", MODELS, spec.model, known)
@@ -129,6 +143,47 @@ def check_protocol(spec: Spec, protocol: str) -> None:
         expected=f"one that it describes: {', '.join(head.protocols)}",
         do=f"name one, as --protocol {head.protocols[0]}{admitted}",
     )
+
+
+def check_condition(spec: Spec) -> None:
+    """SpecError where the model is to be told labels, and a part of it cannot be."""
+    if spec.condition == "none":
+        return
+    model, prior = (inspect.signature(parts.resolve(k, TABLES[k], getattr(spec, k))[0]) for k in ("model", "prior"))
+    if "labels" not in model.parameters:
+        raise SpecError(
+            found=f"model {spec.model} with --condition labels",
+            expected="a model that is made from 'labels'",
+            do="use --model vae, or --condition none",
+        )
+    if "posterior" in prior.parameters:
+        raise SpecError(
+            found=f"prior {spec.prior.split(':')[0]} with --condition labels",
+            expected="one that does not ask q(z|x), which wants a label for each of its images",
+            do="use --prior mixture, or --condition none",
+        )
+
+
+def check_labels(data: Splits) -> None:
+    """SpecError unless every image has a label, one that training images have too."""
+    known = _there(data.train.labels)
+    for split in (data.validation, data.test):
+        if split is not None and len(unseen := np.setdiff1d(_there(split.labels, split.split), known)):
+            raise SpecError(
+                found=f"--condition labels with {split.split} images of label {unseen[0]}, of which none is trained on",
+                expected="labels that training images have too",
+                do="leave those images out, or use --condition none",
+            )
+
+
+def _there(labels: np.ndarray | None, split: str = "training") -> np.ndarray:
+    if labels is None:
+        raise SpecError(
+            found=f"--condition labels with {split} images that have none",
+            expected="a label for each image",
+            do="use data with labels, or --condition none",
+        )
+    return labels
 
 
 def check_support(spec: Spec) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from vaelab.errors import RunError
+from vaelab.evaluation.measure import GIVEN_LABELS
 from vaelab.record import Run
 
 UNBIASED = ("elbo", "rate", "distortion")  # whose expectation does not hang on K
@@ -63,6 +64,8 @@ def kind(run: Run, row: dict[str, Any]) -> dict[str, Any]:
         same["precision"] = "bfloat16"
     if result["ledger"]["note"] and row["unit"].startswith(("nats", "bits")):
         same["note"] = result["ledger"]["note"]
+    if GIVEN_LABELS in row["note"].split("; "):
+        same["given"] = "the labels"
     return same
 
 

@@ -14,9 +14,9 @@ from vaelab.assemble import build_objective, is_hierarchical, likelihood_note
 from vaelab.data.dataset import Dataset, Splits
 from vaelab.data.protocol import protocol
 from vaelab.errors import DataError, SpecError
-from vaelab.evaluation.measure import Measure, Metric, Subject
+from vaelab.evaluation.measure import GIVEN_LABELS, Measure, Metric, Subject
 from vaelab.evaluation.measures import METRICS
-from vaelab.models import VAE
+from vaelab.models import VAE, rows
 from vaelab.objectives.losses import on_device
 from vaelab.objectives.optimised import optimised
 from vaelab.posteriors import POSTERIORS
@@ -72,7 +72,8 @@ def subject(spec: Spec, model: VAE, data: Splits, split: str, seed: int, cache: 
         raise SpecError(found=f"split '{split}'", expected=f"one of {', '.join(known)}", do="choose one of these")
     if split != "train":
         refuse_seen(data.train, measured)
-    return Subject(model, data.train, measured, seed, likelihood_note(spec, measured.protocol), cache)
+    given = GIVEN_LABELS if spec.condition == "labels" else ""
+    return Subject(model, data.train, measured, seed, likelihood_note(spec, measured.protocol), cache, given)
 
 
 def seen(train: Dataset, data: Dataset) -> int:
@@ -120,11 +121,13 @@ def ledger(spec: Spec, model: VAE, train: Dataset, steps: int) -> dict[str, Any]
         x = protocol(train.protocol).pixels(torch.from_numpy(train.images[:PROBED]))
         device = next(model.parameters()).device
         objective = on_device(build_objective(spec, len(train)), device)
-        found = optimised(objective, model, x.to(device), steps - 1)
+        told = model.given(rows(train.labels, slice(PROBED)))
+        found = optimised(objective, told, x.to(device), steps - 1)
     note = likelihood_note(spec, train.protocol)
     return {
         "objective": spec.objective,
         **asdict(found),
+        "given": spec.condition,
         "effective_beta": found.effective_beta,
         "is_bound": bool(found.bound) and not note,
         "likelihood": spec.likelihood,
@@ -132,6 +135,12 @@ def ledger(spec: Spec, model: VAE, train: Dataset, steps: int) -> dict[str, Any]
         "protocol": train.protocol,
         "seeds": {"training": spec.seed, "split": spec.split_seed, "evaluation": EVALUATION_SEED},
     }
+
+
+def bound_in_words(ledger: dict[str, Any]) -> str:
+    """Which bound the objective of a ledger is, and what must be said of it."""
+    of = ", given the labels" if ledger.get("given") == "labels" else ""
+    return BOUNDS[ledger["bound"]] + of + (f", but {ledger['note']}" if ledger["note"] else "")
 
 
 def beta_in_words(ledger: dict[str, Any]) -> str:

@@ -88,7 +88,7 @@ def train_together(
     data = load_data(specs[0], root)
     measuring.refuse_seen(data.train, data.test)
     check_batch(len(data.train), specs[0].batch)
-    models = [build_model(spec, data.train.shape).to(on) for spec in specs]
+    models = [build_model(spec, data.train.shape, data.train.labels).to(on) for spec in specs]
     check_begin(models[0], len(data.train))
     objectives = [build_objective(spec, len(data.train)) for spec in specs]
     first = Course.of(models[0], objectives[0], data.train, specs[0])

@@ -100,6 +100,12 @@ PRESETS = {
         "Rybkin et al. 2021, equation 6",
         {"likelihood": "gaussian:sigma=optimal", "protocol": "8bit"},
     ),
+    "cvae": Preset(
+        "Conditional VAE",
+        "Sohn et al. 2015; Kingma et al. 2014, equation 2",
+        {"condition": "labels"},
+        "given labels y: p(x|z, y), q(z|x, y) and the bounds of log p(x|y); z has the prior p(z), whatever y is",
+    ),
     "wake-sleep": Preset("Wake-sleep", "Hinton et al. 1995", {"objective": "wake-sleep"}),
     "mcem": Preset(
         "Monte Carlo EM",

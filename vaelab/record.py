@@ -141,7 +141,8 @@ class Run:
         again = "delete the run and train again"
         tensors, header = read_tensors(self.path / "model.safetensors", damaged=again)
         try:
-            model = build_model(self.spec, image_shape or tuple(json.loads(header["image_shape"])), trained=True)
+            shape, classes = image_shape or tuple(json.loads(header["image_shape"])), tensors.get("labels.classes")
+            model = build_model(self.spec, shape, None if classes is None else classes.numpy(), trained=True)
             model.load_state_dict(tensors)
         except (RuntimeError, KeyError, ValueError, TypeError) as error:
             found = f"{self.path / 'model.safetensors'} does not fit spec.json"

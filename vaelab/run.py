@@ -72,7 +72,7 @@ def train(
     on = find_device(device)
     data = load_data(spec, root)
     measuring.refuse_seen(data.train, data.test)
-    model = build_model(spec, data.train.shape).to(on)
+    model = build_model(spec, data.train.shape, data.train.labels).to(on)
     check_batch(len(data.train), spec.batch)
     check_begin(model, len(data.train))
     claim(run, spec)
@@ -192,7 +192,7 @@ def replay(run: Run, root: str | None = None) -> Autopsy:
             do=f"replay it where it was trained, or read {run.path / RECORD}",
         )
     data = run.data(root)
-    model = build_model(spec, data.train.shape).to(found.device)
+    model = build_model(spec, data.train.shape, data.train.labels).to(found.device)
     course = Course.of(model, build_objective(spec, len(data.train)), data.train, spec)
     state = State.start(model, spec, course.objective)
     progress, _ = read_checkpoint(run.path / STATE, model, state, fingerprint(spec, data))

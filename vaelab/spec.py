@@ -3,7 +3,7 @@
 import hashlib
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
@@ -37,6 +37,9 @@ class Spec(Plan):
     likelihood: str = Field(default="bernoulli", description="p(x|z), such as gaussian:sigma=0.1; see `vaelab parts`")
     posterior: str = Field(default="diagonal", description="q(z|x); see `vaelab parts`")
     prior: str = Field(default="standard", description="p(z); see `vaelab parts`")
+    condition: Literal["none", "labels"] = Field(
+        default="none", description="what encoder and decoder are told beside x and z: none | labels"
+    )
     refit: str = Field(
         default="",
         description="a prior fitted to the codes when training is over, in the place of `prior`; empty: none",

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn, TransferSpeedColumn
 from rich.table import Table
 
-from vaelab.measuring import BOUNDS, beta_in_words
+from vaelab.measuring import beta_in_words, bound_in_words
 from vaelab.training.autopsy import Autopsy, named_images, origin
 from vaelab.training.watch import Status, Watch
 
@@ -193,7 +193,7 @@ def print_rankings(metric: str, rankings: "list[Ranking]") -> None:
 def ledger_facts(result: dict[str, Any]) -> dict[str, str]:
     """What the numbers of a run are to be read by, and what was found amiss with it."""
     ledger = result["ledger"]
-    bound = BOUNDS[ledger["bound"]] + (f", but {ledger['note']}" if ledger["note"] else "")
+    bound = bound_in_words(ledger)
     seeds = "  ".join(f"{use} {seed}" for use, seed in ledger["seeds"].items())
     facts = {
         "objective": f"{ledger['objective']}, which is {bound}; effective beta {beta_in_words(ledger)}",

@@ -87,4 +87,4 @@ def test_another_sigma_looks_at_no_image():
             raise AssertionError
 
     for sigma in (0.1, "shared", "pixel"):
-        Gaussian(sigma=sigma).settle(build(TEXT), Unseen())
+        Gaussian(sigma=sigma).settle(Unseen())

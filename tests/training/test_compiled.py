@@ -45,6 +45,7 @@ OWN = {  # objectives that hold something themselves
     for name, objective in (("factor", "factor:hidden=16"), ("mcem", "mcem:leapfrog=3"))
 }
 SPECS |= OWN
+SPECS["labels"] = SPECS["small"].model_copy(update={"condition": "labels"})
 
 
 WORK = Work(1, 0, "a", torch.device("cpu"))
@@ -58,7 +59,9 @@ def after(name: str, steps: int, compile, device: str = "cpu") -> tuple[torch.nn
     images = torch.randint(0, 256, (300, 1, side, side), dtype=torch.uint8, generator=generator)
     images[:, :, : side // 2] = 0  # something to learn
     images = images.to(device)
-    model = build_model(spec, (1, side, side)).to(device)
+    labels = torch.arange(300) % 3
+    model = build_model(spec, (1, side, side), labels.numpy()).to(device)
+    codes = model.code(labels)
     objective = on_device(build_objective(spec), torch.device(device))
     state = State.start(model, spec, objective)
     key = key_of(0, device)
@@ -68,7 +71,9 @@ def after(name: str, steps: int, compile, device: str = "cpu") -> tuple[torch.nn
     losses = []
     for t in range(steps):
         state.meters.reset()
-        step(images[(torch.arange(100) + 7 * t) % 300], torch.tensor(1e-3, device=device), torch.tensor(t).to(device))
+        chosen = (torch.arange(100) + 7 * t) % 300
+        told = () if codes is None else (codes[chosen],)
+        step(images[chosen], torch.tensor(1e-3, device=device), torch.tensor(t).to(device), *told)
         losses.append(state.meters.read()["loss"])
     assert len(said) == 1, said  # or eager steps are compared with eager ones
     return model, state, losses

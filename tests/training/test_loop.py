@@ -29,7 +29,7 @@ SILENT = Watch(say=lambda line: None, show=lambda status: None)
 def trained(spec: Spec, folder: Path, watch: Watch = SILENT, compile="never", objective=None) -> VAE:
     spec = completed(spec)
     data = load_data(spec)
-    model = build_model(spec, data.train.shape)
+    model = build_model(spec, data.train.shape, data.train.labels)
     folder.mkdir(parents=True, exist_ok=True)
     model.progress = fit(  # type: ignore[assignment]
         model, objective or build_objective(spec), data, spec, folder, watch, compile, spec.hash
@@ -66,6 +66,7 @@ OWN = {"factor": "factor:hidden=8", "mcem": "mcem:leapfrog=3"}  # objectives tha
     [
         {},
         {"ema_decay": 0.9, "clip_norm": 5.0, "schedule": "cosine:warmup=0.1"},
+        {"condition": "labels"},
         {"ema_decay": 0.9, "objective": OWN["factor"]},
         {"objective": OWN["mcem"]},
     ],
@@ -238,14 +239,8 @@ EFFECTS = {
     "likelihood": "tests.training.test_loop:Tempered",
     "objective": "iwae",
 }  # fmt: skip
-ELSEWHERE = {
-    "patience",
-    "data",
-    "posterior",
-    "prior",
-    "refit",
-    "nll_samples",
-}  # tested on their own, or without a second choice
+# Tested on their own, or without a second choice
+ELSEWHERE = {"patience", "data", "posterior", "prior", "refit", "condition", "nll_samples"}
 
 
 class Tempered(torch.nn.Module):

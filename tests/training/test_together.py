@@ -38,6 +38,7 @@ CASES = {
     "sphere": {"posterior": "von-mises-fisher", "prior": "sphere"},
     "factor": {"objective": "factor:hidden=8", "ema_decay": 0.9},
     "ladder": {"model": "ladder:groups=2,1", "network": "mlp:hidden=16,8", "prior": "normal"},
+    "labels": {"condition": "labels", "prior": "mixture:components=3"},
     "levels": {"protocol": "levels", "likelihood": "logistic:components=2", "precision": "bfloat16"},
 }
 # Of the way that the weights have gone in these steps: what rounding has grown to. In bfloat16 it is 2^-9 of a product.
@@ -50,7 +51,7 @@ def specs_of(**fields) -> list[Spec]:
 
 def courses_of(specs: list[Spec]) -> list[Course]:
     data = load_data(specs[0])
-    models = [build_model(spec, data.train.shape) for spec in specs]
+    models = [build_model(spec, data.train.shape, data.train.labels) for spec in specs]
     first = Course.of(models[0], build_objective(specs[0]), data.train, specs[0])
     return [first.beside(model, build_objective(spec), spec) for model, spec in zip(models, specs, strict=True)]
 

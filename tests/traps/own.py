@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.distributions import Independent
 
 from vaelab.distributions import diagonal_normal
-from vaelab.models import VAE
+from vaelab.models import VAE, Labels
 from vaelab.models.vae import flat
 from vaelab.posteriors import DiagonalGaussian
 from vaelab.priors import StandardNormal
@@ -21,9 +21,10 @@ def bold(
     posterior: Any,
     likelihood: Any,
     prior: Callable[[nn.Module, int], nn.Module],
+    labels: Labels | None,
 ) -> VAE:
     """A VAE whose decoder starts with twice the weights."""
-    model = flat(latent, image_shape, network, posterior, likelihood, prior)
+    model = flat(latent, image_shape, network, posterior, likelihood, prior, labels)
     with torch.no_grad():
         for parameter in model.likelihood.parameters():
             parameter *= 2

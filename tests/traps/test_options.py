@@ -20,7 +20,7 @@ FIELDS = {
     "protocol": "binary-threshold", "validation": 0.3, "split_seed": 1, "latent": 3, "network": "mlp:hidden=9",
     "likelihood": "gaussian", "posterior": "tests.traps.own:Narrow", "prior": "tests.traps.own:Wide",
     "objective": "iwae", "nll_samples": 4, "refit": "mixture:components=2",
-    "model": "tests.traps.own:bold",
+    "model": "tests.traps.own:bold", "condition": "labels",
 }  # fmt: skip
 # ... and for each option of each part, beside its default.
 OPTIONS = {

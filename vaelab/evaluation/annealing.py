@@ -11,34 +11,42 @@ from typing import get_args
 import torch
 from torch import Tensor
 
+from vaelab.data.dataset import Dataset
 from vaelab.data.protocol import protocol
 from vaelab.distributions import log_mean_exp
 from vaelab.errors import SpecError, unknown
 from vaelab.evaluation.chains import PASSES, Chains, Plan, Start, run_chains, seeds_of
 from vaelab.evaluation.measure import Metric, Progress, Subject, evaluating, standard_error
-from vaelab.models import VAE
+from vaelab.models import VAE, rows
 from vaelab.objectives.bounds import log_weights
 
 ACCEPTANCE = (0.4, 0.9)  # outside, the step sizes were not found
 FEWEST_EFFECTIVE = 2.0  # chains; below, one weight decides
 
 
-def simulate(model: VAE, n: int, seed: int) -> tuple[Tensor, Tensor]:
-    """n images [n, C, H, W] of the model, and the z [n, D] they came from, each an exact sample of p(z|x)."""
+def simulate(model: VAE, n: int, seed: int) -> tuple[Tensor, Tensor, Tensor | None]:
+    """n images [n, C, H, W] of the model, the z [n, D] they came from, each an exact sample of p(z|x), and the code
+    [n, K] of their labels where the model is told any.
+    """
     torch.manual_seed(*seeds_of(seed, "simulated", range(1)))
-    z = model.prior().sample(torch.Size([n]))
-    return model.likelihood(z).sample(), z
+    code, z = model.draw_code(n), model.prior().sample(torch.Size([n]))
+    return model.told(code).likelihood(z).sample(), z, code
 
 
-def importance_weighted(model: VAE, x: Tensor, samples: int, seed: int) -> Tensor:
-    """log 1/K sum_k w_k of each image of x [N, C, H, W] from K = `samples` draws of q(z|x); float64 [N], on the CPU."""
-    rows: list[Tensor] = []
-    for image, image_seed in zip(x.split(1), seeds_of(seed, "importance", range(len(x))), strict=True):
+def importance_weighted(model: VAE, x: Tensor, samples: int, seed: int, code: Tensor | None = None) -> Tensor:
+    """log 1/K sum_k w_k of each image of x [N, C, H, W] from K = `samples` draws of q(z|x); float64 [N], on the CPU.
+
+    Arguments:
+        code: of the labels of these images, [N, classes], where the model is told them.
+    """
+    bounds: list[Tensor] = []
+    for i, image_seed in enumerate(seeds_of(seed, "importance", range(len(x)))):
         torch.manual_seed(image_seed)
-        q = model.posterior(image)
+        image, told = x[i : i + 1], model.told(rows(code, slice(i, i + 1)))
+        q = told.posterior(image)
         sizes = [min(PASSES, samples - done) for done in range(0, samples, PASSES)]
-        rows.append(log_mean_exp(torch.cat([log_weights(model.draw(image, q, n)).double() for n in sizes])))
-    return torch.cat(rows).cpu()
+        bounds.append(log_mean_exp(torch.cat([log_weights(told.draw(image, q, n)).double() for n in sizes])))
+    return torch.cat(bounds).cpu()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,13 +111,16 @@ class Annealed:
             progress(done / total)
 
         with torch.no_grad(), evaluating(subject.model):
-            x = _some_images(subject, self.images).to(next(subject.model.parameters()).device)
-            metrics = self._real(subject, run_chains(subject.model, x, plan, subject.seed, tick=tick))
+            model, data = subject.model, subject.data.some(self.images)
+            x = _pixels(data, subject.seed).to(next(model.parameters()).device)
+            metrics = self._real(
+                subject, run_chains(model, x, plan, subject.seed, code=model.code(data.labels), tick=tick)
+            )
             if self.simulated:
-                x, z = simulate(subject.model, self.simulated, subject.seed)
+                x, z, code = simulate(model, self.simulated, subject.seed)
                 (seed,) = seeds_of(subject.seed, "bidirectional", range(1))
-                chains = run_chains(subject.model, x, plan, seed, exact=z, tick=tick)
-                iw = importance_weighted(subject.model, x, self.samples, seed)
+                chains = run_chains(model, x, plan, seed, exact=z, code=code, tick=tick)
+                iw = importance_weighted(model, x, self.samples, seed, code)
                 metrics += self._simulated(subject, chains, iw)
         return metrics
 
@@ -181,12 +192,11 @@ class Annealed:
         return f"{self.temperatures} temperatures of {self.leapfrog} leapfrog steps, from the {self.start}"
 
 
-def _some_images(subject: Subject, n: int) -> Tensor:
-    """Pixels [n, C, H, W] of a random choice of n images that depends on their content, not on their order."""
-    data = subject.data.some(n)
+def _pixels(data: Dataset, seed: int) -> Tensor:
+    """Of all images, [N, C, H, W], each with noise of its own."""
     pixels: list[Tensor] = []
-    for i, seed in enumerate(seeds_of(subject.seed, "pixels", range(n))):
-        torch.manual_seed(seed)
+    for i, image_seed in enumerate(seeds_of(seed, "pixels", range(len(data)))):
+        torch.manual_seed(image_seed)
         pixels.append(protocol(data.protocol).pixels(torch.from_numpy(data.images[i : i + 1])))
     return torch.cat(pixels)
 

@@ -15,7 +15,7 @@ from torch import Tensor
 from vaelab.distributions import log_mean_exp
 from vaelab.errors import NonFiniteError
 from vaelab.evaluation.hamiltonian import Noise, Path, adapted, at, noises, transition
-from vaelab.models import VAE
+from vaelab.models import VAE, rows
 from vaelab.seeds import derive
 
 PASSES = 1_000  # decoder passes at a time, each with its gradient: bounds the memory
@@ -151,9 +151,12 @@ def run_chains(
     plan: Plan,
     seed: int,
     exact: Tensor | None = None,
+    code: Tensor | None = None,
     tick: Tick = lambda images: None,
 ) -> Chains:
     """AIS of each image of x [N, C, H, W]: forward, and in reverse from `exact` [N, D], samples of p(z|x).
+
+    A model that is told labels is told those of `code` [N, K]; then x stands for x given y.
 
     The draws of image i are a function of (seed, i) alone, and its step sizes of its own chains: how many images are
     annealed at a time does not matter, beyond the last digits of a larger matrix product. For a model in evaluation
@@ -170,12 +173,13 @@ def run_chains(
             plan,
             seed,
             range(first, min(first + some, len(x))),
-            None if exact is None else exact[first : first + some],
+            rows(exact, slice(first, first + some)),
+            rows(code, slice(first, first + some)),
             tick,
         )
         for first in range(0, len(x), some)
     ]
-    log_w, acceptance, *log_v = (torch.cat(rows, -1).cpu() for rows in zip(*columns, strict=True))
+    log_w, acceptance, *log_v = (torch.cat(chunks, -1).cpu() for chunks in zip(*columns, strict=True))
     chains = Chains(log_w, log_v[0] if log_v else None, acceptance)
     finite = torch.stack([estimate.isfinite() for estimate in (chains.lower, *(chains.upper for _ in log_v))]).all(0)
     if not finite.all():
@@ -194,13 +198,14 @@ def _run_chunk(
     seed: int,
     ranks: range,
     exact: Tensor | None,
+    code: Tensor | None,
     tick: Tick,
 ) -> tuple[Tensor, ...]:
-    path = path_to_posterior(model, x, plan.start)
+    path = path_to_posterior(model.told(code), x, plan.start)
     b, leapfrog = schedule(plan.temperatures).tolist(), plan.leapfrog
 
     def starts(run: str) -> Tensor:
-        return _starts(model, x, plan, seeds_of(seed, f"{run} start", ranks))
+        return _starts(model, x, code, plan, seeds_of(seed, f"{run} start", ranks))
 
     def noise(run: str) -> Iterator[Noise]:
         return noises(seeds_of(seed, f"{run} noise", ranks), z)
@@ -215,12 +220,13 @@ def _run_chunk(
     return *forward, reverse[0]
 
 
-def _starts(model: VAE, x: Tensor, plan: Plan, seeds: Sequence[int]) -> Tensor:
+def _starts(model: VAE, x: Tensor, code: Tensor | None, plan: Plan, seeds: Sequence[int]) -> Tensor:
     """z [M, B, D] from f_0, each image's chains from its own seed."""
     columns: list[Tensor] = []
-    for image, seed in zip(x.split(1), seeds, strict=True):
+    for i, seed in enumerate(seeds):
         torch.manual_seed(seed)
-        f_0 = model.prior() if plan.start == "prior" else model.posterior(image)
+        own = slice(i, i + 1)
+        f_0 = model.prior() if plan.start == "prior" else model.told(rows(code, own)).posterior(x[own])
         columns.append(f_0.sample(torch.Size([plan.chains])).reshape(plan.chains, 1, -1))
     return torch.cat(columns, 1)
 

@@ -13,7 +13,7 @@ from vaelab.data.protocol import protocol
 from vaelab.distributions import mean_of
 from vaelab.errors import NonFiniteError
 from vaelab.evaluation.measure import Progress, evaluating
-from vaelab.models import VAE
+from vaelab.models import VAE, rows
 from vaelab.seeds import derive
 
 GROUP = 500  # images that share a seed and go through the encoder at once; fixed, for the noise goes by it
@@ -44,7 +44,8 @@ def over_posteriors(
         for start in range(0, len(data), GROUP):
             torch.manual_seed(derive(seed, "evaluation", SPLITS.index(data.split), start // GROUP))
             group = data.by_content[start : start + GROUP]
-            q = model.posterior(pixels(torch.from_numpy(data.images[group])).to(device))
+            x = pixels(torch.from_numpy(data.images[group])).to(device)
+            q = model.given(rows(data.labels, group)).posterior(x)
             if not mean_of(q).isfinite().all():
                 raise NonFiniteError(
                     found=f"posterior means of {data.split} images that are not finite",

@@ -105,15 +105,17 @@ class Fidelity:
             generated = extract.of(generate(subject.model, len(data), self.draw, subject.seed))
             training = extract.of(stored(others))
         progress(0.3)
+        whole = replace(subject, given="")  # of p(x): generated images are given labels, real ones are not
         rows = [
-            _frechet(subject, "frechet", real, generated, BIASED),
-            _reference(subject, real, training, max(0, extract.seen - len(train) + len(others))),
-            _kernel_distance(subject, real, generated),
+            _frechet(whole, "frechet", real, generated, BIASED),
+            _reference(whole, real, training, max(0, extract.seen - len(train) + len(others))),
+            _kernel_distance(whole, real, generated),
         ]
         progress(0.7)
-        rows += _neighbourhoods(subject, real, generated, self.neighbours)
+        rows += _neighbourhoods(whole, real, generated, self.neighbours)
         progress(1.0)
         what = {"mean": "decoder means", "sample": "draws of p(x|z)"}[self.draw]
+        what += ", labels as frequent as in training" if subject.given else ""
         about = f"{len(data):,} generated images ({what}) beside {len(data):,} real ones (levels u / 255)"
         return [
             replace(

@@ -14,7 +14,7 @@ ACTIVATIONS: dict[type[nn.Module], str] = {nn.ReLU: "relu", nn.Sigmoid: "sigmoid
 ROWS = 1000  # of a product, about: what the weights' layout is made for
 
 
-def for_inference(conditional: nn.Module, precision: Precision = "float32") -> nn.Module:
+def for_inference(conditional: Conditional, precision: Precision = "float32") -> Conditional:
     """`conditional` with the weights as they are now and no gradient: equal to it, to rounding, and faster.
 
     On an x86 processor a linear layer of a plain sequence becomes one call of oneDNN with the activation behind it:
@@ -29,7 +29,7 @@ def for_inference(conditional: nn.Module, precision: Precision = "float32") -> n
         return conditional
     rounded = precision == "bfloat16"
     network = _sequence(conditional.network, torch.bfloat16 if rounded else torch.float32)
-    decoder = Conditional(network, conditional.head, conditional.context_shape)
+    decoder = Conditional(network, conditional.head, conditional.context_shape, conditional.join)
     decoder.use_bfloat16 = rounded
     return decoder.train(conditional.training)
 

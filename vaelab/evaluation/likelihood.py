@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import get_args
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.distributions import Distribution
 
 from vaelab.data.dataset import Dataset
@@ -17,7 +17,7 @@ from vaelab.evaluation.inference import Precision, for_inference
 from vaelab.evaluation.measure import Metric, Progress, Subject, evaluating, standard_error
 from vaelab.evaluation.memory import decoder_bytes, encoder_bytes
 from vaelab.evaluation.share import Share
-from vaelab.models import VAE
+from vaelab.models import VAE, Conditional, rows
 from vaelab.seeds import derive, seed_generator
 
 IMAGES = 100  # in a chunk; fixed, because noise is drawn by chunk, and must not hang on the budget
@@ -69,7 +69,8 @@ def evaluate(
     form); nll is -log 1/K sum_k w_k (Burda, Grosse & Salakhutdinov 2016, equation 8), which falls to -log p(x) as K
     grows. Sums over draws and images are in float64. The pixels' noise (binarisation, dequantisation) and the draws are
     a function of `seed` and of the images' content: neither their order nor the budget changes a number beyond
-    rounding. The global generator is left as it was.
+    rounding. The global generator is left as it was. A model that is told labels is told those of the images, and x
+    stands for x given y.
 
     Arguments:
         model: put into evaluation mode while this lasts.
@@ -80,7 +81,8 @@ def evaluate(
         precision: of the decoder's network; densities and sums are the same with either (`for_inference`).
 
     Raises:
-        SpecError: fewer draws than 1, or one draw of one image does not fit the budget.
+        SpecError: fewer draws than 1, one draw of one image does not fit the budget, or the model wants labels that are
+            not there.
     """
     if samples < 1:
         raise SpecError(found=f"samples = {samples}", expected="at least 1 draw of z", do="use samples=1 or more")
@@ -94,7 +96,8 @@ def evaluate(
             chosen = data.by_content[start : start + IMAGES]
             seed_generator(torch.device("cpu"), derive(seed, "evaluation", number))
             x = reading.pixels(torch.from_numpy(data.images[chosen])).to(device)  # the same noise on every device
-            chunk = _evaluate_chunk(model, decoder, x, samples, (seed, number), at_a_time)
+            code = model.code(rows(data.labels, chosen))
+            chunk = _evaluate_chunk(model, decoder, x, code, samples, (seed, number), at_a_time)
             sizes = chunk.sizes
             # Into their place in one tensor: small tensors that are kept between the large ones that are not would
             # split what the allocator has, and memory grow with every chunk.
@@ -171,15 +174,21 @@ class _Chunk:
 
 
 def _evaluate_chunk(
-    model: VAE, decoder: nn.Module, x: Tensor, samples: int, seed: tuple[int, int], at_a_time: AtATime
+    model: VAE,
+    decoder: Conditional,
+    x: Tensor,
+    code: Tensor | None,
+    samples: int,
+    seed: tuple[int, int],
+    at_a_time: AtATime,
 ) -> _Chunk:
-    q, prior = model.posterior(x), model.prior()
+    q, prior = model.told(code).posterior(x), model.prior()
     stream = Stream(len(x), x.device)
     rate, distortion = torch.zeros_like(stream.log_sum), torch.zeros_like(stream.log_sum)
     image = torch.zeros_like(x)
     for first in range(0, samples, at_a_time.blocks * TEN):
         z, log_ratio = _draw(q, prior, first, min(samples, first + at_a_time.blocks * TEN), seed, x.device)
-        log_lik = _log_lik(decoder, x, z, image, at_a_time.passes)
+        log_lik = _log_lik(decoder, x, code, z, image, at_a_time.passes)
         stream.add(log_lik + log_ratio)
         rate -= log_ratio.sum(0)
         distortion -= log_lik.sum(0)
@@ -217,7 +226,7 @@ def _draw(
     return torch.cat(draws), torch.cat(log_ratios)
 
 
-def _log_lik(decoder: nn.Module, x: Tensor, z: Tensor, image: Tensor, passes: int) -> Tensor:
+def _log_lik(decoder: Conditional, x: Tensor, code: Tensor | None, z: Tensor, image: Tensor, passes: int) -> Tensor:
     """log p(x|z), [S, B] in float64, `passes` of the decoder at a time; their means are added to `image`."""
     rows = max(1, passes // len(x))  # draws of every image, or pieces of one draw where not even that fits
     rows -= rows % TEN if rows > TEN else 0  # pieces of one size, but for the last
@@ -226,7 +235,7 @@ def _log_lik(decoder: nn.Module, x: Tensor, z: Tensor, image: Tensor, passes: in
     for r in range(0, len(z), rows):
         for c in range(0, len(x), columns):
             s, b = slice(r, r + rows), slice(c, c + columns)
-            p = decoder(z[s, b])
+            p = (decoder if code is None else decoder.given(code[b]))(z[s, b])
             log_lik[s, b] = p.log_prob(x[b]).double()
             image[b] += p.mean.sum(0)
     return log_lik

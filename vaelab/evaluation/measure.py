@@ -15,6 +15,7 @@ from vaelab.errors import DataError
 from vaelab.models import VAE
 
 Progress = Callable[[float], None]  # takes the share of the work that is done
+GIVEN_LABELS = "given the labels"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,6 +51,7 @@ class Subject:
     seed: int  # of every draw
     note: str  # what must stand beside its likelihoods, such as "not a likelihood"; empty if nothing
     cache: Path  # a folder for what is costly to fit and the same for many models; made when needed
+    given: str = ""  # what the model is told of each image, to stand beside every number: GIVEN_LABELS, or nothing
 
     def metric(
         self,
@@ -78,7 +80,7 @@ class Subject:
             monte_carlo_se=monte_carlo_se,
             interval=interval,
             samples=samples,
-            note=note,
+            note="; ".join(part for part in (note, self.given) if part),
             parts=parts,
             per_image=per_image,
         )

@@ -9,7 +9,7 @@ from torch.nn.functional import conv2d
 from vaelab.data.protocol import protocol
 from vaelab.errors import SpecError
 from vaelab.evaluation.measure import Metric, Progress, Subject, evaluating, standard_error
-from vaelab.models import VAE
+from vaelab.models import VAE, rows
 from vaelab.seeds import derive
 
 IMAGES = 100  # in a chunk; fixed, because noise is drawn by chunk
@@ -87,7 +87,8 @@ class Reconstruction:
                 chosen = data.by_content[start : start + IMAGES]
                 torch.manual_seed(derive(subject.seed, "evaluation", number))
                 x = protocol(data.protocol).pixels(torch.from_numpy(data.images[chosen]))  # the same on every device
-                columns[:, start : start + len(x)] = torch.stack(_chunk(model, x, self.samples))
+                told = model.given(rows(data.labels, chosen))
+                columns[:, start : start + len(x)] = torch.stack(_chunk(told, x, self.samples))
                 progress(min(1.0, (start + IMAGES) / len(data)))
         error, variance, decibels, similarity = columns
         k = self.samples

@@ -4,7 +4,7 @@ scikit-learn is imported where it is used: training, which reads the table of me
 """
 
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -91,7 +91,7 @@ class Representation:
         rows += _clusters(subject, latent)
         progress(0.6)
         pixels = Points(_levels(known), _levels(unseen), labels, truth)
-        rows.append(_probe(subject, "probe_accuracy_pixels", pixels))
+        rows.append(_probe(replace(subject, given=""), "probe_accuracy_pixels", pixels))
         progress(1.0)
         return rows
 

@@ -6,11 +6,12 @@ from contextlib import contextmanager
 import numpy as np
 import torch
 from torch import Tensor
+from torch.distributions import Distribution
 
 from vaelab.data.dataset import Dataset
 from vaelab.data.protocol import protocol
 from vaelab.distributions import mean_of
-from vaelab.models import VAE
+from vaelab.models import VAE, rows
 from vaelab.seeds import derive
 
 CHUNK = 512  # images through the encoder, or latent vectors through the decoder, at once
@@ -49,19 +50,33 @@ def pixels(model: VAE, data: Dataset, indices: np.ndarray) -> Tensor:
     return protocol(data.protocol).pixels(torch.from_numpy(data.images[indices]).to(device_of(model)))
 
 
-def decode(model: VAE, z: Tensor) -> Tensor:
-    """The decoder's means for z [n, D]: [n, C, H, W], on the CPU."""
-    chunks = z.to(device_of(model), torch.float32).split(CHUNK)
-    return torch.cat([model.likelihood(chunk).mean.cpu() for chunk in chunks])
+def code_of(model: VAE, data: Dataset, indices: np.ndarray) -> Tensor | None:
+    """The code [n, K] of the labels of the images at `indices`, where the model is told any."""
+    return model.code(rows(data.labels, indices))
+
+
+def decode(model: VAE, z: Tensor, code: Tensor | None = None) -> Tensor:
+    """The decoder's means for z [n, D]: [n, C, H, W], on the CPU; told the labels of `code` [n, K], where it is any."""
+    z = z.to(device_of(model), torch.float32)
+    return torch.cat([model.told(rows(code, at)).likelihood(z[at]).mean.cpu() for at in _chunks(len(z), CHUNK)])
 
 
 def encode(model: VAE, data: Dataset, indices: np.ndarray) -> Tensor:
     """The posterior means of the images at `indices`: [n, D], on the CPU."""
     chunks = np.array_split(indices, -(-len(indices) // CHUNK))
-    return torch.cat([mean_of(model.posterior(pixels(model, data, chunk))).cpu() for chunk in chunks])
+    return torch.cat([mean_of(posterior(model, data, chunk)).cpu() for chunk in chunks])
 
 
-def reconstruct(model: VAE, x: Tensor, samples: int) -> Tensor:
+def posterior(model: VAE, data: Dataset, indices: np.ndarray) -> Distribution:
+    """q(z|x) of the images at `indices`."""
+    return model.told(code_of(model, data, indices)).posterior(pixels(model, data, indices))
+
+
+def reconstruct(model: VAE, x: Tensor, samples: int, code: Tensor | None = None) -> Tensor:
     """The decoder's mean, averaged over `samples` draws from q(z|x), for x [n, C, H, W]: the same shape, on the CPU."""
-    chunks = x.split(max(1, CHUNK // samples))
-    return torch.cat([model.reconstruct(chunk, samples).cpu() for chunk in chunks])
+    chunks = _chunks(len(x), max(1, CHUNK // samples))
+    return torch.cat([model.told(rows(code, at)).reconstruct(x[at], samples).cpu() for at in chunks])
+
+
+def _chunks(count: int, size: int) -> list[slice]:
+    return [slice(start, start + size) for start in range(0, count, size)]

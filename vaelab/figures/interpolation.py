@@ -5,7 +5,7 @@ from torch.nn.functional import normalize
 
 from vaelab.data.dataset import Dataset
 from vaelab.distributions import mean_of
-from vaelab.figures.drawing import choose, decode, drawing, pixels
+from vaelab.figures.drawing import choose, code_of, decode, drawing, pixels
 from vaelab.figures.grids import centres, gap_between, grid_figure
 from vaelab.figures.style import TEXT
 from vaelab.models import VAE
@@ -18,25 +18,39 @@ def interpolation(model: VAE, data: Dataset, *, title: str = "", seed: int = 0) 
     """From one image to another: data at both ends, between them the decoder's means along the shortest way.
 
     With mu the posterior means of the images a and b of a row, that is z(t) = (1 - t) mu(a) + t mu(b); on the sphere,
-    the great circle through their directions.
+    the great circle through their directions. A model that is told labels is told (1 - t) of a's and t of b's.
     """
     with drawing(model, seed):
-        x = pixels(model, data, choose(data, 2 * PAIRS))
-        x = x[: len(x) // 2 * 2]
-        a, b = mean_of(model.posterior(x)).cpu().unflatten(0, (-1, 2)).unbind(1)  # [rows, D] each
+        indices = choose(data, 2 * PAIRS)
+        indices = indices[: len(indices) // 2 * 2]
+        x, code = pixels(model, data, indices), code_of(model, data, indices)
+        a, b = mean_of(model.told(code).posterior(x)).cpu().unflatten(0, (-1, 2)).unbind(1)  # [rows, D] each
         t = torch.linspace(0, 1, STEPS)
         way = great_circle if model.support == "sphere" else torch.lerp
         z = way(a[:, None], b[:, None], t[:, None])  # [rows, STEPS, D]
-        between = decode(model, z.flatten(0, 1)).unflatten(0, (-1, STEPS))
+        between = decode(model, z.flatten(0, 1), _mixed(code, t)).unflatten(0, (-1, STEPS))
     ends = x.cpu().unflatten(0, (-1, 2))
     rows = torch.cat([ends[:, :1], between, ends[:, 1:]], dim=1)
     gap = gap_between(x)
     figure, (ax,) = grid_figure(
-        [rows.flatten(0, 1)], STEPS + 2, gap, title=title or "Interpolations between posterior means", bottom=0.45
+        [rows.flatten(0, 1)],
+        STEPS + 2,
+        gap,
+        title=title or "Interpolations between posterior means",
+        caption="The decoder is told the labels of both images, by the same weights." if model.labels else "",
+        bottom=0.45,
     )
     ax.set_xticks(centres(STEPS + 2, x.shape[3], gap), ["data", *(f"{value:g}" for value in t.tolist()), "data"])
     ax.set_xlabel("weight of the right image's posterior mean", fontsize=TEXT)
     return figure
+
+
+def _mixed(code: Tensor | None, t: Tensor) -> Tensor | None:
+    """Of the codes [2 rows, K] of pairs of labels, the mixtures with weights 1 - t and t: [rows STEPS, K]."""
+    if code is None:
+        return None
+    a, b = code.float().unflatten(0, (-1, 2)).unbind(1)
+    return torch.lerp(a[:, None], b[:, None], t.to(a.device)[:, None]).flatten(0, 1)
 
 
 def great_circle(a: Tensor, b: Tensor, t: Tensor) -> Tensor:

@@ -24,13 +24,23 @@ def manifold(model: VAE, data: Dataset, *, title: str = "", seed: int = 0) -> Fi
     Welling 2014, figure 4); on the sphere in three, longitude and z3, by which equal cells have equal areas. `data` and
     `seed` are not used: the picture is of the decoder alone.
 
+    A model that is told labels is told the commonest.
+
     Raises:
         SpecError: the latent space is not a surface, or has a prior without such a grid.
     """
     with drawing(model, seed):
         grid = even_grid(model)
-        images = decode(model, grid.z)
-    figure, (ax,) = grid_figure([images], SIDE, 0, title=title or "Learned manifold", left=0.6, bottom=0.45)
+        images = manifold_images(model)
+    figure, (ax,) = grid_figure(
+        [images],
+        SIDE,
+        0,
+        title=title or "Learned manifold",
+        caption=f"Given the commonest label, {model.labels.commonest(1).item()}." if model.labels else "",
+        left=0.6,
+        bottom=0.45,
+    )
     across, down = centres(SIDE, images.shape[3], 0), centres(SIDE, images.shape[2], 0)
     ax.set_xticks([across[i] for i in LABELLED], _labels(grid.across))
     ax.set_yticks([down[SIDE - 1 - i] for i in LABELLED], _labels(grid.up))
@@ -41,7 +51,8 @@ def manifold(model: VAE, data: Dataset, *, title: str = "", seed: int = 0) -> Fi
 
 def manifold_images(model: VAE) -> Tensor:
     """The decoder's means on the grid, row by row from the top: [400, C, H, W]. Raises SpecError: see `manifold`."""
-    return decode(model, even_grid(model).z)
+    told = model.given(model.labels.commonest(1)) if model.labels else model
+    return decode(told, even_grid(model).z)
 
 
 @dataclass(frozen=True)

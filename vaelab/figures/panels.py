@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from vaelab.data.dataset import Dataset
-from vaelab.figures.drawing import drawing, pixels, reconstruct
+from vaelab.figures.drawing import code_of, drawing, pixels, reconstruct
 from vaelab.figures.grids import gap_between, grid_figure
 from vaelab.figures.manifold import SIDE, manifold_images
 from vaelab.figures.reconstructions import SAMPLES
@@ -28,7 +28,7 @@ def data_panel(images: np.ndarray) -> Figure:
 def reconstruction_panel(model: VAE, data: Dataset, indices: np.ndarray, *, seed: int = 0) -> Figure:
     """The decoder's mean, averaged over 32 draws of z from the posterior, for the images at `indices`."""
     with drawing(model, seed):
-        return _square(reconstruct(model, pixels(model, data, indices), SAMPLES))
+        return _square(reconstruct(model, pixels(model, data, indices), SAMPLES, code_of(model, data, indices)))
 
 
 def sample_panel(model: VAE, *, count: int = 64, seed: int = 0) -> Figure:

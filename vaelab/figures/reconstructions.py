@@ -2,27 +2,32 @@ import torch
 from matplotlib.figure import Figure
 
 from vaelab.data.dataset import Dataset
-from vaelab.figures.drawing import choose, drawing, pixels, reconstruct
+from vaelab.figures.drawing import choose, code_of, drawing, pixels, reconstruct
 from vaelab.figures.grids import centres, gap_between, grid_figure
 from vaelab.models import VAE
 
 ROWS, COLUMNS = 5, 10
+GIVEN = "The model is told the label of each image."
 SAMPLES = 32  # draws of z that a reconstruction averages
 
 
 def reconstructions(model: VAE, data: Dataset, *, title: str = "", seed: int = 0) -> Figure:
     """Images as the model saw them and, below each, what it makes of them: E_{q(z|x)} of the decoder's mean.
 
-    The expectation is the average over 32 draws of z from the posterior; the images are chosen at random.
+    The expectation is the average over 32 draws of z from the posterior; the images are chosen at random. A model that
+    is told labels is told those of the images.
     """
     with drawing(model, seed):
-        x = pixels(model, data, choose(data, ROWS * COLUMNS))
-        means = reconstruct(model, x, SAMPLES)
+        indices = choose(data, ROWS * COLUMNS)
+        x = pixels(model, data, indices)
+        means = reconstruct(model, x, SAMPLES, code_of(model, data, indices))
     columns = min(COLUMNS, len(x))
     line = torch.ones_like(means[:, :, :1])
     pairs = torch.cat([x.cpu(), line, means], dim=2)  # one tall cell for each pair keeps the two together
     gap = 2 * gap_between(means)
-    figure, (ax,) = grid_figure([pairs], columns, gap, title=title or "Reconstructions", left=0.85)
+    figure, (ax,) = grid_figure(
+        [pairs], columns, gap, title=title or "Reconstructions", caption=GIVEN if model.labels else "", left=0.85
+    )
     pair_height, height = pairs.shape[2], means.shape[2]
     middles = centres(-(-len(pairs) // columns), pair_height, gap)
     offset = (height + 1) / 2

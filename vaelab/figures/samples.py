@@ -1,30 +1,49 @@
+import torch
 from matplotlib.figure import Figure
+from torch.distributions import Distribution
 
 from vaelab.data.dataset import Dataset
 from vaelab.figures.drawing import drawing
-from vaelab.figures.grids import gap_between, grid_figure
+from vaelab.figures.grids import centres, gap_between, grid_figure
+from vaelab.figures.style import TEXT
 from vaelab.models import VAE
 
 SIDE = 8
+LABELS = 10  # rows of a model that is told labels
 
 
 def samples(model: VAE, data: Dataset, *, title: str = "", seed: int = 0) -> Figure:
     """Images from the prior, 8 x 8: the decoder's means on the left, draws from p(x|z) for the same z on the right.
 
     The means are what most papers show; the draws are what the model says that images look like. `data` is not looked
-    at: samples come from the model alone.
+    at: samples come from the model alone. Of a model that is told labels, a row has one label, of the ten commonest,
+    and a column one z.
     """
+    labels = [] if model.labels is None else model.labels.commonest(LABELS).tolist()
     with drawing(model, seed):
-        p = model.sample(SIDE**2)
+        p = _of_each(model, labels) if labels else model.sample(SIDE**2)
         means, draws = p.mean.cpu(), p.sample().cpu()
     outside = ((draws < 0) | (draws > 1)).float().mean().item()
-    figure, _ = grid_figure(
+    gap = gap_between(means)
+    z, given = ("a z from the prior for each column", "z, y") if labels else ("z from the prior", "z")
+    figure, axes = grid_figure(
         [means, draws],
         SIDE,
-        gap_between(means),
+        gap,
         title=title or "Samples from the prior",
-        titles=["means of p(x | z), z from the prior", "draws from p(x | z), the same z"],
+        titles=[f"means of p(x | {given}), {z}", f"draws from p(x | {given}), the same z"],
         caption=f"{outside:.1%} of the drawn pixel values lie outside [0, 1] and are shown clipped." if outside else "",
+        left=0.5 if labels else 0.0,
         target=9.5,
     )
+    for ax in axes if labels else ():
+        ax.set_yticks(centres(len(labels), means.shape[2], gap), list(map(str, labels)))
+        ax.set_ylabel("label y", fontsize=TEXT)
     return figure
+
+
+def _of_each(model: VAE, labels: list[int]) -> Distribution:
+    """p(x|z, y) of the same z for each label, label by label."""
+    z = model.prior().sample(torch.Size([SIDE]))
+    told = model.given([label for label in labels for _ in range(SIDE)])
+    return told.likelihood(z.repeat(len(labels), 1))

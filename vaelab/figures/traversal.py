@@ -6,7 +6,7 @@ from torch import Tensor
 from vaelab.data.dataset import Dataset
 from vaelab.distributions import kl_per_dimension
 from vaelab.errors import SpecError
-from vaelab.figures.drawing import CHUNK, choose, decode, drawing, encode, pixels
+from vaelab.figures.drawing import CHUNK, choose, code_of, decode, drawing, encode, posterior
 from vaelab.figures.grids import centres, gap_between, grid_figure
 from vaelab.figures.style import PALETTE, TEXT
 from vaelab.models import VAE
@@ -19,8 +19,9 @@ IMAGES = 2000  # whose mean KL orders the dimensions
 def traversal(model: VAE, data: Dataset, *, title: str = "", seed: int = 0) -> Figure:
     """What each latent dimension does: one row for each, through -3 to 3 standard deviations of the prior.
 
-    The other dimensions stay at one image's posterior mean. Rows follow KL(q(z_d|x) || p(z_d)), averaged over up to
-    2,000 images, largest first, ten at most: a dimension without KL carries nothing.
+    The other dimensions stay at one image's posterior mean, and what a model is told of labels stays at that image's.
+    Rows follow KL(q(z_d|x) || p(z_d)), averaged over up to 2,000 images, largest first, ten at most: a dimension
+    without KL carries nothing.
 
     Raises:
         SpecError: the KL divergence has no closed form for each dimension.
@@ -28,14 +29,15 @@ def traversal(model: VAE, data: Dataset, *, title: str = "", seed: int = 0) -> F
     with drawing(model, seed):
         kl = mean_kl_per_dimension(model, data)
         order = kl.argsort(descending=True, stable=True)[:DIMENSIONS].tolist()
-        (centre,) = encode(model, data, choose(data, 1))
+        chosen = choose(data, 1)
+        (centre,) = encode(model, data, chosen)
         prior = model.prior()
         steps = torch.linspace(-3, 3, STEPS)
         values = prior.mean.cpu() + steps[:, None] * prior.stddev.cpu()  # [STEPS, D]
         z = centre.repeat(len(order), STEPS, 1)
         for row, d in enumerate(order):
             z[row, :, d] = values[:, d]
-        images = decode(model, z.flatten(0, 1))
+        images = decode(model.told(code_of(model, data, chosen)), z.flatten(0, 1))
     _, _, height, width = images.shape
     gap = gap_between(images)
     figure, (ax,) = grid_figure(
@@ -44,7 +46,8 @@ def traversal(model: VAE, data: Dataset, *, title: str = "", seed: int = 0) -> F
         gap,
         title=title or "Latent traversal",
         caption=f"{len(order)} of {model.latent} dimensions, largest KL first. "
-        "Orange frames: the step nearest to the image's own posterior mean.",
+        "Orange frames: the step nearest to the image's own posterior mean."
+        + (f" All are given its label, {data.labels[chosen[0]]}." if model.labels and data.labels is not None else ""),
         left=1.15,
         bottom=0.4,
     )
@@ -67,7 +70,7 @@ def mean_kl_per_dimension(model: VAE, data: Dataset) -> Tensor:
     """
     prior = model.prior()
     chunks = torch.from_numpy(choose(data, IMAGES)).split(CHUNK)
-    kls = [kl_per_dimension(model.posterior(pixels(model, data, chunk.numpy())), prior) for chunk in chunks]
+    kls = [kl_per_dimension(posterior(model, data, chunk.numpy()), prior) for chunk in chunks]
     known = [kl.cpu().double() for kl in kls if kl is not None]
     if not known:
         raise SpecError(

@@ -71,17 +71,16 @@ class Gaussian(nn.Module):
         return _Profile(p.base_dist, 3, validate_args=False) if self.training and not self.scale else p
 
     @torch.no_grad()
-    def settle(self, model: "VAE", pixels: Iterable[Tensor]) -> None:
-        """Take the sigma that is best for `pixels`, one z ~ q(z|x) for each image, where it is `optimal`.
+    def settle(self, batches: Iterable[tuple["VAE", Tensor]]) -> None:
+        """Take the sigma that is best for some images, one z ~ q(z|x) for each of them, where it is `optimal`.
 
         Arguments:
-            model: that this is the likelihood of.
-            pixels: x [B, C, H, W] as the protocol gives them, batch by batch.
+            batches: the model that this is the likelihood of, and x [B, C, H, W] as the protocol gives them.
         """
         if self.scale:
             return
         total, count = torch.zeros((), dtype=torch.float64, device=self.log_sigma.device), 0
-        for x in pixels:
+        for model, x in batches:
             total += (x - model(x).likelihood.mean).double().square().sum()
             count += x.numel()
         self.log_sigma.copy_(_best_log_sigma(total / count))

@@ -4,6 +4,8 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
+from vaelab.errors import SpecError
+
 
 def rounding(on: bool, device: torch.device) -> AbstractContextManager[object]:
     """Products of tensors on `device` in bfloat16 while this lasts, if `on`."""
@@ -13,28 +15,65 @@ def rounding(on: bool, device: torch.device) -> AbstractContextManager[object]:
 class Conditional(nn.Module):
     """network + head: context -> Distribution. An encoder is q(z|x), a decoder is p(x|z).
 
+    One that is told labels besides is q(z|x, y) or p(x|z, y): it joins to its context what `join` makes of their code,
+    and answers as `given(code)`.
+
     The network runs in bfloat16 while `use_bfloat16` is set; the head, and with it every density, always in float32.
 
     Arguments:
-        network: maps [N, *context_shape] to [N, *head.parameter_shape(event)].
+        network: maps [N, *context_shape], and what is joined to it, to [N, *head.parameter_shape(event)].
         head: maps those parameters to a Distribution over the event.
         context_shape: (C, H, W) for an encoder, (D,) for a decoder.
+        join: maps one-hot codes [N, K] to what is joined to the first axis of the context; None for no labels.
+        code: of the labels, [..., K], with axes that broadcast against those of a batch.
     """
 
     use_bfloat16: bool = False
 
-    def __init__(self, network: nn.Module, head: nn.Module, context_shape: tuple[int, ...]) -> None:
+    def __init__(
+        self,
+        network: nn.Module,
+        head: nn.Module,
+        context_shape: tuple[int, ...],
+        join: nn.Module | None = None,
+        code: Tensor | None = None,
+    ) -> None:
         super().__init__()
         self.network = network
         self.head = head
         self.context_shape = context_shape
+        self.join = join
+        self.code = code
+
+    def given(self, code: Tensor) -> "Conditional":
+        """The same network and head, told the labels of this code."""
+        told = type(self)(self.network, self.head, self.context_shape, self.join, code)
+        told.use_bfloat16 = self.use_bfloat16
+        return told
 
     def forward(self, context: Tensor) -> Distribution:
-        """The distribution given `context` [..., *context_shape], its batch shape the leading axes."""
+        """The distribution given `context` [..., *context_shape], its batch shape the leading axes.
+
+        Raises:
+            SpecError: it is told labels, and was given none.
+        """
         batch = context.shape[: context.dim() - len(self.context_shape)]
         with rounding(self.use_bfloat16, context.device):
-            parameters = self.network(context.reshape(-1, *self.context_shape))
+            parameters = self.network(self._joined(context, batch))
         return self.head(parameters.float().reshape(*batch, *parameters.shape[1:]))
+
+    def _joined(self, context: Tensor, batch: torch.Size) -> Tensor:
+        context = context.reshape(-1, *self.context_shape)
+        if self.join is None:
+            return context
+        if self.code is None:
+            raise SpecError(
+                found="a conditional model without labels",
+                expected="one that is told them",
+                do="use model.given(labels)",
+            )
+        code = self.code.to(context.dtype).expand(*batch, -1).reshape(len(context), -1)
+        return torch.cat([context, self.join(code).to(context.dtype)], 1)
 
 
 def round_networks(model: nn.Module, on: bool) -> None:

@@ -15,6 +15,7 @@ from torch.distributions import Distribution
 from vaelab.distributions import kl_divergence
 from vaelab.models.conditional import Conditional
 from vaelab.models.draw import Draw
+from vaelab.models.labels import Labels
 
 
 def flat(
@@ -24,8 +25,13 @@ def flat(
     posterior: Any,
     likelihood: Any,
     prior: Callable[[nn.Module, int], nn.Module],
+    labels: Labels | None,
 ) -> "VAE":
     """One latent vector for each image.
+
+    Where encoder and decoder are told labels (Sohn, Lee & Yan 2015; Kingma et al. 2014, equation 2), the image is
+    joined by one more channel, a learned image of each label, and z by the label's one-hot code: any network takes
+    both, and pays for one channel however many labels there are.
 
     Arguments:
         latent: D.
@@ -34,27 +40,41 @@ def flat(
         posterior: a head of `vaelab.posteriors`.
         likelihood: a head of `vaelab.likelihoods`.
         prior: makes a prior of `vaelab.priors`, given the encoder and D.
+        labels: that encoder and decoder are told; None for none.
     """
-    encoder = network.encoder(image_shape, posterior.parameter_shape((latent,)))
-    decoder = network.decoder((latent,), likelihood.parameter_shape(image_shape))
-    q = Conditional(encoder, posterior, image_shape)
-    return VAE(prior(q, latent), q, Conditional(decoder, likelihood, (latent,)))
+    channels, height, width = image_shape
+    seen, z, planes, codes = image_shape, latent, None, None
+    if labels is not None:
+        seen, z = (channels + 1, height, width), latent + len(labels)
+        planes = nn.Sequential(nn.Linear(len(labels), height * width, bias=False), nn.Unflatten(1, (1, height, width)))
+        codes = nn.Identity()
+    encoder = network.encoder(seen, posterior.parameter_shape((latent,)))
+    decoder = network.decoder((z,), likelihood.parameter_shape(image_shape))
+    q = Conditional(encoder, posterior, image_shape, planes)
+    return VAE(prior(q, latent), q, Conditional(decoder, likelihood, (latent,), codes), labels)
 
 
 class VAE(nn.Module):
     """p(z), q(z|x) and p(x|z), composed.
 
+    With `labels` it is p(z), q(z|x, y) and p(x|z, y), of which `given(y)` makes a model like any other: whoever asks
+    for densities, draws or reconstructions asks that one. Its bounds are of log p(x|y).
+
     Arguments:
         prior: () -> p(z), over [D].
         posterior: x [B, C, H, W] -> q(z|x), over [D].
         likelihood: z [S, B, D] -> p(x|z), over [C, H, W].
+        labels: that posterior and likelihood are told; None for none.
     """
 
-    def __init__(self, prior: nn.Module, posterior: Conditional, likelihood: Conditional) -> None:
+    def __init__(
+        self, prior: nn.Module, posterior: Conditional, likelihood: Conditional, labels: Labels | None = None
+    ) -> None:
         super().__init__()
         self.prior = prior
         self.posterior = posterior
         self.likelihood = likelihood
+        self.labels = labels
 
     @property
     def image_shape(self) -> tuple[int, ...]:
@@ -70,6 +90,35 @@ class VAE(nn.Module):
     def support(self) -> str:
         """Where z lies: "real", all of R^D, or "sphere", the unit vectors of it."""
         return getattr(self.posterior.head, "support", "real")
+
+    def given(self, labels: Any) -> "VAE":
+        """This model, told the labels of its batch; itself where it is told none.
+
+        Arguments:
+            labels: whole numbers [B], or a single one for a batch of any size.
+
+        Raises:
+            SpecError: no labels, or one that no training image had.
+        """
+        return self.told(self.code(labels))
+
+    def code(self, labels: Any) -> Tensor | None:
+        """The one-hot codes of labels [...], bool [..., K], where this model is told any. Raises SpecError: `given`."""
+        return None if self.labels is None else self.labels.code(self.labels.known(labels))
+
+    def told(self, code: Tensor | None) -> "VAE":
+        """`given` the labels of this code [..., K]; None for a model that is told none."""
+        if code is None:
+            return self
+        return VAE(self.prior, self.posterior.given(code), self.likelihood.given(code))
+
+    def told_any(self) -> "VAE":
+        """Told some label, for those who ask for shapes and not for numbers; itself where it is told none."""
+        return self if self.labels is None else self.told(self.labels.code(self.labels.classes[0]))
+
+    def draw_code(self, n: int) -> Tensor | None:
+        """The codes of n labels, as frequent as among the training images; None where this model is told none."""
+        return None if self.labels is None else self.labels.draw(n)
 
     def forward(self, x: Tensor, samples: int = 1) -> Draw:
         """Draw `samples` = S times from q(z|x) for each image of x [B, C, H, W], values in [0, 1]."""
@@ -92,8 +141,13 @@ class VAE(nn.Module):
         )
 
     def sample(self, n: int) -> Distribution:
-        """p(x|z) for n draws z ~ p(z), batch [n]: `.mean` are the smooth images, `.sample()` are images."""
-        return self.likelihood(self.prior().sample(torch.Size([n])))
+        """p(x|z) for n draws z ~ p(z), batch [n]: `.mean` are the smooth images, `.sample()` are images.
+
+        A model that is told labels draws them too, unless it was `given` n of them: its images are those of
+        p(x) = sum_y p(y) p(x|y).
+        """
+        told = self.told(self.draw_code(n))
+        return told.likelihood(told.prior().sample(torch.Size([n])))
 
     def reconstruct(self, x: Tensor, samples: int = 1) -> Tensor:
         """E_{q(z|x)} of the decoder's mean, estimated from `samples` draws, for x [B, C, H, W]; the same shape."""

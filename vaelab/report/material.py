@@ -11,7 +11,7 @@ from torch import Tensor
 from vaelab.assemble import load_data
 from vaelab.data.dataset import Dataset, Splits
 from vaelab.evaluation.digits import Reader, fit_reader
-from vaelab.figures.drawing import drawing, pixels, reconstruct
+from vaelab.figures.drawing import code_of, drawing, pixels, reconstruct
 from vaelab.models import VAE
 from vaelab.report.text import latent
 from vaelab.study import Member, Study
@@ -86,8 +86,9 @@ class Material:
     def reconstructions(self, member: Member) -> Tensor:
         """The decoder's mean averaged over 8 posterior samples, for each image of `test`: [N, C, H, W]."""
         model, test = self.model(member), self.test(member)
+        every = np.arange(len(test))
         with drawing(model, member.seed):
-            return reconstruct(model, pixels(model, test, np.arange(len(test))), DRAWS)
+            return reconstruct(model, pixels(model, test, every), DRAWS, code_of(model, test, every))
 
     def prior_means(self, member: Member, count: int) -> Tensor:
         """The decoder's means for `count` draws of z from the prior: [count, C, H, W]."""

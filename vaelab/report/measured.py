@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from vaelab.measuring import BOUNDS, beta_in_words
+from vaelab.measuring import beta_in_words, bound_in_words
 from vaelab.report.claims.claim import Table
 from vaelab.report.material import Material
 from vaelab.report.table import COLUMNS
@@ -93,7 +93,7 @@ def _ledger(member: Member) -> Iterator[str]:
     told = result["ledger"]
     yield member.label
     yield told["objective"]
-    yield BOUNDS[told["bound"]] + (f", but {told['note']}" if told["note"] else "")
+    yield bound_in_words(told)
     yield beta_in_words(told)
     yield told["protocol"]
     yield number(member.run.metric("nll")["samples"])

@@ -2,6 +2,7 @@
 
 from collections import Counter
 
+from vaelab.assemble import NOT_A_LIKELIHOOD
 from vaelab.evaluation.colours import HUES, hue_counts
 from vaelab.report.claims import Claim
 from vaelab.report.material import Material, plain
@@ -35,10 +36,15 @@ def limits(material: Material) -> list[str]:
             f"Every model was trained once, with seed {min(seeds)}. Standard errors are over test images: they say how "
             "sure a number is of this model, and not how much another seed would change it."
         )
-    if any(member.run.metric("elbo")["note"] for member in material.done):
+    if any(NOT_A_LIKELIHOOD in member.run.metric("elbo")["note"] for member in material.done):
         said.append(
             "A Bernoulli cross-entropy on grey levels is not a likelihood of the images: its nats rank models among "
             "themselves, and mean nothing beside a likelihood."
+        )
+    if any(member.spec.condition == "labels" for member in material.done):
+        said.append(
+            "A model that is told the labels has bounds of log p(x|y) and not of log p(x): it ranks among such "
+            "models alone."
         )
     if material.study.quick:
         said.append("This is the quick version: models stopped long before they had learned what they can.")

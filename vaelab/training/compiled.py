@@ -42,7 +42,7 @@ def step_flops(model: VAE, batch: int) -> int:
     # torch's own counter is a dispatch mode, and the first of those in a process takes a second
     hooks = [layer.register_forward_hook(count) for layer in model.modules() if isinstance(layer, Layer)]
     with torch.random.fork_rng(), torch.no_grad():
-        model(torch.zeros(1, *model.image_shape, device=next(model.parameters()).device))
+        model.told_any()(torch.zeros(1, *model.image_shape, device=next(model.parameters()).device))
     for hook in hooks:
         hook.remove()
     return 3 * batch * counted
@@ -117,19 +117,19 @@ def _with_fallback(step: Step, mark: Path, say: Callable[[str], None]) -> Step:
     compiled = torch.compile(step, fullgraph=True, dynamic=False, options={"fallback_random": True})
     chosen: list[Step] = []
 
-    def first_then_chosen(images: Tensor, learning_rate: Tensor, number: Tensor) -> None:
+    def first_then_chosen(*inputs: Tensor) -> None:
         if chosen:
-            return chosen[0](images, learning_rate, number)
+            return chosen[0](*inputs)
         try:
             with torch._dynamo.config.patch(trace_autograd_ops=True):
-                compiled(images, learning_rate, number)
+                compiled(*inputs)
             chosen.append(compiled)
             if kept:
                 mark.touch()
         except TorchDynamoException as error:  # raised before the step touches anything
             say(f"eager steps: the step cannot be compiled here ({_first_line(error)})")
             chosen.append(step)
-            step(images, learning_rate, number)
+            step(*inputs)
         return None
 
     return first_then_chosen

@@ -34,6 +34,7 @@ class Course:
     reading: Protocol
     batches: Batches
     feed: Feed
+    labels: Tensor | None  # [N], of the training images, where the model is told of them
     schedule: Callable[[float], float]
 
     @classmethod
@@ -41,7 +42,8 @@ class Course:
         """The course of training `model` on `train`.
 
         Raises:
-            SpecError: a batch is larger than it, or the objective does not admit this model or batch.
+            SpecError: a batch is larger than it, the objective does not admit this model or batch, or the model is to
+                be told labels that are not there.
         """
         admit(objective, model, plan.batch)
         device = next(model.parameters()).device
@@ -54,6 +56,7 @@ class Course:
             reading=protocol(train.protocol),
             batches=batches,
             feed=feed_of(train, batches, device),
+            labels=None if model.labels is None else model.labels.known(train.labels),
             schedule=make("schedule", SCHEDULES, plan.schedule),
         )
 
@@ -107,6 +110,12 @@ class Course:
         """The images of step t, uint8 [B, C, H, W]."""
         return self.feed(t)
 
+    def code(self, t: int) -> Tensor | None:
+        """Of the labels of these images, [B, K], where the model is told of them."""
+        if self.labels is None or self.model.labels is None:
+            return None
+        return self.model.labels.code(self.labels[self.batches(t).to(self.device)])
+
     def noise(self, t: int) -> Noise:
         """The noise of step t."""
         return Noise(self.key, torch.tensor(t, device=self.device))
@@ -119,7 +128,8 @@ class Course:
         """Take step t of the training by `step`."""
         self.seed_generator(t)
         alpha = torch.tensor(self.learning_rate(t), device=self.device)
-        step(self.batch(t), alpha, torch.tensor(t, device=self.device))
+        code = self.code(t)
+        step(self.batch(t), alpha, torch.tensor(t, device=self.device), *([] if code is None else [code]))
 
 
 @contextmanager

@@ -70,7 +70,7 @@ def examine(course: Course, state: State, t: int) -> Examination:
     course.seed_generator(t)
     with recording(course.model) as record, course.noise(t):
         x = course.reading.pixels(course.batch(t)).requires_grad_()
-        given, draw = course.objective(course.model, x, torch.tensor(t, device=x.device))
+        given, draw = course.objective(course.model.told(course.code(t)), x, torch.tensor(t, device=x.device))
         loss = reported(given)
         (of_images,) = torch.autograd.grad(
             loss.mean(), [x], retain_graph=True, allow_unused=True, materialize_grads=True

@@ -5,6 +5,7 @@ from dataclasses import asdict
 from textwrap import wrap
 from typing import Any
 
+import numpy as np
 import torch
 
 from vaelab.data.dataset import Dataset
@@ -12,7 +13,7 @@ from vaelab.data.protocol import protocol
 from vaelab.distributions import kl_per_dimension
 from vaelab.evaluation.health import Finding, findings, mean_log_sigma
 from vaelab.evaluation.measure import evaluating
-from vaelab.models import VAE
+from vaelab.models import VAE, rows
 from vaelab.seeds import derive
 
 IMAGES = 200  # looked at; a mean KL near 0.01 nats is known well enough from so many
@@ -25,11 +26,12 @@ def look(model: VAE, data: Dataset, rate: float, seed: int) -> list[Finding]:
     A sigma that the user fixed is not looked at: it is where it was put.
     """
     device = next(model.parameters()).device
-    images = torch.from_numpy(data.images[:: max(1, len(data) // IMAGES)][:IMAGES]).to(device)
+    chosen = np.arange(len(data))[:: max(1, len(data) // IMAGES)][:IMAGES]
+    images, told = torch.from_numpy(data.images[chosen]).to(device), model.given(rows(data.labels, chosen))
     with evaluating(model), torch.enable_grad():
         torch.manual_seed(derive(seed, "validation"))
-        q = model.posterior(protocol(data.protocol).pixels(images))
-        p = model.likelihood(q.sample(torch.Size([1])))
+        q = told.posterior(protocol(data.protocol).pixels(images))
+        p = told.likelihood(q.sample(torch.Size([1])))
         kl = kl_per_dimension(q, model.prior())
         scale = getattr(getattr(p, "base_dist", None), "scale", None)
         settled = getattr(model.likelihood.head, "sigma", None) == "optimal"

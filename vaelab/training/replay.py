@@ -20,20 +20,20 @@ def replayed(step: Step, say: Callable[[str], None]) -> Step:
     taken = 0
     chosen: list[Step] = []
 
-    def take(images: Tensor, learning_rate: Tensor, number: Tensor) -> None:
+    def take(*inputs: Tensor) -> None:
         nonlocal taken
         if chosen:
-            return chosen[0](images, learning_rate, number)
+            return chosen[0](*inputs)
         if taken < WARM_STEPS:
             taken += 1
-            _beside(lambda: step(images, learning_rate, number))
+            _beside(lambda: step(*inputs))
             return None
         try:
-            chosen.append(_recorded(step, images, learning_rate, number))
+            chosen.append(_recorded(step, *inputs))
         except RuntimeError as error:
             say(f"steps launched kernel by kernel: they cannot be recorded ({str(error).splitlines()[0][:200]})")
             chosen.append(step)
-        return chosen[0](images, learning_rate, number)
+        return chosen[0](*inputs)
 
     return take
 
@@ -47,14 +47,14 @@ def _beside(work: Callable[[], None]) -> None:
     torch.cuda.current_stream().wait_stream(stream)
 
 
-def _recorded(step: Step, images: Tensor, learning_rate: Tensor, number: Tensor) -> Step:
-    inputs = [tensor.clone() for tensor in (images, learning_rate, number)]
+def _recorded(step: Step, *first: Tensor) -> Step:
+    kept = [tensor.clone() for tensor in first]
     graph = torch.cuda.CUDAGraph()
     with torch.cuda.graph(graph):
-        step(*inputs)
+        step(*kept)
 
-    def replay(images: Tensor, learning_rate: Tensor, number: Tensor) -> None:
-        for to, from_ in zip(inputs, (images, learning_rate, number), strict=True):
+    def replay(*inputs: Tensor) -> None:
+        for to, from_ in zip(kept, inputs, strict=True):
             to.copy_(from_)
         graph.replay()
 

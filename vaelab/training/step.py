@@ -17,7 +17,8 @@ from vaelab.objectives.losses import Losses, Objective, reported
 from vaelab.training.meters import Meters
 from vaelab.training.plan import Plan
 
-Step = Callable[[Tensor, Tensor, Tensor], None]
+# (images, learning rate, number), and behind them the labels' code where the model is told any
+Step = Callable[..., None]
 
 BETA_1, BETA_2, EPSILON = 0.9, 0.999, 1e-8  # Kingma & Ba (2015), algorithm 1
 
@@ -63,7 +64,8 @@ def make_step(
 ) -> Step:
     """The function (images, learning rate [], step []) -> None that trains `model` on one batch, in place.
 
-    The images are uint8 [B, C, H, W], on the model's device.
+    The images are uint8 [B, C, H, W], on the model's device; a model that is told labels is given their code [B, K] in
+    the last place.
 
     Arguments:
         pixels: the protocol's map from uint8 images to x in [0, 1].
@@ -71,10 +73,10 @@ def make_step(
         nats_offset: what the protocol adds to the distortion of an image (`Protocol.nats_offset`).
     """
 
-    def step(images: Tensor, learning_rate: Tensor, number: Tensor) -> None:
+    def step(images: Tensor, learning_rate: Tensor, number: Tensor, code: Tensor | None = None) -> None:
         with Noise(key, number):
             x = pixels(images)
-            loss, draw = objective(model, x, number)
+            loss, draw = objective(model.told(code), x, number)
         gradients = gradients_of(loss, state)
         with torch.no_grad():
             if plan.clip_norm:

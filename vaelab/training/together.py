@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
 from vaelab.errors import SpecError
-from vaelab.models import Draw, round_networks
+from vaelab.models import Draw, round_networks, rows
 from vaelab.noise import Noise
 from vaelab.objectives.bounds import distortion, rate
 from vaelab.objectives.losses import Losses, Objective, reported
@@ -29,7 +29,8 @@ ROUNDING = {"float32": 1e-3, "bfloat16": 0.1}  # of a loss, relative: together, 
 def joint_step(courses: Sequence[Course], states: Sequence[State], t: int) -> Step:
     """The function (images, learning rates [R], step []) -> None that trains all models on a batch each, in place.
 
-    The images are uint8 [R, B, C, H, W]. The tensors of models and states are views of the step's own from now on.
+    The images are uint8 [R, B, C, H, W]; behind the step comes the code [R, B, K] of their labels where the models are
+    told of them. The tensors of models and states are views of the step's own from now on.
 
     Arguments:
         t: the step that will be taken first; its losses are compared with those of each run alone.
@@ -52,19 +53,20 @@ def joint_step(courses: Sequence[Course], states: Sequence[State], t: int) -> St
         buffers: Sequence[Tensor],
         key: Tensor,
         images: Tensor,
+        code: Tensor | None,
         number: Tensor,
         mapped: bool,
     ) -> tuple[Tensor | Losses, Tensor, Tensor]:
         """Loss, rate and distortion of a run, [B] each."""
         tensors = dict(zip([*names, *buffer_names], [*parameters, *buffers], strict=True))
         with Noise(key, number, mapped):
-            loss, draw = functional_call(form, tensors, (pixels(images), number))
+            loss, draw = functional_call(form, tensors, (pixels(images), code, number))
         return loss, rate(draw), distortion(draw)
 
-    of_all = vmap(terms, in_dims=(0, 0, 0, 0, None, None))
+    of_all = vmap(terms, in_dims=(0, 0, 0, 0, None if first.labels is None else 0, None, None))
 
-    def step(images: Tensor, learning_rate: Tensor, number: Tensor) -> None:
-        loss, rates, distortions = of_all(state.parameters, buffers, keys, images, number, True)
+    def step(images: Tensor, learning_rate: Tensor, number: Tensor, code: Tensor | None = None) -> None:
+        loss, rates, distortions = of_all(state.parameters, buffers, keys, images, code, number, True)
         gradients = gradients_of(loss, state)  # no run's loss knows another's weights
         with torch.no_grad():
             if plan.clip_norm:
@@ -72,10 +74,10 @@ def joint_step(courses: Sequence[Course], states: Sequence[State], t: int) -> St
             update(state, plan, gradients, learning_rate, number)
             state.meters.add(number, reported(loss) + offset, rates, distortions + offset)
 
-    images, number = batches(courses, t), torch.tensor(t, device=first.device)
+    images, code, number = batches(courses, t), codes(courses, t), torch.tensor(t, device=first.device)
     try:
         with torch.no_grad():
-            joint, *_ = of_all(state.parameters, [b.clone() for b in buffers], keys, images, number, True)
+            joint, *_ = of_all(state.parameters, [b.clone() for b in buffers], keys, images, code, number, True)
             alone = [
                 reported(
                     terms(
@@ -83,6 +85,7 @@ def joint_step(courses: Sequence[Course], states: Sequence[State], t: int) -> St
                         [b[r].clone() for b in buffers],
                         keys[r],
                         images[r],
+                        rows(code, r),
                         number,
                         False,
                     )[0]
@@ -103,7 +106,7 @@ def _cannot(why: str) -> SpecError:
 
 
 class Form(nn.Module):
-    """A model and its objective as one module, the model's weights first: (x, step) -> loss [B] and Draw."""
+    """A model and its objective as one module, the model's weights first: (x, code, step) -> loss [B] and Draw."""
 
     def __init__(self, course: Course) -> None:
         super().__init__()
@@ -117,8 +120,8 @@ class Form(nn.Module):
         round_networks(form, self.rounds)
         return form
 
-    def forward(self, x: Tensor, number: Tensor) -> tuple[Tensor | Losses, Draw]:
-        return self.objective(self.model, x, number)
+    def forward(self, x: Tensor, code: Tensor | None, number: Tensor) -> tuple[Tensor | Losses, Draw]:
+        return self.objective(self.model.told(code), x, number)
 
 
 def joined(states: Sequence[State]) -> State:
@@ -158,8 +161,15 @@ def batches(courses: Sequence[Course], t: int) -> Tensor:
     return torch.stack([course.batch(t) for course in courses])
 
 
+def codes(courses: Sequence[Course], t: int) -> Tensor | None:
+    """Of the labels of these images, [R, B, K], where the models are told of them."""
+    known = [code for course in courses if (code := course.code(t)) is not None]
+    return torch.stack(known) if known else None
+
+
 def take_together(courses: Sequence[Course], step: Step, t: int) -> None:
     """Take step t of all courses by `step`."""
     device = courses[0].device
     alpha = torch.tensor([course.learning_rate(t) for course in courses], device=device)
-    step(batches(courses, t), alpha, torch.tensor(t, device=device))
+    code = codes(courses, t)
+    step(batches(courses, t), alpha, torch.tensor(t, device=device), *([] if code is None else [code]))
