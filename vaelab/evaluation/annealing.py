@@ -24,13 +24,11 @@ ACCEPTANCE = (0.4, 0.9)  # outside, the step sizes were not found
 FEWEST_EFFECTIVE = 2.0  # chains; below, one weight decides
 
 
-def simulate(model: VAE, n: int, seed: int) -> tuple[Tensor, Tensor, Tensor | None]:
-    """n images [n, C, H, W] of the model, the z [n, D] they came from, each an exact sample of p(z|x), and the code
-    [n, K] of their labels where the model is told any.
-    """
+def simulate(model: VAE, n: int, seed: int) -> tuple[Tensor, Tensor]:
+    """n images [n, C, H, W] of the model, and the z [n, D] they came from, each an exact sample of p(z|x)."""
     torch.manual_seed(*seeds_of(seed, "simulated", range(1)))
-    code, z = model.draw_code(n), model.prior().sample(torch.Size([n]))
-    return model.told(code).likelihood(z).sample(), z, code
+    z = model.prior().sample(torch.Size([n]))
+    return model.likelihood(z).sample(), z
 
 
 def importance_weighted(model: VAE, x: Tensor, samples: int, seed: int, code: Tensor | None = None) -> Tensor:
@@ -117,7 +115,9 @@ class Annealed:
                 subject, run_chains(model, x, plan, subject.seed, code=model.code(data.labels), tick=tick)
             )
             if self.simulated:
-                x, z, code = simulate(model, self.simulated, subject.seed)
+                torch.manual_seed(*seeds_of(subject.seed, "simulated labels", range(1)))
+                code = model.draw_code(self.simulated)
+                x, z = simulate(model.told(code), self.simulated, subject.seed)
                 (seed,) = seeds_of(subject.seed, "bidirectional", range(1))
                 chains = run_chains(model, x, plan, seed, exact=z, code=code, tick=tick)
                 iw = importance_weighted(model, x, self.samples, seed, code)
