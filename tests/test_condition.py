@@ -13,6 +13,8 @@ from vaelab.cli import main
 from vaelab.data import Dataset, Splits
 from vaelab.errors import SpecError
 from vaelab.evaluation.likelihood import evaluate
+from vaelab.figures import FIGURES
+from vaelab.models import Conditional
 from vaelab.record import Run
 from vaelab.run import measure, train
 from vaelab.spec import Spec
@@ -67,6 +69,26 @@ def test_every_picture_is_drawn(run, capsys):
     assert drawn == {"curves", "interpolation", "latents", "manifold", "reconstructions", "samples", "traversal"}
     assert main(["evaluate", str(run.path)]) == 0
     assert "which is the ELBO, given the labels" in " ".join(capsys.readouterr().out.split())
+
+
+def test_samples_have_a_label_for_each_row_and_a_z_for_each_column(monkeypatch):
+    images = made(np.repeat([4, 9, 77], 3))
+    model, passes = build_model(TINY, images.shape, images.labels).eval(), []
+    plain = Conditional.forward
+
+    def forward(conditional, context):
+        passes.append((context, conditional.code))
+        return plain(conditional, context)
+
+    monkeypatch.setattr(Conditional, "forward", forward)
+    figure = FIGURES["samples"](model, images)
+    ((z, code),) = passes
+    assert code.long().argmax(1).tolist() == [row for row in range(3) for _ in range(8)]
+    columns = z.unflatten(0, (3, 8))
+    assert torch.equal(columns, columns[:1].expand_as(columns))
+    assert len(columns[0].unique(dim=0)) == 8
+    for ax in figure.axes:
+        assert [tick.get_text() for tick in ax.get_yticklabels()] == ["4", "9", "77"]
 
 
 def made(labels: np.ndarray, protocol: str = "binary-threshold", split: str = "train") -> Dataset:
