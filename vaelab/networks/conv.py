@@ -69,13 +69,13 @@ class Convolutional:
         for before, after in zip((in_shape[0], *self.channels), self.channels, strict=False):
             layers += [halving(before, after), activation()]
         inner = (self.channels[-1], *shapes[-1][1:])
-        return nn.Sequential(*layers, *mlp(inner, out_shape, self.hidden, activation))
+        return nn.Sequential(*layers, *between(inner, out_shape, self.hidden, activation))
 
     def decoder(self, in_shape: Shape, out_shape: Shape) -> nn.Module:
         activation = activation_named(self.activation)
         shapes = halvings(out_shape, len(self.channels))
         inner = (self.channels[-1], *shapes[-1][1:])
-        layers: list[nn.Module] = [*mlp(in_shape, inner, self.hidden[::-1], activation)]
+        layers: list[nn.Module] = [*between(in_shape, inner, self.hidden[::-1], activation)]
         maps = (out_shape[0], *self.channels)
         for stage in reversed(range(len(self.channels))):
             layers += [activation(), doubling(maps[stage + 1], maps[stage], shapes[stage])]
@@ -92,6 +92,17 @@ def check_channels(channels: tuple[int, ...]) -> None:
 def halving(before: int, after: int) -> nn.Conv2d:
     """`before` maps -> `after` maps of half their size."""
     return nn.Conv2d(before, after, kernel_size=4, stride=2, padding=1)
+
+
+def between(in_shape: Shape, out_shape: Shape, hidden: tuple[int, ...], activation: type[nn.Module]) -> nn.Sequential:
+    """What lies between the innermost maps and the latent space.
+
+    Fully connected layers, but where both are maps of one size and no hidden layers are asked for: there a 1 x 1
+    convolution.
+    """
+    if in_shape[1:] == out_shape[1:] and not hidden:
+        return nn.Sequential(nn.Conv2d(in_shape[0], out_shape[0], kernel_size=1))
+    return mlp(in_shape, out_shape, hidden, activation)
 
 
 def doubling(before: int, after: int, to: Shape) -> nn.ConvTranspose2d:

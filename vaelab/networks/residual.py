@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from torch import nn
 
 from vaelab.errors import SpecError
-from vaelab.networks.conv import check_channels, doubling, halving, halvings
-from vaelab.networks.mlp import activation_named, check_sizes, mlp
+from vaelab.networks.conv import between, check_channels, doubling, halving, halvings
+from vaelab.networks.mlp import activation_named, check_sizes
 from vaelab.networks.stages import Block, Shape, Stage
 
 
@@ -51,13 +51,13 @@ class Residual:
         for before, after in zip((in_shape[0], *self.channels), self.channels, strict=False):
             layers += [halving(before, after), *self._blocks(after)]
         inner = (self.channels[-1], *halvings(in_shape, len(self.channels))[-1][1:])
-        dense = mlp(inner, out_shape, self.hidden, activation_named(self.activation))
+        dense = between(inner, out_shape, self.hidden, activation_named(self.activation))
         return nn.Sequential(*layers, *self._normalised(self.channels[-1]), *dense)
 
     def decoder(self, in_shape: Shape, out_shape: Shape) -> nn.Module:
         shapes = halvings(out_shape, len(self.channels))
         inner = (self.channels[-1], *shapes[-1][1:])
-        layers: list[nn.Module] = [*mlp(in_shape, inner, self.hidden[::-1], activation_named(self.activation))]
+        layers: list[nn.Module] = [*between(in_shape, inner, self.hidden[::-1], activation_named(self.activation))]
         maps = (out_shape[0], *self.channels)
         for stage in reversed(range(len(self.channels))):
             channels = maps[stage + 1]
