@@ -11,6 +11,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from vaelab.evaluation.measure import evaluating
 from vaelab.files import user_cache
 from vaelab.models import VAE
 from vaelab.training.replay import replayed
@@ -41,7 +42,7 @@ def step_flops(model: VAE, batch: int) -> int:
 
     # torch's own counter is a dispatch mode, and the first of those in a process takes a second
     hooks = [layer.register_forward_hook(count) for layer in model.modules() if isinstance(layer, Layer)]
-    with torch.random.fork_rng(), torch.no_grad():
+    with evaluating(model), torch.no_grad():  # in training mode a codebook would learn from it
         model.told_any()(torch.zeros(1, *model.image_shape, device=next(model.parameters()).device))
     for hook in hooks:
         hook.remove()
