@@ -82,8 +82,14 @@ def test_every_field_of_a_spec_is_a_flag(capsys):
         ("data", "data check, data fetch, data list"),
         ("train --network mpl", "expected one of article-conv, conv, mlp, residual; did you mean 'mlp'?"),
         ("train --likelihood cauchy", "expected one of bernoulli, beta, categorical"),
-        ("train --prior vmap", "expected one of flow, mixture, normal, sphere, standard, vamp; did you mean 'vamp'?"),
-        ("train --posterior flwo", "expected one of diagonal, flow, full, von-mises-fisher; did you mean 'flow'?"),
+        (
+            "train --prior vmap",
+            "expected one of codes, flow, mixture, normal, sphere, standard, transformer, vamp; did you mean 'vamp'?",
+        ),
+        (
+            "train --posterior flwo",
+            "expected one of codes, diagonal, flow, full, von-mises-fisher; did you mean 'flow'?",
+        ),
         ("train --posterior von-mises-fisher", "a prior of vamp, sphere"),
         ("train --prior sphere", "a posterior of von-mises-fisher"),
         ("train --prior vamp:components=5000", "5,000 training images"),

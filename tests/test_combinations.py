@@ -31,8 +31,10 @@ SMALL = {  # as small as they come; of four ReLUs all may be dead
     "residual": "residual:channels=4:groups=2", "ladder": "ladder:groups=2",
     "factor": "factor:hidden=6", "mcem": "mcem:leapfrog=2",
     "iwae": "iwae:samples=2:gradient=dreg", "miwae": "miwae:samples=2:bounds=2", "ciwae": "ciwae:samples=2",
+    "codes": "codes:size=4:levels=2:halvings=1", "transformer": "transformer:width=4:layers=1",
     "piwae": "piwae:samples=2:bounds=2", "logistic": "logistic:components=2:channels=coupled",
 }  # fmt: skip
+CODES = ("codes", "transformer")
 FLOWS = {"prior": "flow:transforms=1:hidden=6", "posterior": "flow:transforms=1:hidden=6:context=2"}
 CHOICES = {**TABLES, "condition": ("none", "labels")}
 KINDS = ("objective", "likelihood", "prior", "posterior", "network", "model", "condition")
@@ -40,18 +42,22 @@ Row = dict[str, str]  # kind -> name
 
 
 def spelt(kind: str, name: str) -> str:
+    if (kind, name) == ("prior", "codes"):
+        return name
     return FLOWS[kind] if name == "flow" else SMALL.get(name, name)
 
 
 def admissible(row: Row) -> bool:
     """The rules, written a second time."""
     posterior, prior, objective = row.get("posterior"), row.get("prior"), row.get("objective")
+    labels, hierarchical = row.get("condition") == "labels", row.get("model") == "ladder"
+    if posterior == "codes" or prior in CODES or objective == "commitment":
+        of_codes = posterior in (None, "codes") and prior in (None, *CODES)
+        return of_codes and objective in (None, "elbo", "commitment") and not (labels or hierarchical)
     if posterior and prior and prior != "vamp" and (posterior == "von-mises-fisher") != (prior == "sphere"):
         return False
-    labels = row.get("condition") == "labels"
     if prior == "vamp" and labels:
         return False
-    hierarchical = row.get("model") == "ladder"
     if hierarchical and (labels or row.get("network") in ("conv", "article-conv") or prior == "sphere"):
         return False
     if hierarchical and posterior not in (None, "diagonal"):
@@ -146,16 +152,20 @@ def test_it_trains_and_is_evaluated(row):
         for names in product(
             TABLES["posterior"],
             TABLES["prior"],
-            ("elbo", "beta-tc", "dip", "factor", "mcem"),
+            ("elbo", "beta-tc", "dip", "factor", "mcem", "commitment"),
             TABLES["model"],
             ("mlp", "conv"),
         )
         if not admissible(row := dict(zip(("posterior", "prior", "objective", "model", "network"), names, strict=True)))
     ]
-    + [{"network": "mlp", "condition": "labels", **one} for one in ({"prior": "vamp"}, {"model": "ladder"})],
+    + [
+        {"network": "mlp", "condition": "labels", **one}
+        for one in ({"prior": "vamp"}, {"model": "ladder"}, {"posterior": "codes", "prior": "codes"})
+    ],
     ids=lambda row: "-".join(row.values()),
 )
 def test_what_cannot_be_is_refused_before_the_first_step(row):
     with pytest.raises(SpecError) as caught:
         prepared({"likelihood": "bernoulli", **row})
-    assert any(word in str(caught.value) for word in ("sphere", "diagonal", "stages", "groups", "label"))
+    reasons = ("sphere", "diagonal", "stages", "groups", "label", "codes")
+    assert any(word in str(caught.value) for word in reasons)

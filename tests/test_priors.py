@@ -16,11 +16,12 @@ from vaelab.posteriors import POSTERIORS
 from vaelab.priors import PRIORS, VampPrior
 from vaelab.spec import Spec
 
-VAMPS = [("vamp:components=3", posterior) for posterior in POSTERIORS if posterior != "flow"]
+VAMPS = [("vamp:components=3", posterior) for posterior in POSTERIORS if posterior not in ("flow", "codes")]
 CASES = [
     ("standard", ""), ("normal", ""), ("mixture:components=3", ""), *VAMPS,
     ("vamp:components=2", "flow:context=2:hidden=8"), ("flow:transforms=2:hidden=8", ""), ("sphere", ""),
 ]  # fmt: skip
+OF_CODES = ("codes", "transformer")  # which are masses: tests/distributions/test_codes.py
 SPHERES = [("vamp:components=3", "von-mises-fisher"), ("sphere", "")]
 SPACES = [
     *((*case, 2, plane) for case in CASES if case not in SPHERES),
@@ -33,9 +34,9 @@ def made(text: str, posterior: str, latent: int = 3):
 
 
 def test_no_entry_of_the_table_is_left_out():
-    assert {text.split(":")[0] for text, _ in CASES} == PRIORS.keys()
+    assert {text.split(":")[0] for text, _ in CASES} == PRIORS.keys() - set(OF_CODES)
     for prior in PRIORS.values():
-        assert prior.support in ("real", "sphere", "posterior")
+        assert prior.support in ("real", "sphere", "codes", "posterior")
 
 
 @pytest.mark.parametrize(("text", "posterior"), CASES)
@@ -202,9 +203,10 @@ def test_impossible_options(text, words):
 @pytest.mark.parametrize("prior", [*PRIORS, "tests.traps.own:Wide"])
 @pytest.mark.parametrize("posterior", [*POSTERIORS, "tests.traps.own:Narrow"])
 def test_a_prior_goes_with_a_posterior_on_the_same_space(prior, posterior):
-    sphere = posterior == "von-mises-fisher"
+    where = {"von-mises-fisher": "sphere", "codes": "codes"}.get(posterior, "real")
+    of_prior = "sphere" if prior == "sphere" else "codes" if prior in OF_CODES else "real"
     spec = Spec(prior=prior, posterior=posterior)
-    if prior == "vamp" or sphere == (prior == "sphere"):
+    if where == of_prior or (prior == "vamp" and where != "codes"):
         assert completed(spec).prior.startswith(prior)
         return
     with pytest.raises(SpecError) as caught:
@@ -212,5 +214,6 @@ def test_a_prior_goes_with_a_posterior_on_the_same_space(prior, posterior):
     told = str(caught.value)
     assert "\n" not in told
     assert f"prior {prior.split(':')[0]}" in told
-    assert "on the sphere" in told
-    assert ("sphere" if sphere else "standard, normal, mixture") in told.split("; expected ")[1]
+    assert any(place in told for place in ("on the sphere", "over codes"))
+    wanted = {"sphere": "sphere, or", "codes": "codes, transformer, or", "real": "standard, normal, mixture"}[where]
+    assert wanted in told.split("; expected ")[1]

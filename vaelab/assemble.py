@@ -13,7 +13,7 @@ from vaelab.data.protocol import protocol as find_protocol
 from vaelab.data.sources import load, parse
 from vaelab.errors import SpecError
 from vaelab.likelihoods import LIKELIHOODS
-from vaelab.models import MODELS, VAE, Labels, ladder
+from vaelab.models import MODELS, VAE, Conditional, Labels, ladder
 from vaelab.networks import NETWORKS
 from vaelab.objectives import OBJECTIVES
 from vaelab.objectives.losses import Objective
@@ -34,7 +34,11 @@ TABLES: dict[str, dict[str, Any]] = {
 }
 
 NOT_A_LIKELIHOOD = "not a likelihood"
-WHERE = {"real": "over real vectors", "sphere": "on the sphere"}
+WHERE = {
+    "real": "over real vectors", "sphere": "on the sphere", "codes": "over codes", "posterior": "over densities q(z|x)",
+}  # fmt: skip
+OF_A_POINT = ("elbo", "commitment")  # objectives that ask no more of q(z|x) than z
+ROOMY = (1, 128, 128)  # an image with room for any grid of codes, for priors that are made before the data are read
 
 
 def completed(spec: Spec) -> Spec:
@@ -56,7 +60,9 @@ def completed(spec: Spec) -> Spec:
             raise SpecError(found=found, expected=expected, do="leave it out: the prior learns beside the model")
         spelt["refit"] = parts.canonical("prior", PRIORS, spec.refit)
         check_support(spec.model_copy(update={"prior": spec.refit}))
-        prior = _prior(spec.refit, spec.latent, (1, 1, 1), nn.Identity())
+        known = {"latent": spec.latent, "image_shape": ROOMY}
+        head = parts.make("posterior", POSTERIORS, spec.posterior, known)
+        prior = _prior(spec.refit, spec.latent, ROOMY, Conditional(nn.Identity(), head, ROOMY))
         if not list(prior.parameters()) or hasattr(prior, "begin"):
             found = f"--refit {spec.refit}"
             expected = "a prior with parameters to fit, that does not begin with images"
@@ -156,6 +162,12 @@ def check_condition(spec: Spec) -> None:
             expected="a model that is made from 'labels'",
             do="use --model vae, or --condition none",
         )
+    if _support(parts.resolve("posterior", POSTERIORS, spec.posterior)[0]) == "codes":
+        raise SpecError(
+            found="posterior codes with --condition labels",
+            expected="a z that is one vector, to put the label beside",
+            do="use --posterior diagonal, or --condition none",
+        )
     if "posterior" in prior.parameters:
         raise SpecError(
             found=f"prior {spec.prior.split(':')[0]} with --condition labels",
@@ -187,24 +199,36 @@ def _there(labels: np.ndarray | None, split: str = "training") -> np.ndarray:
 
 
 def check_support(spec: Spec) -> None:
-    """SpecError unless prior and posterior describe z in the same place; what does not say so does it in all of R^D."""
+    """SpecError unless prior and posterior describe z in the same place, and the objective has a meaning there.
+
+    What does not say where does it in all of R^D.
+    """
     prior, posterior = (_support(parts.resolve(k, TABLES[k], getattr(spec, k))[0]) for k in ("prior", "posterior"))
-    if prior in ("posterior", posterior):
-        return
-    raise SpecError(
-        found=f"prior {spec.prior.split(':')[0]} {WHERE[prior]} with posterior {spec.posterior.split(':')[0]} "
-        f"{WHERE[posterior]}",
-        expected=f"a prior of {_among(PRIORS, posterior, 'posterior')}, or a posterior of {_among(POSTERIORS, prior)}",
-        do="name one of these",
-    )
+    if not _meet(prior, posterior):
+        priors = [name for name, p in PRIORS.items() if _meet(_support(p), posterior)]
+        posteriors = [name for name, q in POSTERIORS.items() if _meet(prior, _support(q))]
+        raise SpecError(
+            found=f"prior {spec.prior.split(':')[0]} {WHERE[prior]} with posterior {spec.posterior.split(':')[0]} "
+            f"{WHERE[posterior]}",
+            expected=f"a prior of {', '.join(priors)}, or a posterior of {', '.join(posteriors)}",
+            do="name one of these",
+        )
+    objective = spec.objective.split(":")[0]
+    if posterior == "codes" and objective in OBJECTIVES and objective not in OF_A_POINT:
+        raise SpecError(
+            found=f"objective {objective} with posterior {spec.posterior.split(':')[0]} {WHERE[posterior]}",
+            expected=f"{' or '.join(OF_A_POINT)}: z is certain given x, with nothing to weigh or to spread",
+            do=f"use --objective {OF_A_POINT[-1]}",
+        )
+
+
+def _meet(prior: str, posterior: str) -> bool:
+    """Whether a prior and a posterior of these supports describe the same z; a point has no density to mix."""
+    return prior == posterior or (prior == "posterior" and posterior != "codes")
 
 
 def _support(constructor: Any) -> str:
     return getattr(constructor, "support", "real")
-
-
-def _among(table: dict[str, Any], *supports: str) -> str:
-    return ", ".join(name for name, constructor in table.items() if _support(constructor) in supports)
 
 
 def likelihood_note(spec: Spec, protocol: str) -> str:

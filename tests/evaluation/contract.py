@@ -3,6 +3,7 @@
 from copy import deepcopy
 from dataclasses import dataclass, replace
 from functools import cache
+from math import prod
 from pathlib import Path
 
 import numpy as np
@@ -20,8 +21,8 @@ from vaelab.evaluation.measures import METRICS
 from vaelab.likelihoods import Gaussian
 from vaelab.models import VAE, Conditional
 from vaelab.objectives.weighted import Elbo
-from vaelab.posteriors import DiagonalGaussian
-from vaelab.priors import StandardNormal
+from vaelab.posteriors import DiagonalGaussian, VectorQuantised
+from vaelab.priors import StandardNormal, UniformOnCodes
 
 LATENT, TRAIN, TEST = 3, 700, 520
 
@@ -46,6 +47,7 @@ class Case:
 
     text: str
     images: int = 130  # neither one chunk nor a whole number of them
+    codes: bool = False  # whether it is tried on a model whose z is made of codes
 
     @property
     def name(self) -> str:
@@ -64,7 +66,9 @@ CASES = {
     "fidelity of a classifier": Case("fidelity:features=classifier:images=120:draw=sample"),
     "fidelity of a module": Case("fidelity:features=tests.evaluation.contract.Thumbnail"),
     "latents": Case("latents:samples=2"),
+    "latents of codes": Case("latents", codes=True),
     "likelihood": Case("likelihood:samples=12"),
+    "likelihood of codes": Case("likelihood:samples=12", codes=True),
     "reconstruction": Case("reconstruction:samples=3"),
     "representation": Case("representation:images=200"),
 }
@@ -125,22 +129,21 @@ def images() -> tuple[Dataset, Dataset]:
 
 
 @cache
-def _trained() -> VAE:
+def _trained(codes: bool) -> VAE:
     """A model in float32 whose encoder and decoder drop out and normalise by the batch, trained for a moment."""
     pixels = 3 * 8 * 8
+    head = VectorQuantised(LATENT, (3, 8, 8), size=64, halvings=3) if codes else DiagonalGaussian()
     encoder = nn.Sequential(
         nn.Flatten(), Witness(), nn.Linear(pixels, 24), nn.BatchNorm1d(24), nn.Tanh(), nn.Dropout(0.1),
-        nn.Linear(24, 2 * LATENT),
+        nn.Linear(24, prod(head.parameter_shape((LATENT,)))), nn.Unflatten(1, head.parameter_shape((LATENT,))),
     )  # fmt: skip
     decoder = nn.Sequential(
         Witness(), nn.Linear(LATENT, 24), nn.BatchNorm1d(24), nn.Tanh(), nn.Dropout(0.1), nn.Linear(24, pixels),
         nn.Unflatten(1, (3, 8, 8)),
     )  # fmt: skip
-    model = VAE(
-        StandardNormal(LATENT),
-        Conditional(encoder, DiagonalGaussian(), (3, 8, 8)),
-        Conditional(decoder, Gaussian(sigma="shared"), (LATENT,)),
-    )
+    q = Conditional(encoder, head, (3, 8, 8))
+    prior = UniformOnCodes(q) if codes else StandardNormal(LATENT)
+    model = VAE(prior, q, Conditional(decoder, Gaussian(sigma="shared"), (LATENT,)))
     with torch.random.fork_rng(devices=[]), torch.enable_grad():
         torch.manual_seed(0)
         for module in model.modules():
@@ -157,24 +160,22 @@ def _trained() -> VAE:
     return model
 
 
-def model(double: bool = False) -> VAE:
+def model(double: bool = False, codes: bool = False) -> VAE:
     """A copy of the trained model, in evaluation mode; in float64 where rounding must not matter."""
-    copied = deepcopy(_trained()).eval()
+    copied = deepcopy(_trained(codes)).eval()
     for witness in witnesses(copied):
         witness.seen.clear()
     if not double:
         return copied
     q, p = copied.posterior, copied.likelihood
-    return VAE(
-        copied.prior,
-        Double(q.network, q.head, q.context_shape),
-        Double(p.network, p.head, p.context_shape),
-    ).double()
+    encoder = Double(q.network, q.head, q.context_shape)
+    prior = UniformOnCodes(encoder) if codes else copied.prior
+    return VAE(prior, encoder, Double(p.network, p.head, p.context_shape)).double()
 
 
 def subject(case: Case, cache: Path, double: bool = False) -> Subject:
     train, test = images()
-    return Subject(model(double), train, test.take(np.arange(case.images)), 0, "", cache)
+    return Subject(model(double, case.codes), train, test.take(np.arange(case.images)), 0, "", cache)
 
 
 def stored(of: Subject) -> Subject:

@@ -36,7 +36,13 @@ class Known:
         self.weight, self.offset = basis * torch.tensor([1.5, 0.5]), torch.randn(3, 6, generator=generator)
         affine = FullyConnected(hidden=())
         self.model = flat(
-            2, SHAPE, affine, DiagonalGaussian(), PlainGaussian(SIGMA), lambda q, latent: StandardNormal(2), Labels(TRAINED_ON)
+            2,
+            SHAPE,
+            affine,
+            DiagonalGaussian(),
+            PlainGaussian(SIGMA),
+            lambda q, latent: StandardNormal(2),
+            Labels(TRAINED_ON),
         )
         inverse = torch.linalg.inv(self.weight.T @ self.weight + SIGMA**2 * torch.eye(2))
         back = inverse @ self.weight.T

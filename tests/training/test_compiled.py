@@ -34,6 +34,7 @@ LATENT = {  # priors and posteriors, at one size
     for prior, posterior in (
         ("normal", "full"), ("flow:hidden=8", "flow:hidden=8"), ("mixture", "diagonal"),
         ("vamp:components=10", "diagonal"), ("sphere", "von-mises-fisher"),
+        ("codes", "codes:size=8:levels=2"), ("transformer:width=8", "codes:size=8"),
     )
 }  # fmt: skip
 LATENT["ladder"] = Spec(

@@ -31,6 +31,8 @@ OPTIONS = {
     "likelihood discretised-gaussian": {"sigma": "pixel"},
     "likelihood logistic": {"components": "2", "scale": "pixel", "channels": "coupled"},
     "posterior flow": {"transforms": "1", "hidden": "9", "context": "2"},
+    "posterior codes": {"size": "3", "levels": "2", "halvings": "1", "decay": "0.5", "restart": "0.97"},
+    "prior transformer": {"width": "8", "layers": "1"},
     "prior mixture": {"components": "3"},
     "prior vamp": {"components": "3"},
     "prior flow": {"transforms": "1", "hidden": "9"},
@@ -57,11 +59,15 @@ OPTIONS = {
     "objective dip": {"kind": "2", "off_diagonal": "2", "diagonal": "2"},
     "objective mmd": {"alpha": "1", "weight": "2", "kernel": "rbf"},
     "objective mcem": {"moves": "2", "leapfrog": "2"},
+    "objective commitment": {"weight": "2"},
     "schedule cosine": {"warmup": "0.5", "final": "0.5"},
     "schedule step": {"at": "0.3", "factor": "0.5"},
 }
 # ... and what else a Spec must say for a part: pixels that it describes, and channels to be coupled.
 BESIDE = {
+    "posterior codes": {"prior": "codes"},
+    "prior transformer": {"posterior": "codes"},
+    "objective commitment": {"posterior": "codes", "prior": "codes"},
     "likelihood beta": {"protocol": "8bit"},
     "likelihood discretised-gaussian": {"protocol": "levels"},
     "likelihood logistic": {"protocol": "levels", "data": "npz:colours.npz"},

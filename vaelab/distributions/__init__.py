@@ -3,6 +3,9 @@
 from vaelab.distributions.bernoulli import bernoulli as bernoulli
 from vaelab.distributions.beta import beta as beta
 from vaelab.distributions.categorical import categorical_levels as categorical_levels
+from vaelab.distributions.codes import Codebook as Codebook
+from vaelab.distributions.codes import Coded as Coded
+from vaelab.distributions.codes import Quantised as Quantised
 from vaelab.distributions.continuous_bernoulli import continuous_bernoulli as continuous_bernoulli
 from vaelab.distributions.coupled import coupled_logistics as coupled_logistics
 from vaelab.distributions.discretised import discretised_logistic as discretised_logistic
@@ -20,3 +23,5 @@ from vaelab.distributions.normal import is_diagonal_normal as is_diagonal_normal
 from vaelab.distributions.sphere import UniformSphere as UniformSphere
 from vaelab.distributions.sphere import VonMisesFisher as VonMisesFisher
 from vaelab.distributions.student import student_t as student_t
+from vaelab.distributions.transformer import Autoregressive as Autoregressive
+from vaelab.distributions.transformer import CausalTransformer as CausalTransformer

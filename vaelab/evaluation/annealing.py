@@ -89,7 +89,9 @@ class Annealed:
             )
 
     def check(self, subject: Subject) -> None:
-        """SpecError where z lies on a sphere, on which Hamiltonian paths do not stay; DataError where images lack."""
+        """SpecError where z lies on a sphere or is made of codes, which Hamiltonian paths leave; DataError where images
+        lack.
+        """
         if subject.model.support != "real":
             raise SpecError(
                 found=f"annealed importance sampling of z on the {subject.model.support}",

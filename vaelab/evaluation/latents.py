@@ -10,6 +10,7 @@ from torch.distributions import Distribution
 from vaelab.distributions import is_diagonal_normal, mean_of
 from vaelab.errors import SpecError
 from vaelab.evaluation.aggregate import POINTS, in_float64, log_aggregate
+from vaelab.evaluation.codebook import codebook_rows
 from vaelab.evaluation.codes import over_posteriors
 from vaelab.evaluation.measure import Metric, Progress, Subject, standard_error
 
@@ -30,7 +31,8 @@ class Latents:
 
     so they add up to the Monte Carlo rate of these draws. They are unbiased for the aggregate of these N images; for
     that of all images there could be they are not, as an image's own posterior is one of the N: I_q is at most log N,
-    and too small by as much as the KL is too large. The work is N^2 S D.
+    and too small by as much as the KL is too large. The work is N^2 S D. Of a posterior on codes, where I_q is nothing
+    but log N, it measures how evenly they are used: the perplexity of each codebook.
 
     Arguments:
         images: N, at most: a random choice of those measured, by their content.
@@ -61,6 +63,9 @@ class Latents:
             q = in_float64(q)
             return q, q.sample(size)
 
+        if subject.model.support == "codes":
+            z = over_posteriors(subject.model, data, subject.seed, lambda q: q.mean, progress)
+            return codebook_rows(subject, torch.cat(z))
         groups = over_posteriors(subject.model, data, subject.seed, read, lambda share: progress(ENCODING * share))
         with torch.no_grad():
             return [

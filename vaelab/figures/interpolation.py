@@ -5,6 +5,7 @@ from torch.nn.functional import normalize
 
 from vaelab.data.dataset import Dataset
 from vaelab.distributions import mean_of
+from vaelab.errors import SpecError
 from vaelab.figures.drawing import choose, code_of, decode, drawing, pixels
 from vaelab.figures.grids import centres, gap_between, grid_figure
 from vaelab.figures.style import TEXT
@@ -19,7 +20,16 @@ def interpolation(model: VAE, data: Dataset, *, title: str = "", seed: int = 0) 
 
     With mu the posterior means of the images a and b of a row, that is z(t) = (1 - t) mu(a) + t mu(b); on the sphere,
     the great circle through their directions. A model that is told labels is told (1 - t) of a's and t of b's.
+
+    Raises:
+        SpecError: z is made of codes, between which there are none.
     """
+    if model.support == "codes":
+        raise SpecError(
+            found="a latent space of codes",
+            expected="one without gaps, to go from one image to another",
+            do="draw the reconstructions instead",
+        )
     with drawing(model, seed):
         indices = choose(data, 2 * PAIRS)
         indices = indices[: len(indices) // 2 * 2]

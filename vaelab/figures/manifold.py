@@ -74,7 +74,7 @@ def even_grid(model: VAE) -> Grid:
         radius = (1 - z3**2).sqrt()
         z = torch.stack([radius * angle.cos(), radius * angle.sin(), z3], -1).reshape(-1, 3)
         return Grid(z, longitude, height, ("longitude", "$z_3$"))
-    if model.support == "sphere" or model.latent != 2:
+    if model.support != "real" or model.latent != 2:
         raise SpecError(
             found=f"a latent space of {model.latent} dimension{'s' if model.latent > 1 else ''}",
             expected=f"{3 if model.support == 'sphere' else 2} for the manifold",

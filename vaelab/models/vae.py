@@ -6,6 +6,7 @@ reparameterised sample is z = mu + sigma * eps elementwise, not with the square 
 """
 
 from collections.abc import Callable
+from math import prod
 from typing import Any
 
 import torch
@@ -34,7 +35,7 @@ def flat(
     both, and pays for one channel however many labels there are.
 
     Arguments:
-        latent: D.
+        latent: D; of a posterior with a `layout`, numbers of one vector of many.
         image_shape: (C, H, W).
         network: a recipe of `vaelab.networks`.
         posterior: a head of `vaelab.posteriors`.
@@ -43,15 +44,30 @@ def flat(
         labels: that encoder and decoder are told; None for none.
     """
     channels, height, width = image_shape
-    seen, z, planes, codes = image_shape, latent, None, None
+    levels, *shape = getattr(posterior, "layout", (1, latent))
+    seen, planes, codes = image_shape, None, None
     if labels is not None:
-        seen, z = (channels + 1, height, width), latent + len(labels)
+        seen, shape = (channels + 1, height, width), [latent + len(labels)]
         planes = nn.Sequential(nn.Linear(len(labels), height * width, bias=False), nn.Unflatten(1, (1, height, width)))
         codes = nn.Identity()
     encoder = network.encoder(seen, posterior.parameter_shape((latent,)))
-    decoder = network.decoder((z,), likelihood.parameter_shape(image_shape))
+    decoder = network.decoder(tuple(shape), likelihood.parameter_shape(image_shape))
+    size = latent
+    if hasattr(posterior, "layout"):
+        decoder, size = nn.Sequential(Summed(levels, *shape), decoder), levels * prod(shape)
     q = Conditional(encoder, posterior, image_shape, planes)
-    return VAE(prior(q, latent), q, Conditional(decoder, likelihood, (latent,), codes), labels)
+    return VAE(prior(q, latent), q, Conditional(decoder, likelihood, (size,), codes), labels)
+
+
+class Summed(nn.Module):
+    """z [N, D] laid out as levels of some shape -> their sum, [N, *shape]."""
+
+    def __init__(self, levels: int, *shape: int) -> None:
+        super().__init__()
+        self.layout = (levels, *shape)
+
+    def forward(self, z: Tensor) -> Tensor:
+        return z.reshape(-1, *self.layout).sum(1)
 
 
 class VAE(nn.Module):
@@ -88,7 +104,7 @@ class VAE(nn.Module):
 
     @property
     def support(self) -> str:
-        """Where z lies: "real", all of R^D, or "sphere", the unit vectors of it."""
+        """Where z lies: "real", all of R^D; "sphere", the unit vectors of it; or "codes", vectors out of codebooks."""
         return getattr(self.posterior.head, "support", "real")
 
     def given(self, labels: Any) -> "VAE":

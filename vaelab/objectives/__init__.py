@@ -1,5 +1,6 @@
 """Objectives: (model, x, step) -> (loss [B], Draw). What is minimised; what is reported comes from the Draw."""
 
+from vaelab.objectives.commitment import Commitment
 from vaelab.objectives.correlation import BetaTC, Dip, Factor
 from vaelab.objectives.discrepancy import Mmd
 from vaelab.objectives.importance import Ciwae, Iwae, Miwae, Piwae
@@ -20,4 +21,5 @@ OBJECTIVES = {
     "mmd": Mmd,
     "wake-sleep": WakeSleep,
     "mcem": Mcem,
+    "commitment": Commitment,
 }

@@ -39,9 +39,12 @@ def optimised(objective: Objective, model: VAE, x: Tensor, step: int) -> Optimis
     with torch.enable_grad():
         given, draw = objective(model, x, torch.tensor(step, device=x.device))
         loss = reported(given)
-        by_log_lik, by_log_post, by_kl = (_derivative(loss, term) for term in (draw.log_lik, draw.log_post, draw.kl))
+        by_log_lik, by_kl = _derivative(loss, draw.log_lik), _derivative(loss, draw.kl)
+        # log q(z|x) of a point is a constant; then the rate shows in log p(z), if that is none
+        sampled = draw.log_post.requires_grad
+        by_sampled = _derivative(loss, draw.log_post) if sampled else -_derivative(loss, draw.log_prior)
     bound = _bound(loss, elbo(draw), iwae(draw))
-    return Optimised(distortion_weight=-by_log_lik, rate_weight=by_log_post + by_kl, bound=bound)
+    return Optimised(distortion_weight=-by_log_lik, rate_weight=by_sampled + by_kl, bound=bound)
 
 
 def _derivative(loss: Tensor, term: Tensor | None) -> float:

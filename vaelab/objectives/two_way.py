@@ -57,9 +57,9 @@ class Mcem(nn.Module):
         self.register_buffer("log_size", torch.tensor([FIRST_STEP]).log())
 
     def check(self, model: VAE, batch: int) -> None:
-        """SpecError where z lies on a sphere: the dynamics are those of a flat space."""
-        if getattr(model.posterior.head, "support", "real") != "real":
-            found = "objective mcem with z on a sphere"
+        """SpecError where z lies on a sphere or is made of codes: the dynamics are those of a flat space."""
+        if model.support != "real":
+            found = f"objective mcem with z on {'a sphere' if model.support == 'sphere' else 'codes'}"
             raise SpecError(found=found, expected="z in R^D", do="use --posterior diagonal and --prior standard")
 
     def extra_repr(self) -> str:

@@ -13,8 +13,9 @@ from vaelab.evaluation.codes import over_posteriors
 from vaelab.models import VAE
 from vaelab.seeds import derive
 
-DRAWS = 4  # of z for each image
-STEPS, BATCH, LEARNING_RATE = 2000, 1000, 5e-3  # of Adam; the rate falls to 0 along half a cosine
+DRAWS = 4  # of z for each image, where it is not certain
+# Of Adam, where a prior does not ask for others in `fitted_by`; the rate falls to 0 along half a cosine.
+STEPS, BATCH, LEARNING_RATE = 2000, 1000, 5e-3
 
 
 def refit(model: VAE, prior: nn.Module, train: Dataset, seed: int, say: Callable[[str], None]) -> None:
@@ -27,7 +28,8 @@ def refit(model: VAE, prior: nn.Module, train: Dataset, seed: int, say: Callable
     Raises:
         NonFiniteError: the fit left the real numbers.
     """
-    z = torch.cat(over_posteriors(model, train, seed, lambda q: q.sample(torch.Size([DRAWS]))), 1)  # [S, N, D]
+    draws = torch.Size([1 if model.support == "codes" else DRAWS])
+    z = torch.cat(over_posteriors(model, train, seed, lambda q: q.sample(draws)), 1)  # [S, N, D]
     device, before = z.device, _mean_log_prob(model.prior, z)
     prior.to(device)
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
@@ -47,11 +49,14 @@ def _maximise(prior: nn.Module, z: Tensor) -> None:
     starting: Any = prior
     if hasattr(prior, "begin_at"):
         starting.begin_at(z)
+    steps, size, learning_rate = STEPS, BATCH, LEARNING_RATE
+    if hasattr(prior, "fitted_by"):
+        steps, size, learning_rate = starting.fitted_by(len(z))
     parameters = list(prior.parameters())
-    adam = torch.optim.Adam(parameters, LEARNING_RATE)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(adam, STEPS)
-    for _ in range(STEPS):
-        batch = z[torch.randint(len(z), (BATCH,), device=z.device)]
+    adam = torch.optim.Adam(parameters, learning_rate)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(adam, steps)
+    for _ in range(steps):
+        batch = z[torch.randint(len(z), (size,), device=z.device)]
         loss = -starting().log_prob(batch).mean()
         gradients = torch.autograd.grad(loss, parameters)
         for parameter, gradient in zip(parameters, gradients, strict=True):

@@ -1,0 +1,37 @@
+"""How evenly a model uses its codes."""
+
+import torch
+from torch import Tensor
+
+from vaelab.evaluation.measure import Metric, Subject, standard_error
+
+
+def codebook_rows(subject: Subject, z: Tensor) -> list[Metric]:
+    """The perplexity of the codes in z [N, D], exp(-sum_k f_k log f_k), f_k the share of places that have code k.
+
+    It is K where all are used alike, and 1 where one is used alone; with several levels the mean over them. Its
+    standard error is to first order that of the images' mean -log f_k, times the perplexity.
+    """
+    p = subject.model.prior()
+    k, _ = p.read(z)  # [N, L, P]
+    size = len(p.codes)
+    surprise, used = list[Tensor](), list[int]()
+    for level in k.unbind(1):
+        share = torch.bincount(level.flatten(), minlength=size).double() / level.numel()
+        surprise.append(-share.log()[level].mean(1))
+        used.append(int((share > 0).sum()))
+    each = torch.stack(surprise)  # [L, N]
+    perplexity = each.mean(1).exp()
+    error = standard_error((perplexity.unsqueeze(1) * each).mean(0))
+    return [
+        subject.metric(
+            "codebook_perplexity",
+            perplexity.mean().item(),
+            "codes",
+            images=len(z),
+            se=error,
+            note=f"of {size}; {', '.join(map(str, used))} of them are used"
+            + (" level by level" if len(used) > 1 else ""),
+            parts=tuple(perplexity.tolist()),
+        )
+    ]

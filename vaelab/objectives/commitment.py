@@ -1,0 +1,42 @@
+"""The VQ-VAE's objective."""
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from vaelab.errors import SpecError
+from vaelab.models import VAE, Draw
+from vaelab.objectives.bounds import distortion, rate
+from vaelab.objectives.losses import not_negative
+
+
+@dataclass(frozen=True, kw_only=True)
+class Commitment:
+    """Distortion + rate + weight sum_l |e - sg(c_1 + ... + c_l)|^2, e the encoder's output and c_l its codes.
+
+    With one level it is van den Oord, Vinyals & Kavukcuoglu's (2017, equation 3), with more Lee et al.'s (2022,
+    equation 7). The squares are summed over all numbers of an image's codes, as its log-likelihood is over pixels. The
+    codes themselves learn by moving averages.
+
+    Arguments:
+        weight: beta, by which the encoder is kept near its codes.
+
+    Raises:
+        SpecError: a negative weight.
+    """
+
+    weight: float = 0.25
+
+    def __post_init__(self) -> None:
+        not_negative("weight", self.weight)
+
+    def check(self, model: VAE, batch: int) -> None:
+        """SpecError where there are no codes to commit to."""
+        if model.support != "codes":
+            found = "objective commitment with a posterior that has no codes"
+            raise SpecError(found=found, expected="one that has", do="use --posterior codes and --prior codes")
+
+    def __call__(self, model: VAE, x: Tensor, step: Tensor) -> tuple[Tensor, Draw]:
+        draw = model(x, 1)
+        left = draw.posterior.residuals  # type: ignore[attr-defined]
+        return distortion(draw) + rate(draw) + self.weight * left.square().sum((-3, -2, -1)), draw
