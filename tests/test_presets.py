@@ -23,7 +23,7 @@ def test_each_trains(name, tmp_path):
     small = {"prior": SMALLER.get(spec.prior, spec.prior), "objective": objective, "network": "mlp:hidden=9"}
     small |= {"protocol": spec.protocol or "binary-threshold", "model": spec.model.split(":")[0]}
     spec = completed(spec.model_copy(update={"data": "npz:x.npz", "latent": 3, "batch": 10, "epochs": 1, **small}))
-    images = dataset(noise(30), spec.protocol)
+    images = dataset(noise(30, (1, 8, 8)), spec.protocol)
     model = build_model(spec, images.shape, images.labels)
     progress = fit(model, build_objective(spec, 30), Splits(images, None, images), spec, tmp_path, SILENT, "never")
     assert progress.step == 3
