@@ -121,7 +121,9 @@ def _members(file: StudyFile, group: Group, folder: Path, quick: bool, seeds: in
     for values in product(*grid.values()):
         point = dict(zip(grid, values, strict=True))
         spec = completed(Spec(**{**fixed, **point}))
-        where = " ".join(f"{_short(key)}={value}" for key, value in point.items() if key != "seed" or seeds > 1)
+        where = " ".join(
+            f"{_short(key)}={value}" for key, value in point.items() if key != "seed" or len(grid["seed"]) > 1
+        )
         name = f"{group.name}-{where.replace(' ', '-').replace('=', '')}-{spec.hash}"
         yield Member(group.name, group.title, f"{group.name} {where}", spec, Run(folder / name))
 

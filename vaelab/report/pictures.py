@@ -17,6 +17,7 @@ from vaelab.study import Member
 from vaelab.study_file import Figure, Panel
 
 IMAGES = 36  # in a panel, 6 x 6
+BESIDE = 6  # panels beside each other, at most
 
 
 @dataclass(frozen=True)
@@ -126,7 +127,7 @@ def _figure(material: Material, figure: Figure, folder: Path) -> ShownFigure:
         caption += " Panels marked ours are not in the article."
     panels = [_panel(material, figure.number, panel, folder) for panel in figure.panels]
     wide, count = "manifold" in shown, len(panels)
-    columns = count if not wide else 2 if count in (2, 4) else 3
+    columns = min(count, BESIDE) if not wide else 2 if count in (2, 4) else 3
     return ShownFigure(figure.number, figure.title, caption, wide, columns, panels)
 
 

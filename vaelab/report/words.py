@@ -6,6 +6,7 @@ from vaelab.assemble import NOT_A_LIKELIHOOD
 from vaelab.evaluation.colours import HUES, hue_counts
 from vaelab.report.claims import Claim
 from vaelab.report.material import Material, plain
+from vaelab.report.seeds import in_words
 from vaelab.report.table import best_epoch
 from vaelab.report.text import MINUS, latent, listed, number, percent, plus_minus
 from vaelab.study import Member
@@ -67,6 +68,8 @@ def made_with(material: Material) -> list[str]:
 
 def _of_group(members: list[Member]) -> str:
     first, last = members[0], members[-1]
+    if len(members) > 1 and first.latent == last.latent:
+        return f"{first.title}: {MINUS}ELBO in nats per image is {in_words(members)}."
     best = max(members, key=lambda member: member.run.metric("elbo")["value"])
     closest = min(members, key=lambda member: member.run.metric("reconstruction_mse")["value"])
     note = first.run.metric("elbo")["note"]

@@ -7,7 +7,7 @@ from pathlib import Path
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
 from vaelab.files import make_folder, write_atomically
-from vaelab.report import measured, pictures, words
+from vaelab.report import measured, pictures, seeds, words
 from vaelab.report.claims import NOT_RUN, Claim, check_claims
 from vaelab.report.material import Material
 from vaelab.report.table import COLUMNS, MEASURED, UNITS, comparison
@@ -92,6 +92,7 @@ def _context(material: Material, folder: Path, images: Path) -> dict[str, object
         "of_done_runs": MEASURED,
         "text_columns": TEXT_COLUMNS,
         "units": UNITS,
+        "seeds": seeds.over_seeds(material),
         "blocks": comparison(material),
         "published": measured.published(material),
         "measured": measured.measured(material),

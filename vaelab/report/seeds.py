@@ -1,0 +1,75 @@
+"""What models give over their seeds: one row for each point of a study's grid that was trained more than once."""
+
+import math
+import statistics
+from collections.abc import Callable
+
+from scipy.stats import t as student_t
+
+from vaelab.report.claims.claim import Table
+from vaelab.report.material import Material
+from vaelab.report.text import DASH, MINUS, latent, number, plus_minus
+from vaelab.study import Member
+
+COVERAGE = 0.95
+
+
+def _metric(name: str, sign: int = 1) -> Callable[[Member], float | None]:
+    """The metric called `name`, whatever it was measured with: frechet[...] is frechet."""
+
+    def read(member: Member) -> float | None:
+        named = (
+            r for r in member.run.result["metrics"] if r["name"].partition("[")[0] == name and r["split"] == "test"
+        )
+        row = next(named, None)
+        return None if row is None else sign * row["value"]
+
+    return read
+
+
+COLUMNS: dict[str, Callable[[Member], float | None]] = {
+    f"{MINUS}ELBO": _metric("elbo", -1),
+    "rate": _metric("rate"),
+    "distortion": _metric("distortion"),
+    "NLL(K)": _metric("nll"),
+    "active units": _metric("active_units"),
+    "probe accuracy": _metric("probe_accuracy"),
+    "Fréchet distance": _metric("frechet"),
+    "training / s": lambda member: member.run.result["seconds"]["training"],
+}
+
+
+def over_seeds(material: Material) -> dict[str, Table]:
+    """The table of each data set and protocol, by its title; none where no point of the grid has several seeds done."""
+    tables = dict[str, Table]()
+    for data, protocol in dict.fromkeys((m.spec.data, m.spec.protocol) for m in material.done):
+        points = dict[tuple[str, int], list[Member]]()
+        for member in material.done:
+            if (member.spec.data, member.spec.protocol) == (data, protocol):
+                points.setdefault((member.title, member.latent), []).append(member)
+        rows = [_row(members) for members in points.values() if len(members) > 1]
+        shown = [i for i in range(3 + len(COLUMNS)) if any(row[i] != DASH for row in rows)]
+        if rows:
+            heads = ["model", "z", "seeds", *COLUMNS]
+            tables[f"{data}, {protocol}"] = Table([heads[i] for i in shown], [[row[i] for i in shown] for row in rows])
+    return tables
+
+
+def _row(members: list[Member]) -> list[str]:
+    cells = [interval([read(member) for member in members]) for read in COLUMNS.values()]
+    return [members[0].title, str(members[0].latent), number(len(members)), *cells]
+
+
+def interval(values: list[float | None]) -> str:
+    """The mean of n values and half the width of its 95 % interval, t_(n-1) s / sqrt(n) (Student 1908)."""
+    known = [value for value in values if value is not None]
+    if len(known) < max(2, len(values)):
+        return DASH
+    half = float(student_t.ppf((1 + COVERAGE) / 2, len(known) - 1)) * statistics.stdev(known) / math.sqrt(len(known))
+    return plus_minus(statistics.fmean(known), half)
+
+
+def in_words(members: list[Member]) -> str:
+    """The -ELBO of one point of the grid: where its seeds lie."""
+    values = sorted(value for member in members if (value := COLUMNS[f"{MINUS}ELBO"](member)) is not None)
+    return f"{values[0]:.2f} to {values[-1]:.2f} with {len(values)} seeds at {latent(members[0].latent)}"
