@@ -140,3 +140,12 @@ def test_canonical_json_is_a_round_trip(tmp_path):
 def test_patience_needs_validation_images():
     with pytest.raises(SpecError, match="nothing is chosen on test"):
         Spec(patience=3, validation=0)
+
+
+def test_a_spec_has_one_hash_however_it_was_written(tmp_path):
+    """Left out, given as a whole number or with a point, and read back from its file."""
+    spec = completed(Spec())
+    (tmp_path / "spec.json").write_text(spec.canonical_json())
+    same = (Spec(clip_norm=0, epochs=spec.epochs), Spec(clip_norm=0.0), Spec.read(tmp_path / "spec.json"))
+    assert {completed(other).hash for other in same} == {spec.hash}
+    assert completed(Spec(clip_norm=1)).hash != spec.hash

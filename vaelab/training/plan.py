@@ -10,7 +10,8 @@ from vaelab.errors import SpecError
 class Plan(BaseModel):
     """How a model is trained. Raises SpecError where a field is unknown or its value impossible."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    # Defaults are read as what is given is: 0 and 0.0 are one number, and a Spec has one hash
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, validate_default=True)
 
     epochs: float = Field(default=30, gt=0, description="passes over the training images")
     batch: int = Field(default=100, ge=1, description="images in a step")
