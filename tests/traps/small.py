@@ -45,6 +45,14 @@ def build(likelihood: str = "bernoulli", shape=(1, 4, 4), latent: int = 2, netwo
     return build_model(Spec(likelihood=likelihood, latent=latent, network=network), shape)
 
 
+def build_for(objective: str, likelihood: str = "bernoulli", latent: int = 2) -> VAE:
+    """A model that the objective takes."""
+    if objective != "commitment":
+        return build(likelihood, latent=latent)
+    codes = Spec(posterior="codes:size=4:halvings=1", prior="codes", network="conv:channels=4")
+    return build_model(codes.model_copy(update={"likelihood": likelihood, "latent": latent}), (1, 4, 4))
+
+
 def x_of(data: Dataset) -> Tensor:
     """The pixel values of all images, under a protocol without noise."""
     return protocol(data.protocol).pixels(torch.from_numpy(data.images))

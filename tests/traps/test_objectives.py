@@ -10,6 +10,7 @@ from tests.traps.small import (
     Recorder,
     answers,
     build,
+    build_for,
     by_hand,
     dataset,
     fitted,
@@ -55,7 +56,7 @@ def test_t01_the_reconstruction_term_is_summed_over_pixels_as_the_kl_is_over_dim
 @pytest.mark.parametrize("objective", OBJECTIVES)
 def test_t01_the_distortion_counts_once_in_every_objective(objective):
     """T1: as above. Monte Carlo EM's is that of draws of its own."""
-    model, x = build(latent=3), x_of(dataset(noise(20), BINARY))
+    model, x = build_for(objective, latent=3), x_of(dataset(noise(20), BINARY))
     made = build_objective(completed(spec_of().model_copy(update={"objective": objective, "latent": 3})), images=100)
     expected = 0 if objective == "mcem" else 1
     assert optimised(made, model, x, 10**6).distortion_weight == pytest.approx(expected, abs=1e-4)

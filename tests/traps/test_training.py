@@ -7,7 +7,19 @@ import torch
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from tests.traps.small import SILENT, STILL, Recorder, build, dataset, fitted, noise, spec_of, splits, step_once
+from tests.traps.small import (
+    SILENT,
+    STILL,
+    Recorder,
+    build,
+    build_for,
+    dataset,
+    fitted,
+    noise,
+    spec_of,
+    splits,
+    step_once,
+)
 from vaelab.assemble import build_objective
 from vaelab.data import Splits
 from vaelab.data.protocol import PROTOCOLS, protocol
@@ -135,7 +147,7 @@ def test_t37_a_step_asks_the_device_for_nothing(likelihood, name, objective, mon
     def refuse(*args):
         raise AssertionError("a tensor was read")
 
-    model, data, plan = build(likelihood), dataset(noise(20), name), Plan(clip_norm=1.0, ema_decay=0.9)
+    model, data, plan = build_for(objective, likelihood), dataset(noise(20), name), Plan(clip_norm=1.0, ema_decay=0.9)
     made = build_objective(Spec(objective=objective, latent=model.latent), images=20)
     state, pixels, images = State.start(model, plan, made), protocol(name).pixels, torch.from_numpy(data.images)
     step = make_step(model, made, pixels, state, plan, key_of(0), 0.0)
