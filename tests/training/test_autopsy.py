@@ -196,13 +196,13 @@ def test_a_layer_whose_backward_pass_fails_is_named_and_not_the_one_before_it(tm
 
 def test_weights_that_are_not_finite_before_the_step_are_named(tmp_path):
     def change(model):
-        model.likelihood.network[3].bias.data[5] = math.inf
+        model.likelihood.network[3].weight.data[5, 0] = math.inf
 
     found, line = failed(tmp_path, change=change)
     seen = found.examination
-    assert (seen.step, seen.stage, seen.where) == (0, "weights", "likelihood.network.3.bias")
-    assert seen.weights_not_finite == ("likelihood.network.3.bias",)
-    assert "first in likelihood.network.3.bias, before the step" in line
+    assert (seen.step, seen.stage, seen.where) == (0, "weights", "likelihood.network.3.weight")
+    assert seen.weights_not_finite == ("likelihood.network.3.weight",)
+    assert "first in likelihood.network.3.weight, before the step" in line
 
 
 def test_an_update_that_leaves_the_real_numbers_is_named(tmp_path):

@@ -13,6 +13,7 @@ from vaelab.data import Dataset
 from vaelab.data.protocol import protocol
 from vaelab.data.sources import load
 from vaelab.errors import Interrupted, SpecError
+from vaelab.spec import Spec
 from vaelab.training import loop
 from vaelab.training.begin import begin
 from vaelab.training.course import Course
@@ -69,6 +70,37 @@ def test_more_images_than_there_are_is_one_line():
     ) as caught:
         begin(Asks(51), images(50), 0)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("fields", [
+    {"network": "mlp:hidden=8"},
+    {"network": "conv:channels=4,4"},
+    {"network": "residual:channels=4,4:groups=2"},
+    {"network": "article-conv:maps=2:hidden=8"},
+    {"network": "mlp:hidden=8,4", "model": "ladder:groups=1"},
+    {"network": "residual:channels=4,4:groups=2", "model": "ladder:groups=1"},
+])  # fmt: skip
+def test_a_bernoulli_decoder_starts_at_the_mean_image(fields):
+    """Where z says nothing, as with its last weights at zero: for each pixel, or for each channel of a convolution."""
+    data = load_data(completed(Spec(data="digits", protocol="grey"))).train
+    model = build_model(completed(Spec(**fields)), data.shape)
+    begin(model, data, 0, "mean")
+    last = [m for m in model.likelihood.network.modules() if isinstance(getattr(m, "bias", None), nn.Parameter)][-1]
+    nn.init.zeros_(last.weight)
+    mean = model.likelihood(torch.randn(1, model.latent)).mean[0]
+    wanted = torch.from_numpy(data.images).float().mean(0) / 255
+    if not isinstance(last, nn.Linear):
+        wanted = wanted.clamp(0.5 / 1000, 1).logit().mean().sigmoid().expand_as(wanted)
+    torch.testing.assert_close(mean, wanted, rtol=0, atol=0.03)  # 1,000 of the 1,293 images; half an image more
+
+
+def test_a_decoder_without_biases_is_told():
+    model = build_model(completed(Spec(network="mlp:hidden=8")), (1, 4, 4))
+    for layer in model.likelihood.network.modules():
+        if isinstance(layer, nn.Linear):
+            layer.register_parameter("bias", None)
+    with pytest.raises(SpecError, match="a decoder with 0 biases in its last layer; expected 16, one for each output"):
+        begin(model, images(20), 0, "mean")
 
 
 def test_a_training_begins_with_its_own_images(tmp_path):

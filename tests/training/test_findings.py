@@ -121,7 +121,7 @@ def at_floor(model):
 
 
 def test_a_learned_sigma_at_its_floor_is_said_and_a_fixed_one_is_not(tmp_path):
-    grey = SOUND.model_copy(update={"protocol": "grey", "epochs": 1.0, "learning_rate": 1e-4})
+    grey = SOUND.model_copy(update={"protocol": "grey", "epochs": 1.0, "learning_rate": 1e-4, "start": "zero"})
     data = load_data(grey)
     learned = completed(grey.model_copy(update={"likelihood": "gaussian:sigma=shared"}))
     log, said = trained(tmp_path / "learned", learned, at_floor, data)

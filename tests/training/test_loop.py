@@ -235,7 +235,7 @@ def _eager_log(tmp_path: Path) -> Path:
 EFFECTS = {
     "epochs": 3.0, "batch": 49, "learning_rate": 1e-2, "schedule": "cosine", "clip_norm": 1.0, "ema_decay": 0.9,
     "precision": "bfloat16", "validate_every": 0.5, "seed": 1, "protocol": "binary-threshold", "validation": 0.2,
-    "split_seed": 1, "latent": 4, "model": "ladder", "network": "mlp:hidden=17",
+    "split_seed": 1, "start": "zero", "latent": 4, "model": "ladder", "network": "mlp:hidden=17",
     "likelihood": "tests.training.test_loop:Tempered",
     "objective": "iwae",
 }  # fmt: skip

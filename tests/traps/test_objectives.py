@@ -66,7 +66,7 @@ def test_t01_nats_in_the_log_are_those_of_the_whole_image(tmp_path):
     """T1: as above, in what is written down."""
     model = build()
     answers(model.likelihood, 0.0)
-    spec = spec_of().model_copy(update={"learning_rate": STILL, "epochs": 1.0})
+    spec = spec_of().model_copy(update={"learning_rate": STILL, "epochs": 1.0, "start": "zero"})
     _, rows = fitted(spec, splits(BINARY), tmp_path, model=model)
     for part in ("train", "validation"):
         assert rows[-1][part]["distortion"] == pytest.approx(16 * math.log(2), rel=1e-5)

@@ -16,10 +16,10 @@ from vaelab.spec import Spec
 # A second choice for each field of a Spec, beside that of `spec_of`.
 FIELDS = {
     "epochs": 3.0, "batch": 9, "learning_rate": 2e-2, "schedule": "cosine", "clip_norm": 1.0, "ema_decay": 0.9,
-    "precision": "bfloat16", "patience": 0.1, "validate_every": 0.5, "seed": 1, "data": "npz:other.npz",
-    "protocol": "binary-threshold", "validation": 0.3, "split_seed": 1, "latent": 3, "network": "mlp:hidden=9",
-    "likelihood": "gaussian", "posterior": "tests.traps.own:Narrow", "prior": "tests.traps.own:Wide",
-    "objective": "iwae", "nll_samples": 4, "refit": "mixture:components=2",
+    "precision": "bfloat16", "patience": 0.1, "validate_every": 0.5, "seed": 1, "start": "zero",
+    "data": "npz:other.npz", "protocol": "binary-threshold", "validation": 0.3, "split_seed": 1, "latent": 3,
+    "network": "mlp:hidden=9", "likelihood": "gaussian", "posterior": "tests.traps.own:Narrow",
+    "prior": "tests.traps.own:Wide", "objective": "iwae", "nll_samples": 4, "refit": "mixture:components=2",
     "model": "tests.traps.own:bold", "condition": "labels",
 }  # fmt: skip
 # ... and for each option of each part, beside its default.

@@ -1,7 +1,9 @@
 """p(x|z): heads that turn a decoder's output into a distribution of images.
 
 A head says how many parameters it wants for an event shape (C, H, W), turns [..., *those] into a Distribution, and
-names in `protocols` the ways of reading pixels that it describes (see `vaelab.data.protocol`).
+names in `protocols` the ways of reading pixels that it describes (see `vaelab.data.protocol`). One that says in
+`biases(mean)` which output gives every image the mean [C, H, W] has its decoder start there: see
+`vaelab.training.begin`.
 """
 
 from vaelab.likelihoods.binary import Bernoulli as Bernoulli

@@ -21,6 +21,9 @@ class Bernoulli(nn.Module):
     def parameter_shape(self, event_shape: tuple[int, ...]) -> tuple[int, ...]:
         return event_shape
 
+    def biases(self, mean: Tensor) -> Tensor:
+        return mean.logit()
+
     def forward(self, parameters: Tensor) -> Distribution:
         return bernoulli(parameters)
 
@@ -38,6 +41,9 @@ class ContinuousBernoulli(nn.Module):
 
     def parameter_shape(self, event_shape: tuple[int, ...]) -> tuple[int, ...]:
         return event_shape
+
+    def biases(self, mean: Tensor) -> Tensor:
+        return mean.logit()  # whose mean is nearer to 1/2, on the same side
 
     def forward(self, parameters: Tensor) -> Distribution:
         return continuous_bernoulli(parameters)

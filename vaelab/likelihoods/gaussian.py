@@ -64,6 +64,10 @@ class Gaussian(nn.Module):
     def parameter_shape(self, event_shape: tuple[int, ...]) -> tuple[int, ...]:
         return self.scale.parameter_shape(event_shape) if self.scale else event_shape
 
+    def biases(self, mean: Tensor) -> Tensor:
+        m = mean.logit() if self.mean == "sigmoid" else 4 * (mean - 0.5)
+        return self.scale.biases(m) if self.scale else m
+
     def forward(self, parameters: Tensor) -> Distribution:
         m, log_sigma = self.scale.split(parameters, self.s) if self.scale else (parameters, self.log_sigma)
         mu = m.sigmoid() if self.mean == "sigmoid" else 0.5 + m / 4

@@ -43,6 +43,9 @@ class DiscretisedGaussian(nn.Module):
     def parameter_shape(self, event_shape: tuple[int, ...]) -> tuple[int, ...]:
         return self.scale.parameter_shape(event_shape)
 
+    def biases(self, mean: Tensor) -> Tensor:
+        return self.scale.biases(4 * (mean - 0.5))
+
     def forward(self, parameters: Tensor) -> Distribution:
         m, log_sigma = self.scale.split(parameters, self.s)
         return discretised_normal(0.5 + m / 4, log_sigma)

@@ -47,6 +47,9 @@ class Laplace(nn.Module):
     def parameter_shape(self, event_shape: tuple[int, ...]) -> tuple[int, ...]:
         return self.scale.parameter_shape(event_shape)
 
+    def biases(self, mean: Tensor) -> Tensor:
+        return self.scale.biases(mean.logit())
+
     def forward(self, parameters: Tensor) -> Distribution:
         m, log_s = self.scale.split(parameters, self.s)
         return Independent(LaplaceDistribution(m.sigmoid(), log_s.exp(), validate_args=False), 3, validate_args=False)
@@ -85,6 +88,9 @@ class StudentT(nn.Module):
     def parameter_shape(self, event_shape: tuple[int, ...]) -> tuple[int, ...]:
         return self.scale.parameter_shape(event_shape)
 
+    def biases(self, mean: Tensor) -> Tensor:
+        return self.scale.biases(mean.logit())
+
     def forward(self, parameters: Tensor) -> Distribution:
         m, log_s = self.scale.split(parameters, self.s)
         return student_t(self.df, m.sigmoid(), log_s)
@@ -119,6 +125,9 @@ class Beta(nn.Module):
 
     def parameter_shape(self, event_shape: tuple[int, ...]) -> tuple[int, ...]:
         return self.concentration.parameter_shape(event_shape)
+
+    def biases(self, mean: Tensor) -> Tensor:
+        return self.concentration.biases(mean.logit())
 
     def forward(self, parameters: Tensor) -> Distribution:
         m, log_nu = self.concentration.split(parameters, self.s)

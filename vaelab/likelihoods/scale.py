@@ -63,6 +63,10 @@ class Scale:
         channels, height, width = event_shape
         return (2 * channels if self.given == "pixel" else channels, height, width)
 
+    def biases(self, locations: Tensor) -> Tensor:
+        """The output with these locations [C, H, W] and the s of a start."""
+        return torch.cat([locations, torch.zeros_like(locations)]) if self.given == "pixel" else locations
+
     def split(self, parameters: Tensor, s: Tensor | None) -> tuple[Tensor, Tensor]:
         """The locations [..., C, H, W] in such an output, and log s, of a shape that broadcasts to theirs.
 

@@ -1,4 +1,5 @@
 from contextlib import AbstractContextManager, nullcontext
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -61,6 +62,29 @@ class Conditional(nn.Module):
         with rounding(self.use_bfloat16, context.device):
             parameters = self.network(self._joined(context, batch))
         return self.head(parameters.float().reshape(*batch, *parameters.shape[1:]))
+
+    def start_at(self, mean: Tensor) -> None:
+        """Start the biases of the network's last layer where the head's mean is `mean` [C, H, W], if it names them.
+
+        A convolution has one bias for each channel: theirs over its places, averaged.
+
+        Raises:
+            SpecError: the last layer has no such biases.
+        """
+        head: Any = self.head
+        if not hasattr(head, "biases"):
+            return
+        wanted = head.biases(mean)
+        found = [m.bias for m in self.network.modules() if isinstance(getattr(m, "bias", None), nn.Parameter)]
+        last: Any = found[-1] if found else torch.empty(0)
+        if len(last) not in (wanted.numel(), len(wanted)):
+            raise SpecError(
+                found=f"a decoder with {len(last)} biases in its last layer",
+                expected=f"{wanted.numel():,}, one for each output, or {len(wanted)}, one for each channel",
+                do="use --start zero",
+            )
+        with torch.no_grad():
+            last.copy_(wanted.flatten() if len(last) == wanted.numel() else wanted.flatten(1).mean(1))
 
     def _joined(self, context: Tensor, batch: torch.Size) -> Tensor:
         context = context.reshape(-1, *self.context_shape)

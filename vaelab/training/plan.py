@@ -32,6 +32,10 @@ class Plan(BaseModel):
     validate_every: float = Field(
         default=1, gt=0, description="epochs from one validation, and line of the log, to the next"
     )
+    start: Literal["mean", "zero"] = Field(
+        default="mean",
+        description="of the decoder's last biases: at the mean of the training images, or the network's own",
+    )
     seed: int = Field(default=0, ge=0, description="of the weights, the order of the images and the noise")
 
     @model_validator(mode="wrap")

@@ -53,7 +53,7 @@ class Training:
         self.watch, self.fingerprint, self.whose = watch, fingerprint, f"{name}: " if name else ""
         self.checkpoint = folder / "checkpoint.safetensors"
         if not self.checkpoint.exists():
-            begin(course.model, data.train, course.plan.seed)
+            begin(course.model, data.train, course.plan.seed, course.plan.start)
         self.state = State.start(course.model, course.plan, course.objective)
         self.step: Step = course.step(self.state)  # by which steps are taken again, if it comes to that
         self.initial = {name: tensor.cpu().clone() for name, tensor in self._live().items()}
