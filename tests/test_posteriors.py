@@ -188,9 +188,10 @@ def test_at_first_a_gaussian_is_standard():
 def test_a_full_gaussian_is_the_librarys():
     head = head_of("full", 3)
     parameters = numbers_for(head, 3)
-    mu, log_diagonal, below = parameters[:3], parameters[3:6], parameters[6:]
-    factor = torch.diag(log_diagonal.exp())
+    mu, log_sigma, below = parameters[:3], parameters[3:6], parameters[6:] / math.sqrt(3)
+    factor = torch.eye(3, dtype=torch.float64)
     factor[1, 0], factor[2, 0], factor[2, 1] = below
+    factor = torch.diag(log_sigma.exp()) @ factor
     z = torch.randn(8, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
     expected = stats.multivariate_normal(mu.numpy(), (factor @ factor.T).numpy()).logpdf(z.numpy())
     torch.testing.assert_close(head(parameters).log_prob(z), torch.from_numpy(expected))

@@ -6,6 +6,7 @@ The prior must lie there too. A z that is more than one vector of `latent` numbe
 an array of the other axes, of which the decoder is given the sum.
 """
 
+import math
 from typing import ClassVar
 
 import torch
@@ -42,7 +43,8 @@ class DiagonalGaussian(nn.Module):
 class FullGaussian(nn.Module):
     """q(z|x) = N(mu, L L'), with L lower triangular (Kingma & Welling 2019, section 2.5.1).
 
-    The network gives mu, the logarithms of L's diagonal, and what lies below it, row by row.
+    L = diag(sigma) (I + S / sqrt(D)): the network gives mu, log sigma, and S below its diagonal, row by row. So a row
+    shrinks as a whole, and the many numbers beside the diagonal weigh no more than it.
 
     Arguments:
         latent: D, the number of latent dimensions.
@@ -66,9 +68,10 @@ class FullGaussian(nn.Module):
 
     def forward(self, parameters: Tensor) -> MultivariateNormal:
         latent = len(self.below)
-        mu, log_diagonal, below = parameters.split([latent, latent, latent * (latent - 1) // 2], dim=-1)
-        strict = torch.cat([torch.zeros_like(mu[..., :1]), below], -1)[..., self.below]
-        return full_normal(mu, strict + log_diagonal.exp().diag_embed())
+        mu, log_sigma, below = parameters.split([latent, latent, latent * (latent - 1) // 2], dim=-1)
+        strict = torch.cat([torch.zeros_like(mu[..., :1]), below / math.sqrt(latent)], -1)[..., self.below]
+        sigma = log_sigma.exp()
+        return full_normal(mu, sigma.diag_embed() + sigma.unsqueeze(-1) * strict)
 
 
 class InverseAutoregressiveFlow(nn.Module):
