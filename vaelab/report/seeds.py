@@ -8,10 +8,11 @@ from scipy.stats import t as student_t
 
 from vaelab.report.claims.claim import Table
 from vaelab.report.material import Material
-from vaelab.report.text import DASH, MINUS, latent, number, plus_minus
+from vaelab.report.text import DASH, MINUS, latent, listed, number, plus_minus
 from vaelab.study import Member
 
 COVERAGE = 0.95
+BEST = 3  # models that a sentence names
 
 
 def _metric(name: str, sign: int = 1) -> Callable[[Member], float | None]:
@@ -39,20 +40,42 @@ COLUMNS: dict[str, Callable[[Member], float | None]] = {
 }
 
 
+NLL = COLUMNS["NLL(K)"]
+
+
 def over_seeds(material: Material) -> dict[str, Table]:
     """The table of each data set and protocol, by its title; none where no point of the grid has several seeds done."""
     tables = dict[str, Table]()
-    for data, protocol in dict.fromkeys((m.spec.data, m.spec.protocol) for m in material.done):
-        points = dict[tuple[str, int], list[Member]]()
-        for member in material.done:
-            if (member.spec.data, member.spec.protocol) == (data, protocol):
-                points.setdefault((member.title, member.latent), []).append(member)
-        rows = [_row(members) for members in points.values() if len(members) > 1]
+    for title, points in _points(material).items():
+        rows = [_row(members) for members in points.values()]
         shown = [i for i in range(3 + len(COLUMNS)) if any(row[i] != DASH for row in rows)]
-        if rows:
-            heads = ["model", "z", "seeds", *COLUMNS]
-            tables[f"{data}, {protocol}"] = Table([heads[i] for i in shown], [[row[i] for i in shown] for row in rows])
+        heads = ["model", "z", "seeds", *COLUMNS]
+        tables[title] = Table([heads[i] for i in shown], [[row[i] for i in shown] for row in rows])
     return tables
+
+
+def ranking(material: Material) -> list[str]:
+    """Which models have the lowest NLL over their seeds, and which the highest, for each latent dimension."""
+    said = list[str]()
+    for title, points in _points(material).items():
+        for dimensions in sorted({members[0].latent for members in points.values()}):
+            models = [members for members in points.values() if members[0].latent == dimensions]
+            models.sort(key=lambda members: statistics.fmean(m.run.metric("nll")["value"] for m in members))
+            named = [f"{members[0].title} ({interval([NLL(m) for m in members])})" for members in models]
+            best = f"the NLL in nats per image is lowest for {listed(named[:BEST])}"
+            worst = f", and highest for {named[-1]}" if len(named) > BEST else ""
+            said.append(f"{title}, {latent(dimensions)}, mean over the seeds: {best}{worst}.")
+    return said
+
+
+def _points(material: Material) -> dict[str, dict[tuple[str, int], list[Member]]]:
+    """For each data set and protocol, the runs of each model and latent dimension that has several seeds done."""
+    found = dict[str, dict[tuple[str, int], list[Member]]]()
+    for member in material.done:
+        points = found.setdefault(f"{member.spec.data}, {member.spec.protocol}", {})
+        points.setdefault((member.title, member.latent), []).append(member)
+    several = {title: {k: m for k, m in points.items() if len(m) > 1} for title, points in found.items()}
+    return {title: points for title, points in several.items() if points}
 
 
 def _row(members: list[Member]) -> list[str]:
@@ -67,9 +90,3 @@ def interval(values: list[float | None]) -> str:
         return DASH
     half = float(student_t.ppf((1 + COVERAGE) / 2, len(known) - 1)) * statistics.stdev(known) / math.sqrt(len(known))
     return plus_minus(statistics.fmean(known), half)
-
-
-def in_words(members: list[Member]) -> str:
-    """The -ELBO of one point of the grid: where its seeds lie."""
-    values = sorted(value for member in members if (value := COLUMNS[f"{MINUS}ELBO"](member)) is not None)
-    return f"{values[0]:.2f} to {values[-1]:.2f} with {len(values)} seeds at {latent(members[0].latent)}"

@@ -6,19 +6,22 @@ from vaelab.assemble import NOT_A_LIKELIHOOD
 from vaelab.evaluation.colours import HUES, hue_counts
 from vaelab.report.claims import Claim
 from vaelab.report.material import Material, plain
-from vaelab.report.seeds import in_words
+from vaelab.report.seeds import ranking
 from vaelab.report.table import best_epoch
 from vaelab.report.text import MINUS, latent, listed, number, percent, plus_minus
 from vaelab.study import Member
 
 FEW = 20  # test images of a label, below which a sentence says how few there are
 EARLY = 0.75  # share of the epochs, before which the best epoch is early
+LATE = 0.99  # ... and after which it is the last
 
 
 def findings(material: Material, claims: dict[str, list[Claim]]) -> list[str]:
-    """The main results, a sentence or two each: of every group, of the latent dimensions in use, of the claims."""
-    said = [_of_group(members) for members in material.groups().values()]
-    said += [text for members in material.groups().values() if (text := _idle(members))]
+    """The main results, a sentence or two each: of the groups, of the latent dimensions in use, of the claims."""
+    groups = list(material.groups().values())
+    said = ranking(material) + [_of_group(members) for members in groups if not _of_seeds(members)]
+    if idle := [text for members in groups if (text := _idle(members))]:
+        said.append(f"Not all latent dimensions are active with {listed(idle)}.")
     verdicts = Counter(claim.verdict for group in claims.values() for claim in group)
     if verdicts:
         counts = [f"{count} {verdict}" for verdict, count in verdicts.most_common()]
@@ -47,6 +50,13 @@ def limits(material: Material) -> list[str]:
             "A model that is told the labels has bounds of log p(x|y) and not of log p(x): it ranks among such "
             "models alone."
         )
+    if material.done and not material.study.quick:
+        still = sum(best_epoch(m.run.result) > LATE * m.spec.epochs for m in material.done if m.spec.validation)
+        if still:
+            said.append(
+                f"In {still} of {len(material.done)} runs the validation images were described best by the weights of "
+                "the last epoch: more training would improve them, and not all of them alike."
+            )
     if material.study.quick:
         said.append("This is the quick version: models stopped long before they had learned what they can.")
     return said
@@ -68,8 +78,6 @@ def made_with(material: Material) -> list[str]:
 
 def _of_group(members: list[Member]) -> str:
     first, last = members[0], members[-1]
-    if len(members) > 1 and first.latent == last.latent:
-        return f"{first.title}: {MINUS}ELBO in nats per image is {in_words(members)}."
     best = max(members, key=lambda member: member.run.metric("elbo")["value"])
     closest = min(members, key=lambda member: member.run.metric("reconstruction_mse")["value"])
     note = first.run.metric("elbo")["note"]
@@ -91,7 +99,12 @@ def _idle(members: list[Member]) -> str:
     """Which runs of a group leave latent dimensions unused; empty where none does."""
     idle = [m for m in members if (units := m.run.find("active_units")) and units["value"] < m.latent]
     active = [f"{m.run.metric('active_units')['value']:.0f} of {m.latent}" for m in idle]
-    return f"{members[0].title}: only {listed(active)} latent dimensions are active." if idle else ""
+    return f"{members[0].title} ({listed(active)})" if idle else ""
+
+
+def _of_seeds(members: list[Member]) -> bool:
+    """Whether a group is one model with several seeds."""
+    return len({member.latent for member in members}) < len(members)
 
 
 def _latents(members: list[Member]) -> str:
