@@ -162,6 +162,25 @@ def test_probabilities_of_all_levels_sum_to_one_and_give_the_mean(text, shape):
             torch.testing.assert_close(p.mean, mean, rtol=0, atol=1e-8 if exact else 3e-3)
 
 
+@pytest.mark.parametrize("text", HEADS)
+def test_its_biases_give_the_mean_that_they_are_asked_for(text):
+    """But for a continuous Bernoulli, whose mean is nearer to 1/2, and for what starts elsewhere."""
+    head = make("likelihood", LIKELIHOODS, text).double().eval()
+    ends = (0.4, 0.6) if text.startswith("discretised") else (0.02, 0.98)  # whose first and last levels are open
+    mean = torch.linspace(*ends, math.prod(SHAPE), dtype=torch.float64).reshape(SHAPE)
+    if text.startswith(("logistic", "categorical")):
+        assert not hasattr(head, "biases")
+        return
+    biases = head.biases(mean)
+    assert biases.shape == head.parameter_shape(SHAPE)
+    given = head(biases).mean
+    if text == "continuous-bernoulli":
+        assert ((given - 0.5) * (mean - 0.5) > 0).all()
+        assert ((given - 0.5).abs() < (mean - 0.5).abs()).all()
+    else:
+        torch.testing.assert_close(given, mean, rtol=0, atol=0.01 if text.startswith("discretised") else 1e-3)
+
+
 def test_bernoulli_sums_to_one():
     head, logits = head_and_parameters("bernoulli", (), shape=(1, 2, 2))
     images = torch.tensor([[int(b) for b in f"{i:04b}"] for i in range(16)]).double().reshape(16, 1, 2, 2)
