@@ -48,6 +48,22 @@ def test_other_flags_change_what_a_preset_says(capsys, tmp_path):
     assert (spec.objective, spec.latent) == ("iwae:samples=2:gradient=plain", 2)
 
 
+@pytest.mark.parametrize("words", ["--preset iwae --latent 3", "--latent 3 --preset iwae", "--latent 3 --preset=iwae"])
+def test_it_may_stand_anywhere(words, tmp_path):
+    beside = f"--data digits --epochs 0.1 --nll-samples 2 --out {tmp_path}"
+    assert main(f"train {words} {beside}".split()) == 0
+    (path,) = tmp_path.glob("*/spec.json")
+    assert (Spec.read(path).objective, Spec.read(path).latent) == ("iwae:samples=5:gradient=plain", 3)
+
+
+@pytest.mark.parametrize("words", ["--latent 3 --preset", "--preset vae --preset iwae", "--preset vae --spec a.json"])
+def test_one_of_them_and_no_more(words, capsys):
+    assert main(["train", *words.split()]) == 2
+    error = capsys.readouterr().err
+    assert "expected one --preset NAME, or one --spec FILE.json" in error
+    assert error.count("\n") == 1
+
+
 def test_they_are_listed_and_a_wrong_name_is_told(capsys):
     assert main(["presets"]) == 0
     listed = capsys.readouterr().out

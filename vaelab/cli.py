@@ -6,8 +6,12 @@ Nothing slow is imported before a command is chosen, so that `vaelab --help` ans
 import os
 import sys
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from vaelab.errors import Interrupted, VaelabError, unknown
+
+if TYPE_CHECKING:
+    from vaelab.spec import Spec
 
 # Name -> what it does; the function is `vaelab.commands.<name>`, its blanks underscores.
 COMMANDS = {
@@ -24,6 +28,7 @@ COMMANDS = {
     "data check": "Read a data set; print its counts, shape, hashes and protocol.",
     "data fetch": "Download a data set, checked against its published hashes.",
 }
+DEFAULTS = ("--preset", "--spec")  # of train: what the other flags change
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -55,20 +60,37 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(name: str, flags: list[str]) -> None:
     import functools
     import inspect
-    from pathlib import Path
 
     import tyro
 
     from vaelab import commands
+
+    flags = [word for flag in flags for word in (flag.split("=", 1) if flag.split("=")[0] in DEFAULTS else [flag])]
+    command = function = getattr(commands, name.replace(" ", "_"))
+    if name == "train" and (defaults := [flag for flag in flags if flag in DEFAULTS]):
+        spec, flags = _spec_of(defaults, flags)
+        function = functools.partial(function, spec=spec)
+    about = [COMMANDS[name], *(inspect.getdoc(command) or "").split("\n\n")[1:]]
+    tyro.cli(function, prog=f"vaelab {name}", description="\n\n".join(about), args=flags)
+
+
+def _spec_of(defaults: list[str], flags: list[str]) -> tuple["Spec", list[str]]:
+    """The Spec that `--preset` or `--spec` names, wherever it stands, and the flags that change what it says."""
+    from pathlib import Path
+
+    from vaelab.errors import SpecError
     from vaelab.presets import preset
     from vaelab.spec import Spec
 
-    command = function = getattr(commands, name.replace(" ", "_"))
-    if name == "train" and len(flags) > 1 and flags[0] in ("--spec", "--preset"):  # defaults for the flags behind it
-        spec = Spec.read(Path(flags[1])) if flags[0] == "--spec" else preset(flags[1]).spec
-        function, flags = functools.partial(function, spec=spec), flags[2:]
-    about = [COMMANDS[name], *(inspect.getdoc(command) or "").split("\n\n")[1:]]
-    tyro.cli(function, prog=f"vaelab {name}", description="\n\n".join(about), args=flags)
+    at = flags.index(defaults[0])
+    if len(defaults) > 1 or at + 1 == len(flags):
+        raise SpecError(
+            found=" and ".join(defaults) + (" with nothing behind it" if len(defaults) == 1 else ""),
+            expected="one --preset NAME, or one --spec FILE.json",
+            do="see `vaelab presets`",
+        )
+    named = flags[at + 1]
+    return preset(named).spec if flags[at] == "--preset" else Spec.read(Path(named)), flags[:at] + flags[at + 2 :]
 
 
 def overview() -> str:

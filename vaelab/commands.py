@@ -35,8 +35,8 @@ def train(
 ) -> None:
     """Train, evaluate and picture one model.
 
-    In first place, `--preset NAME` starts from a model of the literature (`vaelab presets`), and `--spec FILE.json`
-    from a Spec in a file; the other flags change what they say.
+    `--preset NAME` starts from a model of the literature (`vaelab presets`), and `--spec FILE.json` from a Spec in a
+    file; the other flags change what they say.
     """
     from vaelab import run, terminal
 
