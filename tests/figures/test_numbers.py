@@ -127,6 +127,24 @@ def test_diagonals_have_one_elbo_each_and_say_which():
             assert bottom <= text.xy[1] <= top
 
 
+def test_the_seeds_of_a_model_are_points_and_their_mean_is_joined():
+    seeds = [point("mnist", "mlp", 20, 25.0 + i, 80.0 - i) for i in range(3)]
+    (ax,) = rate_distortion([*seeds, point("mnist", "mlp", 2, 7.0, 150.0)]).axes
+    (bars,) = ax.containers
+    assert list(bars.lines[0].get_xdata()) == [7, 25, 26, 27]
+    assert bars.lines[0].get_linestyle() == "None"
+    (joined,) = [line for line in ax.lines if line.get_linewidth() == 0.8]
+    assert list(zip(joined.get_xdata(), joined.get_ydata(), strict=True)) == [(7, 150), (26, 79)]
+    assert [text.get_text() for text in ax.texts if text.get_text().startswith("z")] == ["z = 2", "z = 20"]
+
+
+def test_many_groups_say_what_most_have_beside_the_panel():
+    points = [point("mnist", f"group {i}", 20, 5.0 + i, 100.0 - i) for i in range(12)]
+    (ax,) = rate_distortion([*points, point("mnist", "group 3", 2, 4.0, 150.0)]).axes
+    assert [text.get_text() for text in ax.texts if text.get_text().startswith("z")] == ["z = 2"]
+    assert ax.get_legend().get_title().get_text() == "z = 20 where nothing is said"
+
+
 def test_many_groups_keep_apart():
     figure = rate_distortion([point("mnist", f"group {i}", 2, 5.0 + i, 100.0 - i) for i in range(12)])
     looks = {(c.lines[0].get_color(), c.lines[0].get_marker()) for c in figure.axes[0].containers}

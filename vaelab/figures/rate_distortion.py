@@ -1,4 +1,5 @@
-from itertools import cycle
+from collections import Counter
+from statistics import fmean
 from typing import Any
 
 from matplotlib.axes import Axes
@@ -6,14 +7,17 @@ from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 from matplotlib.ticker import MaxNLocator
 
-from vaelab.figures.style import FAINT, MARKERS, SMALL, colours, label_axes, plot_figure
+from vaelab.figures.style import FAINT, MARKERS, PALETTE, SMALL, label_axes, plot_figure
+
+FEW = 8  # groups, more of which have their legend beside the panels, and the latent dimensions of most in words
 
 
 def rate_distortion(points: list[dict[str, Any]], *, title: str = "") -> Figure:
     """Models in the rate-distortion plane (Alemi et al. 2018, figure 1), in nats per image.
 
     One panel for each data set and protocol, since numbers under two of them are not comparable; one colour and marker
-    for each group, its latent dimensions joined by a line. On a faint diagonal rate + distortion = -ELBO is constant.
+    for each group. A line joins its latent dimensions, the mean of each where there are several points of it (seeds).
+    On a faint diagonal rate + distortion = -ELBO is constant.
 
     Arguments:
         points: {"panel": str, "group": str, "latent": D, "rate": ..., "distortion": ..., "rate_se": ...,
@@ -22,35 +26,60 @@ def rate_distortion(points: list[dict[str, Any]], *, title: str = "") -> Figure:
     """
     panels = list(dict.fromkeys(point["panel"] for point in points))
     groups = list(dict.fromkeys(point["group"] for point in points))
-    looks = dict(zip(groups, zip(colours(len(groups)), cycle(MARKERS), strict=False), strict=True))
-    figure, axes = plot_figure(title or "Rate and distortion", len(panels), (4.6, 4.2))
+    many = len(groups) > FEW
+    figure, axes = plot_figure(title or "Rate and distortion", len(panels), (6.2, 4.6) if many else (4.6, 4.2))
     for ax, panel in zip(axes, panels, strict=True):
-        for group, (colour, marker) in looks.items():
-            own = sorted(
-                (p for p in points if (p["panel"], p["group"]) == (panel, group)), key=lambda point: point["latent"]
-            )
+        shown = [point for point in points if point["panel"] == panel]
+        usual = Counter(point["latent"] for point in shown).most_common(1)[0][0] if many else None
+        for index, group in enumerate(groups):
+            own = sorted((point for point in shown if point["group"] == group), key=lambda point: point["latent"])
             if own:
-                ax.errorbar(
-                    [p["rate"] for p in own],
-                    [p["distortion"] for p in own],
-                    xerr=[p["rate_se"] for p in own],
-                    yerr=[p["distortion_se"] for p in own],
-                    color=colour,
-                    marker=marker,
-                    markersize=5,
-                    linewidth=1.2,
-                    capsize=2,
-                    label=group,
-                )
-            for p in own:
-                _note(ax, f"z = {p['latent']}", (p["rate"], p["distortion"]), (5, 4), "black")
+                _series(ax, group, own, index, usual)
         ax.margins(0.15)
         ax.grid(visible=False)  # the diagonals are the grid
         label_axes(ax, "rate / nats per image", "distortion / nats per image", panel)
         _diagonals(ax)
         ax.plot([], [], color=FAINT, linewidth=0.5, label="equal \N{MINUS SIGN}ELBO")
-        ax.legend(fontsize=SMALL, framealpha=1)
+        if not many:
+            ax.legend(fontsize=SMALL, framealpha=1)
+        elif ax is axes[-1]:
+            said = f"z = {usual} where nothing is said"
+            ax.legend(
+                fontsize=SMALL,
+                frameon=False,
+                loc="upper left",
+                bbox_to_anchor=(1.07, 1),
+                title=said,
+                title_fontsize=SMALL,
+            )
     return figure
+
+
+def _series(ax: Axes, group: str, own: list[dict[str, Any]], index: int, usual: int | None) -> None:
+    """One group: its points, the line through its latent dimensions, and what these are where they are not usual."""
+    means = {
+        latent: tuple(fmean(p[key] for p in own if p["latent"] == latent) for key in ("rate", "distortion"))
+        for latent in dict.fromkeys(p["latent"] for p in own)
+    }
+    colour = PALETTE[index % len(PALETTE)]
+    bars = ax.errorbar(
+        [p["rate"] for p in own],
+        [p["distortion"] for p in own],
+        xerr=[p["rate_se"] for p in own],
+        yerr=[p["distortion_se"] for p in own],
+        color=colour,
+        marker=MARKERS[(index + index // len(PALETTE)) % len(MARKERS)],
+        markersize=5,
+        linewidth=1.2,
+        capsize=2,
+        label=group,
+    )
+    if len(means) < len(own):
+        bars.lines[0].set_linestyle("none")
+        ax.plot(*zip(*means.values(), strict=True), color=colour, linewidth=0.8, zorder=1)
+    for latent, place in means.items():
+        if latent != usual:
+            _note(ax, f"z = {latent}", (place[0], place[1]), (5, 4), "black")
 
 
 def _diagonals(ax: Axes) -> None:
