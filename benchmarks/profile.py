@@ -5,6 +5,7 @@ the wall is Python, the wrapper around the compiled code, allocation, and the pr
 """
 
 import argparse
+import os
 import re
 import sys
 import tempfile
@@ -151,6 +152,7 @@ def main() -> None:
     footer = f"{machine}; vaelab in {asked.precision}; products' FLOPs counted from the architecture"
     with tempfile.TemporaryDirectory() as temporary:
         write_training_arrays(chosen, Path(temporary), asked.data_root)
+        os.environ["XDG_CACHE_HOME"] = temporary  # the programs that are kept there have kernels without names
         for key, workload in chosen.items():
             task = Task(workload, asked.precision, 0, Path(temporary), ())
             found = of_evaluation(task) if key == "e" else of_training(task)

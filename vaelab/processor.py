@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.fx.experimental.proxy_tensor import get_proxy_mode
 
 
 @torch.library.custom_op("vaelab::materialised", mutates_args=())
@@ -28,7 +29,11 @@ def pixels_innermost(maps: Tensor) -> Tensor:
     put off a copy, and read across the memory in every loop that follows, were it not for an operation that it cannot
     look into.
     """
-    return _materialised(maps.contiguous()) if torch.compiler.is_compiling() else maps.contiguous()
+    return _materialised(maps.contiguous()) if _is_traced() else maps.contiguous()
+
+
+def _is_traced() -> bool:
+    return torch.compiler.is_compiling() or get_proxy_mode() is not None
 
 
 @contextmanager

@@ -20,7 +20,6 @@ from vaelab.training.step import State, make_step
 needs_compiler = pytest.mark.skipif(
     shutil.which("g++") is None and shutil.which("c++") is None, reason="no compiler to test with"
 )
-pytestmark = pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")  # torch's own: an error falls back
 
 SPECS = {
     "mnist": Spec(protocol="binary-dynamic", clip_norm=50, ema_decay=0.9, network="mlp:hidden=300"),

@@ -219,7 +219,13 @@ def test_without_a_compiler_it_goes_on_eagerly_and_says_so(tmp_path):
         "from vaelab.training.watch import Watch\n"
         "trained(BASE, Path(sys.argv[1]), Watch(say=print, show=lambda s: None), 'always')\n"
     )
-    environment = {**os.environ, "PYTHONPATH": ".", "CXX": "/nonexistent/c++", "TORCHINDUCTOR_CACHE_DIR": str(tmp_path)}
+    environment = {
+        **os.environ,
+        "PYTHONPATH": ".",
+        "CXX": "/nonexistent/c++",
+        "XDG_CACHE_HOME": str(tmp_path / "cache"),
+    }
+    environment.pop("TORCHINDUCTOR_CACHE_DIR", None)
     done = subprocess.run([sys.executable, "-c", script, str(tmp_path / "run")], env=environment, text=True,
                           capture_output=True, cwd=Path(__file__).parents[2], check=False)  # fmt: skip
     assert done.returncode == 0, done.stderr

@@ -117,7 +117,6 @@ COMPILED = pytest.mark.skipif(shutil.which("g++") is None and shutil.which("c++"
 
 
 @COMPILED
-@pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")  # torch's own, as it compiles
 @pytest.mark.parametrize(
     "case", ["gaussian", *(pytest.param(case, marks=pytest.mark.slow) for case in CASES if case != "gaussian")]
 )
@@ -126,7 +125,6 @@ def test_a_compiled_step_of_all_is_a_step_of_each(case):
 
 
 @pytest.mark.gpu
-@pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")
 @pytest.mark.parametrize("compile", ["never", "always"])
 def test_on_a_gpu_nothing_waits_for_the_device(compile):
     """Once the step is compiled: torch refuses whatever would synchronise."""

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from vaelab.evaluation.measure import evaluating
 from vaelab.files import user_cache
 from vaelab.models import VAE
+from vaelab.training.program import program
 from vaelab.training.replay import replayed
 from vaelab.training.step import Step
 
@@ -91,7 +92,7 @@ def choose_step(
     if not compiled:
         say(f"eager steps: {why}" if compile == "auto" else f"eager steps, {why}")
         return _launched(step, work, say), False
-    taking = "its compiled form is at hand, about 5 s" if warm else "up to 30 s the first time"
+    taking = "its compiled form is at hand, about 2 s" if warm else "half a minute or more the first time"
     say(f"compiling the training step, {taking}: {why}")
     return _launched(_with_fallback(step, mark, say), work, say), True
 
@@ -107,31 +108,22 @@ def _mark(program: str) -> Path:
 
 
 def _with_fallback(step: Step, mark: Path, say: Callable[[str], None]) -> Step:
-    kept = _makes(mark.parent)
-    if kept:
-        os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(mark.parent))  # torch's own goes with the next start
-    # Not before, because it settles the cache's place; and not at the top, because it takes a second
-    from torch._dynamo.exc import TorchDynamoException
-
-    torch.compiler.reset()  # or the ninth run of a process would meet the limit of compilations of one function
-    # What is drawn from torch's own generator is to be what an eager step draws
-    compiled = torch.compile(step, fullgraph=True, dynamic=False, options={"fallback_random": True})
+    """`step`, compiled when it is first called: what it computes hangs on how the networks round by then."""
+    folder = mark.parent if _makes(mark.parent) else None
+    if folder:
+        os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(folder))  # torch's own goes with the next start
     chosen: list[Step] = []
 
     def first_then_chosen(*inputs: Tensor) -> None:
-        if chosen:
-            return chosen[0](*inputs)
-        try:
-            with torch._dynamo.config.patch(trace_autograd_ops=True):
-                compiled(*inputs)
-            chosen.append(compiled)
-            if kept:
-                mark.touch()
-        except TorchDynamoException as error:  # raised before the step touches anything
-            say(f"eager steps: the step cannot be compiled here ({_first_line(error)})")
-            chosen.append(step)
-            step(*inputs)
-        return None
+        if not chosen:
+            try:
+                chosen.append(program(step, inputs, folder))
+                if folder:
+                    mark.touch()
+            except Exception as error:  # torch's are of many kinds, and a step's own comes again without a compiler
+                say(f"eager steps: the step cannot be compiled here ({_first_line(error)})")
+                chosen.append(step)
+        chosen[0](*inputs)
 
     return first_then_chosen
 
@@ -144,4 +136,4 @@ def _makes(folder: Path) -> bool:
 
 
 def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+    return f"{type(error).__name__}: {(str(error).strip().splitlines() or [''])[0]}"[:200]
