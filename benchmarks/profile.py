@@ -40,12 +40,13 @@ GROUPS = (PRODUCTS, ELEMENTWISE, NOISE, OPTIMISER, COPIES, OVERHEAD)
 # In this order: the first pattern that is found in a name decides. A fused kernel is named after what it is made of, so
 # one that holds a part of the model is counted as such, even where the compiler put a piece of Adam beside it.
 PATTERNS: tuple[tuple[str, str], ...] = (
-    (r"^(aten|mkl|mkldnn)::.*(mm|linear|convolution|matmul)|gemm", PRODUCTS),
+    (r"^(aten::|mkl::|mkldnn::|aoti_torch_).*(mm|linear|convolution|matmul)|gemm", PRODUCTS),
     (r"rand|normal_|uniform|bernoulli|philox|bitwise|exponential", NOISE),
     (r"cross_entropy|sigmoid|softmax|logsumexp|tanh|relu|softplus|threshold|convolution", ELEMENTWISE),
     (r"_foreach_|adam|lerp", OPTIMISER),
     (
-        r"index|gather|vaelab::materialised|aten::(copy_|clone|cat|stack|contiguous)|cpp_fused_(_to_copy|clone|copy)_*\d*$",
+        r"index|gather|vaelab::materialised|aten::(copy_|clone|cat|stack|contiguous)"
+        r"|cpp_fused_(_to_copy|clone|copy|materialised|view|_)*\d*$",
         COPIES,
     ),
     (r"cpp_fused|triton", ELEMENTWISE),

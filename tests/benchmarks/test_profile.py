@@ -27,6 +27,8 @@ from benchmarks.workloads import workloads
         ("aten::convolution_backward", PRODUCTS),
         ("mkldnn::_linear_pointwise", PRODUCTS),
         ("cpp_CppMicroGemmAMX_gemm_3", PRODUCTS),
+        ("aoti_torch_cpu_mm_out", PRODUCTS),
+        ("aoti_torch_cpu_convolution_backward", PRODUCTS),
         ("aten::normal_", NOISE),
         ("graph_0_cpp_fused_bitwise_xor_mul_3", NOISE),
         ("graph_0_cpp_fused__foreach_add__foreach_addcmul__foreach_sqrt_add_copy__div_9", OPTIMISER),
@@ -36,11 +38,11 @@ from benchmarks.workloads import workloads
         ("aten::logsumexp", ELEMENTWISE),
         ("aten::exp", ELEMENTWISE),
         ("graph_0_cpp_fused__to_copy_div_index_1", COPIES),
+        ("graph_0_cpp_fused_clone_materialised_view_6", COPIES),
         ("aten::copy_", COPIES),
         ("aten::index", COPIES),
         ("aten::empty", OVERHEAD),
-        ("TorchDynamo Cache Lookup", OVERHEAD),
-        ("## Call CompiledFxGraph f7 ##", OVERHEAD),
+        ("aoti_torch_empty_strided", OVERHEAD),
     ],
 )
 def test_a_kernel_belongs_to_the_group_of_what_it_is_made_of(name: str, group: str):
