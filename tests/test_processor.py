@@ -5,6 +5,7 @@ import resource
 
 import pytest
 import torch
+from torch.fx.experimental.proxy_tensor import make_fx
 
 import vaelab.processor as processor
 from vaelab.processor import at_full_speed, pixels_innermost
@@ -71,5 +72,6 @@ def test_pixels_come_to_lie_in_a_row_and_gradients_go_back(layout):
         assert torch.equal(found, maps)
         (gradient,) = torch.autograd.grad((found * torch.arange(6.0)).sum(), maps)
         assert torch.equal(gradient, torch.arange(6.0).expand(3, 5, 4, 6))
+    assert "vaelab.materialised" in make_fx(f)(maps).code  # where a step is traced, too
     mapped = torch.func.vmap(pixels_innermost)(maps[None].detach().expand(2, -1, -1, -1, -1))
     assert torch.equal(mapped, maps.detach().expand(2, -1, -1, -1, -1))

@@ -449,7 +449,6 @@ def test_the_way_to_the_step_is_gone_by_the_function_that_failed(tmp_path, monke
 
 @pytest.mark.slow
 @pytest.mark.skipif(shutil.which("g++") is None and shutil.which("c++") is None, reason="no compiler to test with")
-@pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")  # torch's own, as it compiles
 def test_a_compiled_training_has_an_autopsy(tmp_path):
     said = []
     found, _ = failed(tmp_path, fails_at(40), compile="always", watch=Watch(said.append, lambda status: None))

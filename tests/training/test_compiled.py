@@ -175,8 +175,8 @@ def choice(steps=0, flops=0, compile="auto", program="", before=None):
     [
         (18_000, 5e8, "auto", True),  # MNIST, 30 epochs
         (1_200, 5e8, "auto", False),
-        (2_430, 2.2e9, "auto", True),  # SVHN slice, 300 epochs
-        (324, 2.2e9, "auto", False),
+        (6_000, 2.2e9, "auto", True),  # SVHN slice, 740 epochs
+        (2_430, 2.2e9, "auto", False),
         (10, 1e6, "always", True),
         (10**6, 1e9, "never", False),
     ],

@@ -21,11 +21,11 @@ from vaelab.training.step import Step
 Compile = Literal["auto", "always", "never"]
 Layer = nn.Linear | nn.Conv2d | nn.ConvTranspose2d
 
-# Compiling takes 15-30 s on a CPU, 5 s where the cache holds the program, and saves about 2 ms a step of Python and
-# small kernels and 4 ms a GFLOP of memory traffic between them (two cores of an AMD EPYC, torch 2.13, 2026-11-22).
-# The rule looks at the work ahead, never at a clock.
-COMPILING_SECONDS, LOADING_SECONDS = 20.0, 5.0
-SAVED_SECONDS_PER_STEP, SAVED_SECONDS_PER_FLOP = 2e-3, 4e-12
+# Compiling takes 30 s on a CPU, 2 s where the program is kept, and saves 4 to 6 ms a step of Python and small kernels;
+# where the likelihood is a density of many numbers a pixel, as a mixture, 100 (two cores of an AMD EPYC, torch 2.13,
+# 2026-11-23: a to d of docs/performance.md). The rule looks at the work ahead, never at a clock.
+COMPILING_SECONDS, LOADING_SECONDS = 30.0, 2.0
+SAVED_SECONDS_PER_STEP, SAVED_SECONDS_PER_FLOP = 4e-3, 1e-12
 
 
 def step_flops(model: VAE, batch: int) -> int:
