@@ -126,10 +126,10 @@ def test_the_work_of_a_step_is_what_the_library_counts(network):
     assert not any(module._forward_hooks for module in model.modules())
 
 
-def with_dropout(model, x, step):
-    """A draw that Noise does not stand in for."""
+def with_others(model, x, step):
+    """Draws that Noise does not stand in for."""
     loss, draw = Elbo()(model, x, step)
-    return loss + torch.nn.functional.dropout(loss.detach(), 0.5), draw
+    return loss + torch.nn.functional.dropout(loss.detach(), 0.5) + torch.randint(0, 100, loss.shape), draw
 
 
 @pytest.mark.parametrize("compile", ["never", pytest.param("always", marks=needs_compiler)])
@@ -140,11 +140,13 @@ def test_draws_of_other_kinds_are_a_function_of_the_step_too(compile):
     losses = []
     for before in (0, 1):
         data = Dataset("noise", "train", images, None, "binary-static")
-        course = Course.of(build_model(spec, (1, 8, 8)), with_dropout, data, spec)
+        course = Course.of(build_model(spec, (1, 8, 8)), with_others, data, spec)
         state = State.start(course.model, spec)
-        step, _ = choose_step(course.step(state), course.work, compile if before else "never", lambda line: None)
+        said: list[str] = []
+        step, _ = choose_step(course.step(state), course.work, compile if before else "never", said.append)
         torch.manual_seed(before)
         course.take(step, 0)
+        assert len(said) == 1, said  # or it fell back to eager steps
         losses.append(state.meters.read()["loss"])
     assert losses[0] == pytest.approx(losses[1], rel=1e-5)
 

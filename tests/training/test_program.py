@@ -52,6 +52,9 @@ def test_a_program_is_named_after_what_it_computes(monkeypatch):
     monkeypatch.undo()
     monkeypatch.setattr(module, "_processor", lambda: "another one")
     other.append(name())
+    monkeypatch.undo()
+    monkeypatch.setattr(module, "OPTIONS", {})
+    other.append(name())
     assert len({same, *other}) == 1 + len(other)
 
 

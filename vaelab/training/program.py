@@ -37,8 +37,8 @@ class Traced:
     @property
     def name(self) -> str:
         """The same for the same graph of arguments of the same form on the same machine, and for nothing else."""
-        words = f"{torch.__version__} {torch.get_num_threads()} {_processor()} {_forms(self.like)} {self.graph.code}"
-        return hashlib.sha256(words.encode()).hexdigest()[:24]
+        where = f"{torch.__version__} {torch.get_num_threads()} {_processor()}"
+        return hashlib.sha256(f"{where} {OPTIONS} {_forms(self.like)} {self.graph.code}".encode()).hexdigest()[:24]
 
 
 def trace(step: Callable[..., None], inputs: Sequence[Tensor]) -> Traced:
