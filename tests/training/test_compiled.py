@@ -45,6 +45,7 @@ OWN = {  # objectives that hold something themselves
     for name, objective in (("factor", "factor:hidden=16"), ("mcem", "mcem:leapfrog=3"))
 }
 SPECS |= OWN
+QUICK = ("mnist", "conv")  # half a minute to compile each
 SPECS["labels"] = SPECS["small"].model_copy(update={"condition": "labels"})
 
 
@@ -95,7 +96,7 @@ def assert_same(name: str, one: tuple, two: tuple) -> None:
 
 
 @needs_compiler
-@pytest.mark.parametrize("name", [pytest.param(n, marks=pytest.mark.slow) if n in (LATENT | OWN) else n for n in SPECS])
+@pytest.mark.parametrize("name", [n if n in QUICK else pytest.param(n, marks=pytest.mark.slow) for n in SPECS])
 def test_compiled_equals_eager(name):
     assert_same(name, after(name, 60, "never"), after(name, 60, "always"))
 
