@@ -133,7 +133,7 @@ def with_others(model, x, step):
     return loss + torch.nn.functional.dropout(loss.detach(), 0.5) + torch.randint(0, 100, loss.shape), draw
 
 
-@pytest.mark.parametrize("compile", ["never", pytest.param("always", marks=needs_compiler)])
+@pytest.mark.parametrize("compile", ["never", pytest.param("always", marks=[needs_compiler, pytest.mark.slow])])
 def test_draws_of_other_kinds_are_a_function_of_the_step_too(compile):
     """Whatever was drawn before, and the same ones compiled: a run that goes on is the run that was not stopped."""
     spec = Spec(latent=3, network="mlp:hidden=16", protocol="binary-static", batch=20)
