@@ -30,7 +30,7 @@ def for_inference(conditional: Conditional, precision: Precision = "float32") ->
     rounded = precision == "bfloat16"
     network = _sequence(conditional.network, torch.bfloat16 if rounded else torch.float32)
     decoder = Conditional(network, conditional.head, conditional.context_shape, conditional.join)
-    decoder.use_bfloat16 = rounded
+    decoder.use_bfloat16, decoder.centre, decoder.offset = rounded, conditional.centre, conditional.offset
     return decoder.train(conditional.training)
 
 

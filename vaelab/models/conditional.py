@@ -16,6 +16,12 @@ def rounding(on: bool, device: torch.device) -> AbstractContextManager[object]:
 class Conditional(nn.Module):
     """network + head: context -> Distribution. An encoder is q(z|x), a decoder is p(x|z).
 
+    Networks see centred pixels. An encoder's is given x minus `centre`; `offset` is added to what a decoder's gives.
+    Both are 0 until a training begins, and then come from the mean training image (`vaelab.training.begin`). Pixels are
+    all positive: uncentred, their mean moves every hidden unit the same way, units saturate, and the posterior means of
+    all images leave the prior together (LeCun, Bottou, Orr & Mueller 1998, section 4.3). Without the offset, z carries
+    the mean image through a decoder.
+
     One that is told labels besides is q(z|x, y) or p(x|z, y): it joins to its context what `join` makes of their code,
     and answers as `given(code)`.
 
@@ -30,6 +36,8 @@ class Conditional(nn.Module):
     """
 
     use_bfloat16: bool = False
+    centre: Tensor | None  # [C, H, W] of an encoder, None of a decoder
+    offset: Tensor | None  # of the shape of a decoder's parameters, where its head has `biases`
 
     def __init__(
         self,
@@ -45,11 +53,13 @@ class Conditional(nn.Module):
         self.context_shape = context_shape
         self.join = join
         self.code = code
+        self.register_buffer("centre", torch.zeros(context_shape) if len(context_shape) == 3 else None)
+        self.register_buffer("offset", None)
 
     def given(self, code: Tensor) -> "Conditional":
         """The same network and head, told the labels of this code."""
         told = type(self)(self.network, self.head, self.context_shape, self.join, code)
-        told.use_bfloat16 = self.use_bfloat16
+        told.use_bfloat16, told.centre, told.offset = self.use_bfloat16, self.centre, self.offset
         return told
 
     def forward(self, context: Tensor) -> Distribution:
@@ -61,33 +71,38 @@ class Conditional(nn.Module):
         batch = context.shape[: context.dim() - len(self.context_shape)]
         with rounding(self.use_bfloat16, context.device):
             parameters = self.network(self._joined(context, batch))
-        return self.head(parameters.float().reshape(*batch, *parameters.shape[1:]))
+        return self.read(parameters, batch)
 
+    def read(self, parameters: Tensor, batch: torch.Size) -> Distribution:
+        """The distribution of what the network gave, [N, ...], with N laid out as `batch`."""
+        parameters = parameters.float()
+        if self.offset is not None:
+            parameters = parameters + self.offset
+        return self.head(parameters.reshape(*batch, *parameters.shape[1:]))
+
+    def make_room(self, image_shape: tuple[int, ...]) -> None:
+        """Give the decoder of such images an offset, 0 for now, if its head can say what it should be."""
+        if self.offset is None and hasattr(self.head, "biases"):
+            head: Any = self.head
+            self.offset = torch.zeros(head.parameter_shape(image_shape))
+
+    @torch.no_grad()
+    def centre_at(self, mean: Tensor) -> None:
+        """From now on give the encoder's network x minus `mean` [C, H, W]."""
+        if self.centre is not None:
+            self.centre.copy_(mean)
+
+    @torch.no_grad()
     def start_at(self, mean: Tensor) -> None:
-        """Start the biases of the network's last layer where the head's mean is `mean` [C, H, W], if it names them.
-
-        A convolution has one bias for each channel: theirs over its places, averaged.
-
-        Raises:
-            SpecError: the last layer has no such biases.
-        """
-        head: Any = self.head
-        if not hasattr(head, "biases"):
-            return
-        wanted = head.biases(mean)
-        found = [m.bias for m in self.network.modules() if isinstance(getattr(m, "bias", None), nn.Parameter)]
-        last: Any = found[-1] if found else torch.empty(0)
-        if len(last) not in (wanted.numel(), len(wanted)):
-            raise SpecError(
-                found=f"a decoder with {len(last)} biases in its last layer",
-                expected=f"{wanted.numel():,}, one for each output, or {len(wanted)}, one for each channel",
-                do="use --start zero",
-            )
-        with torch.no_grad():
-            last.copy_(wanted.flatten() if len(last) == wanted.numel() else wanted.flatten(1).mean(1))
+        """Add to the decoder's outputs, from now on, those that give every image the mean `mean` [C, H, W]."""
+        if self.offset is not None:
+            head: Any = self.head
+            self.offset.copy_(head.biases(mean))
 
     def _joined(self, context: Tensor, batch: torch.Size) -> Tensor:
         context = context.reshape(-1, *self.context_shape)
+        if self.centre is not None:
+            context = context - self.centre
         if self.join is None:
             return context
         if self.code is None:

@@ -102,7 +102,7 @@ class Ladder(VAE):
         z = went.z.reshape(*leading, -1)
         q.drawn, prior.drawn = (z, went.log_post.reshape(leading)), (z, went.log_prior.reshape(leading))
         parameters = q.trunk.image(*went.ends)
-        p = self.likelihood.head(parameters.reshape(*leading, *parameters.shape[1:]))
+        p = self.likelihood.read(parameters, leading)
         kl_groups = torch.stack(went.kl).unflatten(1, leading).mean(1)
         return Draw(
             z=z,

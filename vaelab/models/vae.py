@@ -87,6 +87,8 @@ class VAE(nn.Module):
         self, prior: nn.Module, posterior: Conditional, likelihood: Conditional, labels: Labels | None = None
     ) -> None:
         super().__init__()
+        if isinstance(likelihood, Conditional):
+            likelihood.make_room(posterior.context_shape)
         self.prior = prior
         self.posterior = posterior
         self.likelihood = likelihood

@@ -1,5 +1,9 @@
-"""What parts of a model see before the first step: where the decoder starts, and a prior that starts from images."""
+"""What a model takes from the training images before the first step.
 
+The encoder subtracts their mean, the decoder starts at it, and a prior may start from some of them.
+"""
+
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -8,17 +12,19 @@ from torch import Tensor, nn
 from vaelab.data.dataset import Dataset
 from vaelab.data.protocol import protocol
 from vaelab.errors import SpecError
+from vaelab.models import Conditional
 from vaelab.seeds import derive, seed_generator
 
-AVERAGED = 1000  # training images at most, of which the mean is taken
+AVERAGED = 10_000  # training images at most, of which the mean is taken: its error is below 0.005 in every pixel
+AT_A_TIME = 100
 
 
 def begin(model: nn.Module, train: Dataset, seed: int, start: str = "zero") -> None:
-    """Show a model training images: called once, as a training begins and not as it goes on.
+    """Show a model training images: called once, when a training begins, and not when it is resumed.
 
-    Where `start` is "mean", a likelihood that knows how starts at the mean image, as Burda, Grosse & Salakhutdinov
-    (2016) had it. Elsewhere the first steps have z carry that image; and a learned prior follows z there, to where the
-    encoder no longer tells one image from another.
+    Every encoder is centred at their mean: see `vaelab.models.Conditional`. Where `start` is "mean", the decoder starts
+    at the mean too, if its likelihood has `biases` for it. Otherwise the first steps have z carry the mean image, and a
+    learned prior follows z to where the encoder no longer tells images apart.
 
     A module asks with `begins_with`, how many, and gets them in `begin(pixels)`, [n, C, H, W] in [0, 1] as the protocol
     reads them, on the model's device. They are drawn without replacement, a function of the seed and of the module's
@@ -31,12 +37,16 @@ def begin(model: nn.Module, train: Dataset, seed: int, start: str = "zero") -> N
     device = next(model.parameters()).device
     with torch.random.fork_rng(devices=[]):
         for place, module in enumerate(_asking(model), start=1):
-            module.begin(_some(train, module.begins_with, derive(seed, "weights", place)).to(device))
-        if start == "mean":
-            pixels = _some(train, AVERAGED, derive(seed, "start"))
-            mean = (pixels.sum(0) + 0.5) / (len(pixels) + 1)  # half of one more image keeps its logits finite
-            likelihood: Any = model.likelihood
-            likelihood.start_at(mean.to(device))
+            some = _some(train, module.begins_with, derive(seed, "weights", place))
+            module.begin(torch.cat(list(some)).to(device))
+        count = min(len(train), AVERAGED)
+        total = sum(pixels.double().sum(0) for pixels in _some(train, count, derive(seed, "start")))
+        inside = (total + 0.5) / (count + 1)  # half of one more image keeps its logits finite
+        for module in model.modules():
+            if isinstance(module, Conditional):
+                module.centre_at((total / count).float().to(device))
+                if start == "mean":
+                    module.start_at(inside.float().to(device))
 
 
 def check_begin(model: nn.Module, count: int) -> None:
@@ -50,10 +60,13 @@ def check_begin(model: nn.Module, count: int) -> None:
             )
 
 
-def _some(train: Dataset, count: int, seed: int) -> Tensor:
+def _some(train: Dataset, count: int, seed: int) -> Iterator[Tensor]:
+    """Pixels of `count` images drawn without replacement, a hundred at a time."""
     seed_generator(torch.device("cpu"), seed)
     chosen = torch.randperm(len(train))[:count].numpy()
-    return protocol(train.protocol).pixels(torch.from_numpy(train.images[chosen]))
+    pixels = protocol(train.protocol).pixels
+    for place in range(0, count, AT_A_TIME):
+        yield pixels(torch.from_numpy(train.images[chosen[place : place + AT_A_TIME]]))
 
 
 def _asking(model: nn.Module) -> list[Any]:
