@@ -7,8 +7,9 @@ from torch import nn
 from vaelab.errors import SpecError
 from vaelab.networks import NETWORKS
 from vaelab.networks.conv import ArticleConvolutional, Convolutional
-from vaelab.networks.mlp import ACTIVATIONS, FullyConnected
+from vaelab.networks.mlp import FullyConnected
 from vaelab.networks.residual import Residual
+from vaelab.networks.scales import ACTIVATIONS
 
 SMALL = {
     "mlp": FullyConnected(hidden=(7, 5)),

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from torch import nn
 
 from vaelab.errors import SpecError
-from vaelab.networks.mlp import activation_named, check_sizes, mlp
+from vaelab.networks.mlp import check_sizes, mlp
+from vaelab.networks.scales import activation_named, scaled
 from vaelab.networks.stages import Shape
 
 
@@ -23,7 +24,7 @@ class ArticleConvolutional:
 
     maps: int = 16
     hidden: tuple[int, ...] = (500,)
-    activation: str = "relu"
+    activation: str = "elu"
 
     def __post_init__(self) -> None:
         check_sizes("maps", (self.maps,))
@@ -34,7 +35,7 @@ class ArticleConvolutional:
         activation = activation_named(self.activation)
         (_, height, width) = halvings(in_shape, 1)[-1]
         dense = mlp((self.maps, height, width), out_shape, self.hidden, activation)
-        return nn.Sequential(halving(in_shape[0], self.maps), activation(), *dense)
+        return nn.Sequential(scaled(halving(in_shape[0], self.maps), activation), activation(), *dense)
 
     def decoder(self, in_shape: Shape, out_shape: Shape) -> nn.Module:
         return mlp(in_shape, out_shape, self.hidden[::-1], activation_named(self.activation))
@@ -55,7 +56,7 @@ class Convolutional:
 
     channels: tuple[int, ...] = (32, 64, 128)
     hidden: tuple[int, ...] = ()
-    activation: str = "relu"
+    activation: str = "elu"
 
     def __post_init__(self) -> None:
         check_channels(self.channels)
@@ -67,7 +68,7 @@ class Convolutional:
         shapes = halvings(in_shape, len(self.channels))
         layers: list[nn.Module] = []
         for before, after in zip((in_shape[0], *self.channels), self.channels, strict=False):
-            layers += [halving(before, after), activation()]
+            layers += [scaled(halving(before, after), activation), activation()]
         inner = (self.channels[-1], *shapes[-1][1:])
         return nn.Sequential(*layers, *between(inner, out_shape, self.hidden, activation))
 
@@ -75,10 +76,11 @@ class Convolutional:
         activation = activation_named(self.activation)
         shapes = halvings(out_shape, len(self.channels))
         inner = (self.channels[-1], *shapes[-1][1:])
-        layers: list[nn.Module] = [*between(in_shape, inner, self.hidden[::-1], activation)]
+        layers: list[nn.Module] = [*between(in_shape, inner, self.hidden[::-1], activation, activation)]
         maps = (out_shape[0], *self.channels)
         for stage in reversed(range(len(self.channels))):
-            layers += [activation(), doubling(maps[stage + 1], maps[stage], shapes[stage])]
+            up = doubling(maps[stage + 1], maps[stage], shapes[stage])
+            layers += [activation(), scaled(up, activation if stage else None)]
         return nn.Sequential(*layers)
 
 
@@ -94,15 +96,23 @@ def halving(before: int, after: int) -> nn.Conv2d:
     return nn.Conv2d(before, after, kernel_size=4, stride=2, padding=1)
 
 
-def between(in_shape: Shape, out_shape: Shape, hidden: tuple[int, ...], activation: type[nn.Module]) -> nn.Sequential:
-    """What lies between the innermost maps and the latent space.
+def between(
+    in_shape: Shape,
+    out_shape: Shape,
+    hidden: tuple[int, ...],
+    activation: type[nn.Module],
+    behind: type[nn.Module] | None = None,
+) -> nn.Sequential:
+    """What lies between the innermost maps and the latent space, on either side.
 
-    Fully connected layers, but where both are maps of one size and no hidden layers are asked for: there a 1 x 1
-    convolution.
+    A 1 x 1 convolution where both are maps of one size and there are no hidden layers; otherwise fully connected.
+
+    Arguments:
+        behind: the activation that the caller puts behind it; None for none.
     """
     if in_shape[1:] == out_shape[1:] and not hidden:
-        return nn.Sequential(nn.Conv2d(in_shape[0], out_shape[0], kernel_size=1))
-    return mlp(in_shape, out_shape, hidden, activation)
+        return nn.Sequential(scaled(nn.Conv2d(in_shape[0], out_shape[0], kernel_size=1), behind))
+    return mlp(in_shape, out_shape, hidden, activation, behind)
 
 
 def doubling(before: int, after: int, to: Shape) -> nn.ConvTranspose2d:

@@ -6,25 +6,9 @@ from math import prod
 
 from torch import nn
 
-from vaelab.errors import SpecError, unknown
+from vaelab.errors import SpecError
+from vaelab.networks.scales import activation_named, dense
 from vaelab.networks.stages import Block, Shape, Stage
-
-ACTIVATIONS: dict[str, type[nn.Module]] = {
-    "elu": nn.ELU,
-    "gelu": nn.GELU,
-    "relu": nn.ReLU,
-    "sigmoid": nn.Sigmoid,
-    "silu": nn.SiLU,
-    "softplus": nn.Softplus,
-    "tanh": nn.Tanh,
-}
-
-
-def activation_named(name: str) -> type[nn.Module]:
-    """The activation module called `name`; SpecError lists the known ones."""
-    if name not in ACTIVATIONS:
-        raise unknown("activation", name, ACTIVATIONS)
-    return ACTIVATIONS[name]
 
 
 def check_sizes(what: str, sizes: Sequence[int]) -> None:
@@ -33,19 +17,29 @@ def check_sizes(what: str, sizes: Sequence[int]) -> None:
         raise SpecError(found=f"{what} = {','.join(map(str, sizes))}", expected="sizes of at least 1", do="raise them")
 
 
-def mlp(in_shape: Shape, out_shape: Shape, hidden: Sequence[int], activation: type[nn.Module]) -> nn.Sequential:
-    """[..., *in_shape] flattened -> hidden layers, an activation behind each -> [..., *out_shape]."""
+def mlp(
+    in_shape: Shape,
+    out_shape: Shape,
+    hidden: Sequence[int],
+    activation: type[nn.Module],
+    behind: type[nn.Module] | None = None,
+) -> nn.Sequential:
+    """[N, *in_shape] flattened -> hidden layers, an activation behind each -> [N, *out_shape].
+
+    Arguments:
+        behind: the activation that the caller puts behind it; None for none.
+    """
     layers: list[nn.Module] = [nn.Flatten()]
     width = prod(in_shape)
     for size in hidden:
-        layers += [nn.Linear(width, size), activation()]
+        layers += [dense(width, size, activation), activation()]
         width = size
-    return nn.Sequential(*layers, nn.Linear(width, prod(out_shape)), nn.Unflatten(1, out_shape))
+    return nn.Sequential(*layers, dense(width, prod(out_shape), behind), nn.Unflatten(1, out_shape))
 
 
 @dataclass(frozen=True, kw_only=True)
 class FullyConnected:
-    """Kingma & Welling's networks (2014, appendix C): hidden layers, mirrored in the decoder.
+    """Hidden layers, mirrored in the decoder. With `activation=tanh` Kingma & Welling's networks (2014, appendix C).
 
     Arguments:
         hidden: sizes of the encoder's hidden layers, from the image inwards; none makes both maps affine.
@@ -53,7 +47,7 @@ class FullyConnected:
     """
 
     hidden: tuple[int, ...] = (500,)
-    activation: str = "tanh"
+    activation: str = "elu"
 
     def __post_init__(self) -> None:
         check_sizes("hidden", self.hidden)
@@ -73,8 +67,8 @@ class FullyConnected:
         act = activation_named(self.activation)
         return Stage(
             shape=(size,),
-            down=lambda: nn.Sequential(nn.Flatten(), nn.Linear(prod(before), size), act()),
-            block=lambda: Block(act(), nn.Linear(size, size), act(), nn.Linear(size, size)),
-            up=lambda to: nn.Sequential(act(), nn.Linear(size, prod(to)), nn.Unflatten(1, to)),
+            down=lambda: nn.Sequential(nn.Flatten(), dense(prod(before), size, act), act()),
+            block=lambda: Block(act(), dense(size, size, act), act(), dense(size, size)),
+            up=lambda to: nn.Sequential(act(), dense(size, prod(to)), nn.Unflatten(1, to)),
             linear=nn.Linear,
         )

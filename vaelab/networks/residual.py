@@ -6,7 +6,8 @@ from torch import nn
 
 from vaelab.errors import SpecError
 from vaelab.networks.conv import between, check_channels, doubling, halving, halvings
-from vaelab.networks.mlp import activation_named, check_sizes
+from vaelab.networks.mlp import check_sizes
+from vaelab.networks.scales import activation_named
 from vaelab.networks.stages import Block, Shape, Stage
 
 
