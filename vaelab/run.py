@@ -252,6 +252,7 @@ def _result(
 ) -> dict[str, Any]:
     splits = [split for split in (data.train, data.validation, data.test) if split is not None]
     rate = next(row for row in rows if row["name"] == "rate")
+    objective = build_objective(spec, len(data.train))
     return {
         "spec": spec.model_dump(),
         "environment": environment(next(model.parameters()).device),
@@ -263,7 +264,7 @@ def _result(
         "steps": progress.step,
         "best_step": progress.best_step or progress.step,
         "parameters": sum(parameter.numel() for parameter in model.parameters()),
-        "findings": [asdict(finding) for finding in look(model, data.test, rate["value"], EVALUATION_SEED)],
+        "findings": [asdict(finding) for finding in look(model, data.test, rate["value"], EVALUATION_SEED, objective)],
         "ledger": measuring.ledger(spec, model, data.train, progress.step),
         "metrics": rows,
     }

@@ -126,7 +126,7 @@ class Training:
                     self.best = {name: tensor.clone() for name, tensor in course.model.state_dict().items()}
                     self.progress = replace(self.progress, best_step=step, best_elbo=row["validation"]["elbo"])
             rate = row.get("validation", row["train"])["rate"]
-            found = look(course.model, self.data.validation or self.data.train, rate, plan.seed)
+            found = look(course.model, self.data.validation or self.data.train, rate, plan.seed, course.objective)
         row |= as_row(timely(found, step, course.steps, course.epoch))
         tell_new(row, self.log.last, self.watch.say, self.whose)
         self.progress = replace(self.progress, log_bytes=self.log.append(row))
