@@ -100,6 +100,8 @@ class Miwae:
 class Piwae:
     """p is trained by the bound of all M K draws, q by the mean of M bounds of K (Rainforth et al. 2018, section 5).
 
+    In a ladder the way down, which p and q share, is trained as part of p.
+
     Arguments:
         samples: K.
         bounds: M.
