@@ -12,7 +12,7 @@ from vaelab.errors import SpecError
 from vaelab.evaluation.likelihood import evaluate
 from vaelab.measuring import default_measures
 from vaelab.models import VAE, Conditional, round_networks
-from vaelab.objectives.bounds import elbo, rates
+from vaelab.objectives.bounds import elbo, rates, sampled_rate
 from vaelab.posteriors import DiagonalGaussian
 from vaelab.run import train
 from vaelab.spec import Spec
@@ -132,6 +132,22 @@ def test_the_rate_group_by_group_is_the_divergence(plane):
         assert ((estimate.mean(0) - exact).abs() < 4 * estimate.std(0) / math.sqrt(20)).all()
     assert (each.std(0) < sampled.std(0)).all()  # what the closed forms are for
     assert draws[0].kl_groups.shape == (2, 2)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize(("model", "groups", "seed"), [("ladder:groups=2,1", 3, 0), ("ladder:groups=1,3", 4, 2)])
+def test_the_rate_counts_every_group(model, groups, seed):
+    """In the mean over draws it is log q(z|x) - log p(z) of all groups, each of which takes a share that shows."""
+    model = model_of(model=model, seed=seed)
+    torch.manual_seed(0)
+    draws = [model(X, 200) for _ in range(20)]
+    for draw in draws:
+        assert draw.kl_groups.shape == (groups, 5)
+        torch.testing.assert_close(rates(draw).sum(0), draw.kl)
+    difference = torch.stack([draw.kl - sampled_rate(draw) for draw in draws])
+    error = difference.std(0) / math.sqrt(len(draws))
+    assert (difference.mean(0).abs() < 4 * error).all()
+    assert (draws[0].kl_groups > 8 * error).all()  # or a group that is left out would not be missed
 
 
 def test_the_estimate_of_log_p_is_that_of_quadrature(plane):

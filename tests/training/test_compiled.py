@@ -24,6 +24,13 @@ needs_compiler = pytest.mark.skipif(
 SPECS = {
     "mnist": Spec(protocol="binary-dynamic", clip_norm=50, ema_decay=0.9, network="mlp:hidden=300"),
     "small": Spec(protocol="binary-dynamic", latent=3, network="mlp:hidden=16", objective="iwae:samples=2"),
+    "dreg": Spec(
+        protocol="binary-dynamic",
+        latent=3,
+        network="mlp:hidden=16",
+        prior="vamp:components=4",
+        objective="iwae:samples=3:gradient=dreg",
+    ),
     "conv": Spec(protocol="8bit", latent=5, likelihood="gaussian:sigma=pixel", network="conv:channels=4,8"),
 }
 LATENT = {  # priors and posteriors, at one size

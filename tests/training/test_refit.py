@@ -78,6 +78,23 @@ def test_a_run_keeps_it_and_gives_it_back(tmp_path):
     assert again.metric("nll")["value"] == run.metric("nll")["value"]
 
 
+def test_a_run_fits_it_to_the_training_images_and_to_no_others(tmp_path, monkeypatch):
+    """The prior that a run keeps is the one that its training images give, number for number."""
+    monkeypatch.setattr("vaelab.training.refit.STEPS", 20)
+    spec = spec_of().model_copy(update={"data": "digits", "refit": "normal", "epochs": 0.1, "start": "zero"})
+    run = train(spec, tmp_path, compile="never", watch=SILENT)
+    model, data = run.model(), run.data()
+    kept = {name: tensor.clone() for name, tensor in model.prior.state_dict().items()}
+
+    def as_if_fitted_to(images):
+        refit(model, build_refit(spec, model), images, spec.seed, lambda line: None)
+        return all(torch.equal(kept[name], tensor) for name, tensor in model.prior.state_dict().items())
+
+    assert as_if_fitted_to(data.train)
+    assert not as_if_fitted_to(data.test)
+    assert not as_if_fitted_to(data.validation)
+
+
 @pytest.mark.parametrize("prior", ["standard", "vamp", "sphere", "mixtur"])
 def test_what_cannot_be_fitted_is_refused(prior):
     with pytest.raises(SpecError):

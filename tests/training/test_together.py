@@ -34,7 +34,7 @@ CASES = {
     "conv": {"network": "conv:channels=4,8", "objective": "elbo:samples=2"},
     "full, mixture": {"posterior": "full", "prior": "mixture:components=3"},
     "flows": {"posterior": "flow:hidden=8:context=2", "prior": "flow:hidden=8", "network": "mlp:hidden=8"},
-    "vamp": {"prior": "vamp:components=4"},
+    "vamp": {"prior": "vamp:components=4", "objective": "iwae:samples=3:gradient=dreg"},
     "sphere": {"posterior": "von-mises-fisher", "prior": "sphere"},
     "factor": {"objective": "factor:hidden=8", "ema_decay": 0.9},
     "ladder": {"model": "ladder:groups=2,1", "network": "mlp:hidden=16,8", "prior": "normal"},

@@ -52,7 +52,8 @@ def miwae(draw: Draw, bounds: int) -> Tensor:
 def path_log_post(draw: Draw) -> Tensor:
     """log q(z|x), [S, B], with a gradient that goes through z alone: without the score, which is 0 on average.
 
-    "Sticking the landing" (Roeder, Wu & Duvenaud 2017, section 3). The value is that of `draw.log_post`.
+    "Sticking the landing" (Roeder, Wu & Duvenaud 2017, section 3). The value is that of `draw.log_post`. In a ladder
+    the score is that of all parameters that q depends on, the shared way down among them.
     """
     score = draw.posterior.log_prob(draw.z.detach())
     return draw.log_post - (score - score.detach())

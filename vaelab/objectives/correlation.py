@@ -66,7 +66,8 @@ def _log(share: float) -> float:
 class BetaTC:
     """Distortion + alpha information + beta total correlation + gamma dimension-wise KL (Chen et al. 2018, equation 4).
 
-    The parts are estimated from the batch by stratified sampling: see `decompose`.
+    The parts are estimated from the batch by stratified sampling: see `decompose`. The estimate of q(z) is unbiased,
+    but that of its logarithm is not, so value and gradient are biased, less so for larger batches.
 
     Arguments:
         images: N, in the training set.
@@ -106,7 +107,7 @@ class Factor(nn.Module):
 
     The critic is the objective's own: it learns to tell z ~ q(z) from vectors whose dimensions are drawn each from
     another image of the batch, and its odds estimate the density ratio. All images of a batch train the model and the
-    critic; the loss that is reported is the model's.
+    critic; the loss that is reported is the model's. Its gradient is biased by as much as the critic is wrong.
 
     Arguments:
         latent: D.
@@ -156,7 +157,8 @@ def shuffled(z: Tensor) -> Tensor:
 class Dip:
     """ELBO and a penalty on the covariance C of z (Kumar, Sattigeri & Balakrishnan 2018, equations 6 and 7).
 
-    It is lambda_od sum_{i != j} C_ij^2 + lambda_d sum_i (C_ii - 1)^2, estimated from the batch.
+    It is lambda_od sum_{i != j} C_ij^2 + lambda_d sum_i (C_ii - 1)^2, estimated from the batch. Squares of estimates
+    are biased, less so for larger batches.
 
     Arguments:
         kind: 1, where C is the covariance of the means of q(z|x) over the images; 2, where it is that of z ~ q(z).

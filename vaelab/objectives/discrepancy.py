@@ -21,7 +21,8 @@ class Mmd:
 
     alpha = 1 is the Wasserstein auto-encoder (Tolstikhin et al. 2018, algorithm 2). MMD^2 is the unbiased estimate from
     one z for each image and as many draws of the prior (Gretton et al. 2012, equation 3); it is weighed against nats
-    for an image, so the weight is a large number.
+    for an image, so the weight is a large number. The draws of the prior carry no gradient: a prior with parameters
+    learns from the rate alone.
 
     Arguments:
         alpha: what of the rate is left out.

@@ -1,14 +1,13 @@
 """Importance-weighted objectives (Burda, Grosse & Salakhutdinov 2016; Rainforth et al. 2018; Tucker et al. 2019)."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
 from torch import Tensor
 
-from vaelab.distributions import log_mean_exp
 from vaelab.errors import SpecError, unknown
 from vaelab.models import VAE, Draw
-from vaelab.objectives.bounds import elbo, iwae, miwae, path_log_post
+from vaelab.objectives.bounds import elbo, iwae, log_weights, miwae, path_log_post
 from vaelab.objectives.losses import Losses, at_least_one
 
 Gradient = Literal["plain", "path", "dreg"]
@@ -20,9 +19,9 @@ class Iwae:
 
     Arguments:
         samples: S, draws of z for each image; S = 1 is the ELBO with a sampled KL.
-        gradient: of q's parameters: `plain`, the bound's own; `path`, which leaves out the score (Roeder, Wu &
-            Duvenaud 2017) and is biased for S > 1; `dreg`, doubly reparameterised, unbiased and of less variance
-            (Tucker, Lawson, Gu & Maddison 2019, equation 8).
+        gradient: how the gradient is estimated. `plain` is the bound's own. `path` leaves out the score of q (Roeder,
+            Wu & Duvenaud 2017); it is biased for S > 1. `dreg` is doubly reparameterised, unbiased and of less
+            variance (Tucker, Lawson, Gu & Maddison 2019, equation 8); see `doubly_reparameterised`.
     """
 
     samples: int = 5
@@ -33,16 +32,47 @@ class Iwae:
         if self.gradient not in get_args(Gradient):
             raise unknown("gradient", self.gradient, get_args(Gradient))
 
-    def __call__(self, model: VAE, x: Tensor, step: Tensor) -> tuple[Tensor | Losses, Draw]:
+    def __call__(self, model: VAE, x: Tensor, step: Tensor) -> tuple[Tensor, Draw]:
         draw = model(x, self.samples)
-        if self.gradient == "plain":
-            return -iwae(draw), draw
-        log_w = draw.log_lik + draw.log_prior - path_log_post(draw)
-        bound = log_mean_exp(log_w, dim=0)
         if self.gradient == "path":
-            return -bound, draw
-        w = log_w.detach().softmax(0)
-        return Losses(generative=-bound, inference=-(w**2 * log_w).sum(0)), draw
+            draw = replace(draw, log_post=path_log_post(draw))
+        elif self.gradient == "dreg":
+            draw = doubly_reparameterised(model, x, draw)
+        return -iwae(draw), draw
+
+
+def doubly_reparameterised(model: VAE, x: Tensor, draw: Draw) -> Draw:
+    """The same draw, arranged so that the gradient of its `iwae` is doubly reparameterised (Tucker et al. 2019).
+
+    With the normalised weights w_s = w_s / sum_t w_t, and for every parameter of p and q, that gradient is
+
+        sum_s w_s^2 (d log w_s / d z_s) (d z_s / d parameter) + w_s (d log p(x, z_s) / d parameter at a fixed z_s).
+
+    Only the path through z takes w_s^2: there, the score of q became a second path (their equation 7). The second term
+    is not empty for parameters that p shares with q: VampPrior's density uses the encoder, and a ladder's p and q go
+    the same way down (Bauer & Mnih 2021 treat such hierarchies). The plain gradient has the same mean.
+
+    It takes a second pass of the decoder and one backward pass.
+
+    Arguments:
+        model: that drew it.
+        x: of these images.
+    """
+    w = log_weights(draw).detach().softmax(0)
+    z = _weighed(draw.z, w.unsqueeze(-1))
+    p = model.likelihood(z)
+    return replace(
+        draw,
+        log_lik=p.log_prob(x),
+        log_prior=draw.prior.log_prob(z),
+        log_post=_weighed(path_log_post(draw), w),
+        likelihood=p,
+    )
+
+
+def _weighed(value: Tensor, weight: Tensor) -> Tensor:
+    """`value`, with its gradient multiplied by `weight`."""
+    return value.detach() + weight * (value - value.detach())
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,6 +99,8 @@ class Miwae:
 @dataclass(frozen=True, kw_only=True)
 class Piwae:
     """p is trained by the bound of all M K draws, q by the mean of M bounds of K (Rainforth et al. 2018, section 5).
+
+    In a ladder the way down, which p and q share, is trained as part of p.
 
     Arguments:
         samples: K.

@@ -20,7 +20,8 @@ class WakeSleep:
     """p learns from q's codes of real images, q from p's dreams (Hinton, Dayan, Frey & Neal 1995).
 
     Awake, p minimises -log p(x, z) with z ~ q(z|x); asleep, q minimises -log q(z|x) with x, z ~ p(x, z). The two follow
-    no one function; the loss that is reported is the ELBO's, with its sign turned.
+    no one function; the loss that is reported is the ELBO's, with its sign turned. In a ladder the way down, which p
+    and q share, is trained as part of p, by the ELBO.
     """
 
     def __call__(self, model: VAE, x: Tensor, step: Tensor) -> tuple[Losses, Draw]:

@@ -49,7 +49,8 @@ class WeightedElbo:
 
     The weight rises linearly from 0 to beta in the first `warmup` steps, and anew every `cycle` steps (Fu et al. 2019).
     Of the rate, no part costs less than `free_nats`: a part is the mean over the batch of what one latent dimension
-    takes, or all of it where there is no such closed form (Kingma et al. 2016, equation 15).
+    takes, or all of it where there is no such closed form (Kingma et al. 2016, equation 15). A maximum of a batch's
+    mean is a biased estimate of that of all images.
 
     Arguments:
         beta: the weight of the rate; 1 is the ELBO.
@@ -95,6 +96,8 @@ class WeightedElbo:
 @dataclass(frozen=True, kw_only=True)
 class Capacity:
     """Distortion + gamma |rate - C| with a rising C, the rate a mean over the batch (Burgess et al. 2018, equation 8).
+
+    The absolute value of a batch's mean is a biased estimate of that of all images.
 
     Arguments:
         gamma: weight of the difference.

@@ -29,7 +29,9 @@ def refit(model: VAE, prior: nn.Module, train: Dataset, seed: int, say: Callable
         NonFiniteError: the fit left the real numbers.
     """
     draws = torch.Size([1 if model.support == "codes" else DRAWS])
-    z = torch.cat(over_posteriors(model, train, seed, lambda q: q.sample(draws)), 1)  # [S, N, D]
+    # The seed is not the run's own: with that one, evaluation would draw the same noise as the fit
+    own = derive(seed, "refit", 1)
+    z = torch.cat(over_posteriors(model, train, own, lambda q: q.sample(draws)), 1)  # [S, N, D]
     device, before = z.device, _mean_log_prob(model.prior, z)
     prior.to(device)
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
