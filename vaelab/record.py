@@ -142,7 +142,9 @@ class Run:
         tensors, header = read_tensors(self.path / "model.safetensors", damaged=again)
         try:
             shape, classes = image_shape or tuple(json.loads(header["image_shape"])), tensors.get("labels.classes")
-            model = build_model(self.spec, shape, None if classes is None else classes.numpy(), trained=True)
+            names = {int(label): name for label, name in json.loads(header.get("class_names", "{}")).items()}
+            labels = None if classes is None else classes.numpy()
+            model = build_model(self.spec, shape, labels, trained=True, class_names=names)
             model.load_state_dict(tensors)
         except (RuntimeError, KeyError, ValueError, TypeError) as error:
             found = f"{self.path / 'model.safetensors'} does not fit spec.json"
