@@ -94,6 +94,8 @@ def test_named_sources_are_looked_for_in_root_alone_or_environment_then_cache(tm
         with refused(DataError, f"{tmp_path / 'elsewhere' / 'mnist'} (no", "--data-root"):
             load("mnist", root)
         assert not next(row for row in listing(root) if row.usage == "mnist").present
+    with refused(DataError, "mnist (no", "--data-root"):
+        load("mnist", "")  # as an unset variable of the shell gives it: the folder at hand
     (tmp_path / "root" / "mnist" / "t10k-labels-idx1-ubyte").unlink()
     with refused(DataError, "no t10k-labels-idx1-ubyte", f"vaelab data fetch mnist --data-root {tmp_path / 'root'}"):
         load("mnist", tmp_path / "root")

@@ -109,18 +109,17 @@ def _walk(folder: Path, tree: _Tree, above: tuple[str, ...]) -> None:
             expected="a folder that you may read",
             do="change its permissions, or move it away",
         ) from error
-    hidden = [path for path in entries if path.name.startswith(".") or path.name == "__MACOSX"]
+    visible = [path for path in entries if not (path.name.startswith(".") or path.name == "__MACOSX")]
+    hidden = {*entries} - {*visible}
     tree.hidden.extend(f"hidden {'folder' if path.is_dir() else 'file'}" for path in hidden)
-    if len(hidden) == len(entries):
+    if not visible:
         tree.empty.append(folder)
-    for path in entries:
-        real = os.path.realpath(path)
-        if path in hidden:
-            continue
-        if path.is_dir() and real not in above:
-            _walk(path, tree, (*above, real))
-        elif path.is_dir():
-            tree.others.append((path, "circular link"))
+    for path in visible:
+        if path.is_dir():
+            if (real := os.path.realpath(path)) in above:
+                tree.others.append((path, "circular link"))
+            else:
+                _walk(path, tree, (*above, real))
         elif not path.is_file():
             tree.others.append((path, "broken link"))
         elif path.suffix.lower() in SUFFIXES:
@@ -137,13 +136,13 @@ def split_of(name: str) -> str | None:
 def _splits(folder: Path, tree: _Tree) -> dict[str, tuple[Path, list[Path]]]:
     """Of each split its folder and images: the folder itself as "train" where there are no folders of splits."""
     images = tree.images
-    firsts = dict.fromkeys(_first(folder, path) for path in images)
-    named = {first: split for first in firsts if (split := split_of(first))}
+    firsts = {path: _first(folder, path) for path in images}
+    named = {first: split for first in dict.fromkeys(firsts.values()) if (split := split_of(first))}
     if not named:
         _refuse_inner_splits(folder, images)
         return {"train": (folder, images)}
     _refuse_lost(tree, folder, splits=True)
-    if others := [first or "images" for first in firsts if first not in named]:
+    if others := [first or "images" for first in dict.fromkeys(firsts.values()) if first not in named]:
         raise DataError(
             found=f"{folder}: {' and '.join(named)}, named as splits, beside {_listed(others)}",
             expected=f"splits alone ({_LAYOUT}), or classes alone",
@@ -159,8 +158,7 @@ def _splits(folder: Path, tree: _Tree) -> dict[str, tuple[Path, list[Path]]]:
             expected="DIR/train beside them",
             do=f"add it, or name one of them to use it as a whole, as folder:{folder / next(iter(named))}",
         )
-    of = {split: [path for path in images if _first(folder, path) == first] for first, split in named.items()}
-    return {split: (folder / first, of[split]) for first, split in named.items()}
+    return {split: (folder / first, [p for p in images if firsts[p] == first]) for first, split in named.items()}
 
 
 def _refuse_inner_splits(folder: Path, images: list[Path]) -> None:

@@ -164,7 +164,7 @@ def parse(source: str) -> tuple[str, Source, str]:
 
 def roots(root: Path | str | None) -> list[Path]:
     """Where named sources are looked for, in order: `root` alone where it is given; else $VAELAB_DATA, the cache."""
-    if root:
+    if root is not None:
         return [Path(root).expanduser()]
     named = os.environ.get("VAELAB_DATA")
     return [*([Path(named).expanduser()] if named else []), user_cache()]
@@ -181,12 +181,12 @@ def locate(name: str, root: Path | str | None) -> Path:
         if not missing(SOURCES[name], place):
             return place
     looked = [f"{place} (no {', '.join(missing(SOURCES[name], place))})" for place in places]
-    flag = f" --data-root {root}" if root else ""
+    flag = "" if root is None else f" --data-root {root}"
     fetch = f"run `vaelab data fetch {name}{flag}`" if SOURCES[name].official else "put them there"
     raise DataError(
         found=f"{name}: not all files in {' nor in '.join(looked)}",
         expected="all of them in one folder",
-        do=f"{fetch}, or {'give another --data-root' if root else 'set VAELAB_DATA'}",
+        do=f"{fetch}, or {'set VAELAB_DATA' if root is None else 'give another --data-root'}",
     )
 
 
