@@ -118,7 +118,9 @@ def three_inputs(images, learning_rate, number):
 def test_labels_do_nothing_to_a_model_that_is_not_told_them(tmp_path):
     spec, logs = completed(TINY.model_copy(update={"condition": "none"})), []
     data = load_data(spec)
-    bare = Splits(*(Dataset("digits", d.split, d.images, None, d.protocol) for d in vars(data).values()))
+    bare = Splits(
+        *(Dataset("digits", d.split, d.images, None, d.protocol) for d in (data.train, data.validation, data.test))
+    )
     for name, images in (("labelled", data), ("bare", bare)):
         (tmp_path / name).mkdir()
         model = build_model(spec, images.train.shape, images.train.labels)

@@ -1,11 +1,12 @@
 """Runs: what a directory holds, and what happens to one that is not as it should be."""
 
 import json
+import re
 
 import pytest
 import torch
 
-from vaelab.assemble import check_protocol, completed
+from vaelab.assemble import build_model, check_protocol, completed
 from vaelab.data import PROTOCOLS
 from vaelab.errors import RunError, SpecError
 from vaelab.evaluation.likelihood import evaluate
@@ -121,7 +122,7 @@ def test_a_protocol_that_is_only_admitted_must_be_named():
     with pytest.raises(SpecError, match="its value is not a likelihood"):
         completed(spec)
     check_protocol(spec.model_copy(update={"protocol": "grey"}), "grey")
-    with pytest.raises(SpecError, match="one that it describes"):
+    with pytest.raises(SpecError, match="pixels that it describes"):
         check_protocol(spec, "grey")  # not by the data's default
 
 
@@ -149,3 +150,49 @@ def test_a_spec_has_one_hash_however_it_was_written(tmp_path):
     same = (Spec(clip_norm=0, epochs=spec.epochs), Spec(clip_norm=0.0), Spec.read(tmp_path / "spec.json"))
     assert {completed(other).hash for other in same} == {spec.hash}
     assert completed(Spec(clip_norm=1)).hash != spec.hash
+
+
+@pytest.mark.parametrize(
+    ("fields", "likelihood", "name"),
+    [
+        ({}, "bernoulli", "1c2e7fb204"),
+        ({"data": "mnist"}, "bernoulli", "02aee7ae8d"),
+        ({"protocol": "grey"}, "bernoulli", "2a8c175c75"),
+        ({"data": "npz:a.npz", "protocol": "binary-threshold"}, "bernoulli", "6ed58892fe"),
+        ({"data": "folder:a"}, "gaussian:sigma=shared:mean=sigmoid", None),
+        ({"data": "svhn", "posterior": "full"}, "gaussian:sigma=shared:mean=sigmoid", None),
+        ({"data": "folder:a", "protocol": "levels"}, "discretised-gaussian:sigma=shared", None),
+    ],
+)
+def test_a_likelihood_that_is_not_named_describes_the_pixels(fields, likelihood, name):
+    """And is as if it had been named; runs of binary pixels are called as they were before there was a choice."""
+    spec = completed(Spec(**fields))
+    assert spec.likelihood == likelihood
+    assert spec.hash == completed(Spec(**fields, likelihood=likelihood)).hash
+    assert name in (None, spec.hash)
+    assert build_model(Spec(**fields), (3, 8, 8)).likelihood.head.protocols  # as tests and users make one
+    assert (
+        build_model(spec, (3, 8, 8)).state_dict().keys() == build_model(Spec(**fields), (3, 8, 8)).state_dict().keys()
+    )
+
+
+@pytest.mark.parametrize("data", ["svhn", "folder:a", "npz:a.npz", "npy:a.npy", "frey"])
+@pytest.mark.parametrize("protocol", [None, *PROTOCOLS])
+@pytest.mark.parametrize("likelihood", LIKELIHOODS)
+def test_no_advice_is_to_binarise_photographs_and_what_is_advised_is_taken(data, protocol, likelihood):
+    spec = Spec(data=data, likelihood=likelihood, protocol=protocol)
+    if _refusal(spec) is None:
+        return
+    do = _refusal(spec).do
+    assert "--protocol binary" not in do
+    advised = re.findall(r"--(likelihood|protocol) ([a-z0-9:=-]+)", do)
+    assert advised[0][0] == "likelihood"
+    assert not any(_refusal(spec.model_copy(update={field: value})) for field, value in advised)
+
+
+def _refusal(spec: Spec) -> SpecError | None:
+    try:
+        completed(spec)
+    except SpecError as error:
+        return error
+    return None

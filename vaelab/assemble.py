@@ -1,6 +1,7 @@
 """From a Spec to its parts."""
 
 import inspect
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -34,6 +35,13 @@ TABLES: dict[str, dict[str, Any]] = {
 }
 
 NOT_A_LIKELIHOOD = "not a likelihood"
+LIKELIHOOD_OF = {  # for pixels of these levels, where the Spec names none
+    "binary": "bernoulli",
+    "grey": "bernoulli",
+    "8bit": "gaussian:sigma=shared",
+    "256": "discretised-gaussian:sigma=shared",
+}
+DESCRIBING = LIKELIHOOD_OF | {"grey": "continuous-bernoulli"}  # a Bernoulli of grey levels is no likelihood
 WHERE = {
     "real": "over real vectors", "sphere": "on the sphere", "codes": "over codes", "posterior": "over densities q(z|x)",
 }  # fmt: skip
@@ -46,6 +54,7 @@ def completed(spec: Spec) -> Spec:
 
     So a run's directory says all that was chosen, and two ways to write one run have one name.
     """
+    spec = spec.model_copy(update={"likelihood": likelihood_of(spec)})
     spelt = {kind: parts.canonical(kind, table, getattr(spec, kind)) for kind, table in TABLES.items()}
     for kind, text in spelt.items():
         if kind in ("network", "schedule", "likelihood"):  # what can be made without a shape
@@ -67,9 +76,18 @@ def completed(spec: Spec) -> Spec:
             found = f"--refit {spec.refit}"
             expected = "a prior with parameters to fit, that does not begin with images"
             raise SpecError(found=found, expected=expected, do="use, say, --refit mixture")
-    _, source, _ = parse(spec.data)
-    check_protocol(spec, spec.protocol or source.protocol)
-    return spec.model_copy(update={**spelt, "protocol": spec.protocol or source.protocol})
+    check_protocol(spec, protocol_of(spec))
+    return spec.model_copy(update={**spelt, "protocol": protocol_of(spec)})
+
+
+def protocol_of(spec: Spec) -> str:
+    """The name of the protocol by which `spec` reads pixels: the data's own where it names none."""
+    return spec.protocol or parse(spec.data)[1].protocol
+
+
+def likelihood_of(spec: Spec) -> str:
+    """The likelihood that `spec` names; where it names none, one that describes the pixels as they are read."""
+    return spec.likelihood or LIKELIHOOD_OF[find_protocol(protocol_of(spec)).levels]
 
 
 def is_hierarchical(spec: Spec) -> bool:
@@ -86,13 +104,18 @@ def load_data(spec: Spec, root: str | None = None) -> Splits:
 
 
 def build_model(
-    spec: Spec, image_shape: tuple[int, int, int], labels: np.ndarray | None = None, trained: bool = False
+    spec: Spec,
+    image_shape: tuple[int, int, int],
+    labels: np.ndarray | None = None,
+    trained: bool = False,
+    class_names: Mapping[int, str] | None = None,
 ) -> VAE:
     """The model that `spec` describes for images of `image_shape`, its weights drawn from the Spec's seed.
 
     Arguments:
         labels: whole numbers [N], of the training images; only asked for where the model is told them.
         trained: whether with the prior that is fitted when training is over, where there is one.
+        class_names: of the labels, by which the model can be told them too.
 
     Raises:
         SpecError: the model is to be told labels, and there are none, or it cannot be.
@@ -103,8 +126,8 @@ def build_model(
         known: dict[str, Any] = {"latent": spec.latent, "image_shape": image_shape}
         known["network"] = parts.make("network", NETWORKS, spec.network)
         known["posterior"] = parts.make("posterior", POSTERIORS, spec.posterior, known)
-        known["likelihood"] = parts.make("likelihood", LIKELIHOODS, spec.likelihood)
-        known["labels"] = Labels(_there(labels)) if spec.condition == "labels" else None
+        known["likelihood"] = parts.make("likelihood", LIKELIHOODS, likelihood_of(spec))
+        known["labels"] = Labels(_there(labels), class_names) if spec.condition == "labels" else None
         text = spec.refit if trained and spec.refit else spec.prior
         known["prior"] = lambda posterior, latent: _prior(text, latent, image_shape, posterior)
         model = parts.make("model", MODELS, spec.model, known)
@@ -138,16 +161,20 @@ def build_objective(spec: Spec, images: int | None = None) -> Objective:
 
 def check_protocol(spec: Spec, protocol: str) -> None:
     """SpecError unless the likelihood describes pixels read by `protocol`, or the Spec names one that it admits."""
-    head: Any = parts.resolve("likelihood", LIKELIHOODS, spec.likelihood)[0]  # a head, or a maker of one
+    head: Any = parts.resolve("likelihood", LIKELIHOODS, likelihood_of(spec))[0]  # a head, or a maker of one
     find_protocol(protocol)  # an unknown name is an error of its own
     if protocol in head.protocols or (spec.protocol and protocol in head.admitted):
         return
+    own = parse(spec.data)[1].protocol
     asked = f"protocol {protocol}" + ("" if spec.protocol else f", the way {spec.data} is read unless you say")
-    admitted = "".join(f", or --protocol {name} (its value is {NOT_A_LIKELIHOOD})" for name in head.admitted)
+    binary = [find_protocol(name).levels == "binary" for name in (head.protocols[0], own)]
+    described = [] if binary == [True, False] else [f"--protocol {head.protocols[0]}"]  # nobody's photographs
+    admitted = [f"--protocol {name} (its value is {NOT_A_LIKELIHOOD})" for name in head.admitted]
+    fitting = f"--likelihood {DESCRIBING[find_protocol(protocol).levels]}, which describes these pixels"
     raise SpecError(
-        found=f"likelihood {spec.likelihood.split(':')[0]} on {asked}",
-        expected=f"one that it describes: {', '.join(head.protocols)}",
-        do=f"name one, as --protocol {head.protocols[0]}{admitted}",
+        found=f"likelihood {likelihood_of(spec).split(':')[0]} on {asked}",
+        expected=f"pixels that it describes ({', '.join(head.protocols)}), or another likelihood",
+        do=f"use {', or '.join([fitting, *described, *admitted])}",
     )
 
 
@@ -181,8 +208,9 @@ def check_labels(data: Splits) -> None:
     known = _there(data.train.labels)
     for split in (data.validation, data.test):
         if split is not None and len(unseen := np.setdiff1d(_there(split.labels, split.split), known)):
+            label = split.class_name(unseen[0])
             raise SpecError(
-                found=f"--condition labels with {split.split} images of label {unseen[0]}, of which none is trained on",
+                found=f"--condition labels with {split.split} images of label {label}, of which none is trained on",
                 expected="labels that training images have too",
                 do="leave those images out, or use --condition none",
             )
@@ -233,5 +261,5 @@ def _support(constructor: Any) -> str:
 
 def likelihood_note(spec: Spec, protocol: str) -> str:
     """What must stand beside the likelihoods of this run; empty where they are likelihoods of the data."""
-    head: Any = parts.resolve("likelihood", LIKELIHOODS, spec.likelihood)[0]  # a head, or a maker of one
+    head: Any = parts.resolve("likelihood", LIKELIHOODS, likelihood_of(spec))[0]  # a head, or a maker of one
     return NOT_A_LIKELIHOOD if protocol in head.admitted else ""

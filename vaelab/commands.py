@@ -12,7 +12,9 @@ if TYPE_CHECKING:
     from vaelab.study import Study
 
 Out = Annotated[Path, tyro.conf.arg(help="directory below which runs are kept")]
-Root = Annotated[str | None, tyro.conf.arg(name="data-root", help="where data lie, before $VAELAB_DATA and the cache")]
+Root = Annotated[
+    str | None, tyro.conf.arg(name="data-root", help="data directory; without it $VAELAB_DATA, then the cache")
+]
 RunPath = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN", help="a run's directory")]
 Compiled = Annotated[Literal["auto", "always", "never"], tyro.conf.arg(help="compile the training step")]
 
@@ -253,11 +255,14 @@ def data_check(
     source: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="SOURCE", help="mnist, svhn, npz:FILE, ...")],
     root: Root = None,
 ) -> None:
-    """Read a data set and print its counts, shape, hashes and protocol."""
+    """Read a data set and print its splits: counts, classes, shape, hashes and protocol."""
     from vaelab import terminal
     from vaelab.data.check import check
 
-    for row in check(source, root):
+    rows, said = check(source, root)
+    for line in said:
+        print(line)
+    for row in rows:
         terminal.print_facts(
             f"{row.source}, {row.split} images",
             {
@@ -267,6 +272,7 @@ def data_check(
                 "protocol": row.protocol,
                 "published content": {True: "yes", False: "no: not the official files", None: ""}[row.official],
                 "labels": "  ".join(f"{label}: {count:,}" for label, count in (row.labels or {}).items()) or "none",
+                "also in training": "" if row.seen is None else f"{row.seen:,} of {row.count:,}, by equal pixels",
                 "note": row.note,
             },
         )

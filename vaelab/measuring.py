@@ -6,12 +6,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from vaelab import parts
 from vaelab.assemble import build_objective, is_hierarchical, likelihood_note
-from vaelab.data.dataset import Dataset, Splits
+from vaelab.data.dataset import Dataset, Splits, seen
 from vaelab.data.protocol import protocol
 from vaelab.errors import DataError, SpecError
 from vaelab.evaluation.measure import GIVEN_LABELS, Measure, Metric, Subject
@@ -76,9 +75,18 @@ def subject(spec: Spec, model: VAE, data: Splits, split: str, seed: int, cache: 
     return Subject(model, data.train, measured, seed, likelihood_note(spec, measured.protocol), cache, given)
 
 
-def seen(train: Dataset, data: Dataset) -> int:
-    """How many images of `data` were trained on, by the digests of their pixels."""
-    return int(np.isin(data.digests.view("S16"), train.digests.view("S16")).sum())
+def admit(data: Splits, say: Callable[[str], None]) -> None:
+    """Say what was read and how, and how many held-out images are training images too.
+
+    Raises:
+        DataError: more than a tenth of the test images were trained on.
+    """
+    for line in data.said:
+        say(line)
+    refuse_seen(data.train, data.test)
+    for held in (data.validation, data.test):
+        if held is not None and (count := seen(data.train, held)):
+            say(f"{count:,} of {len(held):,} {held.split} images are training images too: their pixels are equal")
 
 
 def refuse_seen(train: Dataset, data: Dataset) -> None:

@@ -86,9 +86,10 @@ def train_together(
     specs = [run.spec for run in runs]
     on = find_device(device)
     data = load_data(specs[0], root)
-    measuring.refuse_seen(data.train, data.test)
+    measuring.admit(data, watch.say)
     check_batch(len(data.train), specs[0].batch)
-    models = [build_model(spec, data.train.shape, data.train.labels).to(on) for spec in specs]
+    shape, labels, names = data.train.shape, data.train.labels, data.train.class_names
+    models = [build_model(spec, shape, labels, class_names=names).to(on) for spec in specs]
     check_begin(models[0], len(data.train))
     objectives = [build_objective(spec, len(data.train)) for spec in specs]
     first = Course.of(models[0], objectives[0], data.train, specs[0])

@@ -143,7 +143,9 @@ class Run:
         tensors, header = read_tensors(self.path / "model.safetensors", damaged=again)
         try:
             shape, classes = image_shape or tuple(json.loads(header["image_shape"])), tensors.get("labels.classes")
-            model = build_model(self.spec, shape, None if classes is None else classes.numpy(), trained=True)
+            names = {int(label): name for label, name in json.loads(header.get("class_names", "{}")).items()}
+            labels = None if classes is None else classes.numpy()
+            model = build_model(self.spec, shape, labels, trained=True, class_names=names)
             own = model.state_dict()
             for name in OF_PIXELS & own.keys():
                 tensors.setdefault(name, own[name])

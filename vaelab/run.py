@@ -63,7 +63,7 @@ def train(
         VaelabError: anything that a user can mend, told in one line.
     """
     watch = watch or SILENT
-    spec = completed(spec)
+    named, spec = spec.likelihood, completed(spec)
     run = Run(Path(out) / (name or default_name(spec)))
     if run.done:
         claim(run, spec)
@@ -71,8 +71,10 @@ def train(
         return run
     on = find_device(device)
     data = load_data(spec, root)
-    measuring.refuse_seen(data.train, data.test)
-    model = build_model(spec, data.train.shape, data.train.labels).to(on)
+    measuring.admit(data, watch.say)
+    if not named:
+        watch.say(f"no likelihood was named: {spec.likelihood} is used, for pixels read as {spec.protocol}")
+    model = build_model(spec, data.train.shape, data.train.labels, class_names=data.train.class_names).to(on)
     check_batch(len(data.train), spec.batch)
     check_begin(model, len(data.train))
     claim(run, spec)
@@ -88,6 +90,8 @@ def conclude(run: Run, spec: Spec, model: VAE, data: Splits, progress: Progress,
     if spec.refit:
         refit(model, build_refit(spec, model), data.train, spec.seed, watch.say)
     header = {"image_shape": json.dumps(data.train.shape)}
+    if model.labels is not None:
+        header["class_names"] = json.dumps(model.labels.names)
     weights = {key: tensor.contiguous().cpu() for key, tensor in model.state_dict().items()}
     write_atomically(run.path / "model.safetensors", save(weights, header))
 
@@ -257,6 +261,7 @@ def _result(
         "spec": spec.model_dump(),
         "environment": environment(next(model.parameters()).device),
         "data": {s.split: {"images": len(s), "shape": s.shape, "sha256": s.sha256} for s in splits},
+        "read": {"from": data.where, "said": list(data.said)},
         "test_images_trained_on": measuring.seen(data.train, data.test),
         "note": data.test.note,
         "seconds": {"training": progress.seconds, "evaluation": seconds},

@@ -25,7 +25,10 @@ class Spec(Plan):
         description="binary-dynamic | binary-static | binary-threshold | grey | levels | 8bit; the data's own if none",
     )
     validation: float = Field(
-        default=0.1, ge=0, description="training images held out: a share, or a number of images; 0: none"
+        default=0.1,
+        ge=0,
+        description="training images held out: a share, or a number of images; 0: none. Data with validation images of "
+        "their own use these instead",
     )
     split_seed: int = Field(default=0, ge=0, description="of which images are held out")
 
@@ -34,7 +37,11 @@ class Spec(Plan):
     network: str = Field(
         default="mlp", description="of encoder and decoder, such as mlp:hidden=500,200; see `vaelab parts`"
     )
-    likelihood: str = Field(default="bernoulli", description="p(x|z), such as gaussian:sigma=0.1; see `vaelab parts`")
+    likelihood: str = Field(
+        default="",
+        description="p(x|z), such as gaussian:sigma=0.1; see `vaelab parts`. Empty: one that describes the pixels, "
+        "bernoulli for binary ones and gaussian:sigma=shared for 8bit",
+    )
     posterior: str = Field(default="diagonal", description="q(z|x); see `vaelab parts`")
     prior: str = Field(default="standard", description="p(z); see `vaelab parts`")
     condition: Literal["none", "labels"] = Field(

@@ -252,7 +252,7 @@ def _by_worker(
     """Train and measure one member with its share of the processors; what was said last if it failed."""
     claim(member.run, member.spec)
     path = member.run.path
-    root = ["--data-root", options.root] if options.root else []
+    root = [] if options.root is None else ["--data-root", options.root]
     threads = ["--threads", str(max(1, (os.cpu_count() or 1) // options.jobs))]
     training = ["train", "--spec", str(path / "spec.json"), "--name", path.name, "--out", str(path.parent)]
     commands = [[*training, "--compile", options.compile, *threads, *root]]

@@ -33,8 +33,10 @@ def write(path: Path, **variables: np.ndarray) -> Path:
     ids=["NHW", "N1HW", "NHW1", "N3HW", "NHW3", "int64", "big-endian", "float64", "float32"],
 )
 def test_each_layout_and_type_reads_the_same_images(tmp_path: Path, stored: np.ndarray, images: np.ndarray):
-    read, nothing = arrays.read(str(write(tmp_path / "a.npz", images=stored, other=np.zeros(3))))
-    assert nothing is None
+    contents = arrays.read(str(write(tmp_path / "a.npz", images=stored, other=np.zeros(3))))
+    read = contents.train
+    assert contents.test is contents.validation is None
+    assert contents.left_out == "array other"
     assert read.labels is None
     np.testing.assert_array_equal(read.images, images, strict=True)
     assert read.images.flags.c_contiguous
@@ -42,25 +44,50 @@ def test_each_layout_and_type_reads_the_same_images(tmp_path: Path, stored: np.n
 
 def test_labels_and_an_official_test_split(tmp_path: Path):
     labels = np.arange(5, dtype=np.uint16)
-    read, _ = arrays.read(str(write(tmp_path / "a.npz", images=GREY, labels=labels)))
+    read = arrays.read(str(write(tmp_path / "a.npz", images=GREY, labels=labels))).train
     np.testing.assert_array_equal(read.labels, np.arange(5), strict=True)
     path = write(tmp_path / "b.npz", train_images=GREY, test_images=GREY[:2], test_labels=labels[:2])
-    train, test = arrays.read(str(path))
+    contents = arrays.read(str(path))
+    train, test = contents.train, contents.test
     assert test is not None
     assert test.labels is not None
     assert train.labels is None
     assert (len(train.images), len(test.images)) == (5, 2)
 
 
+@pytest.mark.parametrize(
+    "names",
+    [
+        {"train": ("train_images", "train_labels"), "validation": ("val_images", "val_labels")},  # MedMNIST
+        {"train": ("train_images", "train_labels"), "validation": ("valid_images", "valid_labels")},
+        {"train": ("x_train", "y_train"), "validation": ("x_val", "y_val"), "test": ("x_test", "y_test")},  # Keras
+        {"train": ("X_train", "Y_train"), "test": ("X_test", "Y_test")},
+        {"train": ("train_images", "train_labels")},
+    ],
+)
+@pytest.mark.parametrize("column", [False, True])
+def test_each_split_is_read_by_any_of_its_names(tmp_path: Path, names: dict[str, tuple[str, str]], column: bool):
+    variables: dict[str, np.ndarray] = {"mean": np.zeros(3), "pickled": np.array([None], object)}
+    for at, (images, labels) in enumerate(names.values()):
+        variables |= {images: GREY[at:], labels: np.arange(at, 5).reshape(5 - at, *[1] * column)}
+    contents = arrays.read(str(write(tmp_path / "a.npz", **variables)))
+    parts = {"train": contents.train, "validation": contents.validation, "test": contents.test}
+    assert {split for split, part in parts.items() if part is not None} == set(names)
+    for at, split in enumerate(names):
+        np.testing.assert_array_equal(parts[split].images, GREY[at:, None])
+        np.testing.assert_array_equal(parts[split].labels, np.arange(at, 5), strict=True)
+    assert contents.left_out == "arrays mean, pickled"
+
+
 def test_factors_are_read_with_their_names(tmp_path: Path):
     factors = np.stack([np.arange(5), np.arange(5)[::-1]], 1).astype(np.uint8)
-    read, _ = arrays.read(
-        str(write(tmp_path / "a.npz", images=GREY, factors=factors, factor_names=np.array(["x", "y"])))
-    )
+    path = write(tmp_path / "a.npz", images=GREY, factors=factors, factor_names=np.array(["x", "y"]))
+    read = arrays.read(str(path)).train
     np.testing.assert_array_equal(read.factors, factors.astype(np.int64), strict=True)
     assert read.factor_names == ("x", "y")
     path = write(tmp_path / "b.npz", train_images=GREY, test_images=GREY[:2], test_factors=factors[:2])
-    train, test = arrays.read(str(path))
+    contents = arrays.read(str(path))
+    train, test = contents.train, contents.test
     assert (train.factors, train.factor_names) == (None, ())
     assert test is not None
     assert test.factor_names == ("factor1", "factor2")
@@ -68,7 +95,7 @@ def test_factors_are_read_with_their_names(tmp_path: Path):
 
 def test_floats_are_rounded_to_the_nearest_level_and_the_note_says_how_far(tmp_path: Path):
     values = np.array([0, 0.4 / 255, 0.75 / 255, 1]).reshape(1, 2, 2)
-    read, _ = arrays.read(str(write(tmp_path / "a.npz", images=values)))
+    read = arrays.read(str(write(tmp_path / "a.npz", images=values))).train
     assert read.images.ravel().tolist() == [0, 0, 1, 255]
     assert read.note == "floats quantised to 256 levels, largest change 0.0016"  # 0.4 / 255
 
@@ -76,16 +103,20 @@ def test_floats_are_rounded_to_the_nearest_level_and_the_note_says_how_far(tmp_p
 @pytest.mark.parametrize(
     ("images", "words"),
     [
-        (GREY + 0.0, ("float64 values from 0.0 to 248.0", "[0, 1]")),
-        (GREY / 255 - 0.01, ("-0.01",)),
-        (np.where(GREY[0, 0, 0] == GREY, np.nan, GREY / 255), ("nan",)),
-        (np.where(GREY[0, 0, 0] == GREY, np.inf, GREY / 255), ("inf",)),
-        (GREY.astype(np.int16) - 1, ("int16", "-1")),
-        (GREY.astype(np.int16) + 9, ("int16",)),
-        (GREY > 100, ("bool", "by 255")),
-        ((GREY > 100).astype(np.uint8), ("uint8 values from 0 to 1", "by 255")),
-        (GREY.astype(complex), ("complex128",)),
-        (GREY.astype(str), ("<U",)),
+        (GREY + 0.0, ("float64 values from 0.0 to 248.0", "[0, 1]", "numpy.round(images).astype(numpy.uint8)")),
+        (GREY * 16.0, ("save images / white as floats", "white")),
+        (GREY / 240, ("numpy.clip(images, 0, 1)",)),
+        (GREY / 255 - 0.01, ("-0.01", "(images - low) / (high - low)")),
+        (GREY / 127.5 - 1, ("-1.0", "(images + 1) / 2")),
+        (np.where(GREY[0, 0, 0] == GREY, np.nan, GREY / 255), ("of them NaN", "numpy.isfinite")),
+        (np.where(GREY[0, 0, 0] == GREY, np.inf, GREY / 255), ("infinite", "numpy.isfinite")),
+        (np.full(GREY.shape, np.nan), ("120 of them NaN", "numpy.isfinite")),
+        (GREY.astype(np.int16) - 1, ("int16", "-1", "(images - low) / (high - low)")),
+        (GREY.astype(np.uint16) * 257, ("uint16", "65535 for 16 bits, 4095 for 12")),
+        (GREY > 100, ("bool", "images.astype(numpy.uint8) * 255, if True is white")),
+        ((GREY > 100).astype(np.uint8), ("uint8 values from 0 to 1", "255 * images, if 1 is white")),
+        (GREY.astype(complex), ("complex128", "real numbers")),
+        (GREY.astype(str), ("<U", "real numbers")),
         (GREY[:0], ("no pixels", "(0, 6, 4)")),
         (GREY.reshape(5, 24), ("(5, 24)", "[N, H, W]")),
         (RGB[:, :2], ("(5, 2, 6, 4)", "no axis of channels")),
@@ -103,10 +134,17 @@ def test_images_of_another_kind_are_refused(tmp_path: Path, refused, images: np.
     ("variables", "words"),
     [
         ({"pictures": GREY}, ("images",)),
-        ({"train_images": GREY}, ("no array test_images", "train_images")),
-        ({"test_images": GREY}, ("no array train_images",)),
+        ({}, ("arrays (none)", "train_images")),
+        ({"pictures": GREY, "train_labels": np.arange(5)}, ("arrays train_labels, pictures; expected images",)),
+        ({"test_images": GREY, "val_images": GREY}, ("arrays test_images, val_images; expected",)),
+        ({"images": GREY, "test_images": GREY}, ("arrays images, test_images", "rename")),
+        ({"images": GREY, "y_train": np.arange(5)}, ("y_train has no images",)),
+        ({"x_train": GREY, "y_train": np.arange(5), "test_labels": np.arange(5)}, ("test_labels has no images",)),
+        ({"x_train": GREY, "train_images": GREY}, ("x_train and train_images", "two names for one array")),
+        ({"train_images": GREY, "val_images": GREY, "valid_images": GREY}, ("val_images and valid_images",)),
         ({"images": GREY, "labels": np.arange(4)}, ("5 images", "(4,)")),
-        ({"images": GREY, "labels": np.eye(5, dtype=int)}, ("(5, 5)",)),
+        ({"images": GREY, "labels": np.eye(5, dtype=int)}, ("(5, 5)", "labels.argmax(1)", "factors")),
+        ({"images": GREY, "labels": np.arange(4)[:, None]}, ("5 images", "(4, 1)", "pair the images")),
         ({"images": GREY, "labels": np.arange(5.0)}, ("labels: float64",)),
         ({"images": GREY, "labels": np.array(["a"] * 5)}, ("labels: <U1",)),
         ({"images": GREY, "factors": np.zeros((5, 2))}, ("factors: float64",)),

@@ -22,15 +22,17 @@ def test_a_source_is_described_split_by_split(tmp_path: Path, monkeypatch: pytes
     digests = dict(fetch.PUBLISHED["svhn"].md5)
     digests["test_32x32.mat"] = hashlib.md5((tmp_path / "svhn" / "test_32x32.mat").read_bytes()).hexdigest()
     monkeypatch.setitem(fetch.PUBLISHED, "svhn", fetch.Published((), digests))
-    train, test = check("svhn", tmp_path)
-    assert (train.split, train.count, train.shape, train.labels) == ("train", 6, (3, 32, 32), {0: 6})
+    (train, test), said = check("svhn", tmp_path)
+    assert said == (f"svhn is read from {tmp_path / 'svhn'}",)
+    assert (train.split, train.count, train.shape, train.labels) == ("train", 6, (3, 32, 32), {"0": 6})
     assert (test.split, test.count, test.protocol, test.note) == ("test", 3, "8bit", "SVHN slice, 6/3")
     assert (train.official, test.official) == (False, True)
     assert len({train.sha256, test.sha256}) == 2
 
 
 def test_digits_are_checked_whole():
-    train, test = check("digits")
+    (train, test), said = check("digits")
+    assert said == ()
     assert train.count + test.count == 1797
     assert train.labels is not None
     assert test.labels is not None
@@ -65,7 +67,7 @@ def test_the_listing_says_what_is_there_and_where(tmp_path: Path):
 
 
 def test_real_files_are_told_from_a_slice(real: Path):
-    assert [row.official for row in check("mnist", real)] == [True, True]
-    rows = check("svhn", real)
+    assert [row.official for row in check("mnist", real)[0]] == [True, True]
+    rows, _ = check("svhn", real)
     official = (rows[0].count, rows[1].count) == (73_257, 26_032)
     assert [row.official for row in rows] == [official, official]

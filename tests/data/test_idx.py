@@ -38,18 +38,20 @@ def test_round_trip(tmp_path_factory: pytest.TempPathFactory, array: np.ndarray,
 def test_one_file_of_images_and_a_pair(tmp_path: Path):
     images = write(tmp_path / "images.gz", encoded(IMAGES))
     labels = write(tmp_path / "labels", encoded(LABELS))
-    alone, nothing = idx.read(str(images))
-    assert nothing is None
+    contents = idx.read(str(images))
+    alone = contents.train
+    assert contents.test is None
     assert alone.labels is None
     np.testing.assert_array_equal(alone.images, IMAGES[:, None], strict=True)
-    pair, _ = idx.read(f"{images},{labels}")
+    pair = idx.read(f"{images},{labels}").train
     np.testing.assert_array_equal(pair.labels, np.array([7, 1]), strict=True)
 
 
 def test_a_directory_mixes_plain_and_gzipped_files(tmp_path: Path):
     for name, array in zip(idx.FILES, (IMAGES, LABELS, IMAGES[:1] + 100, LABELS[:1]), strict=True):
         write(tmp_path / (name if "labels" in name else f"{name}.gz"), encoded(array))
-    train, test = idx.read(str(tmp_path))
+    contents = idx.read(str(tmp_path))
+    train, test = contents.train, contents.test
     assert test is not None
     assert (len(train.images), len(test.images)) == (2, 1)
     assert test.images[0, 0, 0, 0] == 100

@@ -24,7 +24,7 @@ def path(tmp_path: Path) -> Path:
 
 
 def stored(path: Path) -> Stored:
-    images = npy.read(str(path))[0].images
+    images = npy.read(str(path)).train.images
     assert isinstance(images, Stored)
     return images
 
@@ -81,6 +81,12 @@ def test_blocks_are_all_images_once_and_no_larger_than_they_may(path: Path, monk
     assert data.digests.tolist() == [hashlib.blake2b(image.tobytes(), digest_size=16).digest() for image in RGB]
 
 
+def test_labels_may_stand_in_a_column(path: Path):
+    np.save(path.with_name("labels.npy"), LABELS[:, None])
+    read = npy.read(f"{path},{path.with_name('labels.npy')}").train
+    np.testing.assert_array_equal(read.labels, LABELS.astype(np.int64), strict=True)
+
+
 def test_a_threshold_is_applied_to_what_is_read(path: Path):
     splits = load(f"npy:{path}", protocol="binary-threshold", validation=0)
     np.testing.assert_array_equal(
@@ -105,16 +111,33 @@ def test_one_draw_for_good_of_images_on_disk_is_refused(path: Path, refused):
 @pytest.mark.parametrize(
     ("array", "words"),
     [
-        (RGB / 255, ("float64 of shape (70, 3, 6, 4)", "uint8 [N, C, H, W]", "255 * images", "in [0, 1]")),
-        (RGB.astype(np.int64), ("int64", "astype(numpy.uint8)", "0 to 255")),
+        (RGB / 255, ("float64 of shape (70, 3, 6, 4)", "uint8 [N, C, H, W]", "round(255 * images)")),
+        (RGB.astype(np.int64), ("int64", "images.astype(numpy.uint8)")),
         (RGB.transpose(0, 2, 3, 1).copy(), ("(70, 6, 4, 3)", "channels last", "transpose(0, 3, 1, 2)")),
         (RGB[:, :2], ("(70, 2, 6, 4)", "C 1 or 3", "reshape")),
         (RGB.reshape(70, -1), ("(70, 72)", "reshape")),
         (np.asfortranarray(RGB), ("Fortran order", "ascontiguousarray")),
         (RGB[:0], ("(0, 3, 6, 4)", "no pixels")),
-        (RGB // 128, ("values from 0 to 1", "by 255")),
+        (RGB // 128, ("values from 0 to 1", "255 * images")),
+        (RGB.astype(np.uint16) * 257, ("uint16", "65535 for 16 bits")),
+        (RGB > 99, ("bool", "astype(numpy.uint8) * 255")),
+        (RGB * np.float32(np.nan), ("NaN", "numpy.isfinite")),
+        (RGB.astype(complex), ("complex128", "uint8 [N, C, H, W]")),
     ],
-    ids=["float", "int64", "NHWC", "channels", "flat", "fortran", "none", "zeros and ones"],
+    ids=[
+        "float",
+        "int64",
+        "NHWC",
+        "channels",
+        "flat",
+        "fortran",
+        "none",
+        "zeros and ones",
+        "16 bits",
+        "bool",
+        "nan",
+        "complex",
+    ],
 )
 def test_arrays_that_are_no_images_are_refused(tmp_path: Path, refused, array: np.ndarray, words: tuple[str, ...]):
     np.save(tmp_path / "a.npy", array)

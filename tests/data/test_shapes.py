@@ -10,7 +10,7 @@ SIZES = tuple(shapes.FACTORS.values())
 
 @pytest.fixture(scope="module")
 def made() -> Raw:
-    return shapes.read()[0]
+    return shapes.read().train
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +75,7 @@ def test_the_middle_has_the_colour_and_the_corners_the_background(made: Raw, gri
 
 
 def test_the_images_are_the_same_every_time(made: Raw):
-    np.testing.assert_array_equal(shapes.read()[0].images, made.images)
+    np.testing.assert_array_equal(shapes.read().train.images, made.images)
     assert load("shapes").test.sha256.startswith("e4dbf0cc19e0")  # numbers published with this split stay comparable
 
 
@@ -89,5 +89,5 @@ def test_shapes_load_split_and_check_as_every_source_does(made: Raw):
     for data in (splits.train, splits.validation, test):
         row = np.ravel_multi_index(tuple(data.factors.T), SIZES)
         np.testing.assert_array_equal(data.images, made.images[row])
-    assert [row.count for row in check("shapes")] == [22_118, 2_458]
+    assert [row.count for row in check("shapes")[0]] == [22_118, 2_458]
     assert next(row for row in listing() if row.usage == "shapes").present

@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 
 from vaelab.data import SOURCES, load
+from vaelab.data.check import check, listing
+from vaelab.data.dataset import seen
 from vaelab.data.sources import roots
 from vaelab.errors import DataError, SpecError
 
@@ -82,14 +84,22 @@ def test_the_protocol_is_the_sources_own_unless_asked(thirty: str, refused):
         load(thirty, protocol="bw")
 
 
-def test_named_sources_are_looked_for_in_root_then_environment_then_cache(tmp_path, monkeypatch):
+def test_named_sources_are_looked_for_in_root_alone_or_environment_then_cache(tmp_path, monkeypatch, refused):
     for count, place in ((5, tmp_path / "root"), (6, tmp_path / "env"), (7, tmp_path / "cache" / "vaelab")):
         idx_files(place / "mnist", count, 2)
     monkeypatch.setenv("VAELAB_DATA", str(tmp_path / "env"))
-    assert len(load("mnist", tmp_path / "root", validation=0).train) == 5
-    assert len(load("mnist", tmp_path / "elsewhere", validation=0).train) == 6
+    splits = load("mnist", tmp_path / "root", validation=0)
+    assert (len(splits.train), splits.where) == (5, str(tmp_path / "root" / "mnist"))
+    for root in (tmp_path / "elsewhere", str(tmp_path / "elsewhere")):
+        with refused(DataError, f"{tmp_path / 'elsewhere' / 'mnist'} (no", "--data-root"):
+            load("mnist", root)
+        assert not next(row for row in listing(root) if row.usage == "mnist").present
+    with refused(DataError, "mnist (no", "--data-root"):
+        load("mnist", "")  # as an unset variable of the shell gives it: the folder at hand
     (tmp_path / "root" / "mnist" / "t10k-labels-idx1-ubyte").unlink()
-    assert len(load("mnist", str(tmp_path / "root"), validation=0).train) == 6
+    with refused(DataError, "no t10k-labels-idx1-ubyte", f"vaelab data fetch mnist --data-root {tmp_path / 'root'}"):
+        load("mnist", tmp_path / "root")
+    assert len(load("mnist", validation=0).train) == 6
     monkeypatch.delenv("VAELAB_DATA")
     assert len(load("mnist", validation=0).train) == 7
     assert load("mnist").test.note == "MNIST slice, 7/2"
@@ -97,12 +107,13 @@ def test_named_sources_are_looked_for_in_root_then_environment_then_cache(tmp_pa
     assert roots(None) == [Path.home() / ".cache" / "vaelab"]
 
 
-def test_missing_files_are_named_with_every_place_and_the_remedy(tmp_path: Path, refused):
+def test_missing_files_are_named_with_every_place_and_the_remedy(tmp_path: Path, refused, monkeypatch):
     idx_files(tmp_path / "mnist", 5, 2)
     (tmp_path / "mnist" / "t10k-images-idx3-ubyte").unlink()
     cache = tmp_path / "cache" / "vaelab" / "mnist"
-    with refused(DataError, f"{tmp_path / 'mnist'} (no t10k-images-idx3-ubyte)", cache, "vaelab data fetch mnist"):
-        load("mnist", tmp_path)
+    monkeypatch.setenv("VAELAB_DATA", str(tmp_path))
+    with refused(DataError, f"{tmp_path / 'mnist'} (no t10k-images-idx3-ubyte)", cache, "`vaelab data fetch mnist`"):
+        load("mnist")
     (tmp_path / "svhn").mkdir()
     (tmp_path / "svhn" / "train_32x32.mat.gz").touch()  # only IDX files may be gzipped
     with refused(DataError, "no train_32x32.mat, test_32x32.mat", "vaelab data fetch svhn"):
@@ -141,6 +152,71 @@ def test_the_quantisation_note_stays_beside_the_split_note(tmp_path: Path):
 def test_unknown_sources_and_arguments_are_refused(refused, source: str, words: tuple[str, ...]):
     with refused(SpecError, *words):
         load(source)
+
+
+def test_the_source_s_own_validation_images_are_the_validation_split(tmp_path: Path):
+    arrays = {"train_images": IMAGES[:20], "val_images": IMAGES[20:24], "val_labels": np.arange(4)}
+    np.savez(tmp_path / "a.npz", **arrays, test_images=IMAGES[24:])
+    source = f"npz:{tmp_path / 'a.npz'}"
+    splits = load(source, validation=0.3)
+    assert splits.validation is not None
+    np.testing.assert_array_equal(splits.train.images, IMAGES[:20, None])
+    np.testing.assert_array_equal(splits.validation.images, IMAGES[20:24, None])
+    assert (splits.validation.split, splits.validation.protocol) == ("validation", "8bit")
+    assert splits.said[1:] == (
+        f"the 4 validation images of {source} are the validation split, and --validation 0.3 has no effect",
+    )
+    none = load(source, validation=0)
+    assert none.validation is None
+    assert len(none.train) == 20
+    assert none.said[1:] == (f"the 4 validation images of {source} are not used, because of --validation 0",)
+    rows, said = check(source)
+    assert [(row.split, row.count) for row in rows] == [("train", 20), ("validation", 4), ("test", 6)]
+    assert said == splits.said[:1]
+
+
+def test_a_source_without_test_images_gives_up_a_tenth_and_keeps_its_validation_images(tmp_path: Path):
+    np.savez(tmp_path / "a.npz", train_images=IMAGES[:20], val_images=IMAGES[20:])
+    splits = load(f"npz:{tmp_path / 'a.npz'}")
+    assert splits.validation is not None
+    assert (len(splits.train), len(splits.validation), len(splits.test)) == (18, 10, 2)
+    assert splits.test.note == "no official test split: 2 of 20 images held out"
+
+
+def test_what_is_read_and_what_is_left_out_is_said(tmp_path: Path, monkeypatch):
+    np.savez(tmp_path / "a.npz", images=IMAGES, ids=np.arange(30), codes=np.arange(30))
+    monkeypatch.chdir(tmp_path)
+    splits = load("npz:a.npz")
+    assert splits.where == str(tmp_path / "a.npz")
+    assert splits.said == (
+        f"npz:a.npz is read from {tmp_path / 'a.npz'}",
+        "left out of npz:a.npz: arrays ids, codes",
+    )
+    np.save(tmp_path / "a.npy", IMAGES)
+    np.save(tmp_path / "b.npy", np.arange(30))
+    assert load("npy:a.npy,b.npy").where == f"{tmp_path / 'a.npy'},{tmp_path / 'b.npy'}"
+    assert (load("digits").where, load("digits").said) == ("", ())
+
+
+@pytest.mark.parametrize("protocol", ["8bit", "binary-static", "binary-threshold"])
+@pytest.mark.parametrize("kind", ["npz", "npy"])
+def test_images_of_two_splits_are_told_by_their_own_pixels(tmp_path: Path, protocol: str, kind: str):
+    """Whatever a protocol draws, and though a threshold makes many images equal: here nearly all are black."""
+    images = np.random.default_rng(0).integers(0, 129, (200, 2, 2), np.uint8)
+    images[100:130] = images[:30]  # in the test split or not, as they are held out
+    np.savez(tmp_path / "a.npz", images=images)
+    np.save(tmp_path / "a.npy", images)
+    if (kind, protocol) == ("npy", "binary-static"):
+        return
+    source = f"{kind}:{tmp_path / f'a.{kind}'}"
+    plain, splits = load(source, protocol="8bit"), load(source, protocol=protocol)
+    known = {image.tobytes() for image in plain.train.images[:]}
+    common = sum(image.tobytes() in known for image in plain.test.images[:])
+    assert 0 < common < 10
+    assert seen(splits.train, splits.test) == common
+    assert seen(splits.train, splits.test.take(np.arange(20))) == common
+    (_, test), _ = check(source)
+    assert test.seen >= common  # of all training images, those for validation among them
 
 
 def test_one_image_and_unlike_splits_are_refused(tmp_path: Path, refused):

@@ -7,25 +7,53 @@ from pathlib import Path
 
 import numpy as np
 
-from vaelab.data.dataset import Raw, raw
+from vaelab.data.dataset import Contents, Raw, raw
 from vaelab.errors import DataError
 
+KINDS = ("images", "labels", "factors")
+# How the arrays of each split are called; "" stands for all images together.
+PREFIXES = {"": ("",), "train": ("train",), "validation": ("val", "valid", "validation"), "test": ("test",)}
 
-def read(where: str) -> tuple[Raw, Raw | None]:
-    """Images of one file: `images` [and `labels`], or `train_images` and `test_images` [and their `..._labels`].
+
+def _spellings(prefix: str) -> dict[str, str]:
+    """The kind of array by its name, for one prefix: ours and MedMNIST's names, then those of Keras."""
+    if not prefix:
+        return {kind: kind for kind in KINDS}
+    ours = {f"{prefix}_{kind}": kind for kind in KINDS}
+    return ours | {f"x_{prefix}": "images", f"y_{prefix}": "labels"}
+
+
+NAMES = {
+    name: (split, kind)
+    for split, prefixes in PREFIXES.items()
+    for prefix in prefixes
+    for name, kind in _spellings(prefix).items()
+}
+EXPECTED = (
+    "images [and labels], or train_images [and val_images, test_images, their ..._labels], or x_train, y_train, ..."
+)
+
+
+def read(where: str) -> Contents:
+    """Images of one file: `images` [and `labels`], or `train_images` [and `val_images`, `test_images`, `..._labels`].
+
+    Keras' names are read too: `x_train`, `y_train`, `x_test`, `y_test` (see `NAMES`), in any case.
 
     Images are [N, H, W], [N, C, H, W] or [N, H, W, C] with C 1 or 3: whole numbers 0 to 255, or floats in [0, 1], which
-    are rounded to the 256 levels (the note says by how much at most). Labels are whole numbers [N]. Beside them may
-    stand `factors` (`train_factors` and `test_factors`), whole numbers [N, F], with their `factor_names` [F].
+    are rounded to the 256 levels (the note says by how much at most). Labels are whole numbers [N] or [N, 1]. Beside
+    them may stand `factors` (`train_factors`, ...), whole numbers [N, F], with their `factor_names` [F].
 
     Raises:
         DataError: the file is missing, damaged, pickled, lacks these keys, or holds other shapes or values.
     """
     path = Path(where).expanduser()
-    arrays = _arrays(path)
-    if "images" in arrays:
-        return _part(path, arrays, ""), None
-    return _part(path, arrays, "train_"), _part(path, arrays, "test_")
+    arrays, others = _arrays(path)
+    parts = _parts(path, arrays, others)
+    factor_names = tuple(map(str, np.atleast_1d(arrays.get("factor_names", ()))))
+    raws = {split: _part(path, arrays, of, factor_names) for split, of in parts.items()}
+    left_out = f"array{'s' * (len(others) > 1)} {', '.join(others)}" if others else ""
+    train = raws.get("") or raws["train"]
+    return Contents(train, raws.get("validation"), raws.get("test"), left_out=left_out)
 
 
 def levels(where: str, values: np.ndarray) -> tuple[np.ndarray, str]:
@@ -40,15 +68,49 @@ def levels(where: str, values: np.ndarray) -> tuple[np.ndarray, str]:
         quantised = np.round(values * 255).astype(np.uint8)
         change = np.abs(quantised / 255 - values).max()
         return quantised, f"floats quantised to 256 levels, largest change {change:.4f}"
-    ends = f" from {values.min()} to {values.max()}" if values.dtype.kind in "iufb" else ""
+    numbers = values.dtype.kind in "iufb"
+    finite = values[np.isfinite(values)] if numbers else values
+    ends = f" from {finite.min()} to {finite.max()}" if numbers and finite.size else ""
+    if numbers and finite.size < values.size:
+        ends += f", {values.size - finite.size:,} of them NaN or infinite"
     raise DataError(
         found=f"{where}: {values.dtype} values{ends}",
         expected="whole numbers that use the range 0 to 255, or floats in [0, 1]",
-        do="rescale them (multiply zeros and ones by 255)",
+        do=_advice(values.dtype, finite, values.size),
     )
 
 
-def _arrays(path: Path) -> dict[str, np.ndarray]:
+def _advice(dtype: np.dtype, finite: np.ndarray, count: int) -> str:
+    """What to do about values of another kind.
+
+    Arguments:
+        finite: those of the values that are finite numbers, or all where they are no real numbers.
+        count: how many values there are.
+    """
+    if dtype.kind == "b":
+        return "save images.astype(numpy.uint8) * 255, if True is white"
+    if dtype.kind not in "iuf":
+        return "save real numbers"
+    if finite.size < count:
+        return "leave out or mend the images where numpy.isfinite(images) is false"
+    least, most, whole = finite.min(), finite.max(), dtype.kind in "iu"
+    if whole and least >= 0 and most <= 1:
+        return "save 255 * images, if 1 is white"
+    if -1 <= least < -0.5 and most <= 1:
+        return "save (images + 1) / 2 as floats, if -1 is black and 1 is white"
+    if least < 0:
+        return "save (images - low) / (high - low) as floats, where low is black and high is white"
+    if not whole and most < 1.5:
+        return "save numpy.clip(images, 0, 1), if 1 is white and the rest is rounding"
+    if most <= 255:
+        return "save numpy.round(images).astype(numpy.uint8), if 255 is white"
+    return "save images / white as floats, where white is " + (
+        "65535 for 16 bits, 4095 for 12" if whole else "its value"
+    )
+
+
+def _arrays(path: Path) -> tuple[dict[str, np.ndarray], list[str]]:
+    """The arrays that we know by name, and the names of the others, which are not read."""
     try:
         with path.open("rb") as file:
             loaded = np.load(file, allow_pickle=False)
@@ -59,7 +121,9 @@ def _arrays(path: Path) -> dict[str, np.ndarray]:
                     do="write it with numpy.savez_compressed(file, images=...)",
                 )
             with loaded:
-                return {key: np.asarray(loaded[key]) for key in loaded.files if key in _KEYS}
+                known = [key for key in loaded.files if key.lower() in (*NAMES, "factor_names")]
+                others = [key for key in loaded.files if key not in known]
+                return {key: np.asarray(loaded[key]) for key in known}, others
     except FileNotFoundError as error:
         raise DataError(
             found=f"{path}: no such file", expected="an .npz file with key images", do="check the path"
@@ -83,31 +147,44 @@ DAMAGED = (
     zlib.error,
     tokenize.TokenError,
 )
-_KEYS = (
-    *(f"{split}{kind}" for split in ("", "train_", "test_") for kind in ("images", "labels", "factors")),
-    "factor_names",
-)
 
 
-def _part(path: Path, arrays: dict[str, np.ndarray], prefix: str) -> Raw:
-    if f"{prefix}images" not in arrays:
+def _parts(path: Path, arrays: dict[str, np.ndarray], others: list[str]) -> dict[str, dict[str, str]]:
+    """Of each split the names of its arrays, by kind.
+
+    Raises:
+        DataError: two names for one array, no training images, or labels or factors without their images.
+    """
+    parts: dict[str, dict[str, str]] = {}
+    for key in arrays:
+        if key != "factor_names":
+            split, kind = NAMES[key.lower()]
+            if (other := parts.setdefault(split, {}).setdefault(kind, key)) != key:
+                found = f"{path}: {other} and {key}, which are two names for one array"
+                raise DataError(found=found, expected="one of them", do="leave the other out")
+    alone = [key for part in parts.values() if "images" not in part for key in part.values()]
+    with_images = [split for split, part in parts.items() if "images" in part]
+    if not with_images or alone or ("" in with_images) != (with_images == [""]) or not {"", "train"} & {*with_images}:
         raise DataError(
-            found=f"{path}: no array {prefix}images (but {', '.join(arrays) or 'none of ours'})",
-            expected="images [and labels], or train_images and test_images [and their ..._labels]",
+            found=f"{path}: arrays {', '.join([*arrays, *others]) or '(none)'}"
+            + (f", where {alone[0]} has no images" if with_images and alone else ""),
+            expected=EXPECTED,
             do="rename the arrays",
         )
-    where = f"{path}, {prefix}images"
-    images = arrays[f"{prefix}images"]
+    return parts
+
+
+def _part(path: Path, arrays: dict[str, np.ndarray], named: dict[str, str], factor_names: tuple[str, ...]) -> Raw:
+    where, images = f"{path}, {named['images']}", arrays[named["images"]]
     if images.size == 0:
         return raw(where, images)  # which refuses it
     values, note = levels(where, _channels_first(where, images))
-    labels, factors = (_whole(path, arrays, f"{prefix}{kind}") for kind in ("labels", "factors"))
-    names = tuple(map(str, np.atleast_1d(arrays.get("factor_names", ()))))
-    return raw(where, values, labels, note, factors, names)
+    labels, factors = (_whole(path, arrays, named.get(kind)) for kind in ("labels", "factors"))
+    return raw(where, values, labels, note, factors, factor_names)
 
 
-def _whole(path: Path, arrays: dict[str, np.ndarray], name: str) -> np.ndarray | None:
-    values = arrays.get(name)
+def _whole(path: Path, arrays: dict[str, np.ndarray], name: str | None) -> np.ndarray | None:
+    values = None if name is None else arrays[name]
     if values is not None and values.dtype.kind not in "iu":
         raise DataError(found=f"{path}, {name}: {values.dtype}", expected="whole numbers", do="store integers")
     return values

@@ -6,8 +6,9 @@ from pathlib import Path
 import numpy as np
 
 from vaelab.data import idx
+from vaelab.data.dataset import seen
 from vaelab.data.fetch import PUBLISHED, official
-from vaelab.data.sources import SOURCES, load, locate, missing, parse, roots
+from vaelab.data.sources import SOURCES, locate, missing, parse, read, roots
 
 
 @dataclass(frozen=True)
@@ -18,8 +19,9 @@ class Checked:
         shape: (C, H, W) of each image.
         sha256: digest of images and labels, see `Dataset.sha256`.
         protocol: the one it is read by unless another is asked for.
-        labels: how many images have each label; None without labels.
+        labels: how many images each class has, by its name, or by its label where it has none; None without labels.
         official: whether its files have the published content; None where no checksums are published.
+        seen: how many of its images are training images too, as equal pixels tell; None for the training images.
     """
 
     source: str
@@ -29,8 +31,9 @@ class Checked:
     sha256: str
     protocol: str
     note: str
-    labels: dict[int, int] | None
+    labels: dict[str, int] | None
     official: bool | None
+    seen: int | None
 
 
 @dataclass(frozen=True)
@@ -51,17 +54,22 @@ class Listed:
     where: Path | None
 
 
-def check(source: str, root: Path | str | None = None) -> list[Checked]:
-    """Reads a source whole and describes its training images (all of them, none set aside) and its test images.
+def check(source: str, root: Path | str | None = None) -> tuple[list[Checked], tuple[str, ...]]:
+    """Reads a source whole: each split that it has, all its training images among them, and what was said meanwhile.
 
     Raises:
         SpecError, DataError: as `load`.
     """
     name, _, _ = parse(source)
-    splits = load(source, root, validation=0)
+    splits = read(source, root)
     rows = []
-    for data in (splits.train, splits.test):
-        values, counts = (None, None) if data.labels is None else np.unique(data.labels, return_counts=True)
+    for data in (splits.train, splits.validation, splits.test):
+        if data is None:
+            continue
+        labels = None
+        if data.labels is not None:
+            values, counts = np.unique(data.labels, return_counts=True)
+            labels = {data.class_name(label): count for label, count in zip(values, counts.tolist(), strict=True)}
         rows.append(
             Checked(
                 source=source,
@@ -71,13 +79,12 @@ def check(source: str, root: Path | str | None = None) -> list[Checked]:
                 sha256=data.sha256,
                 protocol=data.protocol,
                 note=data.note,
-                labels=None
-                if values is None or counts is None
-                else dict(zip(values.tolist(), counts.tolist(), strict=True)),
+                labels=labels,
                 official=_official(name, data.split, root),
+                seen=None if data is splits.train else seen(splits.train, data),
             )
         )
-    return rows
+    return rows, splits.said
 
 
 def listing(root: Path | str | None = None) -> list[Listed]:

@@ -1,7 +1,8 @@
 """Images, in memory or on disk, and how they are divided into training, validation and test images."""
 
 import hashlib
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -26,6 +27,8 @@ class Dataset:
         note: what must be said beside every number computed on it ("SVHN slice, 900/183"), or "".
         factors: int64 [N, F], which value each of the F factors that made an image has, or None where they are unknown.
         factor_names: F names, unlike each other; () where the factors are unknown.
+        class_names: the name of each label that has one.
+        originals: `digests` of these images before the protocol changed their levels; None where it changed none.
     """
 
     name: str
@@ -36,6 +39,8 @@ class Dataset:
     note: str = ""
     factors: np.ndarray | None = None
     factor_names: tuple[str, ...] = ()
+    class_names: Mapping[int, str] = field(default_factory=dict)
+    originals: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         assert self.split in SPLITS
@@ -66,6 +71,19 @@ class Dataset:
     def digests(self) -> np.ndarray:
         """A digest of the pixels of each image, bytes of length 16, [N]: equal images have equal ones."""
         return self._hashes[1]
+
+    @cached_property
+    def source_digests(self) -> np.ndarray:
+        """`digests` of the images as the source has them, without what the protocol did to their levels."""
+        if self.originals is not None:
+            return self.originals
+        if isinstance(self.images, Stored) and not self.images.unprepared:
+            return replace(self, images=self.images.without_preparation()).digests
+        return self.digests
+
+    def class_name(self, label: int | np.integer) -> str:
+        """What the class of this label is called; the label itself where it has no name."""
+        return self.class_names.get(int(label), str(label))
 
     @cached_property
     def in_memory(self) -> np.ndarray:
@@ -100,10 +118,12 @@ class Dataset:
 
     def take(self, indices: np.ndarray, split: str | None = None) -> "Dataset":
         """The images at `indices`, with their labels and factors, in that order; of the same split, or as `split`."""
-        labels = None if self.labels is None else self.labels[indices]
-        factors = None if self.factors is None else self.factors[indices]
+        labels, factors, originals = (
+            None if of_each is None else of_each[indices] for of_each in (self.labels, self.factors, self.originals)
+        )
         images = self.images.take(indices) if isinstance(self.images, Stored) else self.images[indices]
-        return replace(self, images=images, labels=labels, factors=factors, split=split or self.split)
+        split = split or self.split
+        return replace(self, images=images, labels=labels, factors=factors, originals=originals, split=split)
 
     def some(self, count: int) -> "Dataset":
         """`count` of the images, all if `count` is 0 or there are no more: a random choice, in `by_content` order."""
@@ -112,11 +132,23 @@ class Dataset:
 
 @dataclass(frozen=True, eq=False)
 class Splits:
-    """The three splits of one source; `validation` is None when none was asked for."""
+    """The three splits of one source; `validation` is None when none was asked for.
+
+    Arguments:
+        where: the absolute path of the folder or files that were read; "" where none were.
+        said: what the user should know about how they were read, a line each.
+    """
 
     train: Dataset
     validation: Dataset | None
     test: Dataset
+    where: str = ""
+    said: tuple[str, ...] = ()
+
+
+def seen(train: Dataset, data: Dataset) -> int:
+    """How many images of `data` are also among the training images: equal pixels, before any noise of a protocol."""
+    return int(np.isin(data.source_digests.view("S16"), train.source_digests.view("S16")).sum())
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,6 +160,22 @@ class Raw:
     note: str = ""
     factors: np.ndarray | None = None
     factor_names: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Contents:
+    """What a source holds: training images, and its own validation and test images where it has them.
+
+    Arguments:
+        class_names: the name of each label that has one.
+        left_out: what was found beside the images and was not read, in words; "" for nothing.
+    """
+
+    train: Raw
+    validation: Raw | None = None
+    test: Raw | None = None
+    class_names: Mapping[int, str] = field(default_factory=dict)
+    left_out: str = ""
 
 
 def raw(
@@ -142,12 +190,13 @@ def raw(
 
     Arguments:
         images: uint8 [N, C, H, W], in any memory order.
-        labels: whole numbers [N], of any integer type.
+        labels: whole numbers [N] or [N, 1], of any integer type.
         factors: whole numbers [N, F], of any integer type.
         factor_names: F names; () for factor1, factor2, ...
 
     Raises:
-        DataError: no images, or not one label, one row of factors per image, or one name per factor.
+        DataError: no images; levels 0 and 1 alone, as if 1 were white; or not one label, one row of factors per image,
+            or one name per factor.
     """
     if images.nbytes == 0:
         raise DataError(
@@ -155,11 +204,22 @@ def raw(
             expected="at least one image of at least 1 x 1",
             do="check how the file was written",
         )
+    if not isinstance(images, Stored) and images.max() == 1:
+        raise DataError(
+            found=f"{where}: levels 0 and 1 alone, which are two shades of black",
+            expected="levels from 0 (black) to 255 (white)",
+            do="save 255 times these images if 1 means white",
+        )
+    if labels is not None and labels.shape == (len(images), 1):
+        labels = labels[:, 0]
     if labels is not None and labels.shape != (len(images),):
+        several = labels.ndim == 2 and len(labels) == len(images)
         raise DataError(
             found=f"{where}: {len(images):,} images and labels of shape {labels.shape}",
             expected=f"one label per image, shape ({len(images)},)",
-            do="pair the images with their own labels",
+            do="save one number for each image (labels.argmax(1) of one-hot rows), or name the array factors"
+            if several
+            else "pair the images with their own labels",
         )
     whole = None if labels is None else labels.astype(np.int64)
     if not isinstance(images, Stored):

@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from vaelab.data.dataset import Raw, raw
+from vaelab.data.dataset import Contents, raw
 
 
-def read() -> tuple[Raw, None]:
+def read() -> Contents:
     """The digits as levels 0 to 255 (the source counts 0 to 16), labels 0 to 9; there is no official test split.
 
     Source: E. Alpaydin and C. Kaynak, Optical Recognition of Handwritten Digits, UCI Machine Learning Repository, 1998.
@@ -14,4 +14,4 @@ def read() -> tuple[Raw, None]:
 
     counts, labels = load_digits(return_X_y=True)
     levels = np.round(counts * 255 / 16).astype(np.uint8)
-    return raw("digits", levels.reshape(-1, 1, 8, 8), labels), None
+    return Contents(raw("digits", levels.reshape(-1, 1, 8, 8), labels))

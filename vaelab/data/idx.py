@@ -12,13 +12,13 @@ from pathlib import Path
 
 import numpy as np
 
-from vaelab.data.dataset import Raw, raw
+from vaelab.data.dataset import Contents, Raw, raw
 from vaelab.errors import DataError
 
 FILES = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
 
 
-def read(where: str) -> tuple[Raw, Raw | None]:
+def read(where: str) -> Contents:
     """Training and test images of a directory, or the images of one file.
 
     Arguments:
@@ -37,9 +37,9 @@ def read(where: str) -> tuple[Raw, Raw | None]:
                 do="add them, or name one pair as idx:IMAGES,LABELS",
             )
         train_images, train_labels, test_images, test_labels = (find(path, name) or path for name in FILES)
-        return _pair(train_images, train_labels), _pair(test_images, test_labels)
+        return Contents(_pair(train_images, train_labels), test=_pair(test_images, test_labels))
     images, comma, labels = where.partition(",")
-    return _pair(Path(images).expanduser(), Path(labels).expanduser() if comma else None), None
+    return Contents(_pair(Path(images).expanduser(), Path(labels).expanduser() if comma else None))
 
 
 def find(folder: Path, name: str) -> Path | None:

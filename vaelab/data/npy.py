@@ -5,14 +5,14 @@ from pathlib import Path
 import numpy as np
 
 from vaelab.data.arrays import DAMAGED, levels
-from vaelab.data.dataset import Raw, raw
+from vaelab.data.dataset import Contents, raw
 from vaelab.data.stored import Stored
 from vaelab.errors import DataError
 
 LOOKED_AT = 100  # images, evenly spread, whose levels are looked at before any work
 
 
-def read(where: str) -> tuple[Raw, None]:
+def read(where: str) -> Contents:
     """The images of the .npy files "IMAGES" or "IMAGES,LABELS": uint8 [N, C, H, W] or [N, H, W]; whole numbers [N].
 
     Raises:
@@ -28,8 +28,8 @@ def read(where: str) -> tuple[Raw, None]:
     if len(stored):
         levels(images, stored[:: -(-len(stored) // LOOKED_AT)])
     if not comma:
-        return raw(path, stored), None
-    return raw(f"{path} with {labels}", stored, _labels(Path(labels).expanduser())), None
+        return Contents(raw(path, stored))
+    return Contents(raw(f"{path} with {labels}", stored, _labels(Path(labels).expanduser())))
 
 
 def _map(path: Path) -> np.ndarray:
@@ -61,11 +61,11 @@ def _check(path: Path, file: np.ndarray) -> None:
     found, expected = f"{path}: {file.dtype} of shape {file.shape}", "uint8 [N, C, H, W] or [N, H, W] with C 1 or 3"
     channels_last = file.ndim == 4 and file.shape[1] not in (1, 3) and file.shape[3] in (1, 3)
     if file.dtype != np.uint8:
-        how = (
-            "numpy.round(255 * images).astype(numpy.uint8)" if file.dtype.kind == "f" else "images.astype(numpy.uint8)"
-        )
-        do = f"save {how}, if the values are {'in [0, 1]' if file.dtype.kind == 'f' else 'levels 0 to 255'}"
-        raise DataError(found=found, expected=expected, do=do)
+        sample = file[:: -(-len(file) // LOOKED_AT)] if file.ndim and len(file) else file
+        if sample.size and file.dtype.kind in "iufb":
+            levels(str(path), sample)  # which refuses, with its own advice, all values but these
+        do = "images" if file.dtype.kind in "iu" else "numpy.round(255 * images)"
+        raise DataError(found=found, expected=expected, do=f"save {do}.astype(numpy.uint8)")
     if channels_last:
         found += ", channels last"
         raise DataError(found=found, expected=expected, do="save numpy.ascontiguousarray(images.transpose(0, 3, 1, 2))")

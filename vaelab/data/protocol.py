@@ -78,13 +78,16 @@ def with_protocol(splits: Splits, name: str, seed: int) -> Splits:
     chosen = protocol(name)
 
     def prepared(data: Dataset) -> Dataset:
+        if chosen.prepare is _unchanged:
+            return replace(data, protocol=name)
         if isinstance(data.images, Stored):
             return replace(data, images=_prepared_when_read(data.images, chosen), protocol=name)
         noise = np.random.SeedSequence((seed, SPLITS.index(data.split))).generate_state(1, np.uint64)
-        return replace(data, images=chosen.prepare(data.images, int(noise[0])), protocol=name)
+        images = chosen.prepare(data.images, int(noise[0]))
+        return replace(data, images=images, protocol=name, originals=data.source_digests)
 
     validation = None if splits.validation is None else prepared(splits.validation)
-    return Splits(prepared(splits.train), validation, prepared(splits.test))
+    return replace(splits, train=prepared(splits.train), validation=validation, test=prepared(splits.test))
 
 
 def _prepared_when_read(images: Stored, chosen: Protocol) -> Stored:

@@ -11,7 +11,7 @@ from math import pi
 
 import numpy as np
 
-from vaelab.data.dataset import Raw, raw
+from vaelab.data.dataset import Contents, raw
 
 SIDE = 32  # pixels
 SHAPES = ("ellipse", "heart", "triangle")
@@ -31,7 +31,7 @@ FACTORS = {
 FINE = 8  # points across a pixel, of which the share inside the shape is the pixel's coverage
 
 
-def read() -> tuple[Raw, None]:
+def read() -> Contents:
     """All 24,576 images [3, 32, 32], the last factor changing fastest; a label is the index of the shape."""
     patches = _patches()
     span = patches.shape[-1]
@@ -42,7 +42,7 @@ def read() -> tuple[Raw, None]:
         images[..., x, y, :, top : top + span, left : left + span] = patches
     factors = np.indices(tuple(FACTORS.values())).reshape(len(FACTORS), -1).T
     stored = images.reshape(-1, 3, SIDE, SIDE)
-    return raw("shapes", stored, factors[:, 0], factors=factors, factor_names=tuple(FACTORS)), None
+    return Contents(raw("shapes", stored, factors[:, 0], factors=factors, factor_names=tuple(FACTORS)))
 
 
 def _patches() -> np.ndarray:

@@ -7,7 +7,7 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from vaelab.data import arrays, digits, folder, idx, npy, shapes, svhn
-from vaelab.data.dataset import Dataset, Raw, Splits, split_off, validation_count
+from vaelab.data.dataset import Contents, Dataset, Raw, Splits, split_off, validation_count
 from vaelab.data.protocol import protocol as find_protocol
 from vaelab.data.protocol import with_protocol
 from vaelab.errors import DataError, SpecError
@@ -27,7 +27,7 @@ class Source:
     Arguments:
         summary: one line that says what they are.
         protocol: the name of the protocol they are read by unless another is asked for.
-        read: the directory of `files`, or the user's argument -> training images, and test images where there are any.
+        read: the directory of `files`, or the user's argument -> the images and the splits they stand in.
         files: what must lie in ROOT/name, each perhaps gzipped; empty for a source that needs none.
         argument: what the user appends as name:ARGUMENT; "" for none.
         official: the published numbers of training and test images; others are noted as a slice.
@@ -35,7 +35,7 @@ class Source:
 
     summary: str
     protocol: str
-    read: Callable[[str], tuple[Raw, Raw | None]]
+    read: Callable[[str], Contents]
     files: tuple[str, ...] = ()
     argument: str = ""
     official: tuple[int, int] | None = None
@@ -48,9 +48,19 @@ SOURCES = {
     "svhn": Source("32 x 32 RGB house numbers", "8bit", svhn.read, svhn.FILES, official=(73_257, 26_032)),
     "frey": Source("28 x 20 grey frames of one face", "8bit", lambda at: arrays.read(f"{at}/{FREY}"), (FREY,)),
     "idx": Source("IDX files named as MNIST's are, or one pair", "8bit", idx.read, argument="DIR|IMAGES[,LABELS]"),
-    "npz": Source("NumPy arrays: images, or train_images and test_images", "8bit", arrays.read, argument="FILE"),
+    "npz": Source(
+        "NumPy arrays: images, or train_images, val_images, test_images, or Keras' names",
+        "8bit",
+        arrays.read,
+        argument="FILE",
+    ),
     "npy": Source("a NumPy array that stays on disk", "8bit", npy.read, argument="IMAGES[,LABELS]"),
-    "folder": Source("PNG and JPEG files of one size; sub-folders are labels", "8bit", folder.read, argument="DIR"),
+    "folder": Source(
+        "image files of one size, in DIR/train, DIR/val, DIR/test or DIR itself; the sub-folders are the classes",
+        "8bit",
+        folder.read,
+        argument="DIR",
+    ),
 }
 
 
@@ -63,13 +73,15 @@ def load(
 ) -> Splits:
     """Reads a source and divides it into training, validation and test images.
 
-    A source without official test images (or one file of them) gives up a tenth, at least one image, to the test split:
-    the same images whatever the seed. `binary-static` likewise draws the same noise whatever the seed.
+    The source's own validation and test images are used where it has them. A source without test images gives up a
+    tenth of its training images, at least one, to the test split: the same images whatever the seed. `binary-static`
+    likewise draws the same noise whatever the seed.
 
     Arguments:
         source: a name of `SOURCES`, or name:ARGUMENT ("mnist", "idx:fashion", "folder:faces").
-        root: where to look for the files of a named source first, as ROOT/mnist/...; then $VAELAB_DATA, then the cache.
-        validation: 0 for none, a share of the training images if below 1, else how many.
+        root: where the files of a named source lie, as ROOT/mnist/...; None for $VAELAB_DATA, then the cache.
+        validation: 0 for none, a share of the training images if below 1, else how many; a source with validation
+            images of its own uses these instead, unless it is 0.
         seed: decides which training images become validation images.
         protocol: how pixels are read; None for the source's own way.
 
@@ -77,27 +89,57 @@ def load(
         SpecError: an unknown source or protocol, or a validation split that leaves nothing to train on.
         DataError: files that are missing, damaged, or of another shape.
     """
-    name, entry, argument = parse(source)
+    _, entry, _ = parse(source)
     chosen = find_protocol(entry.protocol if protocol is None else protocol).name
+    splits = read(source, root)
+    if splits.validation is None:
+        count = validation_count(len(splits.train), validation)
+        train, held = split_off(splits.train, count, seed, "validation") if count else (splits.train, None)
+        return with_protocol(replace(splits, train=train, validation=held), chosen, FIXED_SEED)
+    own = f"the {len(splits.validation):,} validation images of {source}"
+    if validation:
+        said = f"{own} are the validation split, and --validation {validation:g} has no effect"
+        return with_protocol(replace(splits, said=(*splits.said, said)), chosen, FIXED_SEED)
+    said = f"{own} are not used, because of --validation 0"
+    return with_protocol(replace(splits, validation=None, said=(*splits.said, said)), chosen, FIXED_SEED)
+
+
+def read(source: str, root: Path | str | None = None) -> Splits:
+    """Reads a source: its training, validation and test images; a tenth is the test split where it has none.
+
+    `validation` is None where the source has no validation images of its own. The levels are as stored, whatever the
+    protocol is that they are read by unless another is asked for.
+
+    Raises:
+        SpecError, DataError: as `load`.
+    """
+    name, entry, argument = parse(source)
     where = str(locate(name, root)) if entry.files else argument
-    raw_train, raw_test = entry.read(where)
-    train = _split(source, "train", raw_train, chosen)
-    if raw_test is None:
-        train, test = _own_test(train)
-    else:
-        test = _split(source, "test", raw_test, chosen)
-    if test.shape != train.shape:
-        raise DataError(
-            found=f"{where}: training images of shape {train.shape}, test images of shape {test.shape}",
-            expected="one shape (C, H, W)",
-            do="pair the files of one data set",
+    contents = entry.read(where)
+    train, validation, test = (
+        None if held is None else _split(source, split, held, entry.protocol, contents)
+        for split, held in (
+            ("train", contents.train), ("validation", contents.validation), ("test", contents.test),
         )
+    )  # fmt: skip
+    assert train is not None
+    if test is None:
+        train, test = _own_test(train)
+    for other in (validation, test):
+        if other is not None and other.shape != train.shape:
+            raise DataError(
+                found=f"{where}: training images of shape {train.shape}, {other.split} images of shape {other.shape}",
+                expected="one shape (C, H, W)",
+                do="pair the files of one data set",
+            )
     if entry.official not in (None, (len(train), len(test))):
         note = f"{name.upper()} slice, {len(train):,}/{len(test):,}"
         train, test = replace(train, note=note), replace(test, note=note)
-    count = validation_count(len(train), validation)
-    train, held = split_off(train, count, seed, "validation") if count else (train, None)
-    return with_protocol(Splits(train, held, test), chosen, FIXED_SEED)
+    at = _absolute(where, several="," in entry.argument) if where else ""
+    said = (f"{source} is read from {at}",) if at else ()
+    if contents.left_out:
+        said += (f"left out of {source}: {contents.left_out}",)
+    return Splits(train, validation, test, at, said)
 
 
 def parse(source: str) -> tuple[str, Source, str]:
@@ -121,9 +163,11 @@ def parse(source: str) -> tuple[str, Source, str]:
 
 
 def roots(root: Path | str | None) -> list[Path]:
-    """Where named sources are looked for, in order: `root`, $VAELAB_DATA, the user's cache."""
-    named = [Path(at).expanduser() for at in (root, os.environ.get("VAELAB_DATA")) if at]
-    return [*named, user_cache()]
+    """Where named sources are looked for, in order: `root` alone where it is given; else $VAELAB_DATA, the cache."""
+    if root is not None:
+        return [Path(root).expanduser()]
+    named = os.environ.get("VAELAB_DATA")
+    return [*([Path(named).expanduser()] if named else []), user_cache()]
 
 
 def locate(name: str, root: Path | str | None) -> Path:
@@ -137,11 +181,12 @@ def locate(name: str, root: Path | str | None) -> Path:
         if not missing(SOURCES[name], place):
             return place
     looked = [f"{place} (no {', '.join(missing(SOURCES[name], place))})" for place in places]
-    fetchable = SOURCES[name].official is not None
+    flag = "" if root is None else f" --data-root {root}"
+    fetch = f"run `vaelab data fetch {name}{flag}`" if SOURCES[name].official else "put them there"
     raise DataError(
         found=f"{name}: not all files in {' nor in '.join(looked)}",
         expected="all of them in one folder",
-        do=f"run `vaelab data fetch {name}`" if fetchable else "put them there, or set VAELAB_DATA",
+        do=f"{fetch}, or {'set VAELAB_DATA' if root is None else 'give another --data-root'}",
     )
 
 
@@ -151,8 +196,23 @@ def missing(entry: Source, place: Path) -> list[str]:
     return [file for file in entry.files if not any((place / f"{file}{ending}").is_file() for ending in endings)]
 
 
-def _split(source: str, split: str, held: Raw, protocol: str) -> Dataset:
-    return Dataset(source, split, held.images, held.labels, protocol, held.note, held.factors, held.factor_names)
+def _split(source: str, split: str, held: Raw, protocol: str, contents: Contents) -> Dataset:
+    return Dataset(
+        source,
+        split,
+        held.images,
+        held.labels,
+        protocol,
+        held.note,
+        held.factors,
+        held.factor_names,
+        contents.class_names if held.labels is not None else {},
+    )
+
+
+def _absolute(where: str, several: bool) -> str:
+    """A path, or `several` with commas between them, as absolute paths."""
+    return ",".join(str(Path(path).expanduser().absolute()) for path in (where.split(",") if several else [where]))
 
 
 def _own_test(data: Dataset) -> tuple[Dataset, Dataset]:

@@ -63,6 +63,15 @@ class Stored:
         # Not file[places]: that holds Python's lock while it waits for the disk.
         return self.prepare(np.take(self.file, self.places[at], axis=0))
 
+    @property
+    def unprepared(self) -> bool:
+        """Whether the images are read as they stand in the file."""
+        return self.prepare is _as_stored
+
+    def without_preparation(self) -> "Stored":
+        """The same images, read as they stand in the file."""
+        return replace(self, prepare=_as_stored)
+
     def take(self, indices: np.ndarray) -> "Stored":
         """The images at `indices`, in that order, without reading any."""
         return replace(self, places=self.places[indices])

@@ -9,14 +9,14 @@ from pathlib import Path
 import numpy as np
 
 from vaelab.data import mat
-from vaelab.data.dataset import Raw, raw
+from vaelab.data.dataset import Contents, Raw, raw
 from vaelab.errors import DataError
 
 BLOCK = 256  # images that are turned at a time, within a processor's cache
 FILES = ("train_32x32.mat", "test_32x32.mat")
 
 
-def read(where: str) -> tuple[Raw, Raw]:
+def read(where: str) -> Contents:
     """Training and test images of a directory with the two official names (see `FILES`).
 
     Raises:
@@ -24,7 +24,7 @@ def read(where: str) -> tuple[Raw, Raw]:
     """
     with ThreadPoolExecutor() as both:  # most of it is decompression, which holds no lock of Python's
         train, test = both.map(matlab, [Path(where) / name for name in FILES])
-    return train, test
+    return Contents(train, test=test)
 
 
 def matlab(path: Path) -> Raw:

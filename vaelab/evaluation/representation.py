@@ -85,12 +85,13 @@ class Representation:
         labels, truth = _labels(known), _labels(unseen)
         train = codes(subject.model, known, subject.seed, lambda share: progress(0.1 * share))
         test = codes(subject.model, unseen, subject.seed, lambda share: progress(0.1 + 0.1 * share))
-        latent = Points(train.numpy(), test.numpy(), labels, truth)
+        missing = ", ".join(map(unseen.class_name, np.setdiff1d(truth, labels)))
+        latent = Points(train.numpy(), test.numpy(), labels, truth, missing)
         rows = [_probe(subject, "probe_accuracy", latent), _nearest(subject, latent, self.neighbours)]
         progress(0.4)
         rows += _clusters(subject, latent)
         progress(0.6)
-        pixels = Points(_levels(known), _levels(unseen), labels, truth)
+        pixels = Points(_levels(known), _levels(unseen), labels, truth, missing)
         rows.append(_probe(replace(subject, given=""), "probe_accuracy_pixels", pixels))
         progress(1.0)
         return rows
@@ -99,16 +100,18 @@ class Representation:
 class Points:
     """Training points [N, F] and unseen ones [M, F], by the training points' mean and standard deviation; and labels.
 
-    A dimension that is constant in the training points is only centred.
+    A dimension that is constant in the training points is only centred. `missing` names the labels of unseen points
+    that no training point has.
     """
 
-    def __init__(self, known: np.ndarray, unseen: np.ndarray, labels: np.ndarray, truth: np.ndarray) -> None:
+    def __init__(
+        self, known: np.ndarray, unseen: np.ndarray, labels: np.ndarray, truth: np.ndarray, missing: str = ""
+    ) -> None:
         from sklearn.preprocessing import StandardScaler
 
         scaler = StandardScaler().fit(known)
         self.known, self.unseen = np.asarray(scaler.transform(known)), np.asarray(scaler.transform(unseen))
         self.labels, self.truth = labels, truth
-        missing = ", ".join(map(str, np.setdiff1d(truth, labels)))
         self.fitted = f"fitted on {len(known):,} training images" + (f", none with label {missing}" if missing else "")
 
 

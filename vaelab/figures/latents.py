@@ -22,7 +22,8 @@ def latents(model: VAE, data: Dataset, *, title: str = "", seed: int = 0) -> Fig
         indices = choose(data, POINTS)
         means = encode(model, data, indices).numpy()
     labels = np.zeros(len(indices), int) if data.labels is None else data.labels[indices]
-    names, category = np.unique(labels, return_inverse=True)
+    values, category = np.unique(labels, return_inverse=True)
+    names = [data.class_name(value) for value in values]
     palette = np.array(colours(len(names)))
 
     figure, (ax,) = plot_figure(title or "Posterior means", 1, (6.5, 5.5))
@@ -30,7 +31,7 @@ def latents(model: VAE, data: Dataset, *, title: str = "", seed: int = 0) -> Fig
     if model.latent == 1:
         height = category + np.random.default_rng(0).uniform(-0.35, 0.35, len(means))  # or points would hide points
         ax.scatter(means[:, 0], height, s=size, c=palette[category], alpha=0.6, linewidths=0)
-        ax.set_yticks(range(len(names)), [] if data.labels is None else [str(name) for name in names])
+        ax.set_yticks(range(len(names)), [] if data.labels is None else names)
         label_axes(ax, "$z_1$ (posterior mean)", "" if data.labels is None else "label (points spread for legibility)")
         return figure
 
@@ -45,7 +46,7 @@ def latents(model: VAE, data: Dataset, *, title: str = "", seed: int = 0) -> Fig
     ax.set_aspect("equal", adjustable="datalim")
     if data.labels is not None:
         handles = [
-            Line2D([], [], marker="o", markersize=5, linestyle="", color=colour, label=str(name))
+            Line2D([], [], marker="o", markersize=5, linestyle="", color=colour, label=name)
             for name, colour in zip(names, palette, strict=True)
         ]
         figure.legend(

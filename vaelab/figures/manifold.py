@@ -37,7 +37,9 @@ def manifold(model: VAE, data: Dataset, *, title: str = "", seed: int = 0) -> Fi
         SIDE,
         0,
         title=title or "Learned manifold",
-        caption=f"Given the commonest label, {model.labels.commonest(1).item()}." if model.labels else "",
+        caption=f"Given the commonest label, {model.labels.name(model.labels.commonest(1).item())}."
+        if model.labels
+        else "",
         left=0.6,
         bottom=0.45,
     )

@@ -20,6 +20,7 @@ def samples(model: VAE, data: Dataset, *, title: str = "", seed: int = 0) -> Fig
     and a column one z.
     """
     labels = [] if model.labels is None else model.labels.commonest(LABELS).tolist()
+    names = [] if model.labels is None else [model.labels.name(label) for label in labels]
     with drawing(model, seed):
         p = _of_each(model, labels) if labels else model.sample(SIDE**2)
         means, draws = p.mean.cpu(), p.sample().cpu()
@@ -37,7 +38,7 @@ def samples(model: VAE, data: Dataset, *, title: str = "", seed: int = 0) -> Fig
         target=9.5,
     )
     for ax in axes if labels else ():
-        ax.set_yticks(centres(len(labels), means.shape[2], gap), list(map(str, labels)))
+        ax.set_yticks(centres(len(labels), means.shape[2], gap), names)
         ax.set_ylabel("label y", fontsize=TEXT)
     return figure
 

@@ -47,7 +47,11 @@ def traversal(model: VAE, data: Dataset, *, title: str = "", seed: int = 0) -> F
         title=title or "Latent traversal",
         caption=f"{len(order)} of {model.latent} dimensions, largest KL first. "
         "Orange frames: the step nearest to the image's own posterior mean."
-        + (f" All are given its label, {data.labels[chosen[0]]}." if model.labels and data.labels is not None else ""),
+        + (
+            f" All are given its label, {data.class_name(data.labels[chosen].item())}."
+            if model.labels and data.labels is not None
+            else ""
+        ),
         left=1.15,
         bottom=0.4,
     )

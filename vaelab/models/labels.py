@@ -1,12 +1,13 @@
 """What a conditional model is told beside x and z: labels, each as a one-hot code."""
 
+from collections.abc import Mapping
 from typing import Any, TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from vaelab.errors import SpecError
+from vaelab.errors import SpecError, unknown
 
 SHOWN = 10  # labels that an error names
 
@@ -18,13 +19,15 @@ class Labels(nn.Module):
 
     Arguments:
         of: whole numbers [N], one for each training image.
+        names: of the classes, by their labels; those without one go by their label.
     """
 
     classes: Tensor  # [K], in ascending order
     shares: Tensor  # [K]
 
-    def __init__(self, of: np.ndarray) -> None:
+    def __init__(self, of: np.ndarray, names: Mapping[int, str] | None = None) -> None:
         super().__init__()
+        self.names = dict(names or {})
         classes, counts = np.unique(of, return_counts=True)
         self.register_buffer("classes", torch.from_numpy(classes))
         self.register_buffer("shares", torch.from_numpy(counts / len(of)).float())
@@ -36,23 +39,41 @@ class Labels(nn.Module):
         return f"{len(self)}"
 
     def known(self, labels: Any) -> Tensor:
-        """Whole numbers [...] as a tensor beside `classes`.
+        """Labels [...] as whole numbers, a tensor beside `classes`.
+
+        Arguments:
+            labels: whole numbers or names of classes, one or an array of any shape.
 
         Raises:
             SpecError: no labels at all, or one that no training image had.
         """
+        if isinstance(labels, str | list | tuple | np.ndarray) and (array := np.asarray(labels)).dtype.kind == "U":
+            numbers = [self._number(name) for name in array.flat]
+            labels = np.array(numbers, np.int64).reshape(array.shape)
         if labels is None:
             found, expected = "images without labels", "a label for each: the model is told of them"
             raise SpecError(found=found, expected=expected, do="give it data with labels")
         y = torch.as_tensor(labels, device=self.classes.device)
         if not (among := torch.isin(y, self.classes)).all():
-            named = ", ".join(map(str, self.classes[:SHOWN].tolist())) + (", ..." if len(self) > SHOWN else "")
+            shown = map(self.name, self.classes[:SHOWN].tolist())
+            named = ", ".join(shown) + (", ..." if len(self) > SHOWN else "")
             raise SpecError(
-                found=f"label {y[~among].flatten()[0].item()}",
+                found=f"label {self.name(y[~among].flatten()[0].item())}",
                 expected=f"one of the training images: {named}",
                 do="leave out the images that have it",
             )
         return y
+
+    def name(self, label: Any) -> str:
+        """What the class of this label, a number, is called; the label itself where it has no name."""
+        return self.names.get(label, str(label))
+
+    def _number(self, name: str) -> int:
+        """The label of the class of this name; SpecError where none has it."""
+        numbers = {self.name(label): label for label in self.classes.tolist()}
+        if name not in numbers:
+            raise unknown("label", name, numbers)
+        return numbers[name]
 
     def code(self, y: Tensor) -> Tensor:
         """The one-hot codes of `known` labels y [...], bool [..., K]."""

@@ -113,7 +113,7 @@ class VAE(nn.Module):
         """This model, told the labels of its batch; itself where it is told none.
 
         Arguments:
-            labels: whole numbers [B], or a single one for a batch of any size.
+            labels: whole numbers or names of classes [B], or a single one for a batch of any size.
 
         Raises:
             SpecError: no labels, or one that no training image had.

@@ -140,7 +140,9 @@ def _of_data(material: Material, member: Member) -> list[str]:
             said.append(f"There are few test images of some colours in {name}: {listed(few)}.")
     if data.test.labels is not None:
         counts = Counter(data.test.labels.tolist())
-        few = [f"{count} of label {label}" for label, count in sorted(counts.items()) if count < FEW]
+        few = [
+            f"{count} of label {data.test.class_name(label)}" for label, count in sorted(counts.items()) if count < FEW
+        ]
         if few:
             said.append(f"There are few test images for some labels of {name}: {listed(few)}.")
     return said
