@@ -33,7 +33,7 @@ def test_at_the_exact_posterior_the_nll_is_exact_with_any_number_of_samples(samp
     oracle, data = linear_gaussian(), dataset(20)
     evaluation = evaluate(oracle.model, data, samples, seed=0)
     torch.testing.assert_close(evaluation.nll, -oracle.log_p(double(data)), rtol=0, atol=1e-9)
-    assert evaluation.samples == samples
+    assert (evaluation.samples == samples).all()
 
 
 def test_off_the_exact_posterior_the_bounds_rise_to_the_truth_and_their_gap_falls_as_one_over_k():
