@@ -27,7 +27,7 @@ def allotment(
     Each group is yielded once its K is known, the easiest images first.
     """
     waiting = torch.arange(len(x), device=x.device)
-    samples = min(FEWEST, at_most)
+    samples = FEWEST
     while len(waiting):
         if samples == at_most:
             yield waiting, samples

@@ -241,14 +241,16 @@ class Likelihood:
         if most > 1:
             rows.append(row("nll_excess", e.nll_excess, "nats/image", AT_LEAST if mark else EXCESS, mark))
             rows.append(row("effective_samples", e.effective, "draws"))
-            rows.append(
-                replace(
-                    row(f"effective_below_{FEW:g}", (e.effective < FEW).double(), "share"),
-                    se=None,
-                    interval=few.interval,
-                    per_image=None,
-                )
+            below = subject.metric(
+                f"effective_below_{FEW:g}",
+                few.value,
+                "share",
+                interval=few.interval,
+                images=n,
+                samples=most,
+                fewest_samples=fewest,
             )
+            rows.append(below)
         if fewest is not None:
             drawn = f"K is {e.samples.min():,} to {e.samples.max():,}"
             rows.append(row("samples_drawn", e.samples.double(), "draws", drawn))
