@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test check layers slow format clean bench bench-quick
+.PHONY: demo test check layers slow format clean bench bench-quick bench-data
 
 demo: .venv/installed
 	$(BIN)/vaelab study digits --out demo-runs
@@ -34,11 +34,15 @@ format: .venv/installed-dev
 	touch $@
 
 # The speed benchmark beside other libraries, which lie only in its own environment: see benchmarks/README.md.
-bench: .venv-bench/installed
+bench: bench-data .venv-bench/installed
 	.venv-bench/bin/python -m benchmarks.bench --page
 
-bench-quick: .venv-bench/installed
+bench-quick: bench-data .venv-bench/installed
 	.venv-bench/bin/python -m benchmarks.bench --quick
+
+# Before anything is installed: two folders of files, found without a library.
+bench-data:
+	@$(PYTHON) -m benchmarks.found
 
 .venv-bench/installed: pyproject.toml benchmarks/requirements.txt
 	$(PYTHON) -m venv .venv-bench

@@ -23,9 +23,10 @@ from rich.console import Console
 
 from benchmarks import markdown, table
 from benchmarks.flops import nll_flops, step_flops
+from benchmarks.found import require
 from benchmarks.peer import STARTED
 from benchmarks.summary import COLD
-from benchmarks.workloads import NLL_SAMPLES, THREADS, Contestant, Workload, workloads
+from benchmarks.workloads import MNIST, NLL_SAMPLES, SVHN, THREADS, Contestant, Workload, workloads
 
 RESULTS = Path("benchmarks/results")
 PAGE = Path("docs/performance.md")
@@ -200,6 +201,13 @@ def narrowed(chosen: dict[str, Workload], only: str, peers: str, pairs: int) -> 
     return {key: workload for key, workload in found.items() if workload.contestants}
 
 
+def needed(chosen: dict[str, Workload]) -> list[str]:
+    """The data sets that the workloads read, of `FILES`."""
+    shapes = [workload.training.shape for workload in chosen.values() if workload.training]
+    loads = "f" in chosen  # which times loading MNIST, and makes its own SVHN
+    return [name for name, shape in (("mnist", MNIST), ("svhn", SVHN)) if shape in shapes or (loads and shape == MNIST)]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description="The speed of vaelab beside that of its peers, on the same work.")
     parser.add_argument("--quick", action="store_true", help="smaller workloads, two pairs: under five minutes")
@@ -216,8 +224,9 @@ def main() -> None:
     if asked.render:
         raw = json.loads(asked.render.read_text())
     else:
-        out.mkdir(parents=True, exist_ok=True)
         chosen = narrowed(workloads(asked.quick), asked.only, asked.peers, asked.pairs)
+        require(needed(chosen), asked.data_root)
+        out.mkdir(parents=True, exist_ok=True)
         raw = measure(chosen, asked.quick, out, console, asked.data_root)
     table.show(raw, console)
     pages = [PAGE] if asked.render or asked.page else []

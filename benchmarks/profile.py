@@ -21,8 +21,9 @@ from torch.profiler import ProfilerActivity, profile
 
 from benchmarks import vaelab_peer
 from benchmarks.arrays import write_training_arrays
-from benchmarks.bench import environment
+from benchmarks.bench import environment, needed
 from benchmarks.flops import nll_flops, step_flops
+from benchmarks.found import require
 from benchmarks.peer import Task
 from benchmarks.workloads import NLL_SAMPLES, THREADS, Workload, workloads
 from vaelab.assemble import load_data
@@ -146,8 +147,9 @@ def main() -> None:
     parser.add_argument("--data-root", help="where MNIST and SVHN lie, before $VAELAB_DATA and the cache")
     asked = parser.parse_args()
     torch.set_num_threads(THREADS)
-    asked.out.mkdir(parents=True, exist_ok=True)
     chosen = {key: w for key, w in workloads(quick=False).items() if key in asked.only.split(",") and w.training}
+    require(needed(chosen), asked.data_root)
+    asked.out.mkdir(parents=True, exist_ok=True)
     at = environment()
     machine = f"{at['device']}, {THREADS} threads; torch {at['versions']['torch']}, Python {at['python']}; {at['date']}"
     footer = f"{machine}; vaelab in {asked.precision}; products' FLOPs counted from the architecture"

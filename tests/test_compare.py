@@ -67,6 +67,16 @@ def test_numbers_of_another_precision_stand_apart(runs, tmp_path):
     assert [ranking.of for ranking in found if "precision bfloat16" in ranking.of]
 
 
+def test_as_many_draws_as_needed_stand_apart_from_a_fixed_number_and_from_another_bound(runs, tmp_path):
+    shutil.copytree(runs["b"].path, tmp_path / "auto")
+    run = Run(tmp_path / "auto")
+    measure(run, ["likelihood:samples=auto:at_most=100", "likelihood:samples=auto:at_most=150"])
+    found = {ranking.of.partition("  K ")[2].split("  ")[0] for ranking in rankings([run.path], "nll")}
+    assert found == {"5", "100 to 100", "100 to 150"}
+    (drawn,) = (row for row in run.result["metrics"] if row["name"] == "samples_drawn" and row["samples"] == 150)
+    assert run.per_image(drawn).min() >= 100
+
+
 def test_the_elbo_does_not_hang_on_k(runs):
     assert len(rankings([runs["a"].path, runs["k"].path], "elbo")) == 1
 

@@ -7,6 +7,7 @@ import pytest
 
 from vaelab import terminal
 from vaelab.compare import Ranked, Ranking
+from vaelab.evaluation.measure import FEW_EFFECTIVE, FEW_MARK
 from vaelab.record import Run
 from vaelab.training.watch import Status
 
@@ -68,6 +69,24 @@ def test_runs_are_ranked_by_their_whole_names(metric: str, capsys):
     assert re.search(r"\b101\.250\b", out)
     if metric != LONG:
         assert all(part in out for part in metric.split("["))
+
+
+def test_a_number_that_rests_on_few_draws_is_marked_in_a_ranking(capsys):
+    marked, plain = {**ROW, "note": f"not a likelihood; {FEW_EFFECTIVE}"}, {**ROW, "value": 102.0}
+    runs = [Ranked(Run(Path("runs/few")), marked, 0, None), Ranked(Run(Path("runs/many")), plain, 0.75, 0.1)]
+    terminal.print_rankings("nll", [Ranking("data mnist", runs)])
+    lines = printed(capsys).splitlines()
+    assert [FEW_MARK in line for line in lines if line.startswith(("few", "many"))] == [True, False]
+    assert f"{FEW_MARK} {FEW_EFFECTIVE}"[:90] in " ".join(lines)
+    terminal.print_rankings("nll", [Ranking("data mnist", runs[1:])])
+    assert FEW_MARK not in printed(capsys)
+
+
+def test_a_range_of_draws_is_shown_as_one(capsys):
+    terminal.print_metrics("run", [{**ROW, "fewest_samples": 100, "samples": 10_000, "note": FEW_EFFECTIVE}])
+    out = printed(capsys)
+    assert "100 to 10,000" in out
+    assert f"1 {FEW_EFFECTIVE}"[:90] in out
 
 
 def test_names_in_brackets_are_facts_and_records_too(capsys):

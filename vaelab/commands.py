@@ -215,12 +215,16 @@ def report(
 
 def _write_report(name: str, out: Path, quick: bool, seeds: int, root: str | None) -> Path:
     from vaelab import terminal
+    from vaelab.evaluation.measure import FEW_EFFECTIVE, FEW_MARK
     from vaelab.report import published_numbers, write_report
 
     opened = study_of(name, out, quick, seeds)
     page, text = write_report(opened, opened.folder, root)
-    for title, records in published_numbers(opened):
+    published = published_numbers(opened)
+    for title, records in published:
         terminal.print_records(title, records)
+    if any(FEW_MARK in cell for _, records in published for record in records for cell in record.values()):
+        print(f"{FEW_MARK} {FEW_EFFECTIVE}")
     print(text)
     print(page)
     return page

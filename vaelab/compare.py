@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from vaelab.errors import RunError
-from vaelab.evaluation.measure import GIVEN_LABELS
+from vaelab.evaluation.measure import GIVEN_LABELS, draws_in_words
 from vaelab.record import Run
 
 UNBIASED = ("elbo", "rate", "distortion")  # whose expectation does not hang on K
@@ -57,7 +57,7 @@ def kind(run: Run, row: dict[str, Any]) -> dict[str, Any]:
         "unit": row["unit"],
     }
     if row["name"] not in UNBIASED and row["samples"] is not None:
-        same["K"] = row["samples"]
+        same["K"] = draws_in_words(row)
     if not row["measure"].startswith("likelihood:"):  # whose other options change no number, but for this one
         same["measure"] = row["measure"]
     elif row["measure"].endswith(":precision=bfloat16"):

@@ -75,7 +75,7 @@ class FullGaussian(nn.Module):
 
 
 class InverseAutoregressiveFlow(nn.Module):
-    """q(z|x) of z = f_T(... f_1(e)), e ~ N(mu, diag(sigma^2)) and f autoregressive (Kingma et al. 2016, section 3).
+    """q(z|x) of z = f_T(... f_1(e)), e ~ N(mu, diag(sigma^2)) and f autoregressive (Kingma et al. 2016, section 4).
 
     The network gives mu, log sigma^2 and a context, which the maps f are told beside their input. They are next to the
     identity at first. A draw and its density take one pass of each map; the density of another z takes D.

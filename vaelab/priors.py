@@ -205,7 +205,7 @@ class UniformOnCodes(nn.Module):
 
 
 class TransformerOnCodes(nn.Module):
-    """p(z) of codes, each given those before it, by a causal transformer (van den Oord et al. 2017, section 3.2).
+    """p(z) of codes, each given those before it, by a causal transformer (van den Oord et al. 2017, section 3.3).
 
     The places come row by row, and the levels of a place before the next place (Lee et al. 2022, equation 9).
 

@@ -40,7 +40,8 @@ RESULT = (
 )
 OF_PIXELS = {"posterior.centre", "likelihood.offset"}  # not in older runs, which were trained with both at 0
 AGAIN = "measure again with --again"
-ROW = ("measure", "seed", *(f.name for f in fields(Metric) if f.name != "per_image"))
+UNNEEDED = ("per_image", "fewest_samples")  # not written, and not in results from before it was
+ROW = ("measure", "seed", *(f.name for f in fields(Metric) if f.name not in UNNEEDED))
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn, TransferSpeedColumn
 from rich.table import Table
 
+from vaelab.evaluation.measure import FEW_EFFECTIVE, FEW_MARK, draws_in_words, rests_on_few
 from vaelab.measuring import beta_in_words, bound_in_words
 from vaelab.training.autopsy import Autopsy, named_images, origin
 from vaelab.training.watch import Status, Watch
@@ -162,9 +163,8 @@ def _print_metrics(title: str, metrics: list[dict[str, Any]]) -> None:
         cells = [f"{m['value']:.{decimals}f}", _error(m, decimals)]
         if drawn:
             cells.append("" if m["monte_carlo_se"] is None else f"{m['monte_carlo_se']:.2g}")
-        samples = "" if m["samples"] is None else f"{m['samples']:,}"
         mark = str(notes.index(m["note"]) + 1) if m["note"] else ""
-        table.add_row(_two_lines(m["name"]), *cells, m["unit"], samples, f"{m['images']:,}", mark)
+        table.add_row(_two_lines(m["name"]), *cells, m["unit"], draws_in_words(m), f"{m['images']:,}", mark)
     console().print(title, style="bold", highlight=False)
     console().print(table)
     for number, note in enumerate(notes, 1):
@@ -178,15 +178,18 @@ def print_rankings(metric: str, rankings: "list[Ranking]") -> None:
         table = Table(box=None, pad_edge=False)
         table.add_column("run", overflow="fold")  # its end tells it from others
         table.add_column(_two_lines(metric), justify="right", no_wrap=len(metric) <= ONE_LINE, overflow="fold")
-        for header in ("+- SE or 95 %", "behind", "+- SE"):
+        for header in ("+- SE or 95 %", "behind", "+- SE", ""):
             table.add_column(header, justify="right", no_wrap=True)
         for ranked in ranking.runs:
             decimals, se = _decimals(ranked.row), ranked.behind_se
             behind = "" if se is None and not ranked.behind else f"{ranked.behind:.{decimals}f}"
             cells = (f"{ranked.row['value']:.{decimals}f}", _error(ranked.row, decimals), behind)
-            table.add_row(ranked.run.path.name, *cells, "" if se is None else f"{se:.2g}")
+            mark = FEW_MARK if rests_on_few(ranked.row) else ""
+            table.add_row(ranked.run.path.name, *cells, "" if se is None else f"{se:.2g}", mark)
         console().print(ranking.of, style="bold", highlight=False)
         console().print(table)
+        if any(rests_on_few(ranked.row) for ranked in ranking.runs):
+            console().print(f"{FEW_MARK} {FEW_EFFECTIVE}", style="dim", highlight=False)
         console().print()
 
 

@@ -68,6 +68,7 @@ CASES = {
     "latents": Case("latents:samples=2"),
     "latents of codes": Case("latents", codes=True),
     "likelihood": Case("likelihood:samples=12"),
+    "likelihood of as many draws as needed": Case("likelihood:samples=auto:at_most=300"),
     "likelihood of codes": Case("likelihood:samples=12", codes=True),
     "reconstruction": Case("reconstruction:samples=3"),
     "representation": Case("representation:images=200"),

@@ -30,7 +30,8 @@ OPTIONS = {
     },
     "latents": {"images": ("100", ("1", "0", "-1")), "samples": ("3", ("0", "-1"))},
     "likelihood": {
-        "samples": ("13", ("0", "-1", "nan")),
+        "samples": ("13", ("0", "-1", "nan", "many")),
+        "at_most": ("300", ("99", "0", "-1")),
         "images": ("100", ("-1",)),
         "memory_mb": ("0.001", ("-1", "nan", "inf", "-inf", "much")),
         "precision": ("bfloat16", ("half", "")),
@@ -66,7 +67,10 @@ def test_every_option_has_an_effect(name: str, tmp_path):
     of = subject(replace(case, images=case.images + 10), tmp_path)
     expected = numbers(case.text, of)
     for option, (value, _) in OPTIONS[name].items():
-        if option == "memory_mb":  # which changes no number; but too little is refused
+        if option == "at_most":  # of samples=auto alone
+            few, many = (numbers(f"{name}:samples=auto:at_most={bound}", of) for bound in ("100", value))
+            assert few != many
+        elif option == "memory_mb":  # which changes no number; but too little is refused
             with pytest.raises(SpecError, match=r"memory_mb = 0\.001"):
                 rows(made(changed(name, option, value)), of)
         else:

@@ -132,7 +132,7 @@ def test_the_standard_error_of_a_gap_is_its_deviation_between_sets_of_images():
     def coded(seed: int) -> disentanglement._Coded:
         random = np.random.default_rng(seed)
         factors = random.integers(4, size=(600, 2))
-        return disentanglement._Coded(factors + random.normal(size=(600, 2)), factors, "")
+        return disentanglement._Coded(factors + random.normal(size=(600, 2)), np.ones(2, bool), factors, "")
 
     rows = [disentanglement._mig(subject(), coded(seed), 20) for seed in range(30)]
     between = np.std([row.value for row in rows], ddof=1)

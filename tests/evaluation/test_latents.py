@@ -119,6 +119,19 @@ def test_standard_errors_are_those_of_repetitions():
     assert measured(model, fixed)["marginal_kl"].monte_carlo_se is None
 
 
+def test_more_draws_of_each_image_are_no_more_images():
+    """Where images differ and draws of one image hardly do, the standard error is that of the images, whatever S is.
+
+    z = 3 eps + 0.01 noise, so KL(q(z) || p(z)) varies between images by z^2 / 2, and the draws of one are all alike.
+    """
+    model, data = affine(*scaled([3.0, 3.0]), [0.01, 0.01]), dataset(normal_pixels(200))
+    one, many = (measured(model, data, samples=s)["marginal_kl"] for s in (1, 16))
+    squares = codes(model, data, 0).square().sum(1) / 2
+    assert many.se == pytest.approx(squares.std().item() / math.sqrt(200), rel=0.1)
+    assert many.se == pytest.approx(one.se, rel=0.05)
+    assert many.monte_carlo_se < many.se / 10
+
+
 def test_active_units_have_a_mean_that_varies_by_more_than_a_hundredth():
     weight, bias = scaled([1.0, 0.11, 0.09, 0.0])
     rows = measured(affine(weight, bias + 5, [0.1] * 4, (1, 1, 4)), dataset(normal_pixels(3000, 4)))

@@ -8,14 +8,16 @@ import pytest
 import torch
 from torch.profiler import ProfilerActivity, profile
 
-from tests.oracle import linear_gaussian
+from tests.oracle import Double, linear_gaussian
 from vaelab.assemble import build_model, completed, load_data
 from vaelab.data import Dataset
 from vaelab.errors import DataError, SpecError
-from vaelab.evaluation import likelihood
+from vaelab.evaluation import chunk, likelihood
 from vaelab.evaluation.likelihood import Likelihood, evaluate
-from vaelab.evaluation.measure import Metric, Subject
+from vaelab.evaluation.measure import FEW_EFFECTIVE, Metric, Subject
+from vaelab.models import VAE
 from vaelab.run import train
+from vaelab.seeds import derive
 from vaelab.spec import Spec
 
 
@@ -33,7 +35,7 @@ def test_at_the_exact_posterior_the_nll_is_exact_with_any_number_of_samples(samp
     oracle, data = linear_gaussian(), dataset(20)
     evaluation = evaluate(oracle.model, data, samples, seed=0)
     torch.testing.assert_close(evaluation.nll, -oracle.log_p(double(data)), rtol=0, atol=1e-9)
-    assert evaluation.samples == samples
+    assert (evaluation.samples == samples).all()
 
 
 def test_off_the_exact_posterior_the_bounds_rise_to_the_truth_and_their_gap_falls_as_one_over_k():
@@ -178,6 +180,7 @@ def test_metrics_carry_what_is_needed_to_compare_them():
     assert nll.value == pytest.approx(evaluation.nll.mean().item())
     assert nll.se == pytest.approx(evaluation.nll.std().item() / 10)
     assert nll.monte_carlo_se == pytest.approx(evaluation.nll_variance.mean().sqrt().item() / 10)
+    assert rows["nll_excess"].value == pytest.approx(evaluation.nll_excess.mean().item())
     assert rows["rate"].note == ""
     assert len(rows["rate"].parts) == 2
     assert sum(rows["rate"].parts) == pytest.approx(rows["rate"].value)
@@ -203,3 +206,108 @@ def test_reconstruction_error_is_of_the_mean_over_posterior_samples():
     )  # linear: mean of means = mean at the mean
     assert many == pytest.approx(exact, rel=0.02)
     assert few > many
+
+
+class NarrowWhereBright(torch.nn.Module):
+    """An encoder's network, with sigma divided by five where the first pixel is bright."""
+
+    def __init__(self, network: torch.nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        mu, log_var = self.network(x).chunk(2, -1)
+        return torch.cat([mu, log_var - 2 * math.log(5) * (x.flatten(1)[:, :1] > 0.5)], -1)
+
+
+def mixed(n: int = 60) -> tuple[VAE, Dataset]:
+    """A model whose posterior is nearly right for the first half of the images, and too narrow for the second."""
+    oracle, data = linear_gaussian(posterior_error=0.1), dataset(n)
+    data.images[: n // 2, 0, 0, 0], data.images[n // 2 :, 0, 0, 0] = 0, 255
+    q = oracle.model.posterior
+    encoder = Double(NarrowWhereBright(q.network), q.head, q.context_shape)
+    return VAE(oracle.model.prior, encoder, oracle.model.likelihood), data
+
+
+def test_images_with_few_effective_draws_get_more_of_them():
+    model, data = mixed()
+    found = evaluate(model, data, "auto", 0, at_most=3_000)
+    assert (found.samples[:30] == 100).all()
+    assert set(found.samples[30:].tolist()) <= {100, 1_000, 3_000}
+    assert found.samples[30:].double().mean() > 500
+    assert list(found.bounds) == [1, 10]  # which all images have
+    fixed = evaluate(model, data, 100, 0)
+    assert found.nll[30:].mean() < fixed.nll[30:].mean()
+    assert found.effective[30:].mean() > 1.3 * fixed.effective[30:].mean()
+
+
+def test_at_most_bounds_the_draws_of_every_image():
+    model, data = mixed(20)
+    drawn: list[int] = []
+    for at_most in (100, 250):
+        found = evaluate(model, data, "auto", 0, at_most=at_most)
+        drawn.append(int(found.samples.max()))
+        assert found.samples.min() >= 100
+    assert drawn == [100, 250]
+
+
+def test_as_many_draws_as_needed_are_no_matter_of_order_or_memory():
+    model, data = mixed()
+    expected = evaluate(model, data, "auto", 0, at_most=1_000)
+    order = np.random.default_rng(0).permutation(len(data))
+    shuffled = evaluate(model, data.take(order), "auto", 0, at_most=1_000)
+    small = evaluate(model, data, "auto", 0, memory_mb=0.1, at_most=1_000)
+    for name in ("samples", "nll", "rate", "effective"):
+        torch.testing.assert_close(getattr(shuffled, name), getattr(expected, name)[order])
+        torch.testing.assert_close(getattr(small, name), getattr(expected, name))
+
+
+def test_no_noise_is_drawn_twice(monkeypatch):
+    """The pilot's draws are not those that are averaged, nor one group's another's: so K does not depend on these."""
+    drawn: list[tuple[int | str, ...]] = []
+    monkeypatch.setattr(chunk, "derive", lambda *index: drawn.append(index) or derive(*index))
+    model, data = mixed()
+    found = evaluate(model, data, "auto", 0, at_most=3_000)
+    assert len(found.samples.unique()) > 1
+    assert len(set(drawn)) == len(drawn)
+
+
+def test_metrics_of_as_many_draws_as_needed_say_their_range_and_keep_each_images_own():
+    model, data = mixed()
+    rows = measured(model, data, samples="auto", at_most=1_000)
+    for name in ("nll", "elbo", "effective_samples"):
+        assert (rows[name].fewest_samples, rows[name].samples) == (100, 1_000)
+    drawn = rows["samples_drawn"]
+    assert drawn.per_image is not None
+    own = evaluate(model, data, "auto", 0, at_most=1_000).samples.double()
+    assert torch.equal(drawn.per_image, own[torch.from_numpy(data.by_content)])
+    assert drawn.value == pytest.approx(drawn.per_image.mean().item())
+    assert drawn.note == "K is 100 to 1,000"
+    fixed = measured(model, data, samples=12)
+    assert fixed["nll"].fewest_samples is None
+    assert "samples_drawn" not in fixed
+
+
+def test_a_number_that_rests_on_few_draws_says_so():
+    wrong, right, data = (
+        linear_gaussian(posterior_error=6.0),
+        linear_gaussian(posterior_error=0.2),
+        dataset(100, "8bit"),
+    )
+    marked = measured(wrong.model, data, "not a likelihood", samples=20)
+    assert marked["effective_below_2"].value > 0.01
+    assert {name for name, row in marked.items() if FEW_EFFECTIVE in row.note.split("; ")} == {
+        "nll",
+        "bits_per_dim",
+        "nll_excess",
+    }
+    assert marked["nll"].note == f"not a likelihood; {FEW_EFFECTIVE}"
+    assert marked["nll_excess"].note.startswith("a lower bound of")
+    assert not any(FEW_EFFECTIVE in row.note for row in measured(right.model, data, samples=20).values())
+    assert not any(FEW_EFFECTIVE in row.note for row in measured(wrong.model, data, samples=1).values())
+
+
+@pytest.mark.parametrize("at_most", [99, 0, -5])
+def test_fewer_draws_than_every_image_gets_are_refused(at_most):
+    with pytest.raises(SpecError, match=f"at_most = {at_most}; expected at least 100"):
+        evaluate(linear_gaussian().model, dataset(10), "auto", 0, at_most=at_most)

@@ -238,3 +238,15 @@ def test_a_run_from_end_to_end(tmp_path):
     assert model.sample(3).mean.shape == (3, *SHAPE)
     assert run.metric("nll")["value"] <= -run.metric("elbo")["value"] + 0.5
     assert model.prior.top.logits.shape == (4, *SHAPE)
+
+
+def test_its_mean_is_an_average_over_many_ways_down():
+    """E[z_g] of groups below others: the noise of one way down is divided by their number, 16."""
+    model = model_of()
+    with torch.no_grad():
+        torch.manual_seed(0)
+        q = model.posterior(X)
+        single = torch.stack([q.descend(q.batch_shape).mean for _ in range(160)]).var(0).sum()
+        several = torch.stack([q.mean for _ in range(40)]).var(0).sum()
+    assert single > 0.01
+    assert several / single == pytest.approx(1 / 16, rel=0.4)

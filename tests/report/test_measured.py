@@ -2,7 +2,10 @@
 
 from types import SimpleNamespace
 
+from vaelab.evaluation.measure import FEW_EFFECTIVE, FEW_MARK
 from vaelab.report.measured import measured
+from vaelab.report.seeds import _row
+from vaelab.report.table import _metric
 
 
 def row(name: str, note: str) -> dict:
@@ -29,3 +32,23 @@ def test_what_every_note_says_is_said_once():
 def test_what_one_note_lacks_is_not_said_of_all():
     (part,) = measured(material(row("precision", "k = 5"), row("coverage", "")))  # type: ignore[arg-type]
     assert (part.common, part.notes) == ("", ["k = 5"])
+
+
+def test_a_number_that_rests_on_few_draws_is_marked_in_the_comparison_table():
+    plain, marked = row("nll", "not a likelihood"), row("nll", f"not a likelihood; {FEW_EFFECTIVE}")
+    assert [_metric(each, sign=1).mark for each in (plain, marked)] == ["", FEW_MARK]
+    assert _metric(marked, sign=1).text == _metric(plain, sign=1).text
+
+
+def test_a_mean_over_seeds_is_marked_where_one_of_them_rests_on_few_draws():
+    def member(note: str) -> SimpleNamespace:
+        rows = [row("elbo", ""), row("nll", note)]
+        run = SimpleNamespace(
+            result={"metrics": rows, "seconds": {"training": 1.0}},
+            metric=lambda name: next(r for r in rows if r["name"] == name),
+        )
+        return SimpleNamespace(title="one", latent=2, run=run)
+
+    with_mark, without = _row([member(""), member(FEW_EFFECTIVE)]), _row([member(""), member("")])  # type: ignore[list-item]
+    assert [a == b for a, b in zip(with_mark, without, strict=True)].count(False) == 1
+    assert [FEW_MARK in cell for cell in with_mark].count(True) == 1

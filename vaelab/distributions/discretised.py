@@ -33,8 +33,8 @@ class DiscretisedLogistic(Distribution):
         P(u) = sigma((x + 1/510 - mu) / s) - sigma((x - 1/510 - mu) / s),
 
     where level 0 has all that lies below it and level 255 all that lies above it, so that the probabilities sum to one
-    (Kingma et al. 2016, section 6.1; Salimans, Karpathy, Chen & Kingma 2017, section 2.1). A value is the level that is
-    nearest to it. Good for every s whose 1 / s is finite.
+    (Kingma et al. 2016, appendix C.5; Salimans, Karpathy, Chen & Kingma 2017, section 2.1). A value stands for
+    the level nearest to it. Good for every s whose 1 / s is finite.
 
     Arguments:
         mean: mu, any real number.

@@ -14,3 +14,20 @@ def mean_of(q: Distribution) -> Tensor:
         return q.mean
     except NotImplementedError:
         return q.sample(torch.Size([DRAWS])).mean(0)
+
+
+def two_means_of(q: Distribution, repeats: int) -> tuple[Tensor, Tensor]:
+    """Two estimates of E[z], batch and event shape of `q`, whose errors are independent; both exact where it is known.
+
+    The covariance of the two over a batch has no part of their noise, as the variance of one has.
+
+    Arguments:
+        repeats: how many times `mean_of` is averaged in each, where it is an estimate.
+    """
+    if not getattr(q, "mean_is_estimated", False):
+        try:
+            return q.mean, q.mean
+        except NotImplementedError:
+            pass
+    first, second = (torch.stack([mean_of(q) for _ in range(repeats)]).mean(0) for _ in range(2))
+    return first, second

@@ -15,6 +15,7 @@ from torch import Tensor
 from vaelab.distributions import log_mean_exp
 from vaelab.errors import NonFiniteError
 from vaelab.evaluation.hamiltonian import Noise, Path, adapted, at, noises, transition
+from vaelab.evaluation.importance import jackknife
 from vaelab.models import VAE, rows
 from vaelab.seeds import derive
 
@@ -73,9 +74,8 @@ class Chains:
 
     @property
     def variance(self) -> Tensor:
-        """Of `lower` over the chains' draws, [N], by the delta method: Var(w) / (M E[w]^2); nan for one chain."""
-        w, m = (self.log_w - self.lower).exp(), len(self.log_w)  # of mean 1
-        return (w - 1).square().sum(0) / (m * (m - 1))
+        """Of `lower` over the chains' draws, [N]: see `jackknife`; nan for one chain."""
+        return jackknife(self.log_w, torch.ones(len(self.log_w)))[0]
 
 
 def schedule(temperatures: int) -> Tensor:

@@ -10,13 +10,15 @@ from torch.distributions import Distribution
 
 from vaelab.data.dataset import SPLITS, Dataset
 from vaelab.data.protocol import protocol
-from vaelab.distributions import mean_of
+from vaelab.distributions import mean_of, two_means_of
 from vaelab.errors import NonFiniteError
 from vaelab.evaluation.measure import Progress, evaluating
 from vaelab.models import VAE, rows
 from vaelab.seeds import derive
 
 GROUP = 500  # images that share a seed and go through the encoder at once; fixed, for the noise goes by it
+
+REPEATS = 4  # of an estimated mean, in each of two
 
 T = TypeVar("T")
 
@@ -61,3 +63,9 @@ def codes(model: VAE, data: Dataset, seed: int, progress: Progress = lambda shar
     """The posterior mean E[z|x] of every image, float64 [N, D], on the CPU, in the order of the data."""
     means = over_posteriors(model, data, seed, lambda q: mean_of(q).double().cpu(), progress)
     return torch.cat(means)[np.argsort(data.by_content)]
+
+
+def two_codes(model: VAE, data: Dataset, seed: int) -> Tensor:
+    """Two estimates of E[z|x] of every image, float64 [2, N, D], as `codes`: the same twice where it is exact."""
+    means = over_posteriors(model, data, seed, lambda q: torch.stack(two_means_of(q, REPEATS)).double().cpu())
+    return torch.cat(means, 1)[:, np.argsort(data.by_content)]

@@ -8,8 +8,8 @@ import numpy as np
 from vaelab.data.dataset import Dataset
 from vaelab.errors import DataError, SpecError
 from vaelab.evaluation import disentanglement_scores as scores
-from vaelab.evaluation.codes import codes
-from vaelab.evaluation.latents import ACTIVE_VARIANCE
+from vaelab.evaluation.codes import two_codes
+from vaelab.evaluation.latents import ACTIVE_VARIANCE, active_dimensions
 from vaelab.evaluation.measure import Metric, Progress, Subject
 from vaelab.evaluation.share import Share
 from vaelab.seeds import derive
@@ -91,14 +91,16 @@ class Disentanglement:
 @dataclass(frozen=True, eq=False)
 class _Coded:
     codes: np.ndarray  # [N, D]
+    active: np.ndarray  # [D], whether a dimension varies
     factors: np.ndarray  # [N, F]
     names: str  # of the factors, as a note says them
 
 
 def _code(subject: Subject, data: Dataset) -> _Coded:
-    return _Coded(
-        codes(subject.model, data, subject.seed).numpy(), _factors(data), f"parts: {', '.join(data.factor_names)}"
-    )
+    means = two_codes(subject.model, data, subject.seed)
+    active, _ = active_dimensions(means)
+    names = f"parts: {', '.join(data.factor_names)}"
+    return _Coded(means.mean(0).numpy(), active.numpy(), _factors(data), names)
 
 
 def _mig(subject: Subject, measured: _Coded, bins: int) -> Metric:
@@ -197,7 +199,7 @@ def _dci(subject: Subject, fitted: _Coded, measured: _Coded, progress: Progress)
 
 
 def _factorvae(subject: Subject, fitted: _Coded, measured: _Coded) -> Metric:
-    active = fitted.codes.var(0) > ACTIVE_VARIANCE
+    active = fitted.active
     table, judged = (
         scores.votes(
             np.where(active, coded.codes, 0.0),  # what does not vary is out of the race

@@ -7,14 +7,15 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution
 
-from vaelab.distributions import is_diagonal_normal, mean_of
+from vaelab.distributions import is_diagonal_normal, two_means_of
 from vaelab.errors import SpecError
 from vaelab.evaluation.aggregate import POINTS, in_float64, log_aggregate
 from vaelab.evaluation.codebook import codebook_rows
-from vaelab.evaluation.codes import over_posteriors
+from vaelab.evaluation.codes import REPEATS, over_posteriors
 from vaelab.evaluation.measure import Metric, Progress, Subject, standard_error
 
 ACTIVE_VARIANCE = 0.01  # Burda, Grosse & Salakhutdinov (2016), section 5.2
+SURE = 4.0  # standard errors by which a variance must be above that, where the means are themselves estimates
 SATURATED = 0.5  # nats below log N within which the mutual information tells of N and not of the model
 ENCODING = 0.1  # share of the work, for the progress
 
@@ -79,11 +80,9 @@ Groups = list[tuple[Distribution, Tensor]]  # q(z|x), batch [B], and its draws z
 
 def _units(subject: Subject, groups: Groups) -> list[Metric]:
     """The active units, and the correlations between them where there are two."""
-    means = torch.cat([mean_of(q).double() for q, _ in groups])
-    images, latent = means.shape
-    variance = means.var(0)
-    active = variance > ACTIVE_VARIANCE
-    units = int(active.sum())
+    means = torch.cat([torch.stack(two_means_of(q, REPEATS)).double() for q, _ in groups], 1)
+    active, variance = active_dimensions(means)
+    images, latent, units = means.shape[1], len(active), int(active.sum())
     rows = [
         subject.metric(
             "active_units",
@@ -96,7 +95,7 @@ def _units(subject: Subject, groups: Groups) -> list[Metric]:
     ]
     if units < 2:
         return rows
-    covariance = (torch.cov(means.T, correction=0) + _mean_covariance(groups))[active][:, active]
+    covariance = _covariance(groups)[active][:, active]
     scale = covariance.diagonal().sqrt()
     above = torch.triu_indices(units, units, 1)
     size = (covariance / scale / scale[:, None]).abs()[above[0], above[1]]
@@ -108,12 +107,30 @@ def _units(subject: Subject, groups: Groups) -> list[Metric]:
     ]
 
 
-def _mean_covariance(groups: Groups) -> Tensor:
-    """E_x Cov(z|x), [D, D]: what Cov_x(E[z|x]) lacks to the covariance of z ~ q(z); from draws where it must be."""
+def active_dimensions(means: Tensor) -> tuple[Tensor, Tensor]:
+    """Which dimensions are active, bool [D], and their Var_x(E[z_d|x]), [D].
+
+    A dimension is active where that variance is above 0.01. A flow and a hierarchy know E[z|x] only as a mean of draws,
+    whose noise would count as variance. So there are two estimates for each image, with independent noise: their
+    covariance over the images is unbiased, however few the draws. Its own standard error where no mean varies is
+    v / sqrt(N), with v the variance of the noise: 0 for exact means. Four of these are asked for above 0.01.
+
+    Arguments:
+        means: two estimates of E[z|x], [2, N, D], as `two_means_of` gives them.
+    """
+    first, second = means - means.mean(1, keepdim=True)
+    images = means.shape[1]
+    variance = (first * second).sum(0) / (images - 1)
+    error = (means[0] - means[1]).square().mean(0) / 2 / math.sqrt(images)
+    return variance > ACTIVE_VARIANCE + SURE * error, variance
+
+
+def _covariance(groups: Groups) -> Tensor:
+    """Cov(z) of z ~ q(z), [D, D]: Cov_x(E[z|x]) + E_x Cov(z|x) where both are known, otherwise that of the draws."""
     if all(is_diagonal_normal(q) for q, _ in groups):
-        return torch.cat([q.variance for q, _ in groups]).mean(0).diag()
-    about = torch.cat([(z - mean_of(q)).flatten(0, 1) for q, z in groups]).double()
-    return about.T @ about / len(about)
+        means = torch.cat([q.mean for q, _ in groups])
+        return torch.cov(means.T, correction=0) + torch.cat([q.variance for q, _ in groups]).mean(0).diag()
+    return torch.cov(torch.cat([z.flatten(0, 1) for _, z in groups]).double().T, correction=0)
 
 
 def _parts_of_the_rate(subject: Subject, groups: Groups, progress: Progress) -> list[Metric]:

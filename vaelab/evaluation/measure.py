@@ -16,6 +16,10 @@ from vaelab.models import VAE
 
 Progress = Callable[[float], None]  # takes the share of the work that is done
 GIVEN_LABELS = "given the labels"
+FEW_EFFECTIVE = (
+    "few effective draws: over 1 % of the images have fewer than 2, and nll is too high by more than nll_excess"
+)
+FEW_MARK = "\N{SECTION SIGN}"  # of a number with that note, where notes are not shown
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,6 +36,7 @@ class Metric:
     monte_carlo_se: float | None = None  # standard error of the draws, at these images
     interval: tuple[float, float] | None = None  # of 95 %, where it is not value +- 1.96 se
     samples: int | None = None  # K, draws for each image; None where none were drawn
+    fewest_samples: int | None = None  # where K differs between images: the least it can be, as `samples` is the most
     note: str = ""  # what must be said beside it
     parts: tuple[float, ...] = ()  # what the value is the sum or mean of, such as the rate of each latent dimension
     per_image: Tensor | None = field(default=None, compare=False, repr=False)  # [images], in the order of their content
@@ -64,6 +69,7 @@ class Subject:
         monte_carlo_se: float | None = None,
         interval: tuple[float, float] | None = None,
         samples: int | None = None,
+        fewest_samples: int | None = None,
         note: str = "",
         parts: tuple[float, ...] = (),
         per_image: Tensor | None = None,
@@ -80,6 +86,7 @@ class Subject:
             monte_carlo_se=monte_carlo_se,
             interval=interval,
             samples=samples,
+            fewest_samples=fewest_samples,
             note="; ".join(part for part in (note, self.given) if part),
             parts=parts,
             per_image=per_image,
@@ -112,6 +119,19 @@ class Subject:
                     expected="a label for each image",
                     do="use data with labels, or leave this metric out",
                 )
+
+
+def draws_in_words(row: dict[str, Any]) -> str:
+    """K of a row of result.json, "5,000" or "100 to 10,000"; empty where nothing was drawn."""
+    if row["samples"] is None:
+        return ""
+    least = row.get("fewest_samples")
+    return (f"{least:,} to " if least is not None else "") + f"{row['samples']:,}"
+
+
+def rests_on_few(row: dict[str, Any]) -> bool:
+    """Whether the number of a row of result.json rests on few effective draws."""
+    return FEW_EFFECTIVE in row["note"].split("; ")
 
 
 class Measure(Protocol):

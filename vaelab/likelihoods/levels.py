@@ -129,7 +129,7 @@ class Categorical(nn.Module):
     """p(x|z) = prod_i softmax(l_i)_{u_i} over the 256 levels.
 
     Any distribution of a pixel, from 256 logits l for each of its channels (van den Oord, Kalchbrenner & Kavukcuoglu
-    2016, section 3.3). It does not know that levels have an order.
+    2016, section 2.2). It does not know that levels have an order.
     """
 
     protocols: ClassVar = ("levels",)

@@ -1,7 +1,7 @@
 """A hierarchy of latent groups: z = (z_1, ..., z_G), from the top, where z_1 has the prior, down to the image.
 
 p(z) = p(z_1) prod_g p(z_g | z_<g) and q(z|x) = prod_g q(z_g | z_<g, x) share the way down, as in the ladder VAE
-(Soenderby et al. 2016, section 2.1) and its convolutional, residual descendants (Kingma et al. 2016, section 4; Vahdat
+(Soenderby et al. 2016, section 2.1) and its convolutional, residual descendants (Kingma et al. 2016, appendix C; Vahdat
 & Kautz 2020). z is one vector [D], so whatever is said of a VAE's z, densities and samples, holds for it. The posterior
 of a group is a normal of its own, not the prior's multiplied with one of the image as Soenderby et al. have it.
 """

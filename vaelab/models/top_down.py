@@ -191,6 +191,7 @@ class Hierarchical(Distribution):
     """
 
     has_rsample = True
+    mean_is_estimated = True  # from MEANS ways down, with other draws each time
 
     def __init__(
         self,

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from vaelab.evaluation.measure import FEW_MARK, draws_in_words, rests_on_few
 from vaelab.measuring import beta_in_words, bound_in_words
 from vaelab.report.claims.claim import Table
 from vaelab.report.material import Material
@@ -96,7 +97,7 @@ def _ledger(member: Member) -> Iterator[str]:
     yield bound_in_words(told)
     yield beta_in_words(told)
     yield told["protocol"]
-    yield number(member.run.metric("nll")["samples"])
+    yield draws_in_words(member.run.metric("nll"))
     yield ", ".join(f"{use} {seed}" for use, seed in told["seeds"].items())
     yield "; ".join(f"{finding['says']}: {finding['do']}" for finding in result["findings"]) or DASH
 
@@ -116,7 +117,7 @@ def _published(material: Material, source: Published) -> Table:
             [
                 member.title,
                 f"{theirs:g}",
-                with_errors(row),
+                with_errors(row) + (f"{KEEP}{FEW_MARK}" if rests_on_few(row) else ""),
                 plus_minus(row["value"] - theirs, row["se"]),
                 percent(seen / source.images_seen, 2),
                 f"{number(row['images'])} {row['split']}",

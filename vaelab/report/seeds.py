@@ -6,9 +6,10 @@ from collections.abc import Callable
 
 from scipy.stats import t as student_t
 
+from vaelab.evaluation.measure import FEW_MARK, rests_on_few
 from vaelab.report.claims.claim import Table
 from vaelab.report.material import Material
-from vaelab.report.text import DASH, MINUS, latent, listed, number, plus_minus
+from vaelab.report.text import DASH, KEEP, MINUS, latent, listed, number, plus_minus
 from vaelab.study import Member
 
 COVERAGE = 0.95
@@ -79,8 +80,10 @@ def _points(material: Material) -> dict[str, dict[tuple[str, int], list[Member]]
 
 
 def _row(members: list[Member]) -> list[str]:
-    cells = [interval([read(member) for member in members]) for read in COLUMNS.values()]
-    return [members[0].title, str(members[0].latent), number(len(members)), *cells]
+    cells = {name: interval([read(member) for member in members]) for name, read in COLUMNS.items()}
+    if any(rests_on_few(member.run.metric("nll")) for member in members):
+        cells["NLL(K)"] += f"{KEEP}{FEW_MARK}"
+    return [members[0].title, str(members[0].latent), number(len(members)), *cells.values()]
 
 
 def interval(values: list[float | None]) -> str:

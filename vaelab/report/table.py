@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from vaelab.compare import kind
+from vaelab.evaluation.measure import FEW_MARK, draws_in_words, rests_on_few
 from vaelab.report.material import Material
 from vaelab.report.text import DASH, MINUS, PLUS_MINUS, number, plus_minus
 from vaelab.study import Member
@@ -42,7 +43,7 @@ class Cell:
     text: str
     value: float | None = None
     detail: str = ""  # in small print below
-    mark: str = ""  # OTHER or AMISS
+    mark: str = ""  # OTHER, AMISS or FEW_MARK
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,7 @@ def _block(data: str, protocol: str, material: Material, members: list[Member]) 
         for label, own in kinds.items():
             if own != usual[0][0]:
                 cells = rows[label].cells
-                cells[name] = replace(cells[name], mark=OTHER)
+                cells[name] = replace(cells[name], mark=cells[name].mark + OTHER)
     return Block(data, protocol, list(rows.values()))
 
 
@@ -105,8 +106,8 @@ def _row(material: Material, member: Member) -> Row:
         cells["group"] = replace(cells["group"], mark=AMISS)
     for name in MEANS:
         cells[name] = _metric(member.run.find(name), sign=-1 if name == "elbo" else 1)
-    samples = run.metric("nll")["samples"]
-    cells["samples"] = Cell(number(samples), samples)
+    nll = run.metric("nll")
+    cells["samples"] = Cell(draws_in_words(nll), nll["samples"])
     units = member.run.find("active_units")
     cells["active_units"] = Cell(f"{units['value']:.0f} / {spec.latent}", units["value"]) if units else Cell(DASH)
     cells["parameters"] = Cell(number(result["parameters"]), result["parameters"])
@@ -119,7 +120,8 @@ def _row(material: Material, member: Member) -> Row:
 def _metric(metric: dict[str, Any] | None, sign: int) -> Cell:
     if metric is None:
         return Cell(DASH)
-    return Cell(plus_minus(sign * metric["value"], metric["se"]), sign * metric["value"])
+    value = sign * metric["value"]
+    return Cell(plus_minus(value, metric["se"]), value, mark=FEW_MARK if rests_on_few(metric) else "")
 
 
 def _part(written: str) -> Cell:

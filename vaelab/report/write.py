@@ -6,6 +6,7 @@ from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
+from vaelab.evaluation.measure import FEW_EFFECTIVE
 from vaelab.files import make_folder, write_atomically
 from vaelab.report import measured, pictures, seeds, words
 from vaelab.report.claims import NOT_RUN, Claim, check_claims
@@ -92,6 +93,7 @@ def _context(material: Material, folder: Path, images: Path) -> dict[str, object
         "of_done_runs": MEASURED,
         "text_columns": TEXT_COLUMNS,
         "units": UNITS,
+        "few_effective": FEW_EFFECTIVE,
         "seeds": seeds.over_seeds(material),
         "blocks": comparison(material),
         "published": measured.published(material),
