@@ -15,6 +15,7 @@ ROW = {
     "name": "nll",
     "value": 101.25,
     "unit": "squared distance of features",
+    "better": "lower",
     "images": 10_000,
     "split": "test",
     "protocol": "binary-dynamic",
@@ -61,7 +62,7 @@ def test_a_metric_is_shown_by_its_whole_name_and_unit(name: str, capsys):
 def test_runs_are_ranked_by_their_whole_names(metric: str, capsys):
     names = [f"npz-home-someone-data-of-mine-gaussian-article-conv-z{i}-0123456789abcdef" for i in range(2)]
     runs = [Ranked(Run(Path("runs") / name), {**ROW, "name": metric}, i, 0.1 * i) for i, name in enumerate(names)]
-    terminal.print_rankings(metric, [Ranking("data [mine]  unit nats", runs)])
+    terminal.print_rankings(metric, [Ranking("data [mine]  unit nats", "lower", runs)])
     out = printed(capsys)
     assert "data [mine]" in out
     assert all(name in joined(out) for name in names)

@@ -14,7 +14,7 @@ from vaelab.distributions import kl_divergence, kl_per_dimension, mean_of
 from vaelab.errors import SpecError, unknown
 from vaelab.evaluation.importance import Stream
 from vaelab.evaluation.inference import Precision, for_inference
-from vaelab.evaluation.measure import Metric, Progress, Subject, evaluating, standard_error
+from vaelab.evaluation.measure import Better, Metric, Progress, Subject, evaluating, standard_error
 from vaelab.evaluation.memory import decoder_bytes, encoder_bytes
 from vaelab.evaluation.share import Share
 from vaelab.models import VAE, Conditional, rows
@@ -25,7 +25,7 @@ TEN = 10  # draws of z in a block; fixed, because their noise is drawn by block
 BLOCKS = 10  # at a time, if they fit: kernels of a useful size for the densities and sums of z
 MEMORY_MB = 256  # where no budget is given and a chunk of images takes no more
 CACHE_MB = 64  # of decoder passes at a time on a processor: more would leave its cache between one layer and the next
-EXCESS = "how far nll lies above -log p(x), to leading order: too small where few draws are effective, 0.5 at most"
+EXCESS = "estimated bias of the NLL (upwards); an underestimate when few samples are effective; capped at 0.5"
 FEW = 2.0  # effective draws below which the estimate for an image rests on one of them
 
 
@@ -275,11 +275,14 @@ class Likelihood:
         e = evaluate(subject.model, data, self.samples, subject.seed, self.memory_mb, progress, self.precision)
         k, n = self.samples, len(data)
 
-        def row(name: str, per_image: Tensor, unit: str = "nats/image", note: str = subject.note) -> Metric:
+        def row(
+            name: str, better: Better, per_image: Tensor, unit: str = "nats/image", note: str = subject.note
+        ) -> Metric:
             return subject.metric(
                 name,
                 per_image.mean().item(),
                 unit,
+                better=better,
                 se=standard_error(per_image),
                 images=n,
                 samples=k,
@@ -289,16 +292,30 @@ class Likelihood:
 
         kl = () if e.kl_per_dimension is None else tuple(e.kl_per_dimension.mean(0).tolist())
         error = None if k == 1 else e.nll_variance.sum().sqrt().item() / n
-        rows = [row("elbo", e.elbo), replace(row("rate", e.rate, note=""), parts=kl), row("distortion", e.distortion)]
-        rows.append(replace(row("nll", e.nll), monte_carlo_se=error))
-        rows += [replace(row("iwae_bound", bound), samples=k) for k, bound in e.bounds.items()]
+        rows = [
+            row("elbo", "higher", e.elbo),
+            replace(row("rate", "neither", e.rate, note=""), parts=kl),
+            row("distortion", "lower", e.distortion),
+            replace(row("nll", "lower", e.nll), monte_carlo_se=error),
+        ]
+        rows += [replace(row("iwae_bound", "higher", bound), samples=k) for k, bound in e.bounds.items()]
         if k > 1:
-            rows.append(row("nll_excess", e.nll_variance / 2, note=EXCESS))
-            rows.append(row("effective_samples", e.effective, "draws", note=""))
+            rows.append(row("nll_excess", "lower", e.nll_variance / 2, note=EXCESS))
+            rows.append(row("effective_samples", "higher", e.effective, "draws", note=""))
             few = Share(int((e.effective < FEW).sum()), n)
-            name = f"effective_below_{FEW:g}"
-            rows.append(subject.metric(name, few.value, "share", interval=few.interval, images=n, samples=k))
+            rows.append(
+                subject.metric(
+                    f"effective_below_{FEW:g}",
+                    few.value,
+                    "share",
+                    better="lower",
+                    interval=few.interval,
+                    images=n,
+                    samples=k,
+                )
+            )
         if protocol(data.protocol).counts_levels:
             bits = math.prod(data.shape) * math.log(2)
-            rows.append(replace(row("bits_per_dim", e.nll / bits, "bits/dim"), monte_carlo_se=error and error / bits))
+            per_dim = row("bits_per_dim", "lower", e.nll / bits, "bits/dim")
+            rows.append(replace(per_dim, monte_carlo_se=error and error / bits))
         return rows

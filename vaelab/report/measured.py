@@ -12,6 +12,7 @@ from vaelab.report.text import DASH, KEEP, number, percent, plus_minus, with_err
 from vaelab.study import Member, Published, Study
 
 Rows = list[dict[str, Any]]
+ARROWS = {"lower": f"{KEEP}\N{DOWNWARDS ARROW}", "higher": f"{KEEP}\N{UPWARDS ARROW}", "neither": ""}  # which is better
 
 
 @dataclass(frozen=True)
@@ -80,7 +81,8 @@ def _measured(kind: tuple[str, str], measure: str, members: list[Member]) -> Mea
     first = next(row for of_run in rows.values() for row in of_run)
     where = f"{number(first['images'])} {first['split']} images"
     name = measure.replace(":", ", ").replace("=", " ")
-    heads = [f"{column.replace('_', ' ')}, {units[column]}" for column in columns]
+    arrows = {_column(row): ARROWS[row["better"]] for of_run in rows.values() for row in of_run}
+    heads = [f"{column.replace('_', ' ')}, {units[column]}{arrows[column]}" for column in columns]
     return Measured(f"{kind[0]}, {kind[1]}: {name}; {where}", Table(["run", *heads], text), "; ".join(common), notes)
 
 
