@@ -110,13 +110,13 @@ def _published(material: Material, source: Published) -> Table:
             continue
         theirs = source.values[member.group]
         if not member.run.done:
-            rows.append([member.title, f"{theirs:g}", *4 * [DASH]])
+            rows.append([material.named(member), f"{theirs:g}", *4 * [DASH]])
             continue
         row = member.run.metric(source.metric, source.samples)
         seen = member.run.result["steps"] * member.spec.batch
         rows.append(
             [
-                member.title,
+                material.named(member),
                 f"{theirs:g}",
                 with_errors(row),
                 plus_minus(row["value"] - theirs, row["se"]),
