@@ -71,6 +71,16 @@ def test_runs_are_ranked_by_their_whole_names(metric: str, capsys):
         assert all(part in out for part in metric.split("["))
 
 
+def test_what_no_direction_is_better_of_is_above_the_first_and_not_behind(capsys):
+    runs = [Ranked(Run(Path("runs") / name), {**ROW, "name": "rate"}, i, None) for i, name in enumerate("ab")]
+    for better in ("lower", "neither"):
+        terminal.print_rankings("rate", [Ranking("data digits", better, runs)])
+    ranked, listed = printed(capsys).split("data digits")[1:]
+    assert "behind" in ranked
+    assert "above" in listed
+    assert "behind" not in listed
+
+
 def test_names_in_brackets_are_facts_and_records_too(capsys):
     terminal.print_facts("[a]", {"layer": "network[0]"})
     terminal.print_records("layers [b]", [{"layer": "features[bold]", "kind": "[i]"}])

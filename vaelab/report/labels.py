@@ -18,9 +18,10 @@ def model_key(spec: Spec) -> str:
 
 
 def differing(specs: Sequence[Spec]) -> list[str]:
-    """The fields in which the Specs differ, in the order of a Spec."""
+    """The fields in which the Specs differ, parts before numbers."""
     dumps = [spec.model_dump() for spec in specs]
-    return [field for field in dumps[0] if any(dump[field] != dumps[0][field] for dump in dumps)] if dumps else []
+    fields = sorted(dumps[0], key=lambda field: field not in TABLES) if dumps else []
+    return [field for field in fields if any(dump[field] != dumps[0][field] for dump in dumps)]
 
 
 def described(spec: Spec, fields: Sequence[str]) -> str:

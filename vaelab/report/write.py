@@ -9,7 +9,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from vaelab.files import make_folder, write_atomically
 from vaelab.report import measured, pictures, seeds, words
 from vaelab.report.claims import NOT_RUN, Claim, check_claims
-from vaelab.report.claims.claim import QUICK, UNJUDGED, UNTESTED
+from vaelab.report.claims.claim import QUICK, RULES, UNJUDGED, UNTESTED
 from vaelab.report.claims.sizes import SIZES, SIZES_NOTE
 from vaelab.report.material import Material
 from vaelab.report.table import COLUMNS, MEASURED, UNITS, comparison, directions
@@ -111,6 +111,7 @@ def _context(material: Material, folder: Path, images: Path) -> dict[str, object
         "sources": list(dict.fromkeys(str(claim.statement.source) for name in claims for claim in claims[name])),
         "sizes": SIZES,
         "sizes_note": SIZES_NOTE,
+        "rules": RULES,
         "verdict_classes": VERDICT_CLASSES,
         "limits": words.limits(material),
         "appendix": [_appendix(member, folder) for member in material.done],

@@ -6,7 +6,7 @@ from vaelab.errors import SpecError
 from vaelab.report.claims import colours, comparisons, complexity, digits, dimensions, importance, manifolds, speed
 from vaelab.report.claims.claim import QUICK, UNJUDGED, UNTESTED, Claim, Outcome, Statement, Table
 from vaelab.report.material import Material
-from vaelab.report.text import listed, number
+from vaelab.report.text import counted, listed, number
 from vaelab.study import Member
 
 __all__ = ["CLAIMS", "NOT_RUN", "Claim", "Table", "check_claims"]
@@ -125,7 +125,7 @@ def _basis(runs: list[Member], absent: list[str]) -> str:
         epochs = sorted({run.spec.epochs for run in own.values()})
         said.append(
             f"{name} ({number(images['train']['images'])} training and {number(images['test']['images'])} test "
-            f"images), {len(own)} runs of {listed([f'{one:g}' for one in epochs])} epochs at most"
+            f"images), {counted(len(own), 'run')} of {listed([f'{one:g}' for one in epochs])} epochs at most"
         )
     seeds = len({run.seed for run in runs})
     covers = "intervals cover the test images only" if seeds == 1 else "intervals cover seeds and test images"

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from torch import Tensor
 
 from vaelab.report.claims.article import ARTICLE, CONCLUSION, CONV_SECTION, GAUSSIAN_SECTION, SVHN
-from vaelab.report.claims.claim import SIGNS_RULE, Outcome, Statement, Table, tally, verdict
-from vaelab.report.claims.detail import MISSING, as_percent, missing
+from vaelab.report.claims.claim import Outcome, Statement, Table, tally, verdict
+from vaelab.report.claims.detail import as_percent, missing
 from vaelab.report.claims.estimate import Estimate, Sign, over_images, paired
 from vaelab.report.claims.kinds import Pair, bernoulli, by_likelihood, by_network, convolutional, pairs
 from vaelab.report.claims.sizes import SIMILAR, VAST
@@ -14,8 +14,6 @@ from vaelab.report.labels import points
 from vaelab.report.material import Material
 from vaelab.report.text import listed, percent
 from vaelab.study import Member
-
-PAIRED = "Differences are taken image by image over the same test images, and seed by seed."
 
 VAST_QUOTE = "While increasing the dimensions, we do observe the vast improvement in generated images in Figure 4."
 VAST_WITH_DIMENSIONS = Statement(
@@ -97,7 +95,7 @@ def _vast(material: Material, found: list[Pair], better: str) -> Outcome:
         f"The error with {better} is {span(gains)}. {tally(signs, 'vast', 'not vast')}.",
         verdict(signs),
         f"The improvement is the share by which the reconstruction MSE is lower with {better}. It is vast if it is "
-        f"more than {percent(VAST)}. {PAIRED} The claim is {SIGNS_RULE}.",
+        f"more than {percent(VAST)}.",
         [run for pair in found for run in pair.runs],
         [_errors_beside(material, found, gains)],
     )
@@ -105,9 +103,10 @@ def _vast(material: Material, found: list[Pair], better: str) -> Outcome:
 
 def copies(material: Material) -> Outcome:
     """Whether the largest convolutional models' reconstructions lack next to nothing of the images' detail."""
-    members = [m for m in material.done if convolutional(m) and bernoulli(m)]
-    largest = [m for m in members if m.latent == max(other.latent for other in members)]
-    shares = [(missing(material, runs), runs) for runs in points(largest)]
+    members = [m for m in material.study.members if convolutional(m) and bernoulli(m)]
+    most = max((m.latent for m in members), default=0)
+    largest = points([m for m in members if m.run.done and m.latent == most])
+    shares = [(missing(material, runs), runs) for runs in largest]
     return _missing(material, shares, SIMILAR, "Almost the same")
 
 
@@ -125,7 +124,7 @@ def _missing(material: Material, shares: list[tuple[Estimate, list[Member]]], si
     return Outcome(
         "; ".join(f"{title}, {where}: {share} of the detail is missing" for title, where, share in rows) + ".",
         verdict(signs),
-        f"{MISSING} {word}: at most {percent(size)} is missing. Supported if the whole interval lies below, "
+        f"{word}: at most {percent(size)} is missing. Supported if the whole interval lies below, "
         "contradicted if it lies above, otherwise not judged.",
         [run for _, runs in shares for run in runs],
         [Table(["model", "at", "missing detail"], rows)],
@@ -140,8 +139,8 @@ def alike(material: Material) -> Outcome:
     return Outcome(
         f"The Gaussian decoder's error is {span(gains)}. {_at(material, found, signs)}.",
         verdict(signs),
-        f"{WHY} {PAIRED} Two errors are similar where the interval of their difference lies within {percent(SIMILAR)} "
-        f"of the Bernoulli decoder's error, and not similar where it lies outside. The claim is {SIGNS_RULE}.",
+        f"{WHY} Two errors are similar where the interval of their difference lies within {percent(SIMILAR)} "
+        f"of the Bernoulli decoder's error, and not similar where it lies outside.",
         [run for pair in found for run in pair.runs],
         [_errors_beside(material, found, gains)],
     )
@@ -165,8 +164,7 @@ def better_in_colour(material: Material) -> Outcome:
         f"The Gaussian decoder's error is {span(gains)}. "
         f"{tally(signs, 'for the Gaussian decoder', 'for the Bernoulli decoder')}.",
         verdict(signs),
-        f"{WHY} {PAIRED} Better is a difference of any size whose interval does not contain zero. The claim is "
-        f"{SIGNS_RULE}.",
+        f"{WHY} Better is a difference of any size whose interval does not contain zero.",
         [run for pair in found for run in pair.runs],
         [_errors_beside(material, found, gains)],
     )

@@ -4,8 +4,6 @@ import torch
 
 from vaelab.report.claims.article import ARTICLE, GAUSSIAN_SECTION, MNIST, MNIST_SECTION, SVHN
 from vaelab.report.claims.claim import (
-    PARTS_RULE,
-    SIGNS_RULE,
     UNJUDGED,
     Outcome,
     Statement,
@@ -15,7 +13,7 @@ from vaelab.report.claims.claim import (
     parts_in_words,
     verdict,
 )
-from vaelab.report.claims.detail import MISSING, as_percent, missing
+from vaelab.report.claims.detail import as_percent, missing
 from vaelab.report.claims.estimate import Estimate, Sign, over_images
 from vaelab.report.claims.kinds import bernoulli, free_mean, fully_connected, gaussian
 from vaelab.report.claims.sizes import SIMILAR
@@ -88,14 +86,14 @@ def low_dimensions(material: Material) -> Outcome:
             rows.append([latent(grey[0].latent), *map(as_percent, (one, other, more))])
     return Outcome(
         "; ".join(
-            f"at {where} {other} of the coloured images' detail is missing, and {one} of the grey ones'"
+            f"at {where}, {other} of the coloured images' detail is missing, and {one} of the grey ones'"
             for where, one, other, _ in rows
         ).capitalize()
         + ".",
         verdict(signs),
-        f"Fully connected models with at most {FEW} dimensions are compared at the same number. {MISSING} Not as good: "
+        f"Fully connected models with at most {FEW} dimensions are compared at the same number. Not as good: "
         f"the missing share is larger by more than {percent(SIMILAR)} of the whole. The images differ, so nothing is "
-        f"paired. The claim is {SIGNS_RULE}.",
+        f"paired.",
         used,
         [Table(["dimensions", "missing of grey images", "missing of coloured images", "difference"], rows)],
     )
@@ -122,7 +120,7 @@ def negative_means(material: Material) -> Outcome:
         f"{'; '.join(said)}. {parts_in_words(parts)}",
         of_parts(parts),
         f"The means are those of the reconstructions of the test images and of {SAMPLES} prior samples, pixel by "
-        f"pixel. A part is supported if it holds in every run, contradicted if in none, otherwise mixed. {PARTS_RULE}",
+        f"pixel. A part is supported if it holds in every run, contradicted if in none, otherwise mixed.",
         runs if negative else [],
         [Table(["model", "run", "means below 0", "means above 1"], rows)],
     )

@@ -6,12 +6,8 @@ from torch import Tensor
 
 from vaelab.report.claims.estimate import Estimate, ratio
 from vaelab.report.material import Material
+from vaelab.report.text import percent
 from vaelab.study import Member
-
-MISSING = (
-    "Missing detail is the squared error of the reconstructions over the variance of the pixels within each test "
-    "image, about its own mean colour: 0 for perfect copies, 100 % for images of one colour."
-)
 
 
 def detail(images: Tensor) -> Tensor:
@@ -28,4 +24,6 @@ def missing(material: Material, runs: Sequence[Member]) -> Estimate:
 
 def as_percent(share: Estimate) -> str:
     """Such as "27.1 ± 1.3 %"."""
-    return f"{Estimate(100 * share.mean, None if share.half is None else 100 * share.half)} %"
+    if share.half is None:
+        return percent(share.mean, 1)
+    return f"{Estimate(100 * share.mean, 100 * share.half)} %"
