@@ -106,7 +106,8 @@ def eight_more_apparent(material: Material) -> Outcome:
         more = over_seeds([g - b for b, g in zip(*shares, strict=True)])
         verdicts.append(verdict([more.sign]) if believed(reader) else UNJUDGED)
         said.append(
-            f"{_accuracy(reader)} The share that is read as an 8 is higher by {as_percent(more)} with the Gaussian decoder."
+            f"{_accuracy(reader)} The share that is read as an 8 is higher by {as_percent(more)} with the Gaussian "
+            "decoder."
         )
         for run, share in zip(pair.runs, [*shares[0], *shares[1]], strict=True):
             rows.append([run.title, material.at(run), percent(share)])
