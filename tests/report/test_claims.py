@@ -14,18 +14,20 @@ from vaelab.report.claims.article import ARTICLE, MNIST, SVHN
 from vaelab.report.claims.claim import Outcome, Statement, Verdict, agreed, of_parts, tally, verdict
 from vaelab.report.claims.colours import appears, kept
 from vaelab.report.claims.comparisons import alike, relative_gain, vast_with_convolution
+from vaelab.report.claims.complexity import negative_means
 from vaelab.report.claims.detail import detail
 from vaelab.report.claims.digits import counts_as_produced, every_digit, majority, only, six_and_seven
 from vaelab.report.claims.dimensions import markedly
 from vaelab.report.claims.estimate import Estimate, over_images, over_seeds, paired, ratio
 from vaelab.report.claims.kinds import by_likelihood, by_network, steps
-from vaelab.report.claims.manifolds import beyond_shades, light
+from vaelab.report.claims.manifolds import beyond_shades, eight_more_apparent, light, light_and_dark
 from vaelab.report.claims.sizes import SIMILAR, SIZES, VAST
 from vaelab.report.claims.speed import course, epochs_to, way_down
 from vaelab.report.material import Material
 from vaelab.report.text import listed, number, plus_minus
 from vaelab.run import train
-from vaelab.study import open_study
+from vaelab.study import Options, carry_out, open_study
+from vaelab.training.watch import Watch
 
 SUPPORTED, CONTRADICTED, MIXED, UNJUDGED = "supported", "contradicted", "mixed", "cannot be judged here"
 
@@ -403,3 +405,127 @@ def test_the_colours_of_images_are_followed_into_reconstructions_and_manifolds(t
     assert all(int(row[8]) > 0 for row in manifold.evidence[0].rows)
     # neither has a Gaussian partner, and the images have no labels
     assert [c.evidence for c in check_claims(Material(study))["manifold-separation"]] == [[], []]
+
+
+SMALL_SVHN = """
+title = "Coloured digits"
+about = "A study for the tests."
+
+[base]
+data = "npz:{file}"
+epochs = 20
+learning_rate = 1e-2
+batch = 20
+nll_samples = 2
+
+[[group]]
+name = "mlp"
+title = "Fully connected"
+spec = { protocol = "grey", likelihood = "bernoulli", network = "mlp:hidden=16" }
+grid = { latent = [2, 5, 8] }
+
+[[group]]
+name = "conv"
+title = "Convolutional"
+spec = { protocol = "grey", likelihood = "bernoulli", network = "article-conv:maps=2:hidden=16" }
+grid = { latent = [2, 5, 8] }
+
+[[group]]
+name = "gaussian"
+title = "Gaussian"
+spec = { protocol = "8bit", likelihood = "gaussian", network = "article-conv:maps=2:hidden=16" }
+grid = { latent = [2, 5] }
+
+[[group]]
+name = "free"
+title = "Gaussian, free mean"
+spec = { protocol = "8bit", likelihood = "gaussian:mean=free", network = "article-conv:maps=2:hidden=16" }
+grid = { latent = [5] }
+"""
+
+
+@pytest.fixture(scope="module")
+def coloured(tmp_path_factory):
+    """Runs on dark squares of ten colours with labels, as coloured digits are."""
+    folder, random = tmp_path_factory.mktemp("coloured"), np.random.default_rng(0)
+    labels = np.arange(120) % 10
+    shapes = random.integers(0, 250, (10, 1, 1, 3)) * (random.random((10, 4, 4, 1)) < 0.3)
+    images = (shapes[labels] + random.integers(0, 4, (120, 4, 4, 3))).astype(np.uint8)
+    arrays = {"train_images": images[:90], "test_images": images[90:]}
+    np.savez(folder / "c.npz", **arrays, train_labels=labels[:90], test_labels=labels[90:])
+    (folder / "coloured.toml").write_text(SMALL_SVHN.replace("{file}", str(folder / "c.npz")))
+    study = open_study(str(folder / "coloured.toml"), folder)
+    for member in study.members:
+        train(member.spec, member.run.path.parent, member.run.path.name, compile="never")
+    return Material(study)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["dimensions", "eights", "colours", "convolution", "gaussian-quality", "negative-means", "manifold-separation"],
+)
+def test_every_claim_about_colours_is_measured_on_coloured_digits(coloured, name: str) -> None:
+    for statement, check in CLAIMS[name]:
+        found = judged(coloured, replace(statement, asked_of=(coloured.done[0].spec.data,)), check)
+        assert found.evidence, statement.says
+        assert "one seed" in found.basis
+        for table in found.evidence:
+            assert table.rows
+            assert all(len(row) == len(table.columns) for row in table.rows)
+
+
+def test_a_manifold_of_one_seed_decides_nothing(coloured) -> None:
+    for check in (light_and_dark, eight_more_apparent):
+        assert check(coloured).verdict == UNJUDGED
+
+
+def test_only_means_without_a_sigmoid_leave_the_pixels(coloured) -> None:
+    found = negative_means(coloured)
+    below = {row[0]: row[2] for row in found.evidence[0].rows}
+    assert below["Gaussian, free mean"] != below["Gaussian"] == "0.00\N{NO-BREAK SPACE}%"
+    assert found.verdict == SUPPORTED
+    assert pairs_of(coloured) == {("Convolutional", "Gaussian")}  # the free mean is compared with nothing
+
+
+def pairs_of(material: Material) -> set[tuple[str, str]]:
+    return {(a.title, b.title) for pair in by_likelihood(material) for a, b in pair.seeds}
+
+
+BOUNDS = """
+title = "VAE and IWAE"
+about = "A study for the tests."
+claims = ["importance-weighting"]
+metrics = ["likelihood:samples=12:images=60"]
+
+[base]
+data = "digits"
+epochs = 0.3
+nll_samples = 2
+latent = 2
+network = "mlp:hidden=8"
+
+[[group]]
+name = "vae-1"
+title = "VAE"
+grid = { seed = [0, 1] }
+
+[[group]]
+name = "iwae"
+title = "IWAE"
+spec = { objective = "iwae:samples=3" }
+grid = { seed = [0, 1] }
+"""
+
+
+def test_bounds_of_several_seeds_are_compared_seed_by_seed(tmp_path) -> None:
+    (tmp_path / "bounds.toml").write_text(BOUNDS)
+    study = open_study(str(tmp_path / "bounds.toml"), tmp_path)
+    carry_out(study, Options(), Watch(lambda line: None, lambda status: None))
+    order, bounds = check_claims(Material(study))["importance-weighting"]
+    ((more, fewer, *_, gain),) = order.evidence[0].rows
+    assert (more, fewer) == ("IWAE", "VAE")
+    nll = [[run.run.find("nll", 12)["value"] for run in study.members if run.group == g] for g in ("vae-1", "iwae")]
+    found = float(gain.split("\N{NO-BREAK SPACE}")[0].replace("\N{MINUS SIGN}", "-"))
+    assert found == pytest.approx(sum(nll[0]) / 2 - sum(nll[1]) / 2, abs=0.1)
+    assert "2 seeds" in order.basis
+    assert len({row[0] for row in bounds.evidence[0].rows}) == 4  # each run by a name of its own

@@ -60,8 +60,8 @@ def _ranked(material: Material, title: str, rivals: list[list[Member]]) -> str:
     named = [f"{material.of_model(members[0])} ({_cell(members, 'nll', 1)})" for members in best_first]
     worst = f" It is highest for {named[-1]}." if len(named) > BEST else ""
     return (
-        f"{title}, {latent(rivals[0][0].latent)}: the NLL (nats per image, mean over the seeds) is lowest for {named[0]}, "
-        f"then {listed(named[1:BEST])}.{worst}"
+        f"{title}, {latent(rivals[0][0].latent)}: the NLL (nats per image, mean over the seeds) is lowest for "
+        f"{named[0]}, then {listed(named[1:BEST])}.{worst}"
     )
 
 
