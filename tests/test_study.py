@@ -84,7 +84,8 @@ def test_a_run_is_named_by_all_that_its_grid_varies_in_one_directory(tmp_path):
     assert [member.label for member in members] == labels
     assert len({member.run.path for member in members}) == 3
     text = TINY.replace(
-        "grid = { latent = [2, 3] }", f'grid = {{ data = ["folder:{tmp_path}/a", "folder:{tmp_path}/b"] }}'
+        "grid = { latent = [2, 3] }",
+        f'grid = {{ protocol = ["grey"], data = ["folder:{tmp_path}/a", "folder:{tmp_path}/b"] }}',
     )
     (tmp_path / "data.toml").write_text(text)
     runs = [member.run.path for member in open_study(str(tmp_path / "data.toml"), tmp_path).members]

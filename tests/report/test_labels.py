@@ -72,6 +72,8 @@ def test_what_differs_between_runs_of_one_title_is_said(varied):
 
 def test_runs_of_unlike_specs_are_never_averaged(varied, tmp_path):
     assert [len(models) for models in points(varied.members)] == [1] * 7
+    again = [replace(member, group="again") for member in varied.members]  # one run is no two seeds
+    assert [len(models) for models in points([*varied.members, *again])] == [1] * 14
     assert over_seeds(Material(varied)) == {}
     text = write_report(varied, tmp_path)[1].read_text()
     assert "Over the seeds" not in text

@@ -30,10 +30,10 @@ def described(spec: Spec, fields: Sequence[str]) -> str:
 
 
 def points(members: Sequence[Member]) -> list[list[Member]]:
-    """The members by Spec, equal but for the seed, in the order of the study."""
-    found = dict[str, list[Member]]()
+    """The members by group and Spec, equal but for the seed, in the order of the study."""
+    found = dict[tuple[str, str], list[Member]]()
     for member in members:
-        found.setdefault(model_key(member.spec), []).append(member)
+        found.setdefault((member.group, model_key(member.spec)), []).append(member)
     return list(found.values())
 
 
