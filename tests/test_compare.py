@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import sys
 
 import pytest
 
@@ -136,6 +137,75 @@ def test_another_choice_of_a_measures_options_stands_apart(runs):
 def test_the_elbo_of_fewer_draws_is_the_same_number_with_a_larger_error(runs):
     measure(runs["b"], ["likelihood:samples=2"])
     assert len(rankings([runs["a"].path, runs["b"].path], "elbo")[0].runs) == 3
+
+
+OWN = """
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class Blur:
+    better: str = "lower"
+
+    def check(self, subject):
+        pass
+
+    def __call__(self, subject, progress):
+        size = sum(p.detach().abs().sum().item() for p in subject.model.parameters())
+        return [subject.metric("blur", size, "unit", better=self.better)]
+"""
+
+
+@pytest.fixture
+def blurred(runs, tmp_path, monkeypatch):
+    """Two runs that an error metric of the user's own has measured; the measure's name."""
+    (tmp_path / "own_blur.py").write_text(OWN)
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
+    for name in ("a", "b"):
+        shutil.copytree(runs[name].path, tmp_path / name)
+        measure(Run(tmp_path / name), ["own_blur:Blur"])
+    yield [tmp_path / "a", tmp_path / "b"]
+    sys.modules.pop("own_blur", None)
+
+
+def test_a_users_own_error_metric_is_ranked_as_it_states(blurred):
+    (ranking,) = rankings(blurred, "blur")
+    values = [ranked.row["value"] for ranked in ranking.runs]
+    assert (ranking.better, values) == ("lower", sorted(values))
+    assert "the lowest value is best" in ranking.of
+    for path in blurred:
+        measure(Run(path), ["own_blur:Blur:better=higher"])
+    orders = {ranking.better: [ranked.row["value"] for ranked in ranking.runs] for ranking in rankings(blurred, "blur")}
+    assert orders == {"lower": sorted(values), "higher": sorted(values, reverse=True)}
+
+
+def test_a_direction_that_there_is_not_is_the_authors_error(blurred):
+    with pytest.raises(
+        SpecError, match="unknown direction of metric blur 'down'; expected one of higher, lower, neither"
+    ):
+        measure(Run(blurred[0]), ["own_blur:Blur:better=down"])
+
+
+def test_what_is_a_description_is_listed_by_value_without_a_best(runs):
+    for ranking in rankings([run.path for run in runs.values()], "rate"):
+        assert ranking.better == "neither"
+        assert "neither direction is better" in ranking.of
+        values = [ranked.row["value"] for ranked in ranking.runs]
+        assert values == sorted(values)
+
+
+def test_old_results_are_read_by_the_names_of_vaelabs_own_metrics(blurred):
+    for name in ("fidelity:features=pixels", "representation:images=100"):
+        measure(Run(blurred[0]), [name])
+    stated = {row["name"]: row["better"] for row in Run(blurred[0]).result["metrics"]}
+    path = blurred[0] / "result.json"
+    result = json.loads(path.read_text())
+    for row in result["metrics"]:
+        del row["better"]
+    path.write_text(json.dumps(result))
+    read = {row["name"]: row["better"] for row in Run(blurred[0]).result["metrics"]}
+    assert read == {**stated, "blur": "neither"}  # of a user's own metric nothing is known
+    assert {"higher", "lower", "neither"} == set(read.values())
 
 
 @pytest.mark.parametrize("metric", ["marginal_kl", "aggregate_correlation", "nll_excess", "effective_below_2"])

@@ -220,7 +220,9 @@ def test_what_these_data_do_not_allow_is_left_out_of_the_training_and_said(tmp_p
 
 def test_a_number_that_is_none_is_not_recorded(run):
     before = run.result["metrics"]
-    metric = subject(run.spec, run.model(), run.data(), "test", 0, Path("unused")).metric("nll", float("nan"), "nats")
+    metric = subject(run.spec, run.model(), run.data(), "test", 0, Path("unused")).metric(
+        "nll", float("nan"), "nats", better="lower"
+    )
     with pytest.raises(NonFiniteError, match="nll is nan"):
         Book(run, 0, run.result["metrics"]).add("likelihood", [metric])
     assert run.result["metrics"] == before

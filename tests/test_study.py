@@ -65,6 +65,33 @@ def test_grids_seeds_and_quick(tiny, tmp_path):
     assert study.folder != quick.folder
 
 
+def test_runs_with_one_seed_are_the_first_of_several(tiny, tmp_path):
+    """So that a study of three seeds trains two more, where one was trained before."""
+    one, three = open_study(tiny, tmp_path), open_study(tiny, tmp_path, seeds=3)
+    paths = {member.label: member.run.path for member in three.members}
+    assert [paths[f"{member.label} seed=0"] for member in one.members] == [m.run.path for m in one.members]
+    assert len(set(paths.values())) == len(three.members)
+
+
+def test_a_run_is_named_by_all_that_its_grid_varies_in_one_directory(tmp_path):
+    (tmp_path / "named.toml").write_text(
+        TINY.replace("grid = { latent = [2, 3] }", 'grid = { objective = ["elbo", "beta:beta=4"], data = ["digits"] }')
+        .replace("spec = {}", "spec = { latent = 2 }")
+        .replace("grid = { latent = [2] }", "grid = {}")
+    )
+    members = open_study(str(tmp_path / "named.toml"), tmp_path).members
+    labels = ["one objective=elbo data=digits", "one objective=beta:beta=4 data=digits", "two"]
+    assert [member.label for member in members] == labels
+    assert len({member.run.path for member in members}) == 3
+    text = TINY.replace(
+        "grid = { latent = [2, 3] }",
+        f'grid = {{ protocol = ["grey"], data = ["folder:{tmp_path}/a", "folder:{tmp_path}/b"] }}',
+    )
+    (tmp_path / "data.toml").write_text(text)
+    runs = [member.run.path for member in open_study(str(tmp_path / "data.toml"), tmp_path).members]
+    assert {path.parent for path in runs} == {tmp_path / "data"}
+
+
 def test_carried_out_in_part_and_then_whole(tiny, tmp_path):
     study = open_study(tiny, tmp_path)
     said: list[str] = []

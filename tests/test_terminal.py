@@ -16,6 +16,7 @@ ROW = {
     "name": "nll",
     "value": 101.25,
     "unit": "squared distance of features",
+    "better": "lower",
     "images": 10_000,
     "split": "test",
     "protocol": "binary-dynamic",
@@ -62,7 +63,7 @@ def test_a_metric_is_shown_by_its_whole_name_and_unit(name: str, capsys):
 def test_runs_are_ranked_by_their_whole_names(metric: str, capsys):
     names = [f"npz-home-someone-data-of-mine-gaussian-article-conv-z{i}-0123456789abcdef" for i in range(2)]
     runs = [Ranked(Run(Path("runs") / name), {**ROW, "name": metric}, i, 0.1 * i) for i, name in enumerate(names)]
-    terminal.print_rankings(metric, [Ranking("data [mine]  unit nats", runs)])
+    terminal.print_rankings(metric, [Ranking("data [mine]  unit nats", "lower", runs)])
     out = printed(capsys)
     assert "data [mine]" in out
     assert all(name in joined(out) for name in names)
@@ -87,6 +88,16 @@ def test_a_range_of_draws_is_shown_as_one(capsys):
     out = printed(capsys)
     assert "100 to 10,000" in out
     assert f"1 {FEW_EFFECTIVE}"[:90] in out
+
+
+def test_what_no_direction_is_better_of_is_above_the_first_and_not_behind(capsys):
+    runs = [Ranked(Run(Path("runs") / name), {**ROW, "name": "rate"}, i, None) for i, name in enumerate("ab")]
+    for better in ("lower", "neither"):
+        terminal.print_rankings("rate", [Ranking("data digits", better, runs)])
+    ranked, listed = printed(capsys).split("data digits")[1:]
+    assert "behind" in ranked
+    assert "above" in listed
+    assert "behind" not in listed
 
 
 def test_names_in_brackets_are_facts_and_records_too(capsys):

@@ -6,41 +6,33 @@ from pathlib import Path
 from typing import Any
 
 from vaelab.errors import RunError
-from vaelab.evaluation.measure import GIVEN_LABELS, draws_in_words
+from vaelab.evaluation.measure import GIVEN_LABELS, Better, draws_in_words
 from vaelab.record import Run
 
 UNBIASED = ("elbo", "rate", "distortion")  # whose expectation does not hang on K
-LOWER_IS_BETTER = (  # beginnings of names
-    "aggregate_correlation",
-    "bdmc_gap",
-    "bits_per_dim",
-    "distortion",
-    "effective_below",
-    "frechet",
-    "iw_gap",
-    "kernel_distance",
-    "marginal_kl",
-    "nll",
-    "rate",
-    "reconstruction_mse",
-)
+ORDER: dict[Better, str] = {
+    "higher": "the highest value is best",
+    "lower": "the lowest value is best",
+    "neither": "by value, neither direction is better",
+}
 
 
 @dataclass(frozen=True)
 class Ranked:
-    """A run with its number, and how far it is behind the best of its kind, on the same images."""
+    """A run with its number, and how far it is behind the first of its kind, on the same images."""
 
     run: Run
     row: dict[str, Any]
     behind: float
-    behind_se: float | None  # of the difference in pairs; None for the best, and where there are no pairs
+    behind_se: float | None  # of the difference in pairs; None for the first, and where there are no pairs
 
 
 @dataclass(frozen=True)
 class Ranking:
-    """Runs whose numbers may be compared, the best first; `of` says what they have in common."""
+    """Runs whose numbers may be compared, the best first; where neither direction is better, the lowest value first."""
 
-    of: str
+    of: str  # what the numbers have in common
+    better: Better
     runs: list[Ranked]
 
 
@@ -55,6 +47,7 @@ def kind(run: Run, row: dict[str, Any]) -> dict[str, Any]:
         "sha256": result["data"][row["split"]]["sha256"][:10],
         "seed": row["seed"],
         "unit": row["unit"],
+        "order": ORDER[row["better"]],
     }
     if row["name"] not in UNBIASED and row["samples"] is not None:
         same["K"] = draws_in_words(row)
@@ -87,7 +80,7 @@ def rankings(paths: list[Path], metric: str) -> list[Ranking]:
             if row["name"] == metric:
                 of = "  ".join(f"{what} {value}" for what, value in kind(run, row).items())
                 found.setdefault(of, []).append((run, row))
-    return [Ranking(of, _ranked(rows)) for of, rows in found.items()]
+    return [Ranking(of, rows[0][1]["better"], _ranked(rows)) for of, rows in found.items()]
 
 
 def _without(without: list[Run], runs: list[Run], metric: str) -> RunError:
@@ -102,7 +95,7 @@ def _without(without: list[Run], runs: list[Run], metric: str) -> RunError:
 
 
 def _ranked(rows: list[tuple[Run, dict[str, Any]]]) -> list[Ranked]:
-    sign = 1 if rows[0][1]["name"].startswith(LOWER_IS_BETTER) else -1
+    sign = -1 if rows[0][1]["better"] == "higher" else 1
     rows = sorted(rows, key=lambda pair: sign * pair[1]["value"])
     best = rows[0]
     return [Ranked(*pair, abs(pair[1]["value"] - best[1]["value"]), difference_se(pair, best)) for pair in rows]

@@ -58,6 +58,15 @@ def canonical(kind: str, table: Mapping[str, Callable[..., Any]], text: str) -> 
     return ":".join([name, *(f"{option}={_write(value)}" for option, value in options.items())])
 
 
+def brief(kind: str, table: Mapping[str, Callable[..., Any]], text: str) -> str:
+    """`text` with those options alone that are not at their defaults; SpecError as `resolve`."""
+    name = ":".join(segment for segment in text.split(":") if "=" not in segment)
+    constructor, options = resolve(kind, table, text)
+    defaults = inspect.signature(constructor).parameters
+    changed = {option: value for option, value in options.items() if value != defaults[option].default}
+    return ":".join([name, *(f"{option}={_write(value)}" for option, value in changed.items())])
+
+
 def make(
     kind: str, table: Mapping[str, Callable[..., Any]], text: str, context: Mapping[str, Any] | None = None
 ) -> Any:

@@ -17,6 +17,7 @@ from torch import Tensor
 from vaelab.assemble import build_model, load_data
 from vaelab.data.dataset import Splits
 from vaelab.errors import NonFiniteError, RunError
+from vaelab.evaluation.before import better_before
 from vaelab.evaluation.measure import Metric
 from vaelab.files import write_atomically
 from vaelab.models import VAE
@@ -67,6 +68,8 @@ class Run:
         path = self.path / "result.json"
         try:
             result = json.loads(path.read_text())
+            for row in result.get("metrics", ()):
+                row.setdefault("better", better_before(row["name"]) if "name" in row else "neither")
             lacks = [key for key in RESULT if key not in result]
             lacks += sorted({key for row in result.get("metrics", ()) for key in ROW if key not in row})
         except (ValueError, TypeError, AttributeError) as error:

@@ -1,6 +1,7 @@
 """A study: a base Spec x a grid -> runs -> one report, described by a TOML file (see `vaelab/studies/`)."""
 
 import os
+import re
 import tomllib
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -121,15 +122,21 @@ def _members(file: StudyFile, group: Group, folder: Path, quick: bool, seeds: in
     for values in product(*grid.values()):
         point = dict(zip(grid, values, strict=True))
         spec = completed(Spec(**{**fixed, **point}))
-        where = " ".join(
-            f"{_short(key)}={value}" for key, value in point.items() if key != "seed" or len(grid["seed"]) > 1
-        )
-        name = f"{group.name}-{where.replace(' ', '-').replace('=', '')}-{spec.hash}"
-        yield Member(group.name, group.title, f"{group.name} {where}", spec, Run(folder / name))
+        shown = {key: value for key, value in point.items() if key != "seed" or len(grid["seed"]) > 1}
+        label = " ".join([group.name, *(f"{_short(key)}={value}" for key, value in shown.items())])
+        if "seed" not in group.grid and not spec.seed:
+            shown.pop("seed", None)  # what was run with one seed is the first run of several
+        words = [group.name, *(f"{_short(key)}{value}" for key, value in shown.items()), spec.hash]
+        yield Member(group.name, group.title, label, spec, Run(folder / _as_a_name("-".join(words))))
 
 
 def _short(key: str) -> str:
     return "z" if key == "latent" else key
+
+
+def _as_a_name(words: str) -> str:
+    """What a directory may be called: without the separators of parts, paths and values."""
+    return re.sub(r"[\s/\\]+", "-", words.replace("=", ""))
 
 
 @dataclass(frozen=True)

@@ -37,7 +37,7 @@ class Published(BaseModel):
 
 
 class Group(BaseModel):
-    """Runs that differ in their grid alone."""
+    """Runs that differ in their grid alone. Averages are over seeds of one point of it."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     name: str
@@ -65,4 +65,4 @@ class StudyFile(BaseModel):
     figure: list[Figure] = []
     published: list[Published] = []
     claims: list[str] = []
-    must: list[str] = []  # claims that `vaelab report --check` wants supported
+    must: list[str] = []  # claims that `vaelab report --check` wants supported; judged at the quick budget too

@@ -178,7 +178,7 @@ def print_rankings(metric: str, rankings: "list[Ranking]") -> None:
         table = Table(box=None, pad_edge=False)
         table.add_column("run", overflow="fold")  # its end tells it from others
         table.add_column(_two_lines(metric), justify="right", no_wrap=len(metric) <= ONE_LINE, overflow="fold")
-        for header in ("+- SE or 95 %", "behind", "+- SE", ""):
+        for header in ("+- SE or 95 %", "above" if ranking.better == "neither" else "behind", "+- SE", ""):
             table.add_column(header, justify="right", no_wrap=True)
         for ranked in ranking.runs:
             decimals, se = _decimals(ranked.row), ranked.behind_se

@@ -13,7 +13,10 @@ from vaelab.study import Study, open_study
 STUDY = """
 title = "Three models of digits"
 about = "A study for the tests."
-claims = ["digits", "dimensions", "convolution", "gaussian-quality", "gaussian-speed", "manifold-separation", "colours"]
+claims = [
+    "digits", "dimensions", "complexity", "eights", "colours", "convolution", "gaussian-quality", "negative-means",
+    "manifold-separation", "gaussian-speed",
+]
 
 [base]
 data = "digits"

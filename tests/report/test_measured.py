@@ -9,7 +9,14 @@ from vaelab.report.table import _metric
 
 
 def row(name: str, note: str) -> dict:
-    fixed = {"measure": "fidelity:draw=mean", "split": "test", "unit": "share", "images": 50, "samples": None}
+    fixed = {
+        "measure": "fidelity:draw=mean",
+        "split": "test",
+        "unit": "share",
+        "better": "higher",
+        "images": 50,
+        "samples": None,
+    }
     return {**fixed, "name": name, "value": 0.5, "se": 0.1, "monte_carlo_se": None, "interval": None, "note": note}
 
 
@@ -22,7 +29,7 @@ def material(*rows: dict) -> SimpleNamespace:
 def test_what_every_note_says_is_said_once():
     (part,) = measured(material(row("precision", "k = 5; decoder means"), row("coverage", "decoder means")))  # type: ignore[arg-type]
     assert (part.common, part.notes) == ("decoder means", ["k = 5"])
-    assert part.table.columns == ["run", "precision, share", "coverage, share"]
+    assert part.table.columns == ["run", "precision, share\N{NO-BREAK SPACE}↑", "coverage, share\N{NO-BREAK SPACE}↑"]
     assert [cell.replace("\N{NO-BREAK SPACE}", " ") for cell in part.table.rows[0][1:]] == [
         "0.50 ± 0.10 (1)",
         "0.50 ± 0.10",

@@ -16,7 +16,7 @@ from vaelab.data.protocol import protocol
 from vaelab.distributions import log_mean_exp
 from vaelab.errors import SpecError, unknown
 from vaelab.evaluation.chains import PASSES, Chains, Plan, Start, run_chains, seeds_of
-from vaelab.evaluation.measure import Metric, Progress, Subject, evaluating, standard_error
+from vaelab.evaluation.measure import Better, Metric, Progress, Subject, evaluating, standard_error
 from vaelab.models import VAE, rows
 from vaelab.objectives.bounds import log_weights
 
@@ -141,6 +141,7 @@ class Annealed:
                 "nll_ais",
                 nll.mean().item(),
                 "nats/image",
+                better="lower",
                 images=self.images,
                 se=standard_error(nll),
                 monte_carlo_se=error if self.chains > 1 else None,
@@ -152,6 +153,7 @@ class Annealed:
                 "ais_acceptance",
                 acceptance,
                 "probability",
+                better="neither",
                 images=self.images,
                 se=standard_error(chains.acceptance),
                 samples=self.chains,
@@ -161,6 +163,7 @@ class Annealed:
                 "ais_ess",
                 ess,
                 "chains",
+                better="higher",
                 images=self.images,
                 se=standard_error(chains.ess),
                 samples=self.chains,
@@ -170,23 +173,29 @@ class Annealed:
 
     def _simulated(self, subject: Subject, chains: Chains, iw: Tensor) -> list[Metric]:
         offset = protocol(subject.data.protocol).nats_offset(subject.data.shape)
-        what = {
-            "bdmc_lower": (chains.lower - offset, self.chains, self._how),
-            "bdmc_upper": (chains.upper - offset, self.chains, self._how),
-            "bdmc_gap": (chains.upper - chains.lower, self.chains, self._how),
-            "iw_gap": (chains.upper - iw, self.samples, f"bdmc_upper - importance-weighted bound; {self._how}"),
+        what: dict[str, tuple[Tensor, Better, int, str]] = {
+            "bdmc_lower": (chains.lower - offset, "neither", self.chains, self._how),
+            "bdmc_upper": (chains.upper - offset, "neither", self.chains, self._how),
+            "bdmc_gap": (chains.upper - chains.lower, "lower", self.chains, self._how),
+            "iw_gap": (
+                chains.upper - iw,
+                "lower",
+                self.samples,
+                f"bdmc_upper - importance-weighted bound; {self._how}",
+            ),
         }
         return [
             subject.metric(
                 name,
                 per_image.mean().item(),
                 "nats/image",
+                better=better,
                 images=self.simulated,
                 se=standard_error(per_image),
                 samples=samples,
                 note=_sentence(subject.note, "of images simulated by the model, not of data", how),
             )
-            for name, (per_image, samples, how) in what.items()
+            for name, (per_image, better, samples, how) in what.items()
         ]
 
     @property

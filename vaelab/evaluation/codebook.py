@@ -28,6 +28,7 @@ def codebook_rows(subject: Subject, z: Tensor) -> list[Metric]:
             "codebook_perplexity",
             perplexity.mean().item(),
             "codes",
+            better="neither",
             images=len(z),
             se=error,
             note=f"of {size}; {', '.join(map(str, used))} of them are used"

@@ -141,6 +141,7 @@ def _gap(
         name,
         float(gaps.mean()),
         "share",
+        better="higher",
         images=n,
         se=float(np.std(bootstrap, ddof=1)),
         note=f"{note}; se by bootstrap over these images; {measured.names}",
@@ -165,6 +166,7 @@ def _dci(subject: Subject, fitted: _Coded, measured: _Coded, progress: Progress)
             name,
             float(np.mean(of_fits)),
             "share",
+            better="higher",
             images=n,
             se=float(np.hypot(over_fits, over_images)),
             note=note,
@@ -214,6 +216,7 @@ def _factorvae(subject: Subject, fitted: _Coded, measured: _Coded) -> Metric:
         "factorvae_score",
         share.value,
         "share",
+        better="higher",
         images=len(measured.codes),
         interval=share.interval,
         note=f"{VOTES} votes of {scores.GROUP} images, fitted to {VOTES} of training images; "

@@ -13,7 +13,7 @@ from vaelab.errors import DataError, NonFiniteError, SpecError
 from vaelab.evaluation.classifier import scaled
 from vaelab.evaluation.distances import frechet, kernel_distance
 from vaelab.evaluation.features import check_features, extractor
-from vaelab.evaluation.measure import Metric, Progress, Subject, evaluating, standard_error
+from vaelab.evaluation.measure import Better, Metric, Progress, Subject, evaluating, standard_error
 from vaelab.evaluation.neighbours import neighbourhoods
 from vaelab.evaluation.share import Share
 from vaelab.models import VAE
@@ -107,7 +107,7 @@ class Fidelity:
         progress(0.3)
         whole = replace(subject, given="")  # of p(x): generated images are given labels, real ones are not
         rows = [
-            _frechet(whole, "frechet", real, generated, BIASED),
+            _frechet(whole, "frechet", "lower", real, generated, BIASED),
             _reference(whole, real, training, max(0, extract.seen - len(train) + len(others))),
             _kernel_distance(whole, real, generated),
         ]
@@ -128,7 +128,7 @@ class Fidelity:
         ]
 
 
-def _frechet(subject: Subject, name: str, real: Tensor, others: Tensor, note: str) -> Metric:
+def _frechet(subject: Subject, name: str, better: Better, real: Tensor, others: Tensor, note: str) -> Metric:
     n, f = len(others), others.shape[1]
     singular = f"; {f:,} features of {n:,} images: singular covariances, much bias, no standard error"
     distance = frechet(real, others)
@@ -136,6 +136,7 @@ def _frechet(subject: Subject, name: str, real: Tensor, others: Tensor, note: st
         name,
         distance.value,
         "squared distance of features",
+        better=better,
         se=distance.se,
         monte_carlo_se=distance.generated_se,
         note=note + (singular if f >= n else ""),
@@ -145,7 +146,8 @@ def _frechet(subject: Subject, name: str, real: Tensor, others: Tensor, note: st
 def _reference(subject: Subject, real: Tensor, training: Tensor, seen: int) -> Metric:
     note = f"of {len(training):,} training images in place of the generated ones"
     note += f", {seen:,} of which the classifier has seen" if seen else ""
-    return replace(_frechet(subject, "frechet_train", real, training, note), monte_carlo_se=None)  # nothing is drawn
+    reference = _frechet(subject, "frechet_train", "neither", real, training, note)  # of the data, not of the model
+    return replace(reference, monte_carlo_se=None)  # nothing is drawn
 
 
 def _kernel_distance(subject: Subject, real: Tensor, generated: Tensor) -> Metric:
@@ -154,6 +156,7 @@ def _kernel_distance(subject: Subject, real: Tensor, generated: Tensor) -> Metri
         "kernel_distance",
         distance.value,
         "squared MMD",
+        better="lower",
         se=distance.se,
         monte_carlo_se=distance.generated_se,
         note=note,
@@ -165,13 +168,14 @@ def _neighbourhoods(subject: Subject, real: Tensor, generated: Tensor, k: int) -
 
     def share(name: str, value: Share, of: str, note: str) -> Metric:
         unit, note = f"share of {of} images", f"k = {k}; interval with the neighbourhoods given; {note}"
-        return subject.metric(name, value.value, unit, interval=value.interval, note=note)
+        return subject.metric(name, value.value, unit, better="higher", interval=value.interval, note=note)
 
     expected = 1 - math.prod((n - i) / (2 * n - i) for i in range(1, k + 1))
     density = subject.metric(
         "density",
         near.density.mean().item(),
         "neighbourhoods / k",
+        better="neither",
         monte_carlo_se=standard_error(near.density),
         note=f"k = {k}; 1 where the distributions are equal",
     )

@@ -12,7 +12,7 @@ from vaelab.errors import SpecError
 from vaelab.evaluation.aggregate import POINTS, in_float64, log_aggregate
 from vaelab.evaluation.codebook import codebook_rows
 from vaelab.evaluation.codes import REPEATS, over_posteriors
-from vaelab.evaluation.measure import Metric, Progress, Subject, standard_error
+from vaelab.evaluation.measure import Better, Metric, Progress, Subject, standard_error
 
 ACTIVE_VARIANCE = 0.01  # Burda, Grosse & Salakhutdinov (2016), section 5.2
 SURE = 4.0  # standard errors by which a variance must be above that, where the means are themselves estimates
@@ -88,6 +88,7 @@ def _units(subject: Subject, groups: Groups) -> list[Metric]:
             "active_units",
             float(units),
             "latent dimensions",
+            better="neither",
             images=images,
             note=f"of {latent}",
             parts=tuple(variance.tolist()),
@@ -102,8 +103,10 @@ def _units(subject: Subject, groups: Groups) -> list[Metric]:
     between = f"between {units} active dimensions"
     return [
         *rows,
-        subject.metric("aggregate_correlation", size.max().item(), "absolute value", images=images, note=between),
-        subject.metric("aggregate_correlation_mean", size.mean().item(), "absolute value", images=images, note=between),
+        *(
+            subject.metric(name, value.item(), "absolute value", better="lower", images=images, note=between)
+            for name, value in (("aggregate_correlation", size.max()), ("aggregate_correlation_mean", size.mean()))
+        ),
     ]
 
 
@@ -147,12 +150,13 @@ def _parts_of_the_rate(subject: Subject, groups: Groups, progress: Progress) -> 
         ", which it has all but reached: more images would give more" if information.mean() > most - SATURATED else ""
     )
 
-    def row(name: str, terms: Tensor, note: str) -> Metric:
+    def row(name: str, terms: Tensor, better: Better, note: str) -> Metric:
         spread = terms.var(0).mean().div(samples * images).sqrt().item() if samples > 1 else None
         return subject.metric(
             name,
             terms.mean().item(),
             "nats/image",
+            better=better,
             images=images,
             se=standard_error(terms.mean(0)),
             monte_carlo_se=spread,
@@ -161,6 +165,12 @@ def _parts_of_the_rate(subject: Subject, groups: Groups, progress: Progress) -> 
         )
 
     return [
-        row("mutual_information", information, f"of these images: at most log N = {most:.2f}{reached}"),
-        row("marginal_kl", marginal, "of these images: too large by what the mutual information is too small"),
+        row("mutual_information", information, "neither", f"of these images: at most log N = {most:.2f}{reached}"),
+        row(
+            "marginal_kl",
+            marginal,
+            "lower",
+            "for this sample of images only; overestimates the true value by as much as the mutual information "
+            "underestimates it",
+        ),
     ]

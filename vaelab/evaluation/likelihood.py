@@ -13,7 +13,7 @@ from vaelab.errors import SpecError, unknown
 from vaelab.evaluation.allotment import FEWEST, allotment
 from vaelab.evaluation.chunk import TEN, AtATime, Noise, evaluate_chunk
 from vaelab.evaluation.inference import Precision, for_inference
-from vaelab.evaluation.measure import FEW_EFFECTIVE, Metric, Progress, Subject, evaluating, standard_error
+from vaelab.evaluation.measure import FEW_EFFECTIVE, Better, Metric, Progress, Subject, evaluating, standard_error
 from vaelab.evaluation.memory import decoder_bytes, encoder_bytes
 from vaelab.evaluation.share import Share
 from vaelab.models import VAE, rows
@@ -25,8 +25,8 @@ CACHE_MB = 64  # of decoder passes at a time on a processor: more would leave it
 FEW = 2.0  # effective draws below which the estimate for an image rests on one of them
 MANY = 0.01  # share of such images above which a number says that it rests on few draws: a few images hold the bias
 AT_MOST = 10_000  # draws for an image under `samples=auto`, where no other number is given
-AT_LEAST = "a lower bound of how far nll lies above -log p(x)"
-EXCESS = "how far nll lies above -log p(x), by the jackknife: too small where few draws are effective"
+AT_LEAST = "a lower bound of the bias of the NLL (upwards)"
+EXCESS = "estimated bias of the NLL (upwards), by the jackknife; an underestimate when few draws are effective"
 
 Samples = int | Literal["auto"]
 
@@ -217,11 +217,12 @@ class Likelihood:
         few = Share(int((e.effective < FEW).sum()), n)
         mark = FEW_EFFECTIVE if most > 1 and few.value > MANY else ""
 
-        def row(name: str, per_image: Tensor, unit: str = "nats/image", *notes: str) -> Metric:
+        def row(name: str, better: Better, per_image: Tensor, unit: str = "nats/image", *notes: str) -> Metric:
             return subject.metric(
                 name,
                 per_image.mean().item(),
                 unit,
+                better=better,
                 se=standard_error(per_image),
                 images=n,
                 samples=most,
@@ -230,21 +231,28 @@ class Likelihood:
                 per_image=per_image,
             )
 
-        def bound(name: str, per_image: Tensor, *notes: str) -> Metric:
-            return row(name, per_image, "nats/image", subject.note, *notes)
+        def bound(name: str, better: Better, per_image: Tensor, *notes: str) -> Metric:
+            return row(name, better, per_image, "nats/image", subject.note, *notes)
 
         kl = () if e.kl_per_dimension is None else tuple(e.kl_per_dimension.mean(0).tolist())
         error = None if most == 1 else e.nll_variance.sum().sqrt().item() / n
-        rows = [bound("elbo", e.elbo), replace(row("rate", e.rate), parts=kl), bound("distortion", e.distortion)]
-        rows.append(replace(bound("nll", e.nll, mark), monte_carlo_se=error))
-        rows += [replace(bound("iwae_bound", of_k), samples=k, fewest_samples=None) for k, of_k in e.bounds.items()]
+        rows = [
+            bound("elbo", "higher", e.elbo),
+            replace(row("rate", "neither", e.rate), parts=kl),
+            bound("distortion", "lower", e.distortion),
+        ]
+        rows.append(replace(bound("nll", "lower", e.nll, mark), monte_carlo_se=error))
+        rows += [
+            replace(bound("iwae_bound", "higher", of_k), samples=k, fewest_samples=None) for k, of_k in e.bounds.items()
+        ]
         if most > 1:
-            rows.append(row("nll_excess", e.nll_excess, "nats/image", AT_LEAST if mark else EXCESS, mark))
-            rows.append(row("effective_samples", e.effective, "draws"))
+            rows.append(row("nll_excess", "lower", e.nll_excess, "nats/image", AT_LEAST if mark else EXCESS, mark))
+            rows.append(row("effective_samples", "higher", e.effective, "draws"))
             below = subject.metric(
                 f"effective_below_{FEW:g}",
                 few.value,
                 "share",
+                better="lower",
                 interval=few.interval,
                 images=n,
                 samples=most,
@@ -253,9 +261,9 @@ class Likelihood:
             rows.append(below)
         if fewest is not None:
             drawn = f"K is {e.samples.min():,} to {e.samples.max():,}"
-            rows.append(row("samples_drawn", e.samples.double(), "draws", drawn))
+            rows.append(row("samples_drawn", "neither", e.samples.double(), "draws", drawn))
         if protocol(data.protocol).counts_levels:
             bits = math.prod(data.shape) * math.log(2)
-            in_bits = row("bits_per_dim", e.nll / bits, "bits/dim", subject.note, mark)
+            in_bits = row("bits_per_dim", "lower", e.nll / bits, "bits/dim", subject.note, mark)
             rows.append(replace(in_bits, monte_carlo_se=error and error / bits))
         return rows

@@ -5,15 +5,16 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol, get_args
 
 import torch
 from torch import Tensor
 
 from vaelab.data.dataset import Dataset
-from vaelab.errors import DataError
+from vaelab.errors import DataError, unknown
 from vaelab.models import VAE
 
+Better = Literal["higher", "lower", "neither"]  # values of a metric
 Progress = Callable[[float], None]  # takes the share of the work that is done
 GIVEN_LABELS = "given the labels"
 FEW_EFFECTIVE = (
@@ -29,6 +30,7 @@ class Metric:
     name: str
     value: float
     unit: str
+    better: Better  # which values are better; "neither" where no value is better for being larger or smaller
     images: int  # that it is computed on
     split: str
     protocol: str
@@ -40,6 +42,10 @@ class Metric:
     note: str = ""  # what must be said beside it
     parts: tuple[float, ...] = ()  # what the value is the sum or mean of, such as the rate of each latent dimension
     per_image: Tensor | None = field(default=None, compare=False, repr=False)  # [images], in the order of their content
+
+    def __post_init__(self) -> None:
+        if self.better not in get_args(Better):
+            raise unknown(f"direction of metric {self.name}", self.better, get_args(Better))
 
     def as_dict(self) -> dict[str, Any]:
         """Everything but the numbers of each image."""
@@ -64,6 +70,7 @@ class Subject:
         value: float,
         unit: str,
         *,
+        better: Better,
         images: int | None = None,
         se: float | None = None,
         monte_carlo_se: float | None = None,
@@ -74,11 +81,17 @@ class Subject:
         parts: tuple[float, ...] = (),
         per_image: Tensor | None = None,
     ) -> Metric:
-        """A Metric of this subject's split, on all of its images unless said otherwise."""
+        """A Metric of this subject's split, on all of its images unless said otherwise.
+
+        Arguments:
+            better: which values are better: `vaelab compare` and reports rank by it. "neither" for a description, such
+                as a rate or a number of active units.
+        """
         return Metric(
             name=name,
             value=value,
             unit=unit,
+            better=better,
             images=len(self.data) if images is None else images,
             split=self.data.split,
             protocol=self.data.protocol,

@@ -8,7 +8,7 @@ from torch.nn.functional import conv2d
 
 from vaelab.data.protocol import protocol
 from vaelab.errors import SpecError
-from vaelab.evaluation.measure import Metric, Progress, Subject, evaluating, standard_error
+from vaelab.evaluation.measure import Better, Metric, Progress, Subject, evaluating, standard_error
 from vaelab.models import VAE, rows
 from vaelab.seeds import derive
 
@@ -99,15 +99,17 @@ class Reconstruction:
         exact = decibels.isinf()
         perfect = f"without {int(exact.sum()):,} images that are reproduced exactly: infinite" if exact.any() else ""
 
-        def row(name: str, per_image: Tensor, unit: str, note: str) -> Metric:
+        def row(name: str, better: Better, per_image: Tensor, unit: str, note: str) -> Metric:
             n, value, se = len(per_image), per_image.mean().item(), standard_error(per_image)
             kept = per_image if n == len(data) else None  # else two runs' numbers would not be of the same images
-            return subject.metric(name, value, unit, images=n, se=se, samples=k, note=note, per_image=kept)
+            return subject.metric(
+                name, value, unit, better=better, images=n, se=se, samples=k, note=note, per_image=kept
+            )
 
         return [
-            row("reconstruction_mse", error - variance, "per pixel in [0, 1]", plain),
-            *([] if exact.all() else [row("psnr", decibels[~exact], "dB", perfect)]),
-            row("ssim", similarity, "1 for equal images", window),
+            row("reconstruction_mse", "lower", error - variance, "per pixel in [0, 1]", plain),
+            *([] if exact.all() else [row("psnr", "higher", decibels[~exact], "dB", perfect)]),
+            row("ssim", "higher", similarity, "1 for equal images", window),
         ]
 
 

@@ -158,7 +158,7 @@ def _nearest(subject: Subject, points: Points, neighbours: int) -> Metric:
 def _accuracy(subject: Subject, name: str, points: Points, said: np.ndarray, note: str) -> Metric:
     share = Share(int((said == points.truth).sum()), len(said))
     note = f"{points.fitted}, {note}"
-    return subject.metric(name, share.value, "share of the images", interval=share.interval, note=note)
+    return subject.metric(name, share.value, "share of the images", better="higher", interval=share.interval, note=note)
 
 
 def _commonest(points: Points) -> float:
@@ -188,5 +188,6 @@ def _clusters(subject: Subject, points: Points) -> list[Metric]:
         value = float(score(truth, cluster))
         scores = np.array([score(truth[some], cluster[some]) for some in resamples])
         low, high = (value + np.quantile(scores, (0.025, 0.975)) - scores.mean()).tolist()
-        rows.append(subject.metric(name, value, unit, interval=(low, high), note=f"{k} clusters, {points.fitted}"))
+        note = f"{k} clusters, {points.fitted}"
+        rows.append(subject.metric(name, value, unit, better="higher", interval=(low, high), note=note))
     return rows

@@ -70,7 +70,7 @@ def check_report(study: Study, html: Path) -> list[str]:
         missing += [f"table: no {column} of {member.label}" for column in empty]
     for name in study.claims:
         verdicts = [verdict for key, verdict in page.verdicts.items() if key.rpartition("-")[0] == name]
-        if not verdicts or any(verdict not in VERDICT_CLASSES for verdict in verdicts):
+        if not verdicts or any(verdict.rpartition("; ")[2] not in VERDICT_CLASSES for verdict in verdicts):
             missing.append(f"claim {name}: no verdict")
         if name in study.must:
             missing += [f"claim {name}: {verdict}" for verdict in verdicts if verdict != "supported"]

@@ -1,7 +1,7 @@
 """What a report is made from: the runs that are done, and what is computed from their models, each thing once."""
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from typing import TypeVar, cast
 
 import numpy as np
@@ -13,7 +13,7 @@ from vaelab.data.dataset import Dataset, Splits
 from vaelab.evaluation.digits import Reader, fit_reader
 from vaelab.figures.drawing import code_of, drawing, pixels, reconstruct
 from vaelab.models import VAE
-from vaelab.report.text import latent
+from vaelab.report.labels import PLACED, described, differing
 from vaelab.study import Member, Study
 
 T = TypeVar("T")
@@ -38,25 +38,39 @@ class Material:
     def done(self) -> list[Member]:
         return [member for member in self.study.members if member.run.done]
 
+    def of_data(self, names: Sequence[str]) -> "Material":
+        """What there is of the runs on these data sets; what is computed for one is kept for the other."""
+        members = [member for member in self.study.members if member.spec.data in names]
+        return replace(self, study=replace(self.study, members=members))
+
     def groups(self) -> dict[str, list[Member]]:
         """The runs that are done by group, in the order of the study."""
         return {name: [m for m in self.done if m.group == name] for name in dict.fromkeys(m.group for m in self.done)}
 
     def at(self, member: Member) -> str:
-        """Where in its group a run stands: its latent dimensions, and its seed where the study has several."""
-        several = len({other.seed for other in self.study.members}) > 1
-        return latent(member.latent) + (f", seed {member.seed}" if several else "")
+        """What tells a run from the others of its title: its latent dimensions, what else differs, and its seed.
 
-    def pairs(
-        self, first: Callable[[Member], bool], second: Callable[[Member], bool], alike: Callable[[Member], object]
-    ) -> list[tuple[Member, Member]]:
-        """Runs of the two kinds with the same data, latent dimensions and seed, that are `alike` in the rest."""
+        The latent dimensions are always named, the seed where the study has several.
+        """
+        seeds = ["seed"] if len({other.seed for other in self.study.members}) > 1 else []
+        return described(member.spec, ["latent", *self._apart(member), *seeds])
 
-        def key(member: Member) -> tuple[object, ...]:
-            return member.spec.data, member.latent, member.seed, alike(member)
+    def point(self, member: Member) -> str:
+        """The same without the seed: what the runs that an average takes together have in common."""
+        return described(member.spec, ["latent", *self._apart(member)])
 
-        others = [member for member in self.done if second(member)]
-        return [(a, b) for a in self.done if first(a) for b in others if key(a) == key(b)]
+    def of_model(self, member: Member) -> str:
+        """The title of a run with what tells its model from others of this title, but for the latent dimensions."""
+        return ", ".join(filter(None, [member.title, described(member.spec, self._apart(member))]))
+
+    def named(self, member: Member) -> str:
+        """The title of a run with all that tells it from others of this title."""
+        fields = differing([m.spec for m in self.study.members if m.title == member.title])
+        return ", ".join(filter(None, [member.title, described(member.spec, fields)]))
+
+    def _apart(self, member: Member) -> list[str]:
+        alike = [other.spec for other in self.study.members if other.title == member.title]
+        return [field for field in differing(alike) if field not in PLACED]
 
     def data(self, member: Member) -> Splits:
         """The images that the run saw.
@@ -82,6 +96,10 @@ class Material:
     def per_image(self, member: Member, name: str) -> Tensor:
         """The numbers behind the mean that result.json calls `name`, in the order of the test images' content: [N]."""
         return self._once((name, member.run.path), lambda: member.run.per_image(member.run.metric(name)))
+
+    def images(self, member: Member) -> Tensor:
+        """The images of `test` themselves, without the noise of any protocol: [N, C, H, W] in [0, 1]."""
+        return plain(self.test(member))
 
     def reconstructions(self, member: Member) -> Tensor:
         """The decoder's mean averaged over 8 posterior samples, for each image of `test`: [N, C, H, W]."""

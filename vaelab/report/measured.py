@@ -13,6 +13,7 @@ from vaelab.report.text import DASH, KEEP, number, percent, plus_minus, with_err
 from vaelab.study import Member, Published, Study
 
 Rows = list[dict[str, Any]]
+ARROWS = {"lower": f"{KEEP}\N{DOWNWARDS ARROW}", "higher": f"{KEEP}\N{UPWARDS ARROW}", "neither": ""}  # which is better
 
 
 @dataclass(frozen=True)
@@ -81,7 +82,8 @@ def _measured(kind: tuple[str, str], measure: str, members: list[Member]) -> Mea
     first = next(row for of_run in rows.values() for row in of_run)
     where = f"{number(first['images'])} {first['split']} images"
     name = measure.replace(":", ", ").replace("=", " ")
-    heads = [f"{column.replace('_', ' ')}, {units[column]}" for column in columns]
+    arrows = {_column(row): ARROWS[row["better"]] for of_run in rows.values() for row in of_run}
+    heads = [f"{column.replace('_', ' ')}, {units[column]}{arrows[column]}" for column in columns]
     return Measured(f"{kind[0]}, {kind[1]}: {name}; {where}", Table(["run", *heads], text), "; ".join(common), notes)
 
 
@@ -109,13 +111,13 @@ def _published(material: Material, source: Published) -> Table:
             continue
         theirs = source.values[member.group]
         if not member.run.done:
-            rows.append([member.title, f"{theirs:g}", *4 * [DASH]])
+            rows.append([material.named(member), f"{theirs:g}", *4 * [DASH]])
             continue
         row = member.run.metric(source.metric, source.samples)
         seen = member.run.result["steps"] * member.spec.batch
         rows.append(
             [
-                member.title,
+                material.named(member),
                 f"{theirs:g}",
                 with_errors(row) + (f"{KEEP}{FEW_MARK}" if rests_on_few(row) else ""),
                 plus_minus(row["value"] - theirs, row["se"]),

@@ -109,7 +109,7 @@ def _points(material: Material) -> list[dict[str, object]]:
         points.append(
             {
                 "panel": f"{member.spec.data}, {member.spec.protocol}",
-                "group": member.title,
+                "group": material.of_model(member),
                 "latent": member.latent,
                 "rate": rate["value"],
                 "rate_se": rate["se"] or 0.0,
@@ -147,9 +147,9 @@ def _panel(material: Material, number: str, panel: Panel, folder: Path) -> Shown
     member = _member(material, panel)
     says = {
         "data": "test images",
-        "reconstructions": latent(panel.latent),
-        "samples": _group_title(material, panel),
-        "manifold": _group_title(material, panel),
+        "reconstructions": latent(panel.latent) if member is None else material.at(member),
+        "samples": _of_group(material, panel),
+        "manifold": _of_group(material, panel),
     }[panel.show]
     picture = samples = None
     if member is not None and member.run.done:
@@ -164,13 +164,18 @@ def _panel(material: Material, number: str, panel: Panel, folder: Path) -> Shown
 
 
 def _member(material: Material, panel: Panel) -> Member | None:
-    """The run of a panel, of the first seed."""
+    """The run of a panel: the first of its group with these latent dimensions."""
     own = [m for m in material.study.members if (m.group, m.latent) == (panel.group, panel.latent)]
     return own[0] if own else None
 
 
-def _group_title(material: Material, panel: Panel) -> str:
-    return next((m.title for m in material.study.members if m.group == panel.group), panel.group)
+def _of_group(material: Material, panel: Panel) -> str:
+    """What a panel that shows one run of a group is called, with what tells this run from the others."""
+    member = _member(material, panel)
+    if member is None:
+        return panel.group
+    alike = [m for m in material.study.members if (m.group, m.latent) == (panel.group, panel.latent)]
+    return ", ".join(filter(None, [material.of_model(member), f"seed {member.seed}" if len(alike) > 1 else ""]))
 
 
 def _drawing(material: Material, member: Member, show: str) -> Drawing:

@@ -1,95 +1,101 @@
-"""What models give over their seeds: one row for each point of a study's grid that was trained more than once."""
+"""What models give over their seeds: one row for each Spec of a study that was trained with more than one seed."""
 
-import math
 import statistics
-from collections.abc import Callable
+from typing import Any
 
-from scipy.stats import t as student_t
-
+from vaelab.compare import kind
 from vaelab.evaluation.measure import FEW_MARK, rests_on_few
 from vaelab.report.claims.claim import Table
+from vaelab.report.claims.estimate import over_seeds as mean_over_seeds
+from vaelab.report.labels import points
 from vaelab.report.material import Material
+from vaelab.report.table import better_of, in_words
 from vaelab.report.text import DASH, KEEP, MINUS, latent, listed, number, plus_minus
 from vaelab.study import Member
 
-COVERAGE = 0.95
 BEST = 3  # models that a sentence names
-
-
-def _metric(name: str, sign: int = 1) -> Callable[[Member], float | None]:
-    """The metric called `name`, whatever it was measured with: frechet[...] is frechet."""
-
-    def read(member: Member) -> float | None:
-        named = (
-            r for r in member.run.result["metrics"] if r["name"].partition("[")[0] == name and r["split"] == "test"
-        )
-        row = next(named, None)
-        return None if row is None else sign * row["value"]
-
-    return read
-
-
-COLUMNS: dict[str, Callable[[Member], float | None]] = {
-    f"{MINUS}ELBO": _metric("elbo", -1),
-    "rate": _metric("rate"),
-    "distortion": _metric("distortion"),
-    "NLL(K)": _metric("nll"),
-    "active units": _metric("active_units"),
-    "probe accuracy": _metric("probe_accuracy"),
-    "Fréchet distance": _metric("frechet"),
-    "training / s": lambda member: member.run.result["seconds"]["training"],
+COLUMNS = {  # heading -> a metric, whatever it was measured with (frechet[...] is frechet), and its sign
+    f"{MINUS}ELBO": ("elbo", -1),
+    "rate": ("rate", 1),
+    "distortion": ("distortion", 1),
+    "NLL(K)": ("nll", 1),
+    "active units": ("active_units", 1),
+    "probe accuracy": ("probe_accuracy", 1),
+    "Fréchet distance": ("frechet", 1),
 }
-
-
-NLL = COLUMNS["NLL(K)"]
+SECONDS = "training / s"
 
 
 def over_seeds(material: Material) -> dict[str, Table]:
-    """The table of each data set and protocol, by its title; none where no point of the grid has several seeds done."""
+    """The table of each data set and protocol, by its title; none where no Spec has several seeds done."""
     tables = dict[str, Table]()
-    for title, points in _points(material).items():
-        rows = [_row(members) for members in points.values()]
-        shown = [i for i in range(3 + len(COLUMNS)) if any(row[i] != DASH for row in rows)]
-        heads = ["model", "z", "seeds", *COLUMNS]
+    for title, models in _several(material).items():
+        rows = [_row(material, members) for members in models]
+        heads = ["model", "z", "seeds", *COLUMNS, SECONDS]
+        shown = [i for i in range(len(heads)) if any(row[i] != DASH for row in rows)]
         tables[title] = Table([heads[i] for i in shown], [[row[i] for i in shown] for row in rows])
     return tables
 
 
+def directions(material: Material) -> str:
+    """Which columns are better for being lower or higher, as their metrics state it."""
+    members = [member for models in _several(material).values() for runs in models for member in runs]
+    rows = {head: row for head, (name, _) in COLUMNS.items() for m in members if (row := _find(m, name)) is not None}
+    return in_words({head: better_of(row, COLUMNS[head][1]) for head, row in rows.items()})
+
+
 def ranking(material: Material) -> list[str]:
-    """Which models have the lowest NLL over their seeds, and which the highest, for each latent dimension."""
+    """Which models have the best NLL over their seeds, and which the worst, among those whose numbers compare."""
     said = list[str]()
-    for title, points in _points(material).items():
-        for dimensions in sorted({members[0].latent for members in points.values()}):
-            models = [members for members in points.values() if members[0].latent == dimensions]
-            models.sort(key=lambda members: statistics.fmean(m.run.metric("nll")["value"] for m in members))
-            named = [f"{members[0].title} ({interval([NLL(m) for m in members])})" for members in models]
-            best = f"the NLL in nats per image is lowest for {listed(named[:BEST])}"
-            worst = f", and highest for {named[-1]}" if len(named) > BEST else ""
-            said.append(f"{title}, {latent(dimensions)}, mean over the seeds: {best}{worst}.")
+    for title, models in _several(material).items():
+        alike = dict[tuple[int, str], list[list[Member]]]()
+        for members in models:
+            row = members[0].run.metric("nll")
+            alike.setdefault((members[0].latent, str(kind(members[0].run, row))), []).append(members)
+        said += [_ranked(material, title, rivals) for rivals in alike.values() if len(rivals) > 1]
     return said
 
 
-def _points(material: Material) -> dict[str, dict[tuple[str, int], list[Member]]]:
-    """For each data set and protocol, the runs of each model and latent dimension that has several seeds done."""
-    found = dict[str, dict[tuple[str, int], list[Member]]]()
-    for member in material.done:
-        points = found.setdefault(f"{member.spec.data}, {member.spec.protocol}", {})
-        points.setdefault((member.title, member.latent), []).append(member)
-    several = {title: {k: m for k, m in points.items() if len(m) > 1} for title, points in found.items()}
-    return {title: points for title, points in several.items() if points}
+def _ranked(material: Material, title: str, rivals: list[list[Member]]) -> str:
+    best_first = sorted(rivals, key=lambda members: statistics.fmean(m.run.metric("nll")["value"] for m in members))
+    named = [f"{material.of_model(members[0])} ({_cell(members, 'nll', 1)})" for members in best_first]
+    worst = f" It is highest for {named[-1]}." if len(named) > BEST else ""
+    return (
+        f"{title}, {latent(rivals[0][0].latent)}: the NLL (nats per image, mean over the seeds) is lowest for "
+        f"{named[0]}, then {listed(named[1:BEST])}.{worst}"
+    )
 
 
-def _row(members: list[Member]) -> list[str]:
-    cells = {name: interval([read(member) for member in members]) for name, read in COLUMNS.items()}
-    if any(rests_on_few(member.run.metric("nll")) for member in members):
-        cells["NLL(K)"] += f"{KEEP}{FEW_MARK}"
-    return [members[0].title, str(members[0].latent), number(len(members)), *cells.values()]
+def _several(material: Material) -> dict[str, list[list[Member]]]:
+    """For each data set and protocol, the runs of each Spec that has several seeds done."""
+    found = dict[str, list[list[Member]]]()
+    for members in points(material.done):
+        if len(members) > 1:
+            found.setdefault(f"{members[0].spec.data}, {members[0].spec.protocol}", []).append(members)
+    return found
+
+
+def _row(material: Material, members: list[Member]) -> list[str]:
+    cells = [_cell(members, name, sign) for name, sign in COLUMNS.values()]
+    seconds = interval([member.run.result["seconds"]["training"] for member in members])
+    return [material.of_model(members[0]), str(members[0].latent), number(len(members)), *cells, seconds]
+
+
+def _cell(members: list[Member], name: str, sign: int) -> str:
+    rows = [_find(member, name) for member in members]
+    mean = interval([None if row is None else sign * row["value"] for row in rows])
+    return f"{mean}{KEEP}{FEW_MARK}" if any(row and rests_on_few(row) for row in rows) else mean
+
+
+def _find(member: Member, name: str) -> dict[str, Any] | None:
+    rows = (r for r in member.run.result["metrics"] if r["name"].partition("[")[0] == name and r["split"] == "test")
+    return next(rows, None)
 
 
 def interval(values: list[float | None]) -> str:
-    """The mean of n values and half the width of its 95 % interval, t_(n-1) s / sqrt(n) (Student 1908)."""
+    """The mean of n values and half the width of its 95 % interval; a dash for fewer than two, or where one lacks."""
     known = [value for value in values if value is not None]
     if len(known) < max(2, len(values)):
         return DASH
-    half = float(student_t.ppf((1 + COVERAGE) / 2, len(known) - 1)) * statistics.stdev(known) / math.sqrt(len(known))
-    return plus_minus(statistics.fmean(known), half)
+    mean = mean_over_seeds(known)
+    return plus_minus(mean.mean, mean.half)

@@ -7,7 +7,7 @@ from typing import Any
 from vaelab.compare import kind
 from vaelab.evaluation.measure import FEW_MARK, draws_in_words, rests_on_few
 from vaelab.report.material import Material
-from vaelab.report.text import DASH, MINUS, PLUS_MINUS, number, plus_minus
+from vaelab.report.text import DASH, MINUS, PLUS_MINUS, listed, number, plus_minus
 from vaelab.study import Member
 
 # key -> heading; in the order of the table
@@ -63,6 +63,24 @@ class Block:
     data: str
     protocol: str
     rows: list[Row]
+
+
+def directions(material: Material) -> str:
+    """Which columns are better for being lower or higher, as their metrics state it; empty where none is known."""
+    rows = {name: row for m in material.done for name in MEANS if (row := m.run.find(name)) is not None}
+    return in_words({COLUMNS[name]: better_of(row, -1 if name == "elbo" else 1) for name, row in rows.items()})
+
+
+def better_of(row: dict[str, Any], sign: int = 1) -> str:
+    """Which values of sign * the metric are better."""
+    turned = {"lower": "higher", "higher": "lower", "neither": "neither"}
+    return row["better"] if sign > 0 else turned[row["better"]]
+
+
+def in_words(better: dict[str, str]) -> str:
+    """Such as "Lower is better for NLL(K) and MSE.", from the direction of each column."""
+    columns = {way: [name for name, of in better.items() if of == way] for way in ("lower", "higher")}
+    return " ".join(f"{way.capitalize()} is better for {listed(names)}." for way, names in columns.items() if names)
 
 
 def comparison(material: Material) -> list[Block]:

@@ -48,6 +48,11 @@ def with_interval(share: Share) -> str:
     return f"{100 * share.value:.1f} % (95 % interval {100 * low:.1f} to {100 * high:.1f}, n = {share.n:,})"
 
 
+def counted(count: int, thing: str) -> str:
+    """Such as "1 run" and "3 runs"."""
+    return f"{number(count)} {thing}{'' if count == 1 else 's'}"
+
+
 def listed(words: list[str]) -> str:
     """a, b and c; "none" for no words."""
     return " and ".join(filter(None, [", ".join(words[:-1]), *words[-1:]])) or "none"

@@ -1,12 +1,15 @@
 """The sentences of a report, made from the measurements and from the notes on the data."""
 
+import statistics
 from collections import Counter
 
 from vaelab.assemble import NOT_A_LIKELIHOOD
+from vaelab.compare import kind
 from vaelab.evaluation.colours import HUES, hue_counts
 from vaelab.report.claims import Claim
+from vaelab.report.labels import points
 from vaelab.report.material import Material, plain
-from vaelab.report.seeds import ranking
+from vaelab.report.seeds import interval, ranking
 from vaelab.report.table import best_epoch
 from vaelab.report.text import MINUS, latent, listed, number, percent, plus_minus
 from vaelab.study import Member
@@ -17,15 +20,15 @@ LATE = 0.99  # ... and after which it is the last
 
 
 def findings(material: Material, claims: dict[str, list[Claim]]) -> list[str]:
-    """The main results, a sentence or two each: of the groups, of the latent dimensions in use, of the claims."""
-    groups = list(material.groups().values())
-    said = ranking(material) + [_of_group(members) for members in groups if not _of_seeds(members)]
-    if idle := [text for members in groups if (text := _idle(members))]:
-        said.append(f"Not all latent dimensions are active with {listed(idle)}.")
+    """The main results, a sentence or two each: of the models, of the latent dimensions in use, of the claims."""
+    ranked = ranking(material)
+    said = [*ranked, *(_of_group(material, models) for models in _groups(material) if len(models) > 1 or not ranked)]
+    if idle := [text for models in _groups(material) if (text := _idle(material, models))]:
+        said.append(f"Some models ignore latent dimensions: {'; '.join(idle)}.")
     verdicts = Counter(claim.verdict for group in claims.values() for claim in group)
     if verdicts:
         counts = [f"{count} {verdict}" for verdict, count in verdicts.most_common()]
-        said.append(f"Of the {verdicts.total()} statements of the article that were checked: {listed(counts)}.")
+        said.append(f"{verdicts.total()} statements were checked: {listed(counts)}.")
     return said
 
 
@@ -37,28 +40,28 @@ def limits(material: Material) -> list[str]:
     seeds = {member.seed for member in material.study.members}
     if len(seeds) == 1:
         said.append(
-            f"Every model was trained once, with seed {min(seeds)}. Standard errors are over test images: they say how "
-            "sure a number is of this model, and not how much another seed would change it."
+            f"Every model was trained once, with seed {min(seeds)}. Standard errors and intervals cover the test "
+            "images only: another seed would give other numbers."
         )
     if any(NOT_A_LIKELIHOOD in member.run.metric("elbo")["note"] for member in material.done):
         said.append(
-            "A Bernoulli cross-entropy on grey levels is not a likelihood of the images: its nats rank models among "
-            "themselves, and mean nothing beside a likelihood."
+            "A Bernoulli cross-entropy on grey levels is not a likelihood of the images. Its nats can be compared with "
+            "each other only."
         )
     if any(member.spec.condition == "labels" for member in material.done):
         said.append(
-            "A model that is told the labels has bounds of log p(x|y) and not of log p(x): it ranks among such "
-            "models alone."
+            "A model that is told the labels has bounds of log p(x|y), not of log p(x). It can be compared with such "
+            "models only."
         )
     if material.done and not material.study.quick:
         still = sum(best_epoch(m.run.result) > LATE * m.spec.epochs for m in material.done if m.spec.validation)
         if still:
             said.append(
-                f"In {still} of {len(material.done)} runs the validation images were described best by the weights of "
-                "the last epoch: more training would improve them, and not all of them alike."
+                f"In {still} of {len(material.done)} runs the weights of the last epoch were the best: more training "
+                "would improve them."
             )
     if material.study.quick:
-        said.append("This is the quick version: models stopped long before they had learned what they can.")
+        said.append("This is the quick version: training stopped long before the models had learned what they can.")
     return said
 
 
@@ -76,43 +79,65 @@ def made_with(material: Material) -> list[str]:
     return when + (kinds if len(kinds) < 2 else [f"The runs were made in {len(kinds)} environments:", *kinds])
 
 
-def _of_group(members: list[Member]) -> str:
-    first, last = members[0], members[-1]
-    best = max(members, key=lambda member: member.run.metric("elbo")["value"])
-    closest = min(members, key=lambda member: member.run.metric("reconstruction_mse")["value"])
-    note = first.run.metric("elbo")["note"]
-    course = [member for member in members if member in (first, best, last)]
-    values = [f"{_value(member, 'elbo', -1)} at {latent(member.latent)}" for member in course]
-    early = [m for m in members if m.spec.validation and best_epoch(m.run.result) < EARLY * m.spec.epochs]
-    at_best, where = "", "Reconstructions have"
-    if len(members) > 1:
-        at_best = f", best at {latent(best.latent)}"
-        where = f"Reconstructions are closest at {latent(closest.latent)}, with"
+def _groups(material: Material) -> list[list[list[Member]]]:
+    """The groups of the study whose ELBOs compare: models, each with its runs over the seeds."""
+    found = dict[tuple[str, str], list[Member]]()
+    for member in material.done:
+        of = str(kind(member.run, member.run.metric("elbo")))
+        found.setdefault((member.group, of), []).append(member)
+    return [points(members) for members in found.values()]
+
+
+def _of_group(material: Material, models: list[list[Member]]) -> str:
+    best = max(models, key=lambda runs: _mean(runs, "elbo"))
+    closest = min(models, key=lambda runs: _mean(runs, "reconstruction_mse"))
+    note = best[0].run.metric("elbo")["note"]
+    elbo = f"{MINUS}ELBO {_value(best, 'elbo', -1)} nats{f', {note}' if note else ''}"
+    if len(models) == 1:
+        return f"{material.of_model(best[0])}, {latent(best[0].latent)}: {elbo}."
+    if len({runs[0].latent for runs in models}) < len(models):  # something else differs
+        where, larger = material.point(best[0]), list[int]()
+    else:
+        where = f"{best[0].latent} latent dimensions"
+        larger = [runs[0].latent for runs in models if runs[0].latent > best[0].latent]
+    no_help = f"; {listed([str(z) for z in larger])} do not help" if larger else ""
+    early = [runs for runs in models if all(_early(run) for run in runs)]
     return (
-        f"{first.title}: {MINUS}ELBO in nats per image{f' ({note})' if note else ''} is {listed(values)}{at_best}. "
-        f"{where} a mean squared error of {_value(closest, 'reconstruction_mse')}."
-        + (f" Validation was best before {percent(EARLY)} of the epochs at {_latents(early)}." if early else "")
+        f"{best[0].title} is best with {where} ({elbo}){no_help}. Its reconstructions are closest at "
+        f"{material.point(closest[0])} (mean squared error {_value(closest, 'reconstruction_mse')})."
+        + (
+            f" The weights that were kept come from the first {percent(EARLY)} of the epochs at "
+            f"{listed([material.point(runs[0]) for runs in early])}."
+            if early
+            else ""
+        )
     )
 
 
-def _idle(members: list[Member]) -> str:
+def _early(run: Member) -> bool:
+    return bool(run.spec.validation) and best_epoch(run.run.result) < EARLY * run.spec.epochs
+
+
+def _idle(material: Material, models: list[list[Member]]) -> str:
     """Which runs of a group leave latent dimensions unused; empty where none does."""
-    idle = [m for m in members if (units := m.run.find("active_units")) and units["value"] < m.latent]
-    active = [f"{m.run.metric('active_units')['value']:.0f} of {m.latent}" for m in idle]
-    return f"{members[0].title} ({listed(active)})" if idle else ""
+    said = list[str]()
+    for runs in models:
+        units = [units["value"] for run in runs if (units := run.run.find("active_units"))]
+        if units and min(units) < runs[0].latent:
+            ends = dict.fromkeys(f"{value:.0f}" for value in (min(units), max(units)))
+            said.append(f"{' to '.join(ends)} of {runs[0].latent}")
+    return f"{material.of_model(models[0][0])} uses {listed(said)}" if said else ""
 
 
-def _of_seeds(members: list[Member]) -> bool:
-    """Whether a group is one model with several seeds."""
-    return len({member.latent for member in members}) < len(members)
+def _mean(runs: list[Member], name: str) -> float:
+    return statistics.fmean(run.run.metric(name)["value"] for run in runs)
 
 
-def _latents(members: list[Member]) -> str:
-    return listed([latent(member.latent) for member in members])
-
-
-def _value(member: Member, name: str, sign: int = 1) -> str:
-    metric = member.run.metric(name)
+def _value(runs: list[Member], name: str, sign: int = 1) -> str:
+    """The value with its error: over the seeds where there are several, otherwise over the images."""
+    if len(runs) > 1:
+        return interval([sign * run.run.metric(name)["value"] for run in runs])
+    metric = runs[0].run.metric(name)
     return plus_minus(sign * metric["value"], metric["se"])
 
 
@@ -122,16 +147,15 @@ def _of_data(material: Material, member: Member) -> list[str]:
     said = list[str]()
     if "slice" in note:
         said.append(
-            f"{name} is here the {note}: {number(len(data.test))} test images that are not the official test split, so "
-            "that no number can be set beside a published one, and small differences are lost in the standard errors."
+            f"{name} is here the {note}. Its {number(len(data.test))} test images are not the official test split, so "
+            "no number can be compared with a published one. They are few, so standard errors are large."
         )
         if name == "svhn":
             said.append(
-                "SVHN lists the digits of one house number one after another. Cutting the list puts neighbours, alike "
-                "in colour, light and type, into both parts, which flatters a model that remembers what it has seen."
+                "Digits from the same house number can be in both training and test images, so memorising pays."
             )
     elif note:
-        said.append(f"{name}: {note}; the numbers cannot be set beside published ones.")
+        said.append(f"{name}: {note}. The numbers cannot be compared with published ones.")
     if count := result["test_images_trained_on"]:
         said.append(f"{number(count)} of the test images of {name} were also trained on.")
     if data.test.shape[0] == 3:

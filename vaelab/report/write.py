@@ -10,8 +10,10 @@ from vaelab.evaluation.measure import FEW_EFFECTIVE
 from vaelab.files import make_folder, write_atomically
 from vaelab.report import measured, pictures, seeds, words
 from vaelab.report.claims import NOT_RUN, Claim, check_claims
+from vaelab.report.claims.claim import QUICK, RULES, UNJUDGED, UNTESTED
+from vaelab.report.claims.sizes import SIZES, SIZES_NOTE
 from vaelab.report.material import Material
-from vaelab.report.table import COLUMNS, MEASURED, UNITS, comparison
+from vaelab.report.table import COLUMNS, MEASURED, UNITS, comparison, directions
 from vaelab.report.text import number
 from vaelab.study import Member, Study
 
@@ -19,7 +21,9 @@ VERDICT_CLASSES = {
     "supported": "supported",
     "contradicted": "contradicted",
     "mixed": "mixed",
-    "cannot be judged here": "unjudged",
+    UNJUDGED: "unjudged",
+    QUICK: "unjudged",
+    UNTESTED: "unjudged",
 }
 TEXT_COLUMNS = ("group", "data", "protocol", "likelihood", "network")  # set left; numbers are set right
 
@@ -94,6 +98,8 @@ def _context(material: Material, folder: Path, images: Path) -> dict[str, object
         "text_columns": TEXT_COLUMNS,
         "units": UNITS,
         "few_effective": FEW_EFFECTIVE,
+        "better": directions(material),
+        "better_over_seeds": seeds.directions(material),
         "seeds": seeds.over_seeds(material),
         "blocks": comparison(material),
         "published": measured.published(material),
@@ -104,6 +110,10 @@ def _context(material: Material, folder: Path, images: Path) -> dict[str, object
         "claims": [
             _checked(f"{name}-{i}", claim, images) for name in claims for i, claim in enumerate(claims[name], 1)
         ],
+        "sources": list(dict.fromkeys(str(claim.statement.source) for name in claims for claim in claims[name])),
+        "sizes": SIZES,
+        "sizes_note": SIZES_NOTE,
+        "rules": RULES,
         "verdict_classes": VERDICT_CLASSES,
         "limits": words.limits(material),
         "appendix": [_appendix(member, folder) for member in material.done],

@@ -1,147 +1,195 @@
 """Convolutional against fully connected networks, and Gaussian against Bernoulli decoders, image by image."""
 
-import torch
+from collections.abc import Sequence
 
-from vaelab.report.claims.claim import SIGNS_RULE, Claim, Difference, Sign, Table, paired, tally, verdict
-from vaelab.report.claims.kinds import bernoulli, by_likelihood, by_network, convolutional
-from vaelab.report.material import Material, plain
-from vaelab.report.text import MINUS, PLUS_MINUS, number, percent, plus_minus
+from torch import Tensor
+
+from vaelab.report.claims.article import ARTICLE, CONCLUSION, CONV_SECTION, GAUSSIAN_SECTION, SVHN
+from vaelab.report.claims.claim import Outcome, Statement, Table, tally, verdict
+from vaelab.report.claims.detail import as_percent, missing
+from vaelab.report.claims.estimate import Estimate, Sign, over_images, paired
+from vaelab.report.claims.kinds import Pair, bernoulli, by_likelihood, by_network, convolutional, pairs
+from vaelab.report.claims.sizes import SIMILAR, VAST
+from vaelab.report.labels import points
+from vaelab.report.material import Material
+from vaelab.report.text import listed, percent
 from vaelab.study import Member
 
-PAIRED = (
-    "Differences are taken image by image over the same test images; one is decided where their mean is more than two "
-    "standard errors from zero."
+VAST_QUOTE = "While increasing the dimensions, we do observe the vast improvement in generated images in Figure 4."
+VAST_WITH_DIMENSIONS = Statement(
+    "With a convolutional encoder, more latent dimensions improve the images vastly (Figure 4, read from 5 to 100).",
+    VAST_QUOTE,
+    CONV_SECTION,
+    (SVHN,),
+    ARTICLE,
 )
-NEARLY_ALL, FAR_FROM_ALL = 0.95, 0.8  # shares of the variance, for "almost the same" and for "not the same"
-SIMILAR = 0.1  # relative difference up to which two reconstruction errors are called similar
+VAST_WITH_CONVOLUTION = Statement(
+    "A convolutional encoder improves the images vastly on the fully connected network (Figure 4 read beside Figure "
+    "3).",
+    VAST_QUOTE,
+    CONV_SECTION,
+    (SVHN,),
+    ARTICLE,
+)
+COPIES = Statement(
+    "With 100 latent dimensions the convolutional network's images are almost the same as the data.",
+    "At 100D latent space, the generated images are almost the same as the sample data.",
+    CONV_SECTION,
+    (SVHN,),
+    ARTICLE,
+)
+WELL_ENOUGH = Statement(
+    "With convolutional networks the autoencoder learns SVHN well enough.",
+    "The variational autoencoder based on Kingma, Welling (2014) can learn the SVHN dataset well enough using "
+    "Convolutional neural networks.",
+    CONCLUSION,
+    (SVHN,),
+    ARTICLE,
+)
+ALIKE = Statement(
+    "With the same network, a Gaussian decoder performs like a Bernoulli one: there may be no advantage.",
+    "From Figure 5, under the same neural network architecture, the performance is similar to the Bernoulli version so "
+    "there might not be an advantage of using Gaussian.",
+    GAUSSIAN_SECTION,
+    (SVHN,),
+    ARTICLE,
+)
+BETTER_IN_COLOUR = Statement(
+    "For coloured images a Gaussian decoder may be better than a Bernoulli one.",
+    "Lastly, a Gaussian decoder may be better than a Bernoulli decoder working with colored images.",
+    CONCLUSION,
+    (SVHN,),
+    ARTICLE,
+)
+WHY = (
+    "The two decoders are compared by the squared error of reconstructions alone: the nats of a Bernoulli "
+    "cross-entropy on grey levels and those of a density of 8-bit pixels are different quantities."
+)
 
 
-def convolution(material: Material) -> list[Claim]:
-    """Whether the convolutional network does better than the fully connected one, and whether it copies the data."""
-    return [_networks(material), _copies(material)]
+def vast_with_dimensions(material: Material) -> Outcome:
+    """Whether the largest number of latent dimensions has less than half the error of the smallest above two."""
+    members = [m for m in material.done if convolutional(m) and bernoulli(m) and m.latent > 2]
+    numbers = {m.latent for m in members}
+    if len(numbers) < 2:
+        return _vast(material, [], "more dimensions")
+    fewest, most = min(numbers), max(numbers)
+    found = pairs(
+        material,
+        lambda m: m in members and m.latent == fewest,
+        lambda m: m in members and m.latent == most,
+        ("latent",),
+    )
+    return _vast(material, found, "more dimensions")
 
 
-def _networks(material: Material) -> Claim:
-    rows, signs, shares = list[list[str]](), list[Sign](), list[float]()
-    for mlp, conv in by_network(material):
-        gains = [
-            paired(material.per_image(mlp, name), material.per_image(conv, name))
-            for name in ("reconstruction_mse", "distortion", "elbo")
-        ]
-        gains[2] = Difference(-gains[2].mean, gains[2].se)  # more is better
-        signs.extend(gain.sign for gain in gains)
-        shares.append(gains[0].mean / _error(mlp)[0])
-        sizes = [number(member.run.result["parameters"]) for member in (mlp, conv)]
-        errors = [plus_minus(*_error(member)) for member in (mlp, conv)]
-        rows.append([mlp.spec.data, material.at(mlp), *sizes, *errors, *map(str, gains)])
-    columns = ["data", "run", "parameters, fully connected", "parameters, convolutional"]
-    columns += ["MSE, fully connected", "MSE, convolutional"]
-    columns += [f"gain in {name}" for name in ("MSE", "distortion, nats", f"{MINUS}ELBO, nats")]
-    return Claim(
-        "A convolutional encoder improves vastly on the fully connected networks.",
-        tally(signs, "for the convolutional network", "for the fully connected one") + f".{_span(shares)}",
+def vast_with_convolution(material: Material) -> Outcome:
+    """Whether the convolutional network has less than half the error of the fully connected one."""
+    return _vast(material, by_network(material), "the convolutional network")
+
+
+def _vast(material: Material, found: list[Pair], better: str) -> Outcome:
+    gains = [relative_gain(material, pair) for pair in found]
+    signs: list[Sign] = [gain.above(VAST) for gain in gains]
+    return Outcome(
+        f"The error with {better} is {span(gains)}. {tally(signs, 'vast', 'not vast')}.",
         verdict(signs),
-        f"The gain is that of the convolutional network, with the same likelihood and latent dimensions, in squared "
-        f"error, distortion and {MINUS}ELBO. {PAIRED} The claim is {SIGNS_RULE}.",
-        [Table(columns, rows)],
+        f"The improvement is the share by which the reconstruction MSE is lower with {better}. It is vast if it is "
+        f"more than {percent(VAST)}.",
+        [run for pair in found for run in pair.runs],
+        [_errors_beside(material, found, gains)],
     )
 
 
-def _copies(material: Material) -> Claim:
-    members = [m for m in material.done if convolutional(m) and bernoulli(m)]
-    largest = [m for m in members if m.latent == max(other.latent for other in members)]
-    rows, signs = list[list[str]](), list[Sign]()
-    for member in largest:
-        explained = 1 - _error(member)[0] / variance(material, member)
-        signs.append(1 if explained >= NEARLY_ALL else -1 if explained < FAR_FROM_ALL else 0)
-        rows.append([member.title, material.at(member), percent(explained)])
-    return Claim(
-        "With the most latent dimensions (100 in the article), the convolutional network's images are almost those of "
-        "the data.",
-        "; ".join(f"{title}, {where}: {share}" for title, where, share in rows)
-        + " of the test images' variance is reproduced.",
-        verdict(signs, "mixed"),
-        f"The share is 1 {MINUS} (reconstruction MSE) / (variance of the test images about the mean training image). "
-        f"Supported from {percent(NEARLY_ALL)}, contradicted below {percent(FAR_FROM_ALL)}, mixed between.",
-        [Table(["group", "run", "variance reproduced"], rows)],
+def copies(material: Material) -> Outcome:
+    """Whether the largest convolutional models' reconstructions lack next to nothing of the images' detail."""
+    members = [m for m in material.study.members if convolutional(m) and bernoulli(m)]
+    most = max((m.latent for m in members), default=0)
+    largest = points([m for m in members if m.run.done and m.latent == most])
+    shares = [(missing(material, runs), runs) for runs in largest]
+    return _missing(material, shares, SIMILAR, "Almost the same")
+
+
+def well_enough(material: Material) -> Outcome:
+    """Whether the best convolutional model's reconstructions are not far from the images."""
+    shares = [(missing(material, runs), runs) for runs in points([m for m in material.done if convolutional(m)])]
+    best = sorted(shares, key=lambda pair: pair[0].mean)[:1]
+    return _missing(material, best, VAST, "The model with the least is taken. Well enough")
+
+
+def _missing(material: Material, shares: list[tuple[Estimate, list[Member]]], size: float, word: str) -> Outcome:
+    sides = [share.above(size) for share, _ in shares]
+    signs: list[Sign] = [1 if side < 0 else -1 if side else 0 for side in sides]
+    rows = [[runs[0].title, material.point(runs[0]), as_percent(share)] for share, runs in shares]
+    return Outcome(
+        "; ".join(f"{title}, {where}: {share} of the detail is missing" for title, where, share in rows) + ".",
+        verdict(signs),
+        f"{word}: at most {percent(size)} is missing. Supported if the whole interval lies below, "
+        "contradicted if it lies above, otherwise not judged.",
+        [run for _, runs in shares for run in runs],
+        [Table(["model", "at", "missing detail"], rows)],
     )
 
 
-def gaussian_quality(material: Material) -> list[Claim]:
-    """Whether Gaussian and Bernoulli decoders reconstruct alike, and whether the Gaussian is better in colour."""
-    pairs = by_likelihood(material)
-    coloured = [(a, b) for a, b in pairs if material.data(a).test.shape[0] == 3]
-    why = (
-        "The two are compared by the squared error of reconstructions alone: nats of a Bernoulli cross-entropy on grey "
-        "levels and of a density of 8-bit pixels are different quantities."
+def alike(material: Material) -> Outcome:
+    """Whether Gaussian and Bernoulli decoders reconstruct alike."""
+    found = by_likelihood(material)
+    gains = [relative_gain(material, pair) for pair in found]
+    signs: list[Sign] = [gain.within(SIMILAR) for gain in gains]
+    return Outcome(
+        f"The Gaussian decoder's error is {span(gains)}. {_at(material, found, signs)}.",
+        verdict(signs),
+        f"{WHY} Two errors are similar where the interval of their difference lies within {percent(SIMILAR)} "
+        f"of the Bernoulli decoder's error, and not similar where it lies outside.",
+        [run for pair in found for run in pair.runs],
+        [_errors_beside(material, found, gains)],
     )
-    gains, table = _decoders(material, pairs)
-    similar: list[Sign] = [likeness(gain) for gain in gains]
-    better, in_colour = _decoders(material, coloured)
-    signs: list[Sign] = [gain.sign for gain in better]
-    return [
-        Claim(
-            "With the same network, a Gaussian decoder performs much like a Bernoulli one: there may be no advantage.",
-            tally(similar, f"within {percent(SIMILAR)}", f"further apart than {percent(SIMILAR)}", "undecided")
-            + f".{_span([gain.mean for gain in gains])}",
-            verdict(similar),
-            f"{why} Two errors are similar where their difference {PLUS_MINUS} 2 SE, relative to the Bernoulli "
-            f"decoder's error, lies within {percent(SIMILAR)} of zero, and not similar where it lies wholly outside. "
-            f"The claim is {SIGNS_RULE}.",
-            [table],
-        ),
-        Claim(
-            "For coloured images a Gaussian decoder may be better than a Bernoulli one.",
-            tally(signs, "for the Gaussian decoder", "for the Bernoulli decoder")
-            + f".{_span([gain.mean for gain in better])}",
-            verdict(signs),
-            f"{why} {PAIRED} The claim is {SIGNS_RULE}.",
-            [in_colour],
-        ),
-    ]
 
 
-def _decoders(material: Material, pairs: list[tuple[Member, Member]]) -> tuple[list[Difference], Table]:
-    """What the Gaussian decoder of each pair gains, as a share of the Bernoulli decoder's error; and the evidence."""
-    gains, rows = list[Difference](), list[list[str]]()
-    for ours, theirs in pairs:
-        gain = paired(*(material.per_image(member, "reconstruction_mse") for member in (ours, theirs)))
-        relative = relative_to(gain, _error(ours)[0])
-        gains.append(relative)
-        errors = [plus_minus(*_error(member)) for member in (ours, theirs)]
-        share = f"{plus_minus(100 * relative.mean, relative.se and 100 * relative.se)} %"
-        rows.append([ours.title, material.at(ours), *errors, str(gain), share])
-    return gains, Table(["network of", "run", "MSE, Bernoulli", "MSE, Gaussian", "Gaussian's gain", "gain / MSE"], rows)
+def _at(material: Material, found: list[Pair], signs: list[Sign]) -> str:
+    """Where two decoders are similar, where not, and where it is not clear."""
+    said = list[str]()
+    for sign, word in ((1, "similar"), (-1, "not similar"), (0, "unclear")):
+        at = [material.point(pair.first[0]) for pair, own in zip(found, signs, strict=True) if own == sign]
+        said += [f"{word} at {listed(at)}"] if at else []
+    return "; ".join(said).capitalize()
 
 
-def relative_to(difference: Difference, scale: float) -> Difference:
-    """The difference as a share of `scale`."""
-    return Difference(difference.mean / scale, None if difference.se is None else difference.se / scale)
+def better_in_colour(material: Material) -> Outcome:
+    """Whether the Gaussian decoder reconstructs coloured images better, by any amount."""
+    found = [pair for pair in by_likelihood(material) if material.data(pair.first[0]).test.shape[0] == 3]
+    gains = [relative_gain(material, pair) for pair in found]
+    signs: list[Sign] = [gain.sign for gain in gains]
+    return Outcome(
+        f"The Gaussian decoder's error is {span(gains)}. "
+        f"{tally(signs, 'for the Gaussian decoder', 'for the Bernoulli decoder')}.",
+        verdict(signs),
+        f"{WHY} Better is a difference of any size whose interval does not contain zero.",
+        [run for pair in found for run in pair.runs],
+        [_errors_beside(material, found, gains)],
+    )
 
 
-def likeness(relative: Difference) -> Sign:
-    """1 where the mean +- 2 SE lies within SIMILAR of zero, -1 where it lies wholly outside, otherwise 0."""
-    if relative.se is None:
-        return 0
-    if abs(relative.mean) + 2 * relative.se <= SIMILAR:
-        return 1
-    return -1 if abs(relative.mean) - 2 * relative.se > SIMILAR else 0
+def relative_gain(material: Material, pair: Pair) -> Estimate:
+    """By which share of the first model's reconstruction MSE the second's is lower."""
+    first, second = (_errors(material, runs) for runs in (pair.first, pair.second))
+    return paired(first, second).over(over_images(first).mean)
 
 
-def variance(material: Material, member: Member) -> float:
-    """Mean squared distance of the test images' pixels from the mean training image: the error of a model without z."""
-    mean = torch.from_numpy(material.data(member).train.in_memory.mean(0)).float() / 255
-    return (plain(material.test(member)) - mean).square().mean().item()
+def _errors_beside(material: Material, found: list[Pair], gains: list[Estimate]) -> Table:
+    rows = list[list[str]]()
+    for pair, gain in zip(found, gains, strict=True):
+        models = [f"{runs[0].title}, {material.point(runs[0])}" for runs in (pair.first, pair.second)]
+        errors = [str(over_images(_errors(material, runs))) for runs in (pair.first, pair.second)]
+        rows.append([models[0], errors[0], models[1], errors[1], as_percent(gain)])
+    return Table(["model", "its MSE", "beside", "its MSE", "lower by"], rows)
 
 
-def _span(gains: list[float]) -> str:
-    """How much the squared error changes over the comparisons; for no comparisons, nothing."""
-    if not gains:
-        return ""
-    return f" Its reconstruction MSE differs from the other's by {percent(-max(gains))} to {percent(-min(gains))}."
+def _errors(material: Material, runs: Sequence[Member]) -> list[Tensor]:
+    return [material.per_image(run, "reconstruction_mse") for run in runs]
 
 
-def _error(member: Member) -> tuple[float, float | None]:
-    """The mean squared error of reconstructions, and its standard error."""
-    row = member.run.metric("reconstruction_mse")
-    return row["value"], row["se"]
+def span(gains: Sequence[Estimate]) -> str:
+    """The least and the most by which errors are lower, such as "7 % lower to 68 % lower"."""
+    ends = [min((gain.mean for gain in gains), default=0.0), max((gain.mean for gain in gains), default=0.0)]
+    return " to ".join(dict.fromkeys(f"{percent(abs(end))} {'lower' if end >= 0 else 'higher'}" for end in ends))

@@ -1,0 +1,48 @@
+"""Rows of a result.json that was written before rows said which values are better."""
+
+from vaelab.evaluation.measure import Better
+
+LOWER = (
+    "aggregate_correlation",
+    "aggregate_correlation_mean",
+    "bdmc_gap",
+    "bits_per_dim",
+    "distortion",
+    "effective_below_2",
+    "frechet",
+    "iw_gap",
+    "kernel_distance",
+    "marginal_kl",
+    "nll",
+    "nll_ais",
+    "nll_excess",
+    "reconstruction_mse",
+)
+HIGHER = (
+    "ais_ess",
+    "coverage",
+    "dci_completeness",
+    "dci_disentanglement",
+    "dci_informativeness",
+    "effective_samples",
+    "elbo",
+    "factorvae_score",
+    "iwae_bound",
+    "kmeans_ari",
+    "kmeans_nmi",
+    "knn_accuracy",
+    "mig",
+    "precision",
+    "probe_accuracy",
+    "probe_accuracy_pixels",
+    "psnr",
+    "recall",
+    "sap",
+    "ssim",
+)
+
+
+def better_before(name: str) -> Better:
+    """Which values of the metric `name` are better, as vaelab's own measures state it; "neither" for any other name."""
+    name = name.partition("[")[0]  # behind which stand the features that it was measured by
+    return "lower" if name in LOWER else "higher" if name in HIGHER else "neither"
