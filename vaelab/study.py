@@ -125,7 +125,7 @@ def _members(file: StudyFile, group: Group, folder: Path, quick: bool, seeds: in
             f"{_short(key)}={value}" for key, value in point.items() if key != "seed" or len(grid["seed"]) > 1
         )
         name = f"{group.name}-{where.replace(' ', '-').replace('=', '')}-{spec.hash}"
-        yield Member(group.name, group.title, f"{group.name} {where}", spec, Run(folder / name))
+        yield Member(group.name, group.title, f"{group.name} {where}", spec, Run(folder / name, must_exist=False))
 
 
 def _short(key: str) -> str:
