@@ -274,7 +274,7 @@ def test_the_hash_of_a_spec_does_not_depend_on_the_folder(project, monkeypatch, 
     monkeypatch.chdir(tmp_path)
     run = vl.Run(project / "runs" / "done")
     assert run.spec.data == "folder:faces"
-    assert run.result["read_from"] == {
+    assert run.result["source"] == {
         "absolute": f"folder:{project / 'faces'}",
         "from_run": "folder:../../faces",
     }

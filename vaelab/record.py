@@ -166,7 +166,7 @@ class Run:
 
     def _places(self) -> list[str]:
         """The sources that may be the run's own, the likeliest first."""
-        there = self.result.get("read_from", {})
+        there = self.result.get("source", {})
         places = [self.spec.data, *([there["absolute"], taken_from(there["from_run"], self.path)] if there else [])]
         return list(dict.fromkeys(places))
 
@@ -207,6 +207,7 @@ class Run:
         except (RuntimeError, KeyError, ValueError, TypeError) as error:
             found = f"{self.path / 'model.safetensors'} does not fit spec.json"
             raise RunError(found=found, expected="the weights of this Spec", do=again) from error
+        model.protocol = self.spec.protocol
         return model.eval()
 
 

@@ -253,7 +253,7 @@ def claim(run: Run, spec: Spec) -> None:
     write_atomically(path, spec.canonical_json().encode())
 
 
-def _read_from(run: Run, spec: Spec) -> dict[str, str]:
+def _source_of(run: Run, spec: Spec) -> dict[str, str]:
     """The data's source by its absolute paths, and as seen from the run's directory; nothing where it has no paths."""
     absolute = taken_from(spec.data, Path.cwd())
     return {"absolute": absolute, "from_run": seen_from(absolute, run.path.absolute())} if ":" in spec.data else {}
@@ -268,7 +268,7 @@ def _result(
         "spec": spec.model_dump(),
         "environment": environment(next(model.parameters()).device),
         "data": {s.split: {"images": len(s), "shape": s.shape, "sha256": s.sha256} for s in splits},
-        "read_from": _read_from(run, spec),
+        "source": _source_of(run, spec),
         "test_images_trained_on": measuring.seen(data.train, data.test),
         "note": data.test.note,
         "seconds": {"training": progress.seconds, "evaluation": seconds},

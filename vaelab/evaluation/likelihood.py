@@ -12,6 +12,7 @@ from vaelab.data.dataset import Dataset
 from vaelab.data.protocol import protocol
 from vaelab.distributions import kl_divergence, kl_per_dimension, mean_of
 from vaelab.errors import SpecError, unknown
+from vaelab.evaluation.admission import admit_data, admit_parts, admit_protocol
 from vaelab.evaluation.importance import Stream
 from vaelab.evaluation.inference import Precision, for_inference
 from vaelab.evaluation.measure import Metric, Progress, Subject, evaluating, standard_error
@@ -81,9 +82,14 @@ def evaluate(
         precision: of the decoder's network; densities and sums are the same with either (`for_inference`).
 
     Raises:
-        SpecError: fewer draws than 1, one draw of one image does not fit the budget, or the model wants labels that are
-            not there.
+        SpecError: fewer draws than 1, one draw of one image does not fit the budget, the model wants labels that are
+            not there, or the pixels are read by another protocol than the model was trained with.
+        DataError: no Dataset, or images of another shape.
     """
+    admit_data(model, data)
+    admit_protocol(model, data)
+    if model.protocol is None:  # not trained by vaelab: nobody has asked its parts yet
+        admit_parts(model, data)
     if samples < 1:
         raise SpecError(found=f"samples = {samples}", expected="at least 1 draw of z", do="use samples=1 or more")
     device = next(model.parameters()).device
