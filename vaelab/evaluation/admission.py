@@ -18,12 +18,7 @@ T = TypeVar("T")
 
 
 def admit_data(model: VAE, data: Any) -> None:
-    """Refuse what is not a Dataset of images that `model` describes.
-
-    Raises:
-        DataError: no Dataset, or images of another shape.
-        SpecError: pixels read by a protocol that the likelihood does not describe.
-    """
+    """DataError unless `data` are a Dataset of images of the model's shape."""
     if not isinstance(data, Dataset):
         raise DataError(
             found=f"a {type(data).__name__} in the place of data",
@@ -36,14 +31,6 @@ def admit_data(model: VAE, data: Any) -> None:
             expected=f"{tuple(model.image_shape)}, those of the model",
             do="crop or resize the images, or train a model for them",
         )
-    head = model.likelihood.head
-    known = (*getattr(head, "protocols", ()), *getattr(head, "admitted", ()))
-    if known and data.protocol not in known:
-        raise SpecError(
-            found=f"likelihood {type(head).__name__} on images read by protocol {data.protocol}",
-            expected=f"one that it describes: {', '.join(known)}",
-            do="use another protocol or likelihood",
-        )
 
 
 def admit_protocol(model: VAE, data: Dataset) -> None:
@@ -53,6 +40,18 @@ def admit_protocol(model: VAE, data: Dataset) -> None:
             found=f"{data.split} images read by protocol {data.protocol}",
             expected=f"protocol {model.protocol}, by which the model was trained: its nats are of those pixels",
             do=f"use protocol='{model.protocol}'",
+        )
+
+
+def admit_likelihood(model: VAE, data: Dataset) -> None:
+    """SpecError where the pixels are read by a protocol that the likelihood does not describe, if it names those."""
+    head = model.likelihood.head
+    known = (*getattr(head, "protocols", ()), *getattr(head, "admitted", ()))
+    if known and data.protocol not in known:
+        raise SpecError(
+            found=f"likelihood {type(head).__name__} on images read by protocol {data.protocol}",
+            expected=f"one that it describes: {', '.join(known)}",
+            do="use another protocol or likelihood",
         )
 
 

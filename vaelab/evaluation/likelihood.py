@@ -12,7 +12,7 @@ from vaelab.data.dataset import Dataset
 from vaelab.data.protocol import protocol
 from vaelab.distributions import kl_divergence, kl_per_dimension, mean_of
 from vaelab.errors import SpecError, unknown
-from vaelab.evaluation.admission import admit_data, admit_parts, admit_protocol
+from vaelab.evaluation.admission import admit_data, admit_likelihood, admit_parts, admit_protocol
 from vaelab.evaluation.importance import Stream
 from vaelab.evaluation.inference import Precision, for_inference
 from vaelab.evaluation.measure import Metric, Progress, Subject, evaluating, standard_error
@@ -89,6 +89,7 @@ def evaluate(
     admit_data(model, data)
     admit_protocol(model, data)
     if model.protocol is None:  # not trained by vaelab: nobody has asked its parts yet
+        admit_likelihood(model, data)
         admit_parts(model, data)
     if samples < 1:
         raise SpecError(found=f"samples = {samples}", expected="at least 1 draw of z", do="use samples=1 or more")

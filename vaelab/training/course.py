@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from vaelab.data.dataset import Dataset
 from vaelab.data.protocol import Protocol, protocol
-from vaelab.evaluation.admission import admit_data, admit_parts
+from vaelab.evaluation.admission import admit_data, admit_likelihood, admit_parts
 from vaelab.models import VAE, round_networks
 from vaelab.noise import Noise, key_of
 from vaelab.objectives.losses import Objective, admit, on_device
@@ -52,6 +52,7 @@ class Course:
             DataError: images of another shape than the model's.
         """
         admit_data(model, train)
+        admit_likelihood(model, train)
         admit_parts(model, train)
         admit(objective, model, plan.batch)
         device = next(model.parameters()).device

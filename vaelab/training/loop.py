@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from vaelab.data.dataset import Splits
-from vaelab.errors import Interrupted, NonFiniteError
+from vaelab.errors import DataError, Interrupted, NonFiniteError
 from vaelab.files import make_folder
 from vaelab.models import VAE
 from vaelab.objectives.losses import Objective
@@ -54,7 +54,14 @@ def fit(
             autopsy.safetensors, and the last good checkpoint is kept.
         Interrupted: SIGINT or SIGTERM; the state is saved.
         RunError: a damaged or foreign checkpoint, or a full disk.
+        DataError, SpecError: data that the model does not describe, or parts that do not keep their contract.
     """
+    if not isinstance(data, Splits):
+        raise DataError(
+            found=f"a {type(data).__name__} in the place of splits",
+            expected="a Splits: training, validation and test images",
+            do="use vl.load(...), or vl.Splits(train, None, test)",
+        )
     watch, folder = watch or looked_on(), Path(folder)
     course = Course.of(model, objective, data.train, plan)
     make_folder(folder)
