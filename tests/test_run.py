@@ -92,7 +92,12 @@ def test_damaged_runs(run, tmp_path):
 
 
 def test_nothing_is_written_for_a_spec_that_cannot_be(tmp_path):
-    for update in ({"likelihood": "gaussian"}, {"batch": 5000}, {"network": "conv:channels=8,8,8,8"}, {"data": "nope"}):
+    for update in (
+        {"likelihood": "gaussian"},
+        {"validation": 5000},
+        {"network": "conv:channels=8,8,8,8"},
+        {"data": "nope"},
+    ):
         with pytest.raises(SpecError):
             train(TINY.model_copy(update=update), tmp_path)
     assert not any(tmp_path.iterdir())

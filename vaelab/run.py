@@ -26,7 +26,6 @@ from vaelab.processor import at_full_speed
 from vaelab.record import Book, Run
 from vaelab.spec import Spec
 from vaelab.training.autopsy import RECORD, STATE, Autopsy
-from vaelab.training.batches import check_batch
 from vaelab.training.begin import check_begin
 from vaelab.training.checkpoint import Progress, read_checkpoint
 from vaelab.training.compiled import Compile
@@ -76,7 +75,6 @@ def train(
     data = load_data(spec, root)
     measuring.refuse_seen(data.train, data.test)
     model = build_model(spec, data.train.shape, data.train.labels).to(on)
-    check_batch(len(data.train), spec.batch)
     check_begin(model, len(data.train))
     claim(run, spec)
     with only_writer(run.path):

@@ -43,10 +43,10 @@ class Course:
 
     @classmethod
     def of(cls, model: VAE, objective: Objective, train: Dataset, plan: Plan) -> "Course":
-        """The course of training `model` on `train`.
+        """The course of training `model` on `train`, whose images all make one batch where they are fewer than that.
 
         Raises:
-            SpecError: a batch is larger than it, the objective does not admit this model or batch, the model is to be
+            SpecError: the objective does not admit this model or batch, the model is to be
                 told labels that are not there, its likelihood does not describe these pixels, or a part of it does not
                 keep its contract.
             DataError: images of another shape than the model's.
@@ -54,6 +54,7 @@ class Course:
         admit_data(model, train)
         admit_likelihood(model, train)
         admit_parts(model, train)
+        plan = plan.model_copy(update={"batch": min(plan.batch, len(train))})
         admit(objective, model, plan.batch)
         device = next(model.parameters()).device
         batches = Batches(len(train), plan.batch, plan.seed)
@@ -71,6 +72,7 @@ class Course:
 
     def beside(self, model: VAE, objective: Objective, plan: Plan) -> "Course":
         """The course of another training on the same images, which are held but once."""
+        plan = plan.model_copy(update={"batch": self.plan.batch})
         batches, schedule = (
             Batches(self.batches.count, plan.batch, plan.seed),
             make("schedule", SCHEDULES, plan.schedule),

@@ -13,6 +13,7 @@ from vaelab.files import make_folder
 from vaelab.models import VAE
 from vaelab.objectives.losses import Objective
 from vaelab.processor import at_full_speed
+from vaelab.training.batches import lowered
 from vaelab.training.checkpoint import Progress
 from vaelab.training.compiled import Compile, choose_step
 from vaelab.training.course import Course, bfloat16
@@ -64,6 +65,8 @@ def fit(
         )
     watch, folder = watch or looked_on(), Path(folder)
     course = Course.of(model, objective, data.train, plan)
+    if word := lowered(plan.batch, len(data.train)):
+        watch.say(word)
     make_folder(folder)
     training = Training(course, data, folder, watch, fingerprint)
     _say_where(training, watch)
