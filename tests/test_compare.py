@@ -147,7 +147,8 @@ def test_equal_data_under_another_name_are_ranked_together(runs, tmp_path, monke
     monkeypatch.chdir(tmp_path)
     np.savez("same.npz", train_images=images, train_labels=labels, test_images=test.in_memory, test_labels=test.labels)
     other = train(TINY.model_copy(update={"data": "npz:same.npz", "protocol": "binary-dynamic"}), tmp_path, "other")
-    (ranking,) = rankings([str(runs["a"].path), other.path], "nll")
+    (ranking,) = rankings([runs["a"].path, other.path], "nll")
     assert len(ranking.runs) == 2
     assert ranking.of.startswith("data digits, npz:same.npz  pixels binary-dynamic")
     assert ranking.runs[1].behind_se is not None
+    assert rankings([str(runs["a"].path), str(other.path)], "nll")[0].of == ranking.of

@@ -1,5 +1,6 @@
 """Python's first minutes: the public names, a run by its path, pictures without data, data that were moved."""
 
+import importlib
 import importlib.util
 import os
 import shutil
@@ -17,7 +18,6 @@ import vaelab as vl
 from vaelab.cli import main
 from vaelab.errors import DataError, Interrupted, RunError, SpecError
 from vaelab.figures import FIGURES
-from vaelab.training import lines
 
 TINY = {"latent": 2, "network": "mlp:hidden=8", "epochs": 1.0, "nll_samples": 5, "batch": 20}
 ON_FOLDER = vl.Spec(data="folder:faces", likelihood="gaussian", protocol="8bit", **TINY)
@@ -75,7 +75,8 @@ def test_public_names_stay_what_they_are_when_everything_is_imported():
                 importlib.import_module(module.name)
         print([name for name, found in before.items() if getattr(vaelab, name) is not found])
     """
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    environment = {**os.environ, "PYTHONPATH": str(Path(vl.__file__).parents[1])}
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, env=environment)
     assert done.stdout.strip() == "[]"
 
 
@@ -131,6 +132,7 @@ def test_training_says_what_happens_in_a_terminal_and_nothing_elsewhere(tmp_path
 
 def test_a_notebook_is_a_place_where_somebody_looks_on(monkeypatch):
     notebook = type("OutStream", (), {"__module__": "ipykernel.iostream", "isatty": lambda self: False})
+    lines = importlib.import_module("vaelab.training.lines")
     monkeypatch.setattr(sys, "stdout", notebook())
     assert lines.looked_on() is not vl.SILENT
     monkeypatch.setattr(sys, "stdout", None)  # as under pythonw
