@@ -18,6 +18,7 @@ from vaelab.assemble import build_model, build_objective, build_refit, completed
 from vaelab.data.dataset import Splits
 from vaelab.data.places import seen_from, taken_from
 from vaelab.errors import RunError, SpecError, VaelabError
+from vaelab.evaluation.admission import admit_parts
 from vaelab.evaluation.measure import Measure, Metric, Subject
 from vaelab.files import make_folder, only_writer, write_atomically
 from vaelab.measuring import EVALUATION_SEED, default_measures
@@ -76,6 +77,7 @@ def train(
     measuring.refuse_seen(data.train, data.test)
     model = build_model(spec, data.train.shape, data.train.labels).to(on)
     check_begin(model, len(data.train))
+    admit_parts(model, data.train)  # here too, so that nothing is written for a Spec that cannot be
     claim(run, spec)
     with only_writer(run.path):
         objective = build_objective(spec, len(data.train))
