@@ -10,7 +10,7 @@ from vaelab.data.dataset import Dataset
 from vaelab.data.protocol import protocol
 from vaelab.errors import DataError, SpecError, VaelabError, in_one_line
 from vaelab.evaluation.measure import evaluating
-from vaelab.models import VAE
+from vaelab.models import VAE, rows
 
 S, B = 3, 2  # draws and images of a trial: unlike each other, so that axes that were exchanged are seen
 
@@ -68,7 +68,7 @@ def admit_parts(model: VAE, data: Dataset) -> None:
     heads = type(model.posterior.head).__name__, type(model.likelihood.head).__name__
     encoder, decoder, prior = f"posterior {heads[0]}", f"likelihood {heads[1]}", f"prior {type(model.prior).__name__}"
     with torch.no_grad(), evaluating(model):
-        x, told = protocol(data.protocol).pixels(first), model.told_any()
+        x, told = protocol(data.protocol).pixels(first), model.given(rows(data.labels, [0] * B))
         q = _tried(encoder, lambda: told.posterior(x))
         z = _tried(encoder, lambda: q.rsample(torch.Size([S])))
         _hold(
