@@ -33,6 +33,8 @@ class PlainGaussian(nn.Module):
 class LearnedGaussian(nn.Module):
     """N(parameters, sigma^2 I) over an image, its mean not squashed and sigma one number that is learned."""
 
+    protocols, admitted = ("grey",), ()
+
     def __init__(self) -> None:
         super().__init__()
         self.log_sigma = nn.Parameter(torch.tensor(-2.0))

@@ -102,7 +102,6 @@ def test_every_field_of_a_spec_is_a_flag(capsys):
         ("train --latent 0", "latent = 0"),
         ("train --batch -5", "batch = -5"),
         ("train --network mlp:hidden=-1", "hidden = -1"),
-        ("train --batch 100000", "batch = 100000"),
         ("train --likelihood gaussian", "--protocol 8bit"),
         ("train --device cuda", "no CUDA device"),
         ("train --spec nowhere.json", "no nowhere.json"),

@@ -4,6 +4,7 @@ import json
 import shutil
 import sys
 
+import numpy as np
 import pytest
 
 from vaelab.compare import rankings
@@ -215,3 +216,19 @@ def test_lower_is_better_for_what_is_amiss(runs, metric):
     for ranking in rankings(having, metric):
         values = [ranked.row["value"] for ranked in ranking.runs]
         assert values == sorted(values)
+
+
+def test_equal_data_under_another_name_are_ranked_together(runs, tmp_path, monkeypatch):
+    """The digest of the test images decides, and the title says what the data are called."""
+    train_, test = (getattr(runs["a"].data(), split) for split in ("train", "test"))
+    held = runs["a"].data().validation
+    images = np.concatenate([train_.in_memory, held.in_memory])
+    labels = np.concatenate([train_.labels, held.labels])
+    monkeypatch.chdir(tmp_path)
+    np.savez("same.npz", train_images=images, train_labels=labels, test_images=test.in_memory, test_labels=test.labels)
+    other = train(TINY.model_copy(update={"data": "npz:same.npz", "protocol": "binary-dynamic"}), tmp_path, "other")
+    (ranking,) = rankings([runs["a"].path, other.path], "nll")
+    assert len(ranking.runs) == 2
+    assert ranking.of.startswith("data digits, npz:same.npz  pixels binary-dynamic")
+    assert ranking.runs[1].behind_se is not None
+    assert rankings([str(runs["a"].path), str(other.path)], "nll")[0].of == ranking.of

@@ -72,14 +72,14 @@ def test_a_directory_written_by_another_spec(run):
 
 def test_damaged_runs(run, tmp_path):
     with pytest.raises(RunError, match="a run directory"):
-        _ = Run(tmp_path).spec
-    with pytest.raises(RunError, match="a finished run"):
-        _ = Run(tmp_path).result
+        Run(tmp_path)
     for text in ("{", "3", "[1]"):
         (tmp_path / "spec.json").write_text(text)
         with pytest.raises(RunError, match="is no Spec"):
             _ = Run(tmp_path).spec
     (tmp_path / "spec.json").write_text(completed(TINY).canonical_json())
+    with pytest.raises(RunError, match="a finished run"):
+        _ = Run(tmp_path).result
     with pytest.raises(RunError, match="train it first"):
         Run(tmp_path).model()
     whole = (run.path / "model.safetensors").read_bytes()
@@ -93,7 +93,12 @@ def test_damaged_runs(run, tmp_path):
 
 
 def test_nothing_is_written_for_a_spec_that_cannot_be(tmp_path):
-    for update in ({"likelihood": "gaussian"}, {"batch": 5000}, {"network": "conv:channels=8,8,8,8"}, {"data": "nope"}):
+    for update in (
+        {"likelihood": "gaussian"},
+        {"validation": 5000},
+        {"network": "conv:channels=8,8,8,8"},
+        {"data": "nope"},
+    ):
         with pytest.raises(SpecError):
             train(TINY.model_copy(update=update), tmp_path)
     assert not any(tmp_path.iterdir())

@@ -16,6 +16,10 @@ Root = Annotated[
     str | None, tyro.conf.arg(name="data-root", help="data directory; without it $VAELAB_DATA, then the cache")
 ]
 RunPath = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN", help="a run's directory")]
+Elsewhere = Annotated[
+    str | None,
+    tyro.conf.arg(help="where the run's images are now, such as folder:DIR, if they were moved; they must be the same"),
+]
 Compiled = Annotated[Literal["auto", "always", "never"], tyro.conf.arg(help="compile the training step")]
 
 
@@ -46,10 +50,10 @@ def train(
     console = terminal.console()
     with terminal.watching(console) as watch:
         done = run.train(spec, out, name, root, compile, device, watch)
-        from vaelab.draw import draw  # here, so that the first step need not wait two seconds for libraries of pictures
+        from vaelab import pictures  # here, so that the first step need not wait two seconds for libraries of pictures
 
         watch.say("drawing")
-        draw(done, (), 0, root)
+        pictures.figure(done, root=root, watch=watch)
     result = done.result
     terminal.print_metrics(str(done.path), result["metrics"])
     kl = sorted(done.metric("rate")["parts"], reverse=True)
@@ -82,6 +86,7 @@ def evaluate(
     again: Annotated[bool, tyro.conf.arg(help="also measure what was measured before")] = False,
     device: Annotated[Literal["auto", "cpu", "cuda"], tyro.conf.arg(help="where to measure")] = "auto",
     threads: Threads = 0,
+    data: Elsewhere = None,
     root: Root = None,
 ) -> None:
     """Measure a finished run, print the numbers, and keep them in its result.json."""
@@ -98,7 +103,7 @@ def evaluate(
     if samples is not None:
         metrics = (f"likelihood:samples={samples}",)
     with terminal.watching(terminal.console()) as watch:
-        rows = measure(opened, metrics, root, split, seed, again, device, watch)
+        rows = measure(opened, metrics, root, split, seed, again, device, watch, data)
     terminal.print_metrics(str(run), rows)
     terminal.print_facts("", terminal.ledger_facts(opened.result))
 
@@ -138,13 +143,20 @@ def figure(
         ),
     ] = (),
     seed: Annotated[int, tyro.conf.arg(help="of which images and samples are shown")] = 0,
+    data: Elsewhere = None,
     root: Root = None,
 ) -> None:
-    """Draw pictures of a run into RUN/figures."""
-    from vaelab.draw import draw
+    """Draw pictures of a run into RUN/figures.
+
+    `curves`, `manifold` and `samples` do not need the data.
+    """
+    from vaelab import pictures, terminal
     from vaelab.record import Run
 
-    for path in draw(Run(run), kinds, seed, root):
+    opened = Run(run)
+    with terminal.watching(terminal.console()) as watch:
+        paths = pictures.figure(opened, kinds, seed, root, data, watch)
+    for path in paths:
         print(path)
 
 

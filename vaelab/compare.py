@@ -1,5 +1,6 @@
 """Runs side by side: ranked only among those whose numbers are of the same thing."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import sqrt
 from pathlib import Path
@@ -37,10 +38,12 @@ class Ranking:
 
 
 def kind(run: Run, row: dict[str, Any]) -> dict[str, Any]:
-    """What must agree for two rows to be numbers of the same thing, in words."""
+    """What must agree for two rows to be numbers of the same thing, in words.
+
+    The images are told by their digest: one set of images may go by several names.
+    """
     result = run.result
     same = {
-        "data": result["spec"]["data"],
         "pixels": row["protocol"],
         "split": row["split"],
         "images": row["images"],
@@ -62,7 +65,7 @@ def kind(run: Run, row: dict[str, Any]) -> dict[str, Any]:
     return same
 
 
-def rankings(paths: list[Path], metric: str) -> list[Ranking]:
+def rankings(paths: Sequence[Path | str], metric: str) -> list[Ranking]:
     """The runs by `metric`, in one ranking for each kind of number that it is; a run stands in each where it has a row.
 
     Raises:
@@ -80,7 +83,12 @@ def rankings(paths: list[Path], metric: str) -> list[Ranking]:
             if row["name"] == metric:
                 of = "  ".join(f"{what} {value}" for what, value in kind(run, row).items())
                 found.setdefault(of, []).append((run, row))
-    return [Ranking(of, rows[0][1]["better"], _ranked(rows)) for of, rows in found.items()]
+    return [Ranking(f"data {_names(rows)}  {of}", rows[0][1]["better"], _ranked(rows)) for of, rows in found.items()]
+
+
+def _names(rows: list[tuple[Run, dict[str, Any]]]) -> str:
+    """By what the data of these runs go, each name once."""
+    return ", ".join(dict.fromkeys(run.result["spec"]["data"] for run, _ in rows))
 
 
 def _without(without: list[Run], runs: list[Run], metric: str) -> RunError:

@@ -12,7 +12,7 @@ from vaelab.files import only_writer
 from vaelab.record import Run
 from vaelab.run import Device, conclude, find_device, fingerprint
 from vaelab.spec import Spec
-from vaelab.training.batches import check_batch
+from vaelab.training.batches import lowered
 from vaelab.training.begin import check_begin
 from vaelab.training.checkpoint import step_of
 from vaelab.training.compiled import Compile
@@ -87,12 +87,13 @@ def train_together(
     on = find_device(device)
     data = load_data(specs[0], root)
     measuring.admit(data, watch.say)
-    check_batch(len(data.train), specs[0].batch)
     shape, labels, names = data.train.shape, data.train.labels, data.train.class_names
     models = [build_model(spec, shape, labels, class_names=names).to(on) for spec in specs]
     check_begin(models[0], len(data.train))
     objectives = [build_objective(spec, len(data.train)) for spec in specs]
     first = Course.of(models[0], objectives[0], data.train, specs[0])
+    if word := lowered(specs[0].batch, len(data.train)):
+        watch.say(word)
     differing = differences(specs)
     with ExitStack() as held:
         trainings: list[Training] = []

@@ -13,7 +13,13 @@ from typing import Any, get_origin
 
 from pydantic import TypeAdapter, ValidationError
 
-from vaelab.errors import SpecError, in_one_line, unknown
+from vaelab.errors import SpecError, VaelabError, in_one_line, unknown
+
+# What parts of the user's own must have: their constructor before it is called, and what it makes.
+DECLARED = {"likelihood": ("protocols", "admitted")}
+WANTED = {"likelihood": ("parameter_shape",), "posterior": ("parameter_shape",), "network": ("encoder", "decoder")}
+CALLED = ("likelihood", "posterior", "prior", "objective", "schedule")  # kinds whose parts are called
+GUIDE = "see docs/extending.md"
 
 POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 
@@ -30,8 +36,10 @@ def resolve(kind: str, table: Mapping[str, Callable[..., Any]], text: str) -> tu
         SpecError: an unknown name or option, or a value that does not fit the option's type.
     """
     segments = text.split(":")
-    name = ":".join(segment for segment in segments if "=" not in segment)
+    name = _name(text)
     constructor = table.get(name) or _import(kind, name, table)
+    if name not in table:
+        _hold(f"{kind} '{name}', a {type(constructor).__name__}", constructor, DECLARED.get(kind, ()))
     known = {p.name: p for p in inspect.signature(constructor).parameters.values() if p.kind is p.KEYWORD_ONLY}
     options = {option: parameter.default for option, parameter in known.items()}
     for segment in segments:
@@ -53,7 +61,7 @@ def resolve(kind: str, table: Mapping[str, Callable[..., Any]], text: str) -> tu
 
 def canonical(kind: str, table: Mapping[str, Callable[..., Any]], text: str) -> str:
     """`text` with every option spelt out, so that two ways to write one part are one string."""
-    name = ":".join(segment for segment in text.split(":") if "=" not in segment)
+    name = _name(text)
     options = resolve(kind, table, text)[1]
     return ":".join([name, *(f"{option}={_write(value)}" for option, value in options.items())])
 
@@ -86,12 +94,57 @@ def make(
         for p in inspect.signature(constructor).parameters.values()
         if p.kind in POSITIONAL and p.default is p.empty
     ]
-    for name in wanted:
-        if name not in known:
-            found = f"{kind} '{text.split(':')[0]}', which is made from '{name}'"
-            expected = f"from nothing, or from {', '.join(known)}" if known else "from its options alone"
-            raise SpecError(found=found, expected=expected, do="rename the parameter, or put it behind a '*'")
-    return constructor(**{name: known[name] for name in wanted}, **options)
+    name = _name(text)
+    if unmet := [parameter for parameter in wanted if parameter not in known]:
+        raise _cannot_give(kind, name, unmet[0], f"of ({', '.join(wanted)})", constructor, known)
+    given = {parameter: known[parameter] for parameter in wanted}
+    if name in table:
+        return constructor(**given, **options)
+    return _own(kind, name, lambda: constructor(**given, **options))
+
+
+def _cannot_give(
+    kind: str, name: str, parameter: str, signature: str, constructor: Callable[..., Any], known: Mapping[str, Any]
+) -> SpecError:
+    """A constructor asks for `parameter`, which is not known there; a plain function may be the part itself."""
+    expected = f"from nothing, or from {', '.join(known)}" if known else "from its options alone"
+    if inspect.isfunction(constructor):
+        return SpecError(
+            found=f"{kind} '{name}', a function {signature}",
+            expected=f"a class or function that makes the {kind}, {expected}",
+            do=f"name a function that returns the {kind}, or put its options behind a '*'",
+        )
+    found = f"{kind} '{name}', which is made from '{parameter}'"
+    return SpecError(found=found, expected=expected, do="rename the parameter, or put it behind a '*'")
+
+
+def _own(kind: str, name: str, construct: Callable[[], Any]) -> Any:
+    """A part of the user's own, held to what its kind must have."""
+    try:
+        made = construct()
+    except VaelabError:
+        raise
+    except Exception as error:  # of whatever kind: the code is the user's
+        found = f"{kind} '{name}' cannot be made ({in_one_line(error)})"
+        raise SpecError(found=found, expected="a part", do="mend its constructor") from error
+    what = f"{kind} '{name}' makes an object of type {type(made).__name__}"
+    _hold(what, made, WANTED.get(kind, ()))
+    if kind in CALLED and not callable(made):
+        found, expected = f"{what}, which cannot be called", f"a {kind}: an object with __call__, or an nn.Module"
+        raise SpecError(found=found, expected=expected, do=GUIDE)
+    return made
+
+
+def _hold(what: str, found: Any, names: tuple[str, ...]) -> None:
+    if lacks := [name for name in names if not hasattr(found, name)]:
+        raise SpecError(
+            found=f"{what}, without {', '.join(lacks)}", expected=f"one that has {', '.join(names)}", do=GUIDE
+        )
+
+
+def _name(text: str) -> str:
+    """NAME or package.module:Name, without the options."""
+    return ":".join(segment for segment in text.split(":") if "=" not in segment)
 
 
 def describe(kind: str, table: Mapping[str, Callable[..., Any]]) -> list[dict[str, str]]:

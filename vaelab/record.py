@@ -16,7 +16,9 @@ from torch import Tensor
 
 from vaelab.assemble import build_model, load_data
 from vaelab.data.dataset import Splits
-from vaelab.errors import NonFiniteError, RunError
+from vaelab.data.places import taken_from
+from vaelab.data.sources import parse
+from vaelab.errors import NonFiniteError, RunError, VaelabError
 from vaelab.evaluation.before import better_before
 from vaelab.evaluation.measure import Metric
 from vaelab.files import write_atomically
@@ -45,11 +47,25 @@ UNNEEDED = ("per_image", "fewest_samples")  # not written, and not in results fr
 ROW = ("measure", "seed", *(f.name for f in fields(Metric) if f.name not in UNNEEDED))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, init=False)
 class Run:
-    """A run's directory, read on demand."""
+    """A run's directory, read on demand.
+
+    Arguments:
+        path: the directory.
+        must_exist: whether to refuse a directory that holds no run; False for one that is about to be made.
+
+    Raises:
+        RunError: there is no run.
+    """
 
     path: Path
+
+    def __init__(self, path: Path | str, must_exist: bool = True) -> None:
+        object.__setattr__(self, "path", Path(path))
+        if must_exist and not (self.path / "spec.json").is_file():
+            found = f"no {self.path / 'spec.json'}"
+            raise RunError(found=found, expected="a run directory, which has one", do="check the path")
 
     @property
     def spec(self) -> Spec:
@@ -124,21 +140,65 @@ class Run:
     def _per_image(self) -> dict[str, Tensor]:
         return read_tensors(self.path / PER_IMAGE, missing=AGAIN, damaged=f"delete it and {AGAIN}")[0]
 
-    def data(self, root: str | None = None) -> Splits:
-        """The images that the run saw; RunError where the files have changed since it was done."""
-        splits = load_data(self.spec, root)
-        if self.done:
-            self.check_data(splits)
-        return splits
+    def data(self, root: str | None = None, source: str | None = None) -> Splits:
+        """The images that the run saw; of a finished run they are held to the digests in result.json.
+
+        Without `source` they are looked for where `spec.data` says, from the current folder; then where they were when
+        the run was trained; then at the same place as seen from the run's directory, for a project that was moved.
+
+        Arguments:
+            root: where data lie (see `vaelab.data.load`).
+            source: where the images are now, such as "folder:elsewhere/faces", if they were moved.
+
+        Raises:
+            DataError, RunError: there are no such images, or not the same ones.
+        """
+        if not self.done:
+            return load_data(self._spec_with(source or self.spec.data), root)
+        errors = list[VaelabError]()
+        for place in [source] if source else self._places():
+            try:
+                splits = load_data(self._spec_with(place), root)
+                self.check_data(splits)
+            except VaelabError as error:
+                errors.append(error)
+            else:
+                return splits
+        raise self._not_found(errors, source)
+
+    def _spec_with(self, source: str) -> Spec:
+        return self.spec.model_copy(update={"data": source})
+
+    def _places(self) -> list[str]:
+        """The sources that may be the run's own, the likeliest first."""
+        there = self.result.get("source", {})
+        places = [self.spec.data, *([there["absolute"], taken_from(there["from_run"], self.path)] if there else [])]
+        return list(dict.fromkeys(places))
+
+    def _not_found(self, errors: list[VaelabError], source: str | None) -> VaelabError:
+        """The error of the first place that has images, if any, or else of the first place."""
+        others = [error for error in errors if isinstance(error, RunError)]
+        if others or source or not parse(self.spec.data)[1].argument:
+            return (others or errors)[0]
+        return RunError(
+            found=f"{self.path}: its images are not there ({errors[0].found})",
+            expected=f"those of {self.spec.data}, from the current folder or where they were when it was trained",
+            do=f"say where they are with --data, as in --data {parse(self.spec.data)[0]}:PATH (in Python, source=)",
+        )
 
     def check_data(self, splits: Splits) -> None:
         """RunError where `splits` are not the images that the run was made with."""
         for split in (splits.train, splits.test):
-            if split.sha256 != self.result["data"][split.split]["sha256"]:
+            then = self.result["data"][split.split]
+            if split.sha256 != then["sha256"]:
+                counts = f"{len(split):,} {split.split} images, {then['images']:,} then"
+                same = len(split) == then["images"]
                 raise RunError(
-                    found=f"{self.path}: made with other {split.split} images than those of {self.spec.data} now",
-                    expected="the data of the run",
-                    do="put those files back, or delete the run and train again",
+                    found=f"{self.path}: made with other images than those of {split.name} now "
+                    f"({f'as many {split.split} images, with another digest' if same else counts})",
+                    expected="the images it was trained and measured with",
+                    do="put those files back, name a copy of them with --data (in Python, source=), or train again "
+                    "under another --name",
                 )
 
     def model(self, image_shape: tuple[int, int, int] | None = None) -> VAE:
@@ -157,6 +217,7 @@ class Run:
         except (RuntimeError, KeyError, ValueError, TypeError) as error:
             found = f"{self.path / 'model.safetensors'} does not fit spec.json"
             raise RunError(found=found, expected="the weights of this Spec", do=again) from error
+        model.protocol = self.spec.protocol
         return model.eval()
 
 

@@ -16,7 +16,9 @@ from safetensors.torch import save
 from vaelab import measuring
 from vaelab.assemble import build_model, build_objective, build_refit, completed, load_data
 from vaelab.data.dataset import Splits
+from vaelab.data.places import seen_from, taken_from
 from vaelab.errors import RunError, SpecError, VaelabError
+from vaelab.evaluation.admission import admit_parts
 from vaelab.evaluation.measure import Measure, Metric, Subject
 from vaelab.files import make_folder, only_writer, write_atomically
 from vaelab.measuring import EVALUATION_SEED, default_measures
@@ -25,17 +27,17 @@ from vaelab.processor import at_full_speed
 from vaelab.record import Book, Run
 from vaelab.spec import Spec
 from vaelab.training.autopsy import RECORD, STATE, Autopsy
-from vaelab.training.batches import check_batch
 from vaelab.training.begin import check_begin
 from vaelab.training.checkpoint import Progress, read_checkpoint
 from vaelab.training.compiled import Compile
 from vaelab.training.course import Course, bfloat16
 from vaelab.training.examine import examine
 from vaelab.training.findings import look
+from vaelab.training.lines import looked_on
 from vaelab.training.loop import fit
 from vaelab.training.refit import refit
 from vaelab.training.step import State
-from vaelab.training.watch import SILENT, Watch
+from vaelab.training.watch import Watch
 
 Device = Literal["auto", "cpu", "cuda"]
 
@@ -49,7 +51,7 @@ def train(
     device: Device = "auto",
     watch: Watch | None = None,
 ) -> Run:
-    """Train, evaluate and picture `spec` in a directory of its own below `out`; goes on where it was stopped.
+    """Train and evaluate `spec` in a directory of its own below `out`; goes on where it was stopped.
 
     Arguments:
         spec: what to do; parts may leave options out.
@@ -57,14 +59,15 @@ def train(
         root: where data lie (see `vaelab.data.load`).
         compile: whether to compile the training step; `auto` decides from the work ahead.
         device: `auto` takes a CUDA device where there is one.
-        watch: who looks on; nobody by default.
+        watch: who looks on; by default lines are printed in a terminal or a notebook, and nothing elsewhere.
+            `vaelab.SILENT` prints nothing anywhere.
 
     Raises:
         VaelabError: anything that a user can mend, told in one line.
     """
-    watch = watch or SILENT
+    watch = watch or looked_on()
     named, spec = spec.likelihood, completed(spec)
-    run = Run(Path(out) / (name or default_name(spec)))
+    run = Run(Path(out) / (name or default_name(spec)), must_exist=False)
     if run.done:
         claim(run, spec)
         watch.say(f"done before: {run.path}")
@@ -75,8 +78,8 @@ def train(
     if not named:
         watch.say(f"no likelihood was named: {spec.likelihood} is used, for pixels read as {spec.protocol}")
     model = build_model(spec, data.train.shape, data.train.labels, class_names=data.train.class_names).to(on)
-    check_batch(len(data.train), spec.batch)
     check_begin(model, len(data.train))
+    admit_parts(model, data.train)  # here too, so that nothing is written for a Spec that cannot be
     claim(run, spec)
     with only_writer(run.path):
         objective = build_objective(spec, len(data.train))
@@ -99,7 +102,7 @@ def conclude(run: Run, spec: Spec, model: VAE, data: Splits, progress: Progress,
     subject = measuring.subject(spec, model.eval(), data, "test", EVALUATION_SEED, cache_of(run))
     book = Book(run, EVALUATION_SEED, [])
     measuring.carry_out(_possible(default_measures(spec), subject, watch), subject, watch.say, book.add)
-    result = _result(spec, model, data, progress, book.rows, time.perf_counter() - began)
+    result = _result(run, spec, model, data, progress, book.rows, time.perf_counter() - began)
     write_atomically(run.path / "result.json", json.dumps(result, indent=1).encode())
     (run.path / "checkpoint.safetensors").unlink(missing_ok=True)  # of no use to a run that is done
 
@@ -118,13 +121,14 @@ def _possible(names: Sequence[str], subject: Subject, watch: Watch) -> dict[str,
 
 def measure(
     run: Run,
-    names: Sequence[str] = (),
+    names: Sequence[str] | str = (),
     root: str | None = None,
     split: str = "test",
     seed: int = EVALUATION_SEED,
     again: bool = False,
     device: Device = "auto",
     watch: Watch | None = None,
+    source: str | None = None,
 ) -> list[dict[str, Any]]:
     """Measure a finished run and keep the numbers in its result.json; the rows of these measures.
 
@@ -137,12 +141,14 @@ def measure(
         seed: of the draws.
         again: measure all of them again.
         device: `auto` takes a CUDA device where there is one.
-        watch: who looks on; nobody by default.
+        watch: who looks on, as in `train`.
+        source: where the images are now, if they were moved; see `Run.data`.
 
     Raises:
         VaelabError: an unknown measure, one that cannot be made of these data, data that have changed.
     """
-    watch = watch or SILENT
+    watch = watch or looked_on()
+    names = (names,) if isinstance(names, str) else names
     measures = measuring.named_measures(names) or measuring.named_measures(default_measures(run.spec))
     if seed < 0:
         raise SpecError(found=f"seed = {seed}", expected="0 or more", do="use --seed 0, as other runs do")
@@ -150,7 +156,7 @@ def measure(
     todo = {name: measure for name, measure in measures.items() if again or not book.of(name, split)}
     if todo:
         model = run.model().to(find_device(device))
-        subject = measuring.subject(run.spec, model, run.data(root), split, seed, cache_of(run))
+        subject = measuring.subject(run.spec, model, run.data(root, source), split, seed, cache_of(run))
 
         def keep(name: str, metrics: list[Metric]) -> None:
             book.add(name, metrics)
@@ -251,8 +257,14 @@ def claim(run: Run, spec: Spec) -> None:
     write_atomically(path, spec.canonical_json().encode())
 
 
+def _source_of(run: Run, spec: Spec) -> dict[str, str]:
+    """The data's source by its absolute paths, and as seen from the run's directory; nothing where it has no paths."""
+    absolute = taken_from(spec.data, Path.cwd())
+    return {"absolute": absolute, "from_run": seen_from(absolute, run.path.absolute())} if ":" in spec.data else {}
+
+
 def _result(
-    spec: Spec, model: VAE, data: Splits, progress: Progress, rows: list[dict[str, Any]], seconds: float
+    run: Run, spec: Spec, model: VAE, data: Splits, progress: Progress, rows: list[dict[str, Any]], seconds: float
 ) -> dict[str, Any]:
     splits = [split for split in (data.train, data.validation, data.test) if split is not None]
     rate = next(row for row in rows if row["name"] == "rate")
@@ -262,6 +274,7 @@ def _result(
         "environment": environment(next(model.parameters()).device),
         "data": {s.split: {"images": len(s), "shape": s.shape, "sha256": s.sha256} for s in splits},
         "read": {"from": data.where, "said": list(data.said)},
+        "source": _source_of(run, spec),
         "test_images_trained_on": measuring.seen(data.train, data.test),
         "note": data.test.note,
         "seconds": {"training": progress.seconds, "evaluation": seconds},

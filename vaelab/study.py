@@ -127,7 +127,7 @@ def _members(file: StudyFile, group: Group, folder: Path, quick: bool, seeds: in
         if "seed" not in group.grid and not spec.seed:
             shown.pop("seed", None)  # what was run with one seed is the first run of several
         words = [group.name, *(f"{_short(key)}{value}" for key, value in shown.items()), spec.hash]
-        yield Member(group.name, group.title, label, spec, Run(folder / _as_a_name("-".join(words))))
+        yield Member(group.name, group.title, label, spec, Run(folder / _as_a_name("-".join(words)), must_exist=False))
 
 
 def _short(key: str) -> str:

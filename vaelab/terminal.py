@@ -12,13 +12,13 @@ from rich.table import Table
 from vaelab.evaluation.measure import FEW_EFFECTIVE, FEW_MARK, draws_in_words, rests_on_few
 from vaelab.measuring import beta_in_words, bound_in_words
 from vaelab.training.autopsy import Autopsy, named_images, origin
+from vaelab.training.lines import held_out, lines, summary
 from vaelab.training.watch import Status, Watch
 
 if TYPE_CHECKING:
     from vaelab.compare import Ranking
 
 ONE_LINE = 24  # characters of a metric's name beside which the other columns have room
-LINE_EVERY = 20  # plain lines for a whole training, about
 
 
 @contextmanager
@@ -28,7 +28,7 @@ def watching(console: Console) -> Iterator[Watch]:
         with _bar(console) as watch:
             yield watch
     else:
-        yield _lines(console)
+        yield lines(lambda line: console.print(line, highlight=False, soft_wrap=True))
 
 
 @contextmanager
@@ -38,9 +38,9 @@ def _bar(console: Console) -> Iterator[Watch]:
         task = progress.add_task("starting", total=1.0, start=True)
 
         def show(status: Status) -> None:
-            progress.update(task, completed=status.step / status.steps, description=_summary(status))
+            progress.update(task, completed=status.step / status.steps, description=summary(status))
             if status.step == status.steps:
-                progress.console.print(_summary(status) + _held_out(status), highlight=False, soft_wrap=True)
+                progress.console.print(summary(status) + held_out(status), highlight=False, soft_wrap=True)
 
         yield Watch(say=lambda line: progress.console.print(line, style="dim", highlight=False), show=show)
 
@@ -58,54 +58,6 @@ def downloading(console: Console) -> Iterator[Callable[[str, int, int], None]]:
             progress.update(tasks[file], completed=done, total=total or None)
 
         yield show
-
-
-def _lines(console: Console) -> Watch:
-    shown = [0.0]
-
-    def show(status: Status) -> None:
-        done = status.step / status.steps
-        shown[0] = min(shown[0], done)  # another run has begun
-        if status.row is not None and (done - shown[0] >= 1 / LINE_EVERY or status.step == status.steps):
-            shown[0] = done
-            console.print(_summary(status) + _held_out(status), highlight=False, soft_wrap=True)
-
-    return Watch(say=lambda line: console.print(line, highlight=False, soft_wrap=True), show=show)
-
-
-def _summary(status: Status) -> str:
-    terms, together = status.terms, (status, *status.beside)
-    pace = f"{len(together)} runs" if status.beside else f"{_count(status.images_per_second)} images/s"
-    elbo = _range([-each.terms["elbo"] for each in together])
-    parts = "" if status.beside else f"  rate {_nats(terms['rate'])}  distortion {_nats(terms['distortion'])}"
-    return f"epoch {status.epoch:.1f}/{status.epochs:g}  {pace}  -ELBO {elbo}{parts} nats" + (
-        f"  {_duration(status.seconds_left)} left" if status.step < status.steps else ""
-    )
-
-
-def _held_out(status: Status) -> str:
-    rows = [each.row or {} for each in (status, *status.beside)]
-    held = [-row["validation"]["elbo"] for row in rows if "validation" in row]
-    return f"  validation {_range(held)}" if held else ""
-
-
-def _range(values: list[float]) -> str:
-    """The least and the largest number of nats, in the order of the numbers."""
-    return " to ".join(dict.fromkeys(map(_nats, (min(values), max(values)))))
-
-
-def _nats(value: float) -> str:
-    return f"{value:.2f}" if abs(value) < 1000 else f"{value:,.0f}"
-
-
-def _count(number: float) -> str:
-    return f"{number / 1000:.1f}k" if number >= 1000 else f"{number:.0f}"
-
-
-def _duration(seconds: float) -> str:
-    minutes, seconds = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
 
 
 def console() -> Console:

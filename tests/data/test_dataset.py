@@ -2,6 +2,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
 from vaelab.data.dataset import Dataset, Splits, raw, split_off, validation_count
 from vaelab.data.protocol import with_protocol
@@ -19,22 +20,90 @@ def test_a_dataset_knows_its_size():
     assert data.shape == (1, 2, 3)
 
 
+IMAGES = np.random.default_rng(0).integers(0, 256, (2, 3, 4, 5), np.uint8)
+
+
 @pytest.mark.parametrize(
-    ("images", "labels", "split"),
+    ("images", "found", "do"),
     [
-        (np.zeros((2, 1, 2, 2), np.float32), None, "train"),
-        (np.zeros((2, 2, 2), np.uint8), None, "train"),
-        (np.zeros((2, 1, 3, 2), np.uint8).swapaxes(2, 3), None, "train"),
-        (np.zeros((0, 1, 2, 2), np.uint8), None, "train"),
-        (np.zeros((2, 1, 2, 2), np.uint8), np.zeros(3, np.int64), "train"),
-        (np.zeros((2, 1, 2, 2), np.uint8), np.zeros(2, np.int32), "train"),
-        (np.zeros((2, 1, 2, 2), np.uint8), None, "valid"),
+        (IMAGES / 255, "images of float64 from", "(images * 255).round().astype(numpy.uint8)"),
+        (IMAGES.astype(np.float32), "images of float32 from", "images.round().astype(numpy.uint8)"),
+        (IMAGES.astype(np.int64) // 128, "images of int64 from 0 to 1", "multiply them by 255"),
+        (IMAGES - 300.0, "images of float64 from", "scale them to that range"),
+        (np.where(IMAGES > 9, np.nan, 0.0), "images of float64 with NaN", "find out where the NaN come from"),
+        (IMAGES > 9, "images of bool", "images.astype(numpy.uint8) * 255"),
+        (IMAGES.astype(str), "images of <U3", "convert them to levels"),
+        (torch.from_numpy(IMAGES).float() / 255, "images of float32 from", "multiply them by 255"),
+        (IMAGES[:, 0], "images of shape (2, 4, 5)", "images[:, None]"),
+        (IMAGES[0, 0], "images of shape (4, 5)", "reshape them"),
+        (IMAGES.transpose(0, 2, 3, 1), "with channels last", "images.transpose(0, 3, 1, 2)"),
+        (IMAGES[:, :1].transpose(0, 2, 3, 1), "(2, 4, 5, 1), with channels last", "images.permute(0, 3, 1, 2)"),
+        (IMAGES[:0], "no pixels (shape (0, 3, 4, 5))", "add images"),
+        (IMAGES.tolist(), "images of type list", "numpy.asarray(images)"),
+        (None, "images of type NoneType", "numpy.asarray(images)"),
     ],
-    ids=["float", "3 dimensions", "not contiguous", "empty", "label count", "label type", "split"],
 )
-def test_a_dataset_holds_its_invariants(images: np.ndarray, labels: np.ndarray | None, split: str):
-    with pytest.raises(AssertionError):
-        Dataset("x", split, images, labels, "8bit")
+def test_images_that_are_not_levels_are_refused_with_what_to_do(images, found: str, do: str, refused):
+    with refused(DataError, found, do):
+        Dataset("x", "train", images, None, "8bit")
+
+
+@pytest.mark.parametrize(
+    ("labels", "found"),
+    [
+        (np.zeros(3, np.int64), "labels of shape (3,)"),
+        (np.zeros((2, 10), np.int64), "labels of shape (2, 10)"),
+        (np.zeros(2), "labels of float64"),
+        (np.array(["a", "b"]), "labels of <U1"),
+        ([0, 1], "labels of type list"),
+    ],
+)
+def test_labels_that_are_not_whole_numbers_for_each_image_are_refused(labels, found: str, refused):
+    with refused(DataError, found):
+        Dataset("x", "train", IMAGES, labels, "8bit")
+
+
+def test_factors_without_names_and_names_without_factors_are_refused(refused):
+    with refused(DataError, "0 factor names with factors"):
+        Dataset("x", "train", IMAGES, None, "8bit", factors=np.zeros((2, 1), np.int64))
+    with refused(DataError, "1 factor names without factors"):
+        Dataset("x", "train", IMAGES, None, "8bit", factor_names=("a",))
+    with refused(DataError, "factors of shape (2, 1)"):
+        Dataset("x", "train", IMAGES, None, "8bit", "", np.zeros((2, 1), np.int64), ("a", "b"))
+
+
+def test_an_unknown_split_or_protocol_is_refused(refused):
+    with refused(DataError, "split 'valid'", "train, validation, test"):
+        Dataset("x", "valid", IMAGES, None, "8bit")
+    with refused(SpecError, "protocol 'bit'", "8bit"):
+        Dataset("x", "train", IMAGES, None, "bit")
+
+
+@pytest.mark.parametrize(
+    "images",
+    [
+        torch.from_numpy(IMAGES),
+        torch.from_numpy(IMAGES).contiguous(memory_format=torch.channels_last),
+        IMAGES.swapaxes(2, 3).copy().swapaxes(2, 3),
+        np.asfortranarray(IMAGES),
+        np.flip(IMAGES[:, :, :, ::-1], 3),
+    ],
+    ids=["tensor", "channels last in memory", "transposed", "Fortran", "flipped"],
+)
+def test_tensors_and_other_orders_of_memory_are_the_same_images(images):
+    plain = Dataset("x", "train", IMAGES, np.arange(2), "8bit")
+    data = Dataset("x", "train", images, torch.arange(2, dtype=torch.int32), "8bit")
+    assert data.images.flags.c_contiguous
+    assert (data.sha256, data.digests.tolist()) == (plain.sha256, plain.digests.tolist())
+    assert data.labels.dtype == np.int64
+
+
+def test_splits_of_several_shapes_or_protocols_are_refused(refused):
+    plain, wide = numbered(5), replace(numbered(5), images=np.zeros((5, 1, 2, 4), np.uint8), split="test")
+    with refused(DataError, "(1, 2, 3) read by 8bit", "test images of shape (1, 2, 4)"):
+        Splits(plain, None, wide)
+    with refused(DataError, "validation images of shape (1, 2, 3) read by grey"):
+        Splits(plain, replace(plain, protocol="grey", split="validation"), plain)
 
 
 def test_the_digest_depends_on_content_shape_and_labels_and_on_nothing_else():

@@ -12,7 +12,6 @@ from tests.training.test_loop import same, stop_at, trained, without_time
 from tests.training.test_together import courses_of
 from tests.traps.small import SILENT, dataset, noise, x_of
 from vaelab.assemble import build_model, build_objective, build_refit, completed
-from vaelab.draw import draw as draw_figures
 from vaelab.errors import Interrupted, SpecError
 from vaelab.evaluation.likelihood import evaluate
 from vaelab.evaluation.measure import Subject
@@ -24,6 +23,7 @@ from vaelab.objectives.commitment import Commitment
 from vaelab.objectives.optimised import optimised
 from vaelab.objectives.weighted import Elbo
 from vaelab.parts import make
+from vaelab.pictures import figure
 from vaelab.posteriors import POSTERIORS
 from vaelab.run import measure, train
 from vaelab.spec import Spec
@@ -263,11 +263,11 @@ def test_from_digits_to_pictures(tmp_path):
     assert type(run.model().prior).__name__ == "TransformerOnCodes"
     rows = measure(run, ("likelihood:samples=3", "representation:images=100"))
     assert all(math.isfinite(row["value"]) for row in rows)
-    names = {path.stem for path in draw_figures(run, (), 0, None)}
+    names = {path.stem for path in figure(run)}
     assert names == {"curves", "latents", "reconstructions", "samples"}
     for kind in ("interpolation", "manifold", "traversal"):
         with pytest.raises(SpecError):
-            draw_figures(run, (kind,), 0, None)
+            figure(run, kind)
 
 
 def test_what_it_optimises_is_told():

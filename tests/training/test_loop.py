@@ -276,11 +276,12 @@ def test_every_field_has_an_effect(tmp_path, field):
     assert without_time(tmp_path / "plain/log.jsonl") != without_time(tmp_path / "other/log.jsonl")
 
 
-def test_batch_larger_than_the_training_images(tmp_path):
-    from vaelab.errors import SpecError
-
-    with pytest.raises(SpecError, match="batch = 2000"):
-        trained(BASE.model_copy(update={"batch": 2000}), tmp_path)
+def test_a_batch_larger_than_the_training_images_is_all_of_them(tmp_path):
+    count, said = len(load_data(completed(BASE)).train), list[str]()
+    watch = Watch(said.append, lambda status: None)
+    larger = trained(BASE.model_copy(update={"batch": count + 1}), tmp_path / "larger", watch)
+    assert same(larger, trained(BASE.model_copy(update={"batch": count}), tmp_path / "all"))
+    assert said[0] == f"batch = {count + 1}: each step takes all {count} training images, for there are no more"
 
 
 def test_training_leaves_splits_alone(tmp_path):

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from vaelab.errors import SpecError
 from vaelab.parts import make
-from vaelab.training.batches import Batches
+from vaelab.training.batches import Batches, lowered
 from vaelab.training.meters import Meters
 from vaelab.training.plan import Plan
 from vaelab.training.schedules import SCHEDULES
@@ -37,9 +37,9 @@ def test_a_batch_is_a_function_of_seed_and_step_alone():
     assert not torch.equal(torch.cat(forwards[:7])[:49], torch.cat(forwards[7:15])[1:50])
 
 
-def test_a_batch_larger_than_the_data():
-    with pytest.raises(SpecError, match="batch = 51; expected at most the 50 training images"):
-        Batches(50, 51, 0)
+def test_a_batch_larger_than_the_data_is_said_in_words():
+    assert lowered(50, 50) == ""
+    assert lowered(51, 50) == "batch = 51: each step takes all 50 training images, for there are no more"
 
 
 @pytest.mark.parametrize(

@@ -143,7 +143,7 @@ def fitted(
     folder.mkdir(parents=True, exist_ok=True)
     model = model or build_model(spec, data.train.shape, data.train.labels)
     fit(model, objective or build_objective(spec), data, spec, folder, SILENT, "never")
-    return model, Run(folder).log
+    return model, Run(folder, must_exist=False).log
 
 
 def npz(path: Path, train: np.ndarray, test: np.ndarray) -> str:

@@ -179,7 +179,7 @@ def test_t37_an_error_of_validation_is_raised_as_it_is(tmp_path):
     model, calls = build(), []
 
     def breaks(module, x):
-        if not module.training:
+        if not module.training and len(x[0]) > 6:  # not where the parts are tried
             calls.append(torch.is_grad_enabled())
             raise RuntimeError("a fault of the user's own")
 

@@ -7,6 +7,7 @@ from functools import cached_property
 
 import numpy as np
 
+from vaelab.data.checked import checked_images, checked_numbers
 from vaelab.data.stored import Images, Stored, blocks
 from vaelab.errors import DataError, SpecError
 
@@ -20,7 +21,7 @@ class Dataset:
     Arguments:
         name: the source it came from, as it was asked for ("mnist", "folder:faces").
         split: "train", "validation" or "test".
-        images: uint8 [N, C, H, W], C-contiguous, levels 0 (black) to 255; those that are on disk are read when they are
+        images: uint8 [N, C, H, W], levels 0 (black) to 255; those that are on disk are read when they are
             indexed.
         labels: int64 [N], or None.
         protocol: the name of the `Protocol` by which the levels become pixel values.
@@ -29,6 +30,12 @@ class Dataset:
         factor_names: F names, unlike each other; () where the factors are unknown.
         class_names: the name of each label that has one.
         originals: `digests` of these images before the protocol changed their levels; None where it changed none.
+
+    Tensors, images in another order of memory and whole numbers of any integer type are converted.
+
+    Raises:
+        DataError: other arrays than these, or an unknown split.
+        SpecError: an unknown protocol.
     """
 
     name: str
@@ -43,15 +50,19 @@ class Dataset:
     originals: np.ndarray | None = None
 
     def __post_init__(self) -> None:
-        assert self.split in SPLITS
-        assert self.images.dtype == np.uint8
-        assert self.images.ndim == 4
-        assert self.images.nbytes > 0
-        assert isinstance(self.images, Stored) or self.images.flags.c_contiguous
-        assert self.labels is None or (self.labels.dtype == np.int64 and self.labels.shape == (len(self),))
-        shape = (len(self), len(self.factor_names))
-        assert (self.factors is None) == (not self.factor_names)
-        assert self.factors is None or (self.factors.dtype == np.int64 and self.factors.shape == shape)
+        from vaelab.data.protocol import protocol  # here, because protocols are of Datasets
+
+        if self.split not in SPLITS:
+            found = f"split {self.split!r}"
+            raise DataError(found=found, expected=f"one of {', '.join(SPLITS)}", do="choose one of these")
+        protocol(self.protocol)
+        object.__setattr__(self, "images", checked_images(self.images))
+        object.__setattr__(self, "labels", checked_numbers("labels", self.labels, (len(self),)))
+        if (self.factors is None) != (not self.factor_names):
+            found = f"{len(self.factor_names)} factor names with{'out' if self.factors is None else ''} factors"
+            raise DataError(found=found, expected="a name for each factor", do="give both, or neither")
+        factors = checked_numbers("factors", self.factors, (len(self), len(self.factor_names)))
+        object.__setattr__(self, "factors", factors)
 
     def __len__(self) -> int:
         return len(self.images)
@@ -137,6 +148,9 @@ class Splits:
     Arguments:
         where: the absolute path of the folder or files that were read; "" where none were.
         said: what the user should know about how they were read, a line each.
+
+    Raises:
+        DataError: splits of images that differ in shape or protocol.
     """
 
     train: Dataset
@@ -144,6 +158,16 @@ class Splits:
     test: Dataset
     where: str = ""
     said: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        for split in (self.validation, self.test):
+            if split is not None and (split.shape, split.protocol) != (self.train.shape, self.train.protocol):
+                raise DataError(
+                    found=f"training images of shape {self.train.shape} read by {self.train.protocol}, "
+                    f"{split.split} images of shape {split.shape} read by {split.protocol}",
+                    expected="one shape and one protocol",
+                    do="make the splits of one data set",
+                )
 
 
 def seen(train: Dataset, data: Dataset) -> int:

@@ -10,6 +10,7 @@ from torch import Tensor
 from vaelab.data.dataset import Dataset
 from vaelab.data.protocol import protocol
 from vaelab.errors import SpecError, unknown
+from vaelab.evaluation.admission import admit_data, admit_likelihood, admit_parts, admit_protocol
 from vaelab.evaluation.allotment import FEWEST, allotment
 from vaelab.evaluation.chunk import TEN, AtATime, Noise, evaluate_chunk
 from vaelab.evaluation.inference import Precision, for_inference
@@ -86,9 +87,15 @@ def evaluate(
         at_most: draws for an image under "auto", at least 100.
 
     Raises:
-        SpecError: fewer draws than 1, one draw of one image does not fit the budget, or the model wants labels that are
-            not there.
+        SpecError: fewer draws than 1, one draw of one image does not fit the budget, the model wants labels that are
+            not there, or the pixels are read by another protocol than the model was trained with.
+        DataError: no Dataset, or images of another shape.
     """
+    admit_data(model, data)
+    admit_protocol(model, data)
+    if model.protocol is None:  # not trained by vaelab: nobody has asked its parts yet
+        admit_likelihood(model, data)
+        admit_parts(model, data)
     _check_samples(samples, at_most)
     device = next(model.parameters()).device
     reading = protocol(data.protocol)

@@ -18,7 +18,7 @@ from vaelab.figures.style import DPI
 from vaelab.figures.traversal import traversal
 from vaelab.files import write_atomically
 
-# (model, data, *, title, seed) -> Figure
+# (model, test images, *, title, seed) -> Figure
 FIGURES: dict[str, Callable[..., Figure]] = {
     "interpolation": interpolation,
     "latents": latents,
@@ -27,6 +27,7 @@ FIGURES: dict[str, Callable[..., Figure]] = {
     "samples": samples,
     "traversal": traversal,
 }
+WITHOUT_DATA = ("manifold", "samples")  # pictures of the prior and the decoder: their second argument may be None
 
 
 def save(figure: Figure, path: Path, dpi: float = DPI) -> None:

@@ -5,7 +5,7 @@ from torch.nn.functional import normalize
 
 from vaelab.data.dataset import Dataset
 from vaelab.distributions import mean_of
-from vaelab.errors import SpecError
+from vaelab.errors import DataError, SpecError
 from vaelab.figures.drawing import choose, code_of, decode, drawing, pixels
 from vaelab.figures.grids import centres, gap_between, grid_figure
 from vaelab.figures.style import TEXT
@@ -23,12 +23,19 @@ def interpolation(model: VAE, data: Dataset, *, title: str = "", seed: int = 0) 
 
     Raises:
         SpecError: z is made of codes, between which there are none.
+        DataError: there is only one image.
     """
     if model.support == "codes":
         raise SpecError(
             found="a latent space of codes",
             expected="one without gaps, to go from one image to another",
             do="draw the reconstructions instead",
+        )
+    if len(data) < 2:
+        raise DataError(
+            found=f"an interpolation of {len(data)} {data.split} image",
+            expected="at least 2",
+            do="use more images, or leave this picture out",
         )
     with drawing(model, seed):
         indices = choose(data, 2 * PAIRS)

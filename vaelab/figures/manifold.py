@@ -17,7 +17,7 @@ SIDE = 20
 LABELLED = (0, 2, 5, 8, 11, 14, 17, 19)  # enough of the 20 to read the axis by, the same from both ends
 
 
-def manifold(model: VAE, data: Dataset, *, title: str = "", seed: int = 0) -> Figure:
+def manifold(model: VAE, data: Dataset | None = None, *, title: str = "", seed: int = 0) -> Figure:
     """The learned 2-D manifold: the decoder's means on a grid of z, even in probability under the prior.
 
     Under a normal prior in two dimensions z1 goes to the right and z2 upwards, by the quantiles of each (Kingma &

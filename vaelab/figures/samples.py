@@ -12,7 +12,7 @@ SIDE = 8
 LABELS = 10  # rows of a model that is told labels
 
 
-def samples(model: VAE, data: Dataset, *, title: str = "", seed: int = 0) -> Figure:
+def samples(model: VAE, data: Dataset | None = None, *, title: str = "", seed: int = 0) -> Figure:
     """Images from the prior, 8 x 8: the decoder's means on the left, draws from p(x|z) for the same z on the right.
 
     The means are what most papers show; the draws are what the model says that images look like. `data` is not looked

@@ -6,6 +6,7 @@ from torch import Tensor, nn
 from torch.distributions import Distribution
 
 from vaelab.errors import SpecError
+from vaelab.models.contract import check_conditional
 
 
 def rounding(on: bool, device: torch.device) -> AbstractContextManager[object]:
@@ -48,6 +49,7 @@ class Conditional(nn.Module):
         code: Tensor | None = None,
     ) -> None:
         super().__init__()
+        check_conditional(network, head)
         self.network = network
         self.head = head
         self.context_shape = context_shape

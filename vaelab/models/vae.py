@@ -15,6 +15,7 @@ from torch.distributions import Distribution
 
 from vaelab.distributions import kl_divergence
 from vaelab.models.conditional import Conditional
+from vaelab.models.contract import check_model
 from vaelab.models.draw import Draw
 from vaelab.models.labels import Labels
 
@@ -81,12 +82,18 @@ class VAE(nn.Module):
         posterior: x [B, C, H, W] -> q(z|x), over [D].
         likelihood: z [S, B, D] -> p(x|z), over [C, H, W].
         labels: that posterior and likelihood are told; None for none.
+
+    Raises:
+        SpecError: one of them is not such a part.
     """
+
+    protocol: str | None = None  # by which the pixels were read that it was trained on; None before that
 
     def __init__(
         self, prior: nn.Module, posterior: Conditional, likelihood: Conditional, labels: Labels | None = None
     ) -> None:
         super().__init__()
+        check_model(prior, posterior, likelihood)
         if isinstance(likelihood, Conditional):
             likelihood.make_room(posterior.context_shape)
         self.prior = prior
@@ -128,7 +135,9 @@ class VAE(nn.Module):
         """`given` the labels of this code [..., K]; None for a model that is told none."""
         if code is None:
             return self
-        return VAE(self.prior, self.posterior.given(code), self.likelihood.given(code))
+        told = VAE(self.prior, self.posterior.given(code), self.likelihood.given(code))
+        told.protocol = self.protocol
+        return told
 
     def told_any(self) -> "VAE":
         """Told some label, for those who ask for shapes and not for numbers; itself where it is told none."""

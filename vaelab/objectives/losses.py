@@ -4,7 +4,7 @@ They are reported from the very samples that were optimised, whatever was optimi
 """
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -27,6 +27,20 @@ Objective = Callable[[VAE, Tensor, Tensor], tuple[Tensor | Losses, Draw]]  # (mo
 def reported(loss: Tensor | Losses) -> Tensor:
     """The loss that is reported, [B]."""
     return loss.generative if isinstance(loss, Losses) else loss
+
+
+def held(result: Any, images: int) -> tuple[Tensor | Losses, Draw]:
+    """What an objective gave for so many images; SpecError unless it is a loss for each of them, and the Draw."""
+    pair: Any = result if isinstance(result, tuple) and len(result) == 2 else (result, None)
+    loss = reported(pair[0])
+    if not isinstance(loss, Tensor) or tuple(loss.shape) != (images,) or pair[1] is None:
+        shape = f"a loss of shape {list(loss.shape)}" if isinstance(loss, Tensor) else f"a {type(loss).__name__}"
+        raise SpecError(
+            found=f"an objective that gives {shape}{' and no Draw' if pair[1] is None else ''} for {images} images",
+            expected=f"a loss for each image, of shape [{images}], and the Draw that it comes from",
+            do="return (loss, draw), and do not average over the images",
+        )
+    return pair
 
 
 def admit(objective: Objective, model: VAE, batch: int) -> None:

@@ -114,7 +114,8 @@ def _published(material: Material, source: Published) -> Table:
             rows.append([material.named(member), f"{theirs:g}", *4 * [DASH]])
             continue
         row = member.run.metric(source.metric, source.samples)
-        seen = member.run.result["steps"] * member.spec.batch
+        result = member.run.result
+        seen = result["steps"] * min(member.spec.batch, result["data"]["train"]["images"])
         rows.append(
             [
                 material.named(member),

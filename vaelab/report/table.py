@@ -104,7 +104,8 @@ def _block(data: str, protocol: str, material: Material, members: list[Member]) 
 
 def best_epoch(result: dict[str, Any]) -> float:
     """The epoch of the weights that were kept."""
-    return result["best_step"] * result["spec"]["batch"] / result["data"]["train"]["images"]
+    images = result["data"]["train"]["images"]
+    return result["best_step"] * min(result["spec"]["batch"], images) / images
 
 
 def _row(material: Material, member: Member) -> Row:

@@ -1,15 +1,12 @@
 import torch
 from torch import Tensor
 
-from vaelab.errors import SpecError
 from vaelab.seeds import derive
 
 
-def check_batch(count: int, batch: int) -> None:
-    """SpecError where a batch is larger than the training set."""
-    if batch > count:
-        found = f"batch = {batch}"
-        raise SpecError(found=found, expected=f"at most the {count} training images", do=f"use --batch {count}")
+def lowered(asked: int, count: int) -> str:
+    """What must be said where a batch of so many was asked for and there are only `count` training images; or ""."""
+    return f"batch = {asked}: each step takes all {count} training images, for there are no more" * (asked > count)
 
 
 class Batches:
@@ -25,7 +22,7 @@ class Batches:
     """
 
     def __init__(self, count: int, batch: int, seed: int) -> None:
-        check_batch(count, batch)
+        assert batch <= count
         self.count, self.batch, self.seed = count, batch, seed
         self._permutations: dict[int, Tensor] = {}
 

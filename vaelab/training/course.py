@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from vaelab.data.dataset import Dataset
 from vaelab.data.protocol import Protocol, protocol
+from vaelab.evaluation.admission import admit_data, admit_likelihood, admit_parts
 from vaelab.models import VAE, round_networks
 from vaelab.noise import Noise, key_of
 from vaelab.objectives.losses import Objective, admit, on_device
@@ -37,14 +38,23 @@ class Course:
     labels: Tensor | None  # [N], of the training images, where the model is told of them
     schedule: Callable[[float], float]
 
+    def __post_init__(self) -> None:
+        self.model.protocol = self.reading.name  # so that it is not measured on pixels of another kind
+
     @classmethod
     def of(cls, model: VAE, objective: Objective, train: Dataset, plan: Plan) -> "Course":
-        """The course of training `model` on `train`.
+        """The course of training `model` on `train`, whose images all make one batch where they are fewer than that.
 
         Raises:
-            SpecError: a batch is larger than it, the objective does not admit this model or batch, or the model is to
-                be told labels that are not there.
+            SpecError: the objective does not admit this model or batch, the model is to be
+                told labels that are not there, its likelihood does not describe these pixels, or a part of it does not
+                keep its contract.
+            DataError: images of another shape than the model's.
         """
+        admit_data(model, train)
+        admit_likelihood(model, train)
+        admit_parts(model, train)
+        plan = plan.model_copy(update={"batch": min(plan.batch, len(train))})
         admit(objective, model, plan.batch)
         device = next(model.parameters()).device
         batches = Batches(len(train), plan.batch, plan.seed)
@@ -62,6 +72,7 @@ class Course:
 
     def beside(self, model: VAE, objective: Objective, plan: Plan) -> "Course":
         """The course of another training on the same images, which are held but once."""
+        plan = plan.model_copy(update={"batch": self.plan.batch})
         batches, schedule = (
             Batches(self.batches.count, plan.batch, plan.seed),
             make("schedule", SCHEDULES, plan.schedule),

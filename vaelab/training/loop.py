@@ -8,14 +8,17 @@ from pathlib import Path
 from typing import Any
 
 from vaelab.data.dataset import Splits
-from vaelab.errors import Interrupted, NonFiniteError
+from vaelab.errors import DataError, Interrupted, NonFiniteError
+from vaelab.files import make_folder
 from vaelab.models import VAE
 from vaelab.objectives.losses import Objective
 from vaelab.processor import at_full_speed
+from vaelab.training.batches import lowered
 from vaelab.training.checkpoint import Progress
 from vaelab.training.compiled import Compile, choose_step
 from vaelab.training.course import Course, bfloat16
 from vaelab.training.interrupt import stop_signals
+from vaelab.training.lines import looked_on
 from vaelab.training.plan import Plan
 from vaelab.training.together import joint_step, take_together
 from vaelab.training.training import Training
@@ -30,8 +33,8 @@ def fit(
     objective: Objective,
     data: Splits,
     plan: Plan,
-    folder: Path,
-    watch: Watch,
+    folder: Path | str,
+    watch: Watch | None = None,
     compile: Compile = "auto",
     fingerprint: str = "",
 ) -> Progress:
@@ -41,13 +44,30 @@ def fit(
     A step depends on nothing but its number and what the checkpoint holds, so a run that was stopped and goes on is
     the run that was not: bit for bit on a CPU. Writes checkpoint.safetensors and log.jsonl to `folder`.
 
+    Arguments:
+        folder: made if it is not there.
+        watch: who looks on; by default lines are printed in a terminal or a notebook, and nothing elsewhere.
+        compile: whether to compile the training step; `auto` decides from the work ahead.
+        fingerprint: of what the checkpoint belongs to; one of another is refused.
+
     Raises:
         NonFiniteError: a number is no real one; where it began is in autopsy.json, the state before that step in
             autopsy.safetensors, and the last good checkpoint is kept.
         Interrupted: SIGINT or SIGTERM; the state is saved.
         RunError: a damaged or foreign checkpoint, or a full disk.
+        DataError, SpecError: data that the model does not describe, or parts that do not keep their contract.
     """
+    if not isinstance(data, Splits):
+        raise DataError(
+            found=f"a {type(data).__name__} in the place of splits",
+            expected="a Splits: training, validation and test images",
+            do="use vl.load(...), or vl.Splits(train, None, test)",
+        )
+    watch, folder = watch or looked_on(), Path(folder)
     course = Course.of(model, objective, data.train, plan)
+    if word := lowered(plan.batch, len(data.train)):
+        watch.say(word)
+    make_folder(folder)
     training = Training(course, data, folder, watch, fingerprint)
     _say_where(training, watch)
     began = training.progress.compiled

@@ -14,7 +14,7 @@ class Plan(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, validate_default=True)
 
     epochs: float = Field(default=30, gt=0, description="passes over the training images")
-    batch: int = Field(default=100, ge=1, description="images in a step")
+    batch: int = Field(default=100, ge=1, description="images in a step; all training images if they are fewer")
     learning_rate: float = Field(default=1e-3, gt=0, description="of Adam, before the schedule")
     schedule: str = Field(
         default="constant", description="of the learning rate, such as cosine:warmup=0.05; see `vaelab parts`"

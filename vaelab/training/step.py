@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from vaelab.models import VAE
 from vaelab.noise import Noise
 from vaelab.objectives.bounds import distortion, rate
-from vaelab.objectives.losses import Losses, Objective, reported
+from vaelab.objectives.losses import Losses, Objective, held, reported
 from vaelab.training.meters import Meters
 from vaelab.training.plan import Plan
 
@@ -76,7 +76,7 @@ def make_step(
     def step(images: Tensor, learning_rate: Tensor, number: Tensor, code: Tensor | None = None) -> None:
         with Noise(key, number):
             x = pixels(images)
-            loss, draw = objective(model.told(code), x, number)
+            loss, draw = held(objective(model.told(code), x, number), len(images))
         gradients = gradients_of(loss, state)
         with torch.no_grad():
             if plan.clip_norm:

@@ -1,0 +1,111 @@
+"""Whether a model and data belong together, and whether its parts keep their contract: asked before any work."""
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor
+
+from vaelab.data.dataset import Dataset
+from vaelab.data.protocol import protocol
+from vaelab.errors import DataError, SpecError, VaelabError, in_one_line
+from vaelab.evaluation.measure import evaluating
+from vaelab.models import VAE, rows
+
+S, B = 3, 2  # draws and images of a trial: unlike each other, so that axes that were exchanged are seen
+
+T = TypeVar("T")
+
+
+def admit_data(model: VAE, data: Any) -> None:
+    """DataError unless `data` are a Dataset of images of the model's shape."""
+    if not isinstance(data, Dataset):
+        raise DataError(
+            found=f"a {type(data).__name__} in the place of data",
+            expected="a Dataset, which says how its pixels are read",
+            do="use one of the splits of vl.load, or vl.Dataset('mine', 'test', images, labels, protocol)",
+        )
+    if data.shape != tuple(model.image_shape):
+        raise DataError(
+            found=f"{data.split} images of shape {data.shape} (C, H, W)",
+            expected=f"{tuple(model.image_shape)}, those of the model",
+            do="crop or resize the images, or train a model for them",
+        )
+
+
+def admit_protocol(model: VAE, data: Dataset) -> None:
+    """SpecError where the pixels are read by another protocol than those that `model` was trained on."""
+    if model.protocol and data.protocol != model.protocol:
+        raise SpecError(
+            found=f"{data.split} images read by protocol {data.protocol}",
+            expected=f"protocol {model.protocol}, by which the model was trained: its nats are of those pixels",
+            do=f"use protocol='{model.protocol}'",
+        )
+
+
+def admit_likelihood(model: VAE, data: Dataset) -> None:
+    """SpecError where the pixels are read by a protocol that the likelihood does not describe, if it names those."""
+    head = model.likelihood.head
+    known = (*getattr(head, "protocols", ()), *getattr(head, "admitted", ()))
+    if known and data.protocol not in known:
+        raise SpecError(
+            found=f"likelihood {type(head).__name__} on images read by protocol {data.protocol}",
+            expected=f"one that it describes: {', '.join(known)}",
+            do="use another protocol or likelihood",
+        )
+
+
+def admit_parts(model: VAE, data: Dataset) -> None:
+    """Draw once from `model` for two images of `data`, and hold each part to what a VAE asks of it.
+
+    The generators and the mode of the model are left as they were.
+
+    Raises:
+        SpecError: a part that fails, or gives something of another shape; it is named, and what it lacks.
+    """
+    device = next(model.parameters()).device
+    first = torch.from_numpy(data.images[slice(0, 1)]).to(device).expand(B, -1, -1, -1)
+    heads = type(model.posterior.head).__name__, type(model.likelihood.head).__name__
+    encoder, decoder, prior = f"posterior {heads[0]}", f"likelihood {heads[1]}", f"prior {type(model.prior).__name__}"
+    with torch.no_grad(), evaluating(model):
+        x, told = protocol(data.protocol).pixels(first), model.given(rows(data.labels, [0] * B))
+        q = _tried(encoder, lambda: told.posterior(x))
+        z = _tried(encoder, lambda: q.rsample(torch.Size([S])))
+        _hold(
+            f"{encoder}: its draws of z", z, (S, B, model.latent), f"make it a distribution of {model.latent} numbers"
+        )
+        _hold_density(encoder, "q(z|x)", lambda: q.log_prob(z), 1)
+        p_z = _tried(prior, told.prior)
+        _hold_density(prior, "p(z)", lambda: p_z.log_prob(z), 1)
+        p = _tried(decoder, lambda: told.likelihood(z))
+        _hold_density(decoder, "p(x|z)", lambda: p.log_prob(x), x.dim() - 1)
+        mean = _tried(decoder, lambda: p.mean)
+        _hold(f"{decoder}: its mean", mean, (S, *x.shape), "give it the shape of the images")
+
+
+def _tried(part: str, act: Callable[[], T]) -> T:
+    """What `act` gives; where it fails, which part that was."""
+    try:
+        return act()
+    except VaelabError:
+        raise
+    except Exception as error:  # of whatever kind: the part may be the user's
+        raise SpecError(
+            found=f"{part} fails ({in_one_line(error)})",
+            expected="a part that keeps its contract: shapes, and rsample, log_prob and mean of its distribution",
+            do="see docs/extending.md",
+        ) from error
+
+
+def _hold_density(part: str, density: str, log_prob: Callable[[], Tensor], axes: int) -> None:
+    wrap = f"make all of it one event: torch.distributions.Independent(distribution, {axes})"
+    _hold(f"{part}: log {density}", _tried(part, log_prob), (S, B), wrap)
+
+
+def _hold(what: str, found: Tensor, shape: tuple[int, ...], do: str) -> None:
+    if tuple(found.shape) != shape:
+        raise SpecError(
+            found=f"{what} has shape {list(found.shape)} for {S} draws and {B} images",
+            expected=f"shape {list(shape)}",
+            do=do,
+        )

@@ -1,0 +1,69 @@
+"""How far a training is, in plain lines of text."""
+
+import sys
+from collections.abc import Callable
+
+from vaelab.training.watch import SILENT, Status, Watch
+
+LINE_EVERY = 20  # plain lines for a whole training, about
+
+
+def looked_on() -> Watch:
+    """Who looks on where nobody was named: lines are printed in a terminal or a notebook, and nothing elsewhere.
+
+    So a script whose output goes to a file, a test or a worker prints what it asks for and no more.
+    """
+    notebook = type(sys.stdout).__module__.startswith("ipykernel")
+    terminal = sys.stdout is not None and sys.stdout.isatty()
+    return lines(lambda line: print(line, flush=True)) if notebook or terminal else SILENT
+
+
+def lines(say: Callable[[str], None]) -> Watch:
+    """A Watch that hands lines of text to `say`: what it is told, and about twenty times a summary of the training."""
+    shown = [0.0]
+
+    def show(status: Status) -> None:
+        done = status.step / status.steps
+        shown[0] = min(shown[0], done)  # another run has begun
+        if status.row is not None and (done - shown[0] >= 1 / LINE_EVERY or status.step == status.steps):
+            shown[0] = done
+            say(summary(status) + held_out(status))
+
+    return Watch(say=say, show=show)
+
+
+def summary(status: Status) -> str:
+    """Where a training stands, in one line: epoch, speed, -ELBO and its terms, time left."""
+    terms, together = status.terms, (status, *status.beside)
+    pace = f"{len(together)} runs" if status.beside else f"{_count(status.images_per_second)} images/s"
+    elbo = _range([-each.terms["elbo"] for each in together])
+    parts = "" if status.beside else f"  rate {_nats(terms['rate'])}  distortion {_nats(terms['distortion'])}"
+    return f"epoch {status.epoch:.1f}/{status.epochs:g}  {pace}  -ELBO {elbo}{parts} nats" + (
+        f"  {_duration(status.seconds_left)} left" if status.step < status.steps else ""
+    )
+
+
+def held_out(status: Status) -> str:
+    """The -ELBO of the validation images, to stand behind `summary`; empty where there was no validation."""
+    rows = [each.row or {} for each in (status, *status.beside)]
+    held = [-row["validation"]["elbo"] for row in rows if "validation" in row]
+    return f"  validation {_range(held)}" if held else ""
+
+
+def _range(values: list[float]) -> str:
+    """The least and the largest number of nats, in the order of the numbers."""
+    return " to ".join(dict.fromkeys(map(_nats, (min(values), max(values)))))
+
+
+def _nats(value: float) -> str:
+    return f"{value:.2f}" if abs(value) < 1000 else f"{value:,.0f}"
+
+
+def _count(number: float) -> str:
+    return f"{number / 1000:.1f}k" if number >= 1000 else f"{number:.0f}"
+
+
+def _duration(seconds: float) -> str:
+    minutes, seconds = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
