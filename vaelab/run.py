@@ -21,6 +21,7 @@ from vaelab.evaluation.measure import Measure, Metric, Subject
 from vaelab.files import make_folder, only_writer, write_atomically
 from vaelab.measuring import EVALUATION_SEED, default_measures
 from vaelab.models import VAE
+from vaelab.objectives.criterion import criterion_of
 from vaelab.processor import at_full_speed
 from vaelab.record import Book, Run
 from vaelab.spec import Spec
@@ -247,6 +248,14 @@ def claim(run: Run, spec: Spec) -> None:
     write_atomically(path, spec.canonical_json().encode())
 
 
+def _criterion(spec: Spec, data: Splits, progress: Progress) -> str:
+    """What the weights that were kept were chosen by, in words."""
+    if progress.best_loss is not None:
+        return f"validation {criterion_of(build_objective(spec, len(data.train))).name}"
+    why = "no validation images" if data.validation is None else "the objective's schedule had not ended"
+    return f"none, the last step: {why}"
+
+
 def _result(
     spec: Spec, model: VAE, data: Splits, progress: Progress, rows: list[dict[str, Any]], seconds: float
 ) -> dict[str, Any]:
@@ -262,6 +271,8 @@ def _result(
         "trained_together": progress.together,
         "steps": progress.step,
         "best_step": progress.best_step or progress.step,
+        "criterion": _criterion(spec, data, progress),
+        "best_loss": progress.best_loss,
         "parameters": sum(parameter.numel() for parameter in model.parameters()),
         "findings": [asdict(finding) for finding in look(model, data.test, rate["value"], EVALUATION_SEED)],
         "ledger": measuring.ledger(spec, model, data.train, progress.step),

@@ -83,9 +83,11 @@ def _summary(status: Status) -> str:
 
 
 def _held_out(status: Status) -> str:
-    rows = [each.row or {} for each in (status, *status.beside)]
-    held = [-row["validation"]["elbo"] for row in rows if "validation" in row]
-    return f"  validation {_range(held)}" if held else ""
+    rows = [each.row for each in (status, *status.beside) if each.row and "validation" in each.row]
+    if not rows:
+        return ""
+    waits = "" if rows[0]["judged"] else "; not judged yet: its schedule moves"
+    return f"  validation {_range([row['validation']['loss'] for row in rows])} ({rows[0]['criterion']}{waits})"
 
 
 def _range(values: list[float]) -> str:

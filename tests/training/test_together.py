@@ -221,7 +221,7 @@ def test_patience_is_each_runs_own(tmp_path):
     assert runs[0].over
     assert runs[1].over
     assert distance(runs[0].course.model, plain[0]) < 1e-2
-    assert [line for line in said if line.startswith(("seed=0: no better validation ELBO", "seed=1: no better"))]
+    assert [line for line in said if line.startswith(("seed=0: no lower validation -ELBO", "seed=1: no lower"))]
 
 
 def test_the_time_of_a_program_is_shared_among_its_runs(tmp_path, monkeypatch):
