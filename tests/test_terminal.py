@@ -110,9 +110,15 @@ def test_names_in_brackets_are_facts_and_records_too(capsys):
     assert all(name in out for name in ("[a]", "network[0]", "layers [b]", "features[bold]", "[i]"))
 
 
-def status(elbo: float, beside: tuple[Status, ...] = (), validation: float | None = None, step: int = 500) -> Status:
+def status(
+    elbo: float,
+    beside: tuple[Status, ...] = (),
+    validation: float | None = None,
+    step: int = 500,
+    judged: bool = True,
+) -> Status:
     terms = {"elbo": -elbo, "rate": 20.0, "distortion": elbo - 20}
-    row = None if validation is None else {"validation": {"elbo": -validation}}
+    row = None if validation is None else {"validation": {"loss": validation}, "criterion": "-ELBO", "judged": judged}
     return Status(step, 1000, 15, 30, 123_456, 4000, terms, row, beside)
 
 
@@ -120,5 +126,11 @@ def test_a_line_of_runs_that_are_one_program_gives_the_range_of_each_number(caps
     with terminal.watching(terminal.console()) as watch:
         watch.show(status(101.25, (status(99.5, (), 98.0), status(1234.5, (), 102.5)), 101.0))
     assert printed(capsys) == (
-        "epoch 15.0/30  3 runs  -ELBO 99.50 to 1,234 nats  1:06:40 left  validation 98.00 to 102.50\n"
+        "epoch 15.0/30  3 runs  -ELBO 99.50 to 1,234 nats  1:06:40 left  validation 98.00 to 102.50 (-ELBO)\n"
     )
+
+
+def test_a_line_says_that_no_weights_are_chosen_while_a_schedule_moves(capsys):
+    with terminal.watching(terminal.console()) as watch:
+        watch.show(status(101.25, (), 98.0, judged=False))
+    assert capsys.readouterr().out.endswith("validation 98.00 (-ELBO; not judged yet: its schedule moves)\n")

@@ -65,6 +65,8 @@ def train(
             "parameters": f"{result['parameters']:,}",
             "training": f"{result['seconds']['training']:.1f} s, {result['steps']:,} steps, "
             f"weights of step {result['best_step']:,}",
+            "weights chosen by": result["criterion"]
+            + ("" if result["best_loss"] is None else f", {result['best_loss']:.2f} nats"),
             **terminal.ledger_facts(result),
         },
     )

@@ -36,6 +36,8 @@ RESULT = (
     "seconds",
     "steps",
     "best_step",
+    "criterion",
+    "best_loss",
     "parameters",
     "findings",
     "ledger",

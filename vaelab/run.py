@@ -23,6 +23,8 @@ from vaelab.evaluation.measure import Measure, Metric, Subject
 from vaelab.files import make_folder, only_writer, write_atomically
 from vaelab.measuring import EVALUATION_SEED, default_measures
 from vaelab.models import VAE
+from vaelab.objectives.criterion import criterion_of
+from vaelab.objectives.losses import Objective
 from vaelab.processor import at_full_speed
 from vaelab.record import Book, Run
 from vaelab.spec import Spec
@@ -263,6 +265,14 @@ def _source_of(run: Run, spec: Spec) -> dict[str, str]:
     return {"absolute": absolute, "from_run": seen_from(absolute, run.path.absolute())} if ":" in spec.data else {}
 
 
+def _criterion(objective: Objective, data: Splits, progress: Progress) -> str:
+    """What the weights that were kept were chosen by, in words."""
+    if progress.best_loss is not None:
+        return f"validation {criterion_of(objective).name}"
+    why = "no validation images" if data.validation is None else "the objective's schedule had not ended"
+    return f"none, the last step: {why}"
+
+
 def _result(
     run: Run, spec: Spec, model: VAE, data: Splits, progress: Progress, rows: list[dict[str, Any]], seconds: float
 ) -> dict[str, Any]:
@@ -281,6 +291,8 @@ def _result(
         "trained_together": progress.together,
         "steps": progress.step,
         "best_step": progress.best_step or progress.step,
+        "criterion": _criterion(objective, data, progress),
+        "best_loss": progress.best_loss,
         "parameters": sum(parameter.numel() for parameter in model.parameters()),
         "findings": [asdict(finding) for finding in look(model, data.test, rate["value"], EVALUATION_SEED, objective)],
         "ledger": measuring.ledger(spec, model, data.train, progress.step),

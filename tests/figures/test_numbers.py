@@ -6,15 +6,19 @@ from vaelab.errors import RunError
 from vaelab.figures import curves, rate_distortion, save
 
 
+def chosen(elbo, rate, loss, judged=True):
+    return {"validation": {**record(elbo, rate), "loss": loss}, "criterion": "-IWAE", "judged": judged}
+
+
 def record(elbo, rate):
     return {"elbo": elbo, "rate": rate, "distortion": -elbo - rate, "loss": -elbo}
 
 
 LOG = [
     {"step": 100, "epoch": 1.0, "train": record(-160.0, 8.0), "learning_rate": 1e-3},
-    {"step": 200, "epoch": 2.0, "train": record(-120.0, 12.0), "validation": record(-125.0, 12.5)},
-    {"step": 300, "epoch": 3.0, "train": record(-110.0, 14.0), "validation": record(-118.0, 14.5)},
-    {"step": 400, "epoch": 4.0, "train": record(-100.0, 15.0), "validation": record(-121.0, 15.5)},
+    {"step": 200, "epoch": 2.0, "train": record(-120.0, 12.0), **chosen(-125.0, 12.5, 110.0, judged=False)},
+    {"step": 300, "epoch": 3.0, "train": record(-110.0, 14.0), **chosen(-118.0, 14.5, 117.0)},
+    {"step": 400, "epoch": 4.0, "train": record(-100.0, 15.0), **chosen(-121.0, 15.5, 116.0)},
 ]
 
 
@@ -35,12 +39,12 @@ def test_curves_show_the_log_and_mark_the_best_epoch(tmp_path):
         lines = drawn(ax)
         assert lines["train"] == ([1, 2, 3, 4], train[i])
         assert lines["validation"] == ([2, 3, 4], validation[i])
-        assert lines["best validation ELBO, epoch 3"] == ([3], [validation[i][1]])
+        assert lines["lowest validation -IWAE, epoch 4"] == ([4], [validation[i][2]])
     (legend,) = figure.legends
     assert [text.get_text() for text in legend.get_texts()] == [
         "train",
         "validation",
-        "best validation ELBO, epoch 3",
+        "lowest validation -IWAE, epoch 4",
     ]
 
 

@@ -19,7 +19,7 @@ from vaelab.models import VAE
 from vaelab.spec import Spec
 from vaelab.training import loop
 from vaelab.training.loop import fit
-from vaelab.training.training import validate
+from vaelab.training.validation import validate
 from vaelab.training.watch import Watch
 
 BASE = Spec(data="digits", latent=3, network="mlp:hidden=16", epochs=2, batch=50, learning_rate=3e-3)

@@ -12,7 +12,7 @@ from tests.training.test_together import distance, trainings
 from vaelab.assemble import build_model, completed, load_data
 from vaelab.errors import Interrupted
 from vaelab.run import train
-from vaelab.training import loop, training
+from vaelab.training import loop, training, validation
 from vaelab.training.loop import fit_together
 from vaelab.training.settling import settle
 
@@ -42,7 +42,7 @@ def test_what_is_validated_has_the_sigma_of_the_weights_as_they_are(tmp_path, mo
     """Of their moving average, where one is kept; and not of all training images, where they are many."""
     seen = []
     monkeypatch.setattr(training, "SETTLED_ON", 300)
-    validate = training.validate
+    validate = validation.validate
 
     def watched(model, data, seed):
         mine = log_sigma(model)
@@ -50,7 +50,7 @@ def test_what_is_validated_has_the_sigma_of_the_weights_as_they_are(tmp_path, mo
         seen.append((mine, log_sigma(model)))
         return validate(model, data, seed)
 
-    monkeypatch.setattr(training, "validate", watched)
+    monkeypatch.setattr(validation, "validate", watched)
     spec = OPTIMAL.model_copy(update={"ema_decay": 0.9})
     model = trained(spec, tmp_path)
     assert len(seen) == 2

@@ -13,6 +13,7 @@ from vaelab.data import Dataset, Splits
 from vaelab.data.protocol import protocol
 from vaelab.models import VAE, Conditional, Draw
 from vaelab.noise import key_of
+from vaelab.objectives.criterion import criterion_of
 from vaelab.run import Run
 from vaelab.spec import Spec
 from vaelab.training.loop import fit
@@ -112,10 +113,11 @@ def by_hand(model: VAE, x: Tensor, z: Tensor) -> ByHand:
 
 
 class Recorder:
-    """An objective that keeps the images and draws that pass through it."""
+    """An objective that keeps the images and draws that pass through it, and is judged as the one within."""
 
     def __init__(self, objective: Objective) -> None:
         self.objective = objective
+        self.judged_by = criterion_of(objective)
         self.seen: list[tuple[Tensor, Draw]] = []
 
     def __call__(self, model: VAE, x: Tensor, step: Tensor) -> tuple[Tensor, Draw]:

@@ -18,7 +18,8 @@ def curves(log: list[dict[str, Any]], *, title: str = "") -> Figure:
 
     Arguments:
         log: rows of log.jsonl: {"epoch": 1.0, "train": {"elbo": ..., "rate": ..., "distortion": ...}, ...}, with the
-            same record under "validation" where there was one. The epoch of the largest validation ELBO is marked.
+            same record under "validation" where there was one. The epoch of the best weights is marked: the lowest
+            "loss" of validation, whose name is the row's "criterion", among the rows that are "judged".
         title: the heading.
 
     Raises:
@@ -27,7 +28,8 @@ def curves(log: list[dict[str, Any]], *, title: str = "") -> Figure:
     if not log:
         raise RunError(found="an empty training log", expected="at least one row", do="train the run first")
     validated = [row for row in log if row.get("validation")]
-    best = max(validated, key=lambda row: row["validation"]["elbo"], default=None)
+    judged = [row for row in validated if row.get("judged")]
+    best = min(judged, key=lambda row: row["validation"]["loss"], default=None)
     figure, axes = plot_figure(title or "Training curves", len(PANELS), (3.3, 3.0))
     for ax, (name, value) in zip(axes, PANELS.items(), strict=True):
         for split, rows, colour in (("train", log, PALETTE[0]), ("validation", validated, PALETTE[6])):
@@ -38,7 +40,7 @@ def curves(log: list[dict[str, Any]], *, title: str = "") -> Figure:
                 ax.plot(epochs, [value(row[split]) for row in rows], marker=marker, color=colour, label=split)
         if best is not None:
             ax.axvline(best["epoch"], color=FAINT, linestyle=":", zorder=1)
-            label = f"best validation ELBO, epoch {best['epoch']:.4g}"
+            label = f"lowest validation {best['criterion']}, epoch {best['epoch']:.4g}"
             ax.plot([best["epoch"]], [value(best["validation"])], "o", markersize=5, color=PALETTE[6], label=label)
         label_axes(ax, "epoch", f"{name} / nats per image")
     handles, labels = axes[0].get_legend_handles_labels()

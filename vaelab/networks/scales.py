@@ -71,8 +71,8 @@ class WideLinear(nn.Linear):
     by k, an output moves no faster than that of a layer with 4,096 inputs.
     """
 
-    def forward(self, x: Tensor) -> Tensor:
-        return nn.functional.linear(x * (WIDE / self.in_features), self.weight, self.bias)
+    def forward(self, input: Tensor) -> Tensor:
+        return nn.functional.linear(input * (WIDE / self.in_features), self.weight, self.bias)
 
 
 def dense(inputs: int, outputs: int, activation: type[nn.Module] | None = None) -> nn.Linear:

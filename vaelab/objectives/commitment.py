@@ -7,6 +7,7 @@ from torch import Tensor
 from vaelab.errors import SpecError
 from vaelab.models import VAE, Draw
 from vaelab.objectives.bounds import distortion, rate
+from vaelab.objectives.criterion import Criterion, in_words
 from vaelab.objectives.losses import not_negative
 
 
@@ -29,6 +30,10 @@ class Commitment:
 
     def __post_init__(self) -> None:
         not_negative("weight", self.weight)
+
+    @property
+    def judged_by(self) -> Criterion:
+        return Criterion(name=in_words((1, "distortion"), (1, "rate"), (self.weight, "commitment")))
 
     def check(self, model: VAE, batch: int) -> None:
         """SpecError where there are no codes to commit to."""

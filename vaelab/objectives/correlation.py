@@ -12,6 +12,7 @@ from vaelab.distributions import is_diagonal_normal
 from vaelab.errors import SpecError
 from vaelab.models import VAE, Draw
 from vaelab.objectives.bounds import distortion, rate
+from vaelab.objectives.criterion import ELBO, Criterion, in_words
 from vaelab.objectives.losses import Losses, at_least_one, not_negative
 
 
@@ -84,6 +85,11 @@ class BetaTC:
             not_negative(name, weight)
         self.images, self.alpha, self.beta, self.gamma = images, alpha, beta, gamma
 
+    @property
+    def judged_by(self) -> Criterion:
+        parts = (self.alpha, "information"), (self.beta, "total correlation"), (self.gamma, "dimension-wise KL")
+        return Criterion(name=in_words((1, "distortion"), *parts))
+
     def __repr__(self) -> str:
         return f"BetaTC({self.images}, alpha={self.alpha}, beta={self.beta}, gamma={self.gamma})"
 
@@ -107,13 +113,16 @@ class Factor(nn.Module):
 
     The critic is the objective's own: it learns to tell z ~ q(z) from vectors whose dimensions are drawn each from
     another image of the batch, and its odds estimate the density ratio. All images of a batch train the model and the
-    critic; the loss that is reported is the model's. Its gradient is biased by as much as the critic is wrong.
+    critic; the loss that is reported is the model's. Its gradient is biased by as much as the critic is wrong. Weights
+    are judged by the ELBO: the critic learns too, so its estimates at two validations are not comparable.
 
     Arguments:
         latent: D.
         gamma: weight of the total correlation.
         hidden: sizes of the critic's layers.
     """
+
+    judged_by = ELBO
 
     def __init__(self, latent: int, *, gamma: float = 6.0, hidden: tuple[int, ...] = (1000,) * 5) -> None:
         super().__init__()
@@ -178,6 +187,10 @@ class Dip:
             raise SpecError(found=f"kind = {self.kind}", expected="1 (of the means) or 2 (of z)", do="use kind=1")
         not_negative("off_diagonal", self.off_diagonal)
         not_negative("diagonal", self.diagonal)
+
+    @property
+    def judged_by(self) -> Criterion:
+        return Criterion(name="distortion + rate + DIP penalty")
 
     def check(self, model: VAE, batch: int) -> None:
         """SpecError where q(z|x) has no moments in closed form, or a batch has no covariance."""

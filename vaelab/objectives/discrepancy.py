@@ -9,6 +9,7 @@ from torch import Tensor
 from vaelab.errors import SpecError, unknown
 from vaelab.models import VAE, Draw
 from vaelab.objectives.bounds import distortion, rate
+from vaelab.objectives.criterion import Criterion, in_words
 from vaelab.objectives.losses import not_negative
 
 Kernel = Literal["imq", "rbf"]
@@ -42,6 +43,10 @@ class Mmd:
         not_negative("weight", self.weight)
         if self.kernel not in get_args(Kernel):
             raise unknown("kernel", self.kernel, get_args(Kernel))
+
+    @property
+    def judged_by(self) -> Criterion:
+        return Criterion(name=in_words((1, "distortion"), (1 - self.alpha, "rate"), (self.weight, "MMD^2")))
 
     def check(self, model: VAE, batch: int) -> None:
         """SpecError where a batch has no pair."""

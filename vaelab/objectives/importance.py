@@ -8,6 +8,7 @@ from torch import Tensor
 from vaelab.errors import SpecError, unknown
 from vaelab.models import VAE, Draw
 from vaelab.objectives.bounds import elbo, iwae, log_weights, miwae, path_log_post
+from vaelab.objectives.criterion import Criterion
 from vaelab.objectives.losses import Losses, at_least_one
 
 Gradient = Literal["plain", "path", "dreg"]
@@ -31,6 +32,10 @@ class Iwae:
         at_least_one("samples", self.samples)
         if self.gradient not in get_args(Gradient):
             raise unknown("gradient", self.gradient, get_args(Gradient))
+
+    @property
+    def judged_by(self) -> Criterion:
+        return Criterion(name=f"-IWAE bound, K = {self.samples}")
 
     def __call__(self, model: VAE, x: Tensor, step: Tensor) -> tuple[Tensor, Draw]:
         draw = model(x, self.samples)
@@ -91,6 +96,10 @@ class Miwae:
         at_least_one("samples", self.samples)
         at_least_one("bounds", self.bounds)
 
+    @property
+    def judged_by(self) -> Criterion:
+        return Criterion(name=f"-MIWAE bound, M = {self.bounds}, K = {self.samples}")
+
     def __call__(self, model: VAE, x: Tensor, step: Tensor) -> tuple[Tensor, Draw]:
         draw = model(x, self.bounds * self.samples)
         return -miwae(draw, self.bounds), draw
@@ -114,6 +123,10 @@ class Piwae:
         at_least_one("samples", self.samples)
         at_least_one("bounds", self.bounds)
 
+    @property
+    def judged_by(self) -> Criterion:
+        return Criterion(name=f"-IWAE bound, K = {self.bounds * self.samples}")
+
     def __call__(self, model: VAE, x: Tensor, step: Tensor) -> tuple[Losses, Draw]:
         draw = model(x, self.bounds * self.samples)
         return Losses(generative=-iwae(draw), inference=-miwae(draw, self.bounds)), draw
@@ -135,6 +148,10 @@ class Ciwae:
         at_least_one("samples", self.samples)
         if not 0 <= self.beta <= 1:
             raise SpecError(found=f"beta = {self.beta:g}", expected="a share from 0 to 1", do="use, say, beta=0.05")
+
+    @property
+    def judged_by(self) -> Criterion:
+        return Criterion(name=f"-CIWAE bound, K = {self.samples}, beta = {self.beta:g}")
 
     def __call__(self, model: VAE, x: Tensor, step: Tensor) -> tuple[Tensor, Draw]:
         draw = model(x, self.samples)

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from vaelab.errors import SpecError
 from vaelab.models import VAE, Draw
 from vaelab.objectives.bounds import elbo
+from vaelab.objectives.criterion import ELBO
 from vaelab.objectives.losses import Losses, at_least_one
 
 FIRST_STEP = 0.1  # size of a leapfrog step, before it is adapted
@@ -20,9 +21,11 @@ class WakeSleep:
     """p learns from q's codes of real images, q from p's dreams (Hinton, Dayan, Frey & Neal 1995).
 
     Awake, p minimises -log p(x, z) with z ~ q(z|x); asleep, q minimises -log q(z|x) with x, z ~ p(x, z). The two follow
-    no one function; the loss that is reported is the ELBO's, with its sign turned. In a ladder the way down, which p
-    and q share, is trained as part of p, by the ELBO.
+    no one function; the loss that is reported is the ELBO's, with its sign turned, and weights are judged by the ELBO.
+    In a ladder the way down, which p and q share, is trained as part of p, by the ELBO.
     """
+
+    judged_by = ELBO
 
     def __call__(self, model: VAE, x: Tensor, step: Tensor) -> tuple[Losses, Draw]:
         draw = model(x, 1)
@@ -38,7 +41,8 @@ class Mcem(nn.Module):
     A chain begins at z ~ q(z|x) and takes `moves` transitions of `leapfrog` steps each, whose size follows an
     acceptance of 0.9. p minimises -log p(x, z) at its end. The algorithm itself needs no q; here q minimises
     -log q(z|x) of the same z, so that chains begin where they are to end, and the model can be measured as any other.
-    The loss that is reported is that of p.
+    The loss that is reported is that of p. It is no bound: it leaves out the entropy of p(z|x), which changes as p
+    learns. So weights are judged by the ELBO.
 
     Arguments:
         moves: transitions of the chain.
@@ -48,6 +52,7 @@ class Mcem(nn.Module):
         SpecError: fewer than 1 of either.
     """
 
+    judged_by = ELBO
     log_size: Tensor
 
     def __init__(self, *, moves: int = 1, leapfrog: int = 10) -> None:

@@ -1,6 +1,6 @@
 """The ELBO, and objectives that weigh its rate: the plain bound, beta-VAE, capacity."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
 import torch
@@ -9,6 +9,7 @@ from torch import Tensor
 from vaelab.errors import SpecError, unknown
 from vaelab.models import VAE, Draw
 from vaelab.objectives.bounds import distortion, path_log_post, rate, rates, sampled_rate
+from vaelab.objectives.criterion import ELBO, Criterion, Ramp, in_words
 from vaelab.objectives.losses import at_least_one, not_negative
 
 Divergence = Literal["exact", "sampled", "path"]
@@ -26,6 +27,8 @@ class Elbo:
 
     samples: int = 1
     kl: Divergence = "exact"
+
+    judged_by = ELBO
 
     def __post_init__(self) -> None:
         at_least_one("samples", self.samples)
@@ -87,10 +90,18 @@ class WeightedElbo:
 
     def weight(self, step: Tensor) -> Tensor | float:
         """Of the rate at `step`."""
-        if not self.warmup:
-            return self.beta
-        within = step % self.cycle if self.cycle else step
-        return self.beta * (within.float() / self.warmup).clamp(max=1.0)
+        return self.beta * self.ramp(step)
+
+    @property
+    def ramp(self) -> Ramp:
+        return Ramp(self.warmup, self.cycle)
+
+    @property
+    def judged_by(self) -> Criterion:
+        if self.beta == 1 and not self.free_nats:
+            return replace(ELBO, ramp=self.ramp)
+        free = f", {self.free_nats:g} nats of each part free" if self.free_nats else ""
+        return Criterion(name=in_words((1, "distortion"), (self.beta, "rate")) + free, ramp=self.ramp)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,5 +130,13 @@ class Capacity:
 
     def __call__(self, model: VAE, x: Tensor, step: Tensor) -> tuple[Tensor, Draw]:
         draw = model(x, 1)
-        c = self.capacity * (step.float() / self.steps).clamp(max=1.0)
+        c = self.capacity * self.ramp(step)
         return distortion(draw) + self.gamma * torch.abs(rate(draw).mean() - c), draw
+
+    @property
+    def ramp(self) -> Ramp:
+        return Ramp(self.steps)
+
+    @property
+    def judged_by(self) -> Criterion:
+        return Criterion(name=f"distortion + {self.gamma:g} |rate - {self.capacity:g}|", ramp=self.ramp)

@@ -40,7 +40,8 @@ def begin(model: nn.Module, train: Dataset, seed: int, start: str = "zero") -> N
             some = _some(train, module.begins_with, derive(seed, "weights", place))
             module.begin(torch.cat(list(some)).to(device))
         count = min(len(train), AVERAGED)
-        total = sum(pixels.double().sum(0) for pixels in _some(train, count, derive(seed, "start")))
+        some = _some(train, count, derive(seed, "start"))
+        total = sum((pixels.double().sum(0) for pixels in some), torch.zeros(train.shape, dtype=torch.float64))
         inside = (total + 0.5) / (count + 1)  # half of one more image keeps its logits finite
         for module in model.modules():
             if isinstance(module, Conditional):

@@ -23,7 +23,7 @@ class Progress:
     seconds: float = 0.0  # of training; where several runs were trained as one program, this run's share
     together: int = 1  # the most runs that were trained as one program with this one, itself counted
     best_step: int = 0
-    best_elbo: float | None = None  # of the validation images, in nats
+    best_loss: float | None = None  # what the best weights were chosen by, in nats; None: none were chosen so far
     compiled: bool | None = None  # whether the step is: a run that goes on keeps its rounding
     log_bytes: int = 0  # length of log.jsonl; lines behind it belong to steps that will be taken again
 
@@ -41,26 +41,39 @@ def read_checkpoint(path: Path, model: nn.Module, state: State, fingerprint: str
     """Put what `path` holds into `model` and `state`, in place; the progress, and the best weights so far.
 
     Raises:
-        RunError: the file is cut short, damaged, or belongs to another run.
+        RunError: the file is cut short, damaged, of another version of vaelab, or belongs to another run.
     """
     tensors, header = read_tensors(path)
     if header.get("fingerprint") != fingerprint:
         raise RunError(
             found=f"{path} was written by another Spec", expected="this run's", do="use another directory, or delete it"
         )
+    progress = _progress(path, header)
     best = {name.removeprefix("best/"): tensor for name, tensor in tensors.items() if name.startswith("best/")}
     with torch.no_grad():
         for name, tensor in live_tensors(model, state, {}).items():
             tensor.copy_(tensors[name])
-    return Progress(**json.loads(header["progress"])), best
+    return progress, best
 
 
 def step_of(path: Path) -> int:
-    """The step of the checkpoint at `path`, 0 where there is none; RunError where it is damaged."""
+    """The step of the checkpoint at `path`, 0 where there is none; RunError where it cannot be read."""
     if not path.exists():
         return 0
     _, header = read_tensors(path)
-    return Progress(**json.loads(header["progress"])).step
+    return _progress(path, header).step
+
+
+def _progress(path: Path, header: dict[str, Any]) -> Progress:
+    """What the header says; RunError where another version of vaelab wrote it, which chose weights another way."""
+    try:
+        return Progress(**json.loads(header["progress"]))
+    except (KeyError, ValueError, TypeError) as error:
+        raise RunError(
+            found=f"{path} was written by another version of vaelab",
+            expected="a checkpoint of this version",
+            do="delete it and give the same command again: training starts from the beginning",
+        ) from error
 
 
 def read_tensors(

@@ -13,6 +13,7 @@ from vaelab.data.protocol import Protocol, protocol
 from vaelab.evaluation.admission import admit_data, admit_likelihood, admit_parts
 from vaelab.models import VAE, round_networks
 from vaelab.noise import Noise, key_of
+from vaelab.objectives.criterion import Criterion, criterion_of
 from vaelab.objectives.losses import Objective, admit, on_device
 from vaelab.parts import make
 from vaelab.seeds import derive, seed_generator
@@ -86,6 +87,11 @@ class Course:
         """Of what is trained, in the order of `State.parameters`."""
         own = self.objective.named_parameters() if isinstance(self.objective, nn.Module) else ()
         return [*(name for name, _ in self.model.named_parameters()), *(f"objective.{name}" for name, _ in own)]
+
+    @property
+    def criterion(self) -> Criterion:
+        """What chooses the best weights on validation images."""
+        return criterion_of(self.objective)
 
     @property
     def epoch(self) -> float:

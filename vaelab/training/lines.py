@@ -44,10 +44,12 @@ def summary(status: Status) -> str:
 
 
 def held_out(status: Status) -> str:
-    """The -ELBO of the validation images, to stand behind `summary`; empty where there was no validation."""
-    rows = [each.row or {} for each in (status, *status.beside)]
-    held = [-row["validation"]["elbo"] for row in rows if "validation" in row]
-    return f"  validation {_range(held)}" if held else ""
+    """The criterion on the validation images, to stand behind `summary`; empty where there was no validation."""
+    rows = [each.row for each in (status, *status.beside) if each.row and "validation" in each.row]
+    if not rows:
+        return ""
+    waits = "" if rows[0]["judged"] else "; not judged yet: its schedule moves"
+    return f"  validation {_range([row['validation']['loss'] for row in rows])} ({rows[0]['criterion']}{waits})"
 
 
 def _range(values: list[float]) -> str:

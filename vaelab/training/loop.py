@@ -40,7 +40,8 @@ def fit(
 ) -> Progress:
     """Train `model` in place, ending with its best weights; goes on from the checkpoint in `folder` if there is one.
 
-    "Best" is by the ELBO of the validation images; without any, the last weights (or their moving average) are taken.
+    "Best" is by the objective's own value on the validation images, once its schedule has ended (`Criterion`). Where
+    that never was, or without validation images, the last weights (or their moving average) are taken.
     A step depends on nothing but its number and what the checkpoint holds, so a run that was stopped and goes on is
     the run that was not: bit for bit on a CPU. Writes checkpoint.safetensors and log.jsonl to `folder`.
 

@@ -27,7 +27,9 @@ class Plan(BaseModel):
         default="float32", description="of the networks; densities are float32"
     )
     patience: float = Field(
-        default=0, ge=0, description="stop after this many epochs without a better validation ELBO; 0: never"
+        default=0,
+        ge=0,
+        description="stop after this many epochs without a better validation value of the objective; 0: never",
     )
     validate_every: float = Field(
         default=1, gt=0, description="epochs from one validation, and line of the log, to the next"

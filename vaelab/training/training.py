@@ -9,20 +9,18 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from vaelab.data.dataset import Dataset, Splits
-from vaelab.evaluation.likelihood import evaluate
+from vaelab.data.dataset import Splits
 from vaelab.files import write_atomically
 from vaelab.models import VAE
-from vaelab.seeds import derive
 from vaelab.training.autopsy import RECORD, STATE, Autopsy, error, failure, replay
 from vaelab.training.begin import begin
 from vaelab.training.checkpoint import Progress, live_tensors, read_checkpoint, write_checkpoint
 from vaelab.training.course import Course, bfloat16
 from vaelab.training.examine import examine
 from vaelab.training.findings import as_row, look, tell_new, timely
-from vaelab.training.plan import Plan
 from vaelab.training.settling import settle
 from vaelab.training.step import State, Step
+from vaelab.training.validation import Judge
 from vaelab.training.watch import Log, Status, Watch
 
 SETTLED_ON = 10_000  # training images at a validation; at the end all
@@ -43,7 +41,8 @@ class Training:
 
     Raises:
         RunError: a damaged or foreign checkpoint.
-        SpecError: a part of the model wants to begin with more training images than there are.
+        SpecError: a part of the model wants to begin with more training images than there are, or there are too few
+            validation images to judge by.
     """
 
     def __init__(
@@ -51,6 +50,7 @@ class Training:
     ) -> None:
         self.course, self.plan, self.data, self.folder = course, course.plan, data, folder
         self.watch, self.fingerprint, self.whose = watch, fingerprint, f"{name}: " if name else ""
+        self.judge = None if data.validation is None else Judge(course, data.validation)
         self.checkpoint = folder / "checkpoint.safetensors"
         if not self.checkpoint.exists():
             begin(course.model, data.train, course.plan.seed, course.plan.start)
@@ -63,7 +63,20 @@ class Training:
     @property
     def over(self) -> bool:
         """Whether there is no step left to take."""
-        return self.progress.step >= self.course.steps or out_of_patience(self.progress, self.plan, self.course.epoch)
+        return self.progress.step >= self.course.steps or self.out_of_patience
+
+    @property
+    def at_rest_since(self) -> int | None:
+        """The step since which no schedule of the objective moved, 0 where it has none; None while one moves."""
+        return self.course.criterion.ramp.at_rest_since(self.progress.step - 1)
+
+    @property
+    def out_of_patience(self) -> bool:
+        """Whether no validation was better for `plan.patience` epochs in which no schedule of the objective moved."""
+        now, since = self.progress, self.at_rest_since
+        if not self.plan.patience or now.best_loss is None or since is None:
+            return False
+        return now.step - max(now.best_step, since) > self.plan.patience * self.course.epoch
 
     @property
     def validates(self) -> bool:
@@ -120,11 +133,12 @@ class Training:
         row |= {"seconds": self.progress.seconds, "images_per_second": plan.batch / seconds_per_step}
         with averaged(course.model, self.state):
             settle(course.model, self.data.train, plan.seed, SETTLED_ON)
-            if self.data.validation is not None:
-                row["validation"] = validate(course.model, self.data.validation, plan.seed)
-                if self.progress.best_elbo is None or row["validation"]["elbo"] > self.progress.best_elbo:
+            if self.judge is not None:
+                seen, judged, best = self.judge(step), self.at_rest_since is not None, self.progress.best_loss
+                row |= {"validation": seen, "criterion": course.criterion.name, "judged": judged}
+                if judged and (best is None or seen["loss"] < best):
                     self.best = {name: tensor.clone() for name, tensor in course.model.state_dict().items()}
-                    self.progress = replace(self.progress, best_step=step, best_elbo=row["validation"]["elbo"])
+                    self.progress = replace(self.progress, best_step=step, best_loss=seen["loss"])
             rate = row.get("validation", row["train"])["rate"]
             found = look(course.model, self.data.validation or self.data.train, rate, plan.seed, course.objective)
         row |= as_row(timely(found, step, course.steps, course.epoch))
@@ -148,16 +162,18 @@ class Training:
         )
 
     def finish(self) -> None:
-        """Give the model its best weights, or without validation the last ones or their average, and settle it."""
+        """Give the model its best weights, or the last ones or their average if none were chosen, and settle it."""
         model, progress = self.course.model, self.progress
         for name in (RECORD, STATE):  # of what has been mended since
             (self.folder / name).unlink(missing_ok=True)
         if progress.step < self.course.steps:
-            epoch = self.course.epoch
+            epoch, name = self.course.epoch, self.course.criterion.name
             self.watch.say(
-                f"{self.whose}no better validation ELBO for {self.plan.patience:g} epochs: stopped after "
+                f"{self.whose}no lower validation {name} for {self.plan.patience:g} epochs: stopped after "
                 f"{progress.step / epoch:.1f}, with the weights of epoch {progress.best_step / epoch:.1f}"
             )
+        elif self.judge is not None and progress.best_loss is None:
+            self.watch.say(f"{self.whose}the last weights are kept: the objective's schedule had not ended before them")
         for tensor in (*model.parameters(), *model.buffers()):  # runs that were trained with it may go on
             tensor.data = tensor.data.clone()
         if self.best:
@@ -168,25 +184,9 @@ class Training:
             settle(model, self.data.train, self.plan.seed)
 
 
-def validate(model: VAE, data: Dataset, seed: int) -> dict[str, float]:
-    """Mean ELBO, rate, distortion (nats) and squared error of the validation images, on the same draws each time."""
-    evaluation = evaluate(model, data, samples=1, seed=derive(seed, "validation"))
-    return {
-        "elbo": evaluation.elbo.mean().item(),
-        "rate": evaluation.rate.mean().item(),
-        "distortion": evaluation.distortion.mean().item(),
-        "mse": evaluation.squared_error.mean().item(),
-    }
-
-
 def crosses_multiple(step: int, every: float) -> bool:
     """Whether a multiple of `every` lies in (step - 1, step]."""
     return int(step / every) > int((step - 1) / every)
-
-
-def out_of_patience(progress: Progress, plan: Plan, epoch: float) -> bool:
-    """Whether the validation ELBO has not improved for `plan.patience` epochs of `epoch` steps."""
-    return plan.patience > 0 and progress.step - progress.best_step > plan.patience * epoch
 
 
 @contextmanager
