@@ -7,7 +7,7 @@ from torch import nn
 from vaelab.errors import SpecError
 from vaelab.networks.conv import between, check_channels, doubling, halving, halvings
 from vaelab.networks.mlp import check_sizes
-from vaelab.networks.scales import activation_named
+from vaelab.networks.scales import activation_named, scaled
 from vaelab.networks.stages import Block, Shape, Stage
 
 
@@ -33,7 +33,7 @@ class Residual:
     blocks: int = 1
     groups: int = 8
     hidden: tuple[int, ...] = ()
-    activation: str = "silu"
+    activation: str = "elu"
 
     def __post_init__(self) -> None:
         check_channels(self.channels)
@@ -50,7 +50,7 @@ class Residual:
     def encoder(self, in_shape: Shape, out_shape: Shape) -> nn.Module:
         layers: list[nn.Module] = []
         for before, after in zip((in_shape[0], *self.channels), self.channels, strict=False):
-            layers += [halving(before, after), *self._blocks(after)]
+            layers += [scaled(halving(before, after), nn.GroupNorm), *self._blocks(after)]
         inner = (self.channels[-1], *halvings(in_shape, len(self.channels))[-1][1:])
         dense = between(inner, out_shape, self.hidden, activation_named(self.activation))
         return nn.Sequential(*layers, *self._normalised(self.channels[-1]), *dense)
@@ -62,7 +62,7 @@ class Residual:
         maps = (out_shape[0], *self.channels)
         for stage in reversed(range(len(self.channels))):
             channels = maps[stage + 1]
-            up = doubling(channels, maps[stage], shapes[stage])
+            up = scaled(doubling(channels, maps[stage], shapes[stage]), nn.GroupNorm if stage else None)
             layers += [*self._blocks(channels), *self._normalised(channels), up]
         return nn.Sequential(*layers)
 
@@ -75,9 +75,9 @@ class Residual:
         channels = shape[0]
         return Stage(
             shape=shape,
-            down=lambda: nn.Sequential(halving(before, channels), *self._blocks(channels)),
+            down=lambda: nn.Sequential(scaled(halving(before, channels), nn.GroupNorm), *self._blocks(channels)),
             block=lambda: nn.Sequential(*self._blocks(channels)),
-            up=lambda to: nn.Sequential(*self._normalised(channels), doubling(channels, to[0], to)),
+            up=lambda to: nn.Sequential(*self._normalised(channels), scaled(doubling(channels, to[0], to))),
             linear=lambda numbers, to: nn.Conv2d(numbers, to, kernel_size=1),
         )
 
@@ -88,6 +88,7 @@ class Residual:
         """Of two convolutions, each behind a normalisation and an activation (He et al. 2016b, figure 4 e)."""
 
         def half() -> list[nn.Module]:
-            return [*self._normalised(channels), nn.Conv2d(channels, channels, kernel_size=3, padding=1)]
+            convolution = nn.Conv2d(channels, channels, kernel_size=3, padding=1)
+            return [*self._normalised(channels), scaled(convolution, nn.GroupNorm)]
 
         return [Block(*half(), *half()) for _ in range(self.blocks)]

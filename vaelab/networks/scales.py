@@ -24,6 +24,7 @@ ACTIVATIONS: dict[str, type[nn.Module]] = {
 GAINS: dict[type[nn.Module], float] = {
     nn.ELU: 1.25,  # between the two: half of its input is bent, not cut
     nn.GELU: math.sqrt(2),
+    nn.GroupNorm: 1.0,  # which has the same outputs whatever the scale
     nn.ReLU: math.sqrt(2),
     nn.SiLU: math.sqrt(2),
     nn.Sigmoid: 4.0,
@@ -53,7 +54,7 @@ def scaled(layer: L, activation: type[nn.Module] | None = None) -> L:
     value for all digits, before and after an epoch.
 
     Arguments:
-        activation: what stands behind the layer; None for nothing.
+        activation: what stands behind the layer, an activation or a normalisation; None for nothing.
     """
     gain = LAST if activation is None else GAINS[activation]
     bound = gain * math.sqrt(3 / fan_in(layer))
