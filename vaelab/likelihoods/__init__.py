@@ -1,9 +1,9 @@
 """p(x|z): heads that turn a decoder's output into a distribution of images.
 
 A head says how many parameters it wants for an event shape (C, H, W), turns [..., *those] into a Distribution, and
-names in `protocols` the ways of reading pixels that it describes (see `vaelab.data.protocol`). One that says in
-`biases(mean)` which output gives every image the mean [C, H, W] has its decoder start there: see
-`vaelab.training.begin`.
+names in `protocols` the ways of reading pixels that it describes (see `vaelab.data.protocol`). `biases(mean)`, where a
+head has it, gives the parameters with which every image has the mean [C, H, W]: its decoder starts there (see
+`vaelab.training.begin`).
 """
 
 from vaelab.likelihoods.binary import Bernoulli as Bernoulli

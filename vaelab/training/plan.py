@@ -36,7 +36,7 @@ class Plan(BaseModel):
     )
     start: Literal["mean", "zero"] = Field(
         default="mean",
-        description="of the decoder's last biases: at the mean of the training images, or the network's own",
+        description="where the decoder starts: mean, at the mean training image; zero, as the network has it",
     )
     seed: int = Field(default=0, ge=0, description="of the weights, the order of the images and the noise")
 
