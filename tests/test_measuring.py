@@ -38,7 +38,7 @@ def test_measured_images_that_were_trained_on_are_counted_each(data: Splits):
 
 def test_measures_are_named_with_every_option_spelt_out():
     assert list(named_measures(["likelihood:samples=7"])) == [
-        "likelihood:samples=7:images=0:memory_mb=0.0:precision=float32"
+        "likelihood:samples=7:at_most=10000:images=0:memory_mb=0.0:precision=float32"
     ]
     with pytest.raises(SpecError, match=r"unknown metric 'likelyhood'.*did you mean 'likelihood'"):
         named_measures(["likelyhood"])
@@ -55,7 +55,7 @@ def test_every_measure_can_be_named_with_its_defaults(name):
 
 def test_what_was_measured_is_kept_and_not_measured_again(run, monkeypatch):
     rows = measure(run, ["likelihood:samples=3"])
-    assert {row["measure"] for row in rows} == {"likelihood:samples=3:images=0:memory_mb=0.0:precision=float32"}
+    assert {row["measure"] for row in rows} == {"likelihood:samples=3:at_most=10000:images=0:memory_mb=0.0:precision=float32"}
     assert run.metric("nll", 3) == next(row for row in rows if row["name"] == "nll")
     assert run.metric("nll")["samples"] == 5  # that of the training still comes first
     before = run.result
@@ -147,7 +147,7 @@ def test_data_that_have_changed_since_are_refused(tmp_path, data):
     np.savez(file, train_images=data.train.images, test_images=data.test.images)
     run = train(Spec(data=f"npz:{file}", protocol="binary-dynamic", **SMALL), tmp_path / "runs")
     np.savez(file, train_images=data.train.images[::-1], test_images=data.test.images)
-    with pytest.raises(RunError, match="made with other train images"):
+    with pytest.raises(RunError, match="made with other images"):
         measure(run, ["likelihood:samples=2"])
 
 

@@ -17,6 +17,7 @@ from vaelab.record import Run
 from vaelab.run import default_name, train
 from vaelab.spec import Spec
 
+TANH = "mlp:activation=tanh"  # the default when these runs were named
 TINY = Spec(data="digits", latent=2, network="mlp:hidden=8", epochs=1, nll_samples=5)
 
 
@@ -28,7 +29,7 @@ def run(tmp_path_factory) -> Run:
 def test_a_run_is_named_by_its_spec(run):
     assert run.path.name == default_name(completed(TINY))
     assert run.path.name.startswith("digits-bernoulli-mlp-z2-")
-    assert default_name(completed(TINY.model_copy(update={"network": "mlp:activation=tanh:hidden=8"}))) == run.path.name
+    assert default_name(completed(TINY.model_copy(update={"network": "mlp:activation=elu:hidden=8"}))) == run.path.name
     assert default_name(completed(TINY.model_copy(update={"seed": 1}))) != run.path.name
 
 
@@ -43,7 +44,7 @@ def test_what_a_run_holds(run):
     }
     assert run.spec == completed(TINY)
     assert run.spec.protocol == "binary-dynamic"
-    assert run.spec.network == "mlp:hidden=8:activation=tanh"
+    assert run.spec.network == "mlp:hidden=8:activation=elu"
     result = run.result
     assert result["environment"]["torch"] == torch.__version__
     assert result["data"]["test"]["images"] == 180
@@ -133,7 +134,8 @@ def test_a_protocol_that_is_only_admitted_must_be_named():
 
 def test_bernoulli_on_grey_pixels_is_marked(tmp_path):
     run = train(TINY.model_copy(update={"protocol": "grey"}), tmp_path)
-    assert run.metric("nll")["note"] == run.metric("elbo")["note"] == "not a likelihood"
+    assert run.metric("elbo")["note"] == "not a likelihood"
+    assert "not a likelihood" in run.metric("nll")["note"].split("; ")
 
 
 def test_canonical_json_is_a_round_trip(tmp_path):
@@ -160,10 +162,10 @@ def test_a_spec_has_one_hash_however_it_was_written(tmp_path):
 @pytest.mark.parametrize(
     ("fields", "likelihood", "name"),
     [
-        ({}, "bernoulli", "1c2e7fb204"),
-        ({"data": "mnist"}, "bernoulli", "02aee7ae8d"),
-        ({"protocol": "grey"}, "bernoulli", "2a8c175c75"),
-        ({"data": "npz:a.npz", "protocol": "binary-threshold"}, "bernoulli", "6ed58892fe"),
+        ({"network": TANH}, "bernoulli", "1c2e7fb204"),
+        ({"data": "mnist", "network": TANH}, "bernoulli", "02aee7ae8d"),
+        ({"protocol": "grey", "network": TANH}, "bernoulli", "2a8c175c75"),
+        ({"data": "npz:a.npz", "protocol": "binary-threshold", "network": TANH}, "bernoulli", "6ed58892fe"),
         ({"data": "folder:a"}, "gaussian:sigma=shared:mean=sigmoid", None),
         ({"data": "svhn", "posterior": "full"}, "gaussian:sigma=shared:mean=sigmoid", None),
         ({"data": "folder:a", "protocol": "levels"}, "discretised-gaussian:sigma=shared", None),

@@ -14,7 +14,7 @@ from vaelab.seeds import STREAMS, derive
 from vaelab.training.course import Course
 from vaelab.training.refit import refit
 from vaelab.training.step import State
-from vaelab.training.training import validate
+from vaelab.training.validation import validate
 
 DATA = dataset(noise(30), "binary-dynamic")
 

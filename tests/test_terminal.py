@@ -77,12 +77,12 @@ def test_runs_are_ranked_by_their_whole_names(metric: str, capsys):
 
 def test_a_number_that_rests_on_few_draws_is_marked_in_a_ranking(capsys):
     marked, plain = {**ROW, "note": f"not a likelihood; {FEW_EFFECTIVE}"}, {**ROW, "value": 102.0}
-    runs = [Ranked(Run(Path("runs/few")), marked, 0, None), Ranked(Run(Path("runs/many")), plain, 0.75, 0.1)]
-    terminal.print_rankings("nll", [Ranking("data mnist", runs)])
+    runs = [Ranked(Run("runs/few", must_exist=False), marked, 0, None), Ranked(Run("runs/many", must_exist=False), plain, 0.75, 0.1)]
+    terminal.print_rankings("nll", [Ranking("data mnist", "lower", runs)])
     lines = printed(capsys).splitlines()
     assert [FEW_MARK in line for line in lines if line.startswith(("few", "many"))] == [True, False]
     assert f"{FEW_MARK} {FEW_EFFECTIVE}"[:90] in " ".join(lines)
-    terminal.print_rankings("nll", [Ranking("data mnist", runs[1:])])
+    terminal.print_rankings("nll", [Ranking("data mnist", "lower", runs[1:])])
     assert FEW_MARK not in printed(capsys)
 
 
@@ -94,7 +94,7 @@ def test_a_range_of_draws_is_shown_as_one(capsys):
 
 
 def test_what_no_direction_is_better_of_is_above_the_first_and_not_behind(capsys):
-    runs = [Ranked(Run(Path("runs") / name), {**ROW, "name": "rate"}, i, None) for i, name in enumerate("ab")]
+    runs = [Ranked(Run(name, must_exist=False), {**ROW, "name": "rate"}, i, None) for i, name in enumerate("ab")]
     for better in ("lower", "neither"):
         terminal.print_rankings("rate", [Ranking("data digits", better, runs)])
     ranked, listed = printed(capsys).split("data digits")[1:]

@@ -116,7 +116,7 @@ def made(text: str) -> Measure:
 @cache
 def images() -> tuple[Dataset, Dataset]:
     """Some of the shapes at 8 x 8 pixels, no two alike: training and test images, each factor in both."""
-    everything, _ = source.read()
+    everything = source.read().train
     factors = everything.factors
     assert factors is not None
     kept = np.flatnonzero((factors[:, 3] % 4 == 1) & (factors[:, 4] % 2 == 0) & (factors[:, 5] % 2 == 0))

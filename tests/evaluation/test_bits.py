@@ -66,7 +66,7 @@ class Level(Categorical):
 def test_a_likelihood_that_knows_nothing_takes_eight_bits_a_dimension(name, of, shape, tmp_path):
     """Through the whole evaluation, and in the log of a training; the rate is 0."""
     model = posterior_is_prior(build(shape=shape))
-    model.likelihood.head = Ignorant(of)
+    model.likelihood.head, model.likelihood.offset = Ignorant(of), None
     found = rows(model, dataset(noise(20, shape), name))
     assert found["bits_per_dim"].value == pytest.approx(8, rel=1e-6)
     assert found["bits_per_dim"].unit == "bits/dim"

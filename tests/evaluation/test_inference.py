@@ -73,7 +73,7 @@ def test_an_evaluation_is_its_definition_one_image_at_a_time(samples):
             plain["error"][image] = (x - logits.sigmoid().mean(0)).square().mean()
     for name in ("nll", "distortion"):
         torch.testing.assert_close(getattr(found, name), plain[name], rtol=3e-6, atol=0)
-    torch.testing.assert_close(found.effective, plain["effective"], rtol=2e-4, atol=0)
+    torch.testing.assert_close(found.effective, plain["effective"], rtol=1e-3, atol=0)
     torch.testing.assert_close(found.squared_error, plain["error"], rtol=1e-5, atol=0)
 
 

@@ -89,6 +89,8 @@ def test_dreg_has_the_gradient_of_the_bound_on_average_and_less_variance(samples
         inner = ORACLE.model.posterior
 
         class Shifted(nn.Module):
+            context_shape = inner.context_shape
+
             def forward(self, x):
                 return inner.head(inner.network(x) + shift)
 

@@ -56,6 +56,7 @@ def test_a_mean_over_seeds_is_marked_where_one_of_them_rests_on_few_draws():
         )
         return SimpleNamespace(title="one", latent=2, run=run)
 
-    with_mark, without = _row([member(""), member(FEW_EFFECTIVE)]), _row([member(""), member("")])  # type: ignore[list-item]
+    study = SimpleNamespace(of_model=lambda member: member.title)
+    with_mark, without = (_row(study, [member(""), member(note)]) for note in (FEW_EFFECTIVE, ""))  # type: ignore[list-item, arg-type]
     assert [a == b for a, b in zip(with_mark, without, strict=True)].count(False) == 1
     assert [FEW_MARK in cell for cell in with_mark].count(True) == 1
