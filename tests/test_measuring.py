@@ -55,7 +55,9 @@ def test_every_measure_can_be_named_with_its_defaults(name):
 
 def test_what_was_measured_is_kept_and_not_measured_again(run, monkeypatch):
     rows = measure(run, ["likelihood:samples=3"])
-    assert {row["measure"] for row in rows} == {"likelihood:samples=3:at_most=10000:images=0:memory_mb=0.0:precision=float32"}
+    assert {row["measure"] for row in rows} == {
+        "likelihood:samples=3:at_most=10000:images=0:memory_mb=0.0:precision=float32"
+    }
     assert run.metric("nll", 3) == next(row for row in rows if row["name"] == "nll")
     assert run.metric("nll")["samples"] == 5  # that of the training still comes first
     before = run.result

@@ -77,7 +77,10 @@ def test_runs_are_ranked_by_their_whole_names(metric: str, capsys):
 
 def test_a_number_that_rests_on_few_draws_is_marked_in_a_ranking(capsys):
     marked, plain = {**ROW, "note": f"not a likelihood; {FEW_EFFECTIVE}"}, {**ROW, "value": 102.0}
-    runs = [Ranked(Run("runs/few", must_exist=False), marked, 0, None), Ranked(Run("runs/many", must_exist=False), plain, 0.75, 0.1)]
+    runs = [
+        Ranked(Run("runs/few", must_exist=False), marked, 0, None),
+        Ranked(Run("runs/many", must_exist=False), plain, 0.75, 0.1),
+    ]
     terminal.print_rankings("nll", [Ranking("data mnist", "lower", runs)])
     lines = printed(capsys).splitlines()
     assert [FEW_MARK in line for line in lines if line.startswith(("few", "many"))] == [True, False]
