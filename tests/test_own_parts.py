@@ -235,3 +235,44 @@ def test_a_model_of_other_things_is_refused_when_it_is_made(make, word: str):
 def _pair() -> tuple[vl.Conditional, vl.Conditional]:
     model = model_of()
     return model.posterior, model.likelihood
+
+
+class OwnPosterior(nn.Module):
+    """x -> q(z|x) without a head: a network and a density in one."""
+
+    context_shape = SHAPE
+
+    def __init__(self):
+        super().__init__()
+        self.mean = nn.Linear(64, 2)
+
+    def forward(self, x):
+        return Independent(Normal(self.mean(x.flatten(-3)), 0.5, validate_args=False), 1, validate_args=False)
+
+
+class OwnLikelihood(nn.Module):
+    """z -> p(x|z) without a head."""
+
+    context_shape = (2,)
+
+    def __init__(self):
+        super().__init__()
+        self.logits = nn.Linear(2, 64)
+
+    def forward(self, z):
+        logits = self.logits(z).unflatten(-1, SHAPE)
+        return Independent(Bernoulli(logits=logits, validate_args=False), 3, validate_args=False)
+
+
+@pytest.mark.parametrize("own", ["posterior", "likelihood", "both"])
+def test_parts_in_one_piece_are_trained_and_measured(own, tmp_path):
+    data = vl.load("digits", protocol="binary-dynamic")
+    parts = {
+        "posterior": vl.Conditional(Network().encoder(SHAPE, (4,)), vl.DiagonalGaussian(), SHAPE),
+        "likelihood": vl.Conditional(Network().decoder((2,), SHAPE), vl.Bernoulli(), (2,)),
+    }
+    parts |= {"posterior": OwnPosterior()} if own != "likelihood" else {}
+    parts |= {"likelihood": OwnLikelihood()} if own != "posterior" else {}
+    model = vl.VAE(vl.StandardNormal(2), **parts)
+    vl.fit(model, vl.Elbo(), data, vl.Spec(epochs=1), tmp_path, vl.SILENT, "never")
+    assert vl.evaluate(model, data.test, samples=5, seed=0).elbo.isfinite().all()

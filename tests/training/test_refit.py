@@ -22,7 +22,7 @@ def apart(spec: Spec):
     model = build_model(spec, DATA.shape)
     with torch.no_grad():
         last = model.posterior.network[-2]
-        last.weight *= 20
+        last.weight *= 6
         last.bias += torch.tensor([2.0, -1.0, -3.0, -3.0])
     return model
 
@@ -55,15 +55,15 @@ def test_a_normal_is_the_most_likely_one_in_closed_form():
 
 
 def test_a_richer_prior_is_not_worse():
-    """At their optima mixture and flow, of which a normal is a case, are at least as good: here much better."""
+    """At their optima mixture and flow, of which a normal is a case, are at least as good: here better."""
     rates = {}
     for prior in ("normal", "mixture:components=6", "flow:transforms=2:hidden=32"):
         spec = completed(Spec(latent=2, network="mlp:hidden=8", refit=prior))
         model = apart(spec)
         refit(model, build_refit(spec, model), DATA, 0, lambda line: None)
         rates[prior.split(":")[0]] = evaluate(model, DATA, samples=20, seed=0).rate.mean().item()
-    assert rates["mixture"] < rates["normal"] + 0.01
-    assert rates["flow"] < rates["normal"] + 0.05
+    assert rates["mixture"] < rates["normal"] - 0.05
+    assert rates["flow"] < rates["normal"] - 0.05
 
 
 def test_a_run_keeps_it_and_gives_it_back(tmp_path):

@@ -211,8 +211,8 @@ def test_a_run_that_ends_early_keeps_its_weights_without_validation(tmp_path):
 
 
 def test_patience_is_each_runs_own(tmp_path):
-    slow = completed(BASE.model_copy(update={"patience": 0.1, "validate_every": 0.5, "epochs": 1.0}))
-    specs = [slow, slow.model_copy(update={"seed": 1, "learning_rate": 1.0})]
+    slow = completed(BASE.model_copy(update={"patience": 0.4, "validate_every": 0.2}))
+    specs = [slow, slow.model_copy(update={"seed": 1, "learning_rate": 0.2})]  # the second soon has no better value
     said: list[str] = []
     runs = trainings(specs, tmp_path / "together", Watch(said.append, SILENT.show))
     fit_together(runs, SILENT, "never")
@@ -222,7 +222,9 @@ def test_patience_is_each_runs_own(tmp_path):
     assert runs[0].over
     assert runs[1].over
     assert distance(runs[0].course.model, plain[0]) < 1e-2
-    assert [line for line in said if line.startswith(("seed=0: no lower validation -ELBO", "seed=1: no lower"))]
+    assert runs[1].progress.step < runs[0].progress.step == runs[0].course.steps
+    assert len([line for line in said if line.startswith("seed=1: no lower validation -ELBO")]) == 1
+    assert not [line for line in said if line.startswith("seed=0: no lower")]
 
 
 def test_the_time_of_a_program_is_shared_among_its_runs(tmp_path, monkeypatch):

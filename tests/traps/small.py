@@ -96,13 +96,19 @@ class ByHand:
         return self.log_lik + self.log_prior - self.log_post
 
 
+def encoded(model: VAE, x: Tensor) -> tuple[Tensor, Tensor]:
+    """mu and log sigma^2 of q(z|x), [B, D] each."""
+    mu, log_var = model.posterior.network(x - model.posterior.centre).chunk(2, dim=-1)
+    return mu, log_var
+
+
 def by_hand(model: VAE, x: Tensor, z: Tensor) -> ByHand:
     """At the noise that gave `z` [S, B, D]; gradients flow through z = mu + sigma eps."""
-    mu, log_var = model.posterior.network(x).chunk(2, dim=-1)
+    mu, log_var = encoded(model, x)
     sigma = (log_var / 2).exp()
     eps = ((z - mu) / sigma).detach()
     z = mu + sigma * eps
-    logits = model.likelihood.network(z.flatten(0, 1)).unflatten(0, z.shape[:2])
+    logits = model.likelihood.network(z.flatten(0, 1)).unflatten(0, z.shape[:2]) + model.likelihood.offset
     half_log_2pi = 0.5 * np.log(2 * np.pi)
     return ByHand(
         log_lik=(x * logsigmoid(logits) + (1 - x) * logsigmoid(-logits)).sum((-3, -2, -1)),

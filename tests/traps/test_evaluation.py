@@ -16,6 +16,7 @@ from tests.traps.small import (
     build,
     by_hand,
     dataset,
+    encoded,
     fitted,
     noise,
     npz,
@@ -25,6 +26,7 @@ from tests.traps.small import (
     splits,
     x_of,
 )
+from vaelab.evaluation.admission import B, S
 from vaelab.evaluation.likelihood import evaluate
 from vaelab.models import VAE, Conditional
 from vaelab.run import train
@@ -71,7 +73,8 @@ def test_t06_the_number_of_samples_is_the_number_that_was_asked_for(samples):
     recording = Recording(oracle.model.likelihood)
     evaluation = evaluate(VAE(oracle.model.prior, oracle.model.posterior, recording), data, samples, seed=0)  # type: ignore[arg-type]
     assert (evaluation.samples == samples).all()
-    z = torch.cat(recording.seen[1:])  # behind the one that learns what a pass takes
+    _, _, *drawn = recording.seen  # behind the trial of the parts, and the one that learns what a pass takes
+    z = torch.cat(drawn)
     assert z.shape == (samples, 20, 2)
     x, order = x_of(data).double(), torch.from_numpy(data.by_content)
     model, q = oracle.model, oracle.model.posterior(x[order])
@@ -96,7 +99,7 @@ def test_t07_the_encoder_sees_each_image_once():
     encoder, decoder = probed(model)
     evaluate(model, dataset(noise(130), BINARY), 50, seed=0)
     probing = 1  # of each, to learn what a pass takes of the memory
-    assert (encoder.rows, decoder.rows) == (130 + probing, 130 * 50 + probing)
+    assert (encoder.rows, decoder.rows) == (130 + probing + B, 130 * 50 + probing + S * B)
 
 
 @pytest.mark.parametrize("training", [True, False])
@@ -130,7 +133,7 @@ def uneven_run(tmp_path_factory):
 def rates_and_distortions(model: VAE, data) -> tuple[Tensor, Tensor]:
     """Of each image, by hand, for a posterior N(mu, e^-20 I)."""
     with torch.no_grad():
-        mu, _ = model.posterior.network(x_of(data)).chunk(2, dim=-1)
+        mu, _ = encoded(model, x_of(data))
         kl = 0.5 * (math.exp(-20) + mu.double() ** 2 - 1 + 20).sum(-1)
         return kl, -by_hand(model, x_of(data), mu[None]).log_lik[0].double()
 

@@ -104,16 +104,18 @@ def test_t05_the_logged_loss_of_iwae_is_minus_the_log_mean_weight(samples, tmp_p
     spec = spec_of().model_copy(update={"batch": 7})
     recorder = Recorder(Iwae(samples=samples))
     _, rows = fitted(spec.model_copy(update={"learning_rate": STILL}), splits(BINARY), tmp_path, recorder)
-    start = 0
+    seen, step = list(recorder.seen), 0
     for row in rows:  # 30 images by sevens: the lines stand for unequal numbers of steps
-        seen, start = recorder.seen[start : row["step"]], row["step"]
-        log_w = torch.cat([d.log_lik + d.log_prior - d.log_post for _, d in seen], 1).detach().double()
+        steps, step = row["step"] - step, row["step"]
+        taken, seen = seen[:steps], seen[steps + 2 :]  # after the steps, the 13 validation images by sevens
+        log_w = torch.cat([d.log_lik + d.log_prior - d.log_post for _, d in taken], 1).detach().double()
         bound = torch.logsumexp(log_w, 0) - math.log(samples)
         surrogate = (torch.softmax(log_w, 0) * log_w).sum(0)
         assert samples == 1 or (surrogate - bound).mean() > 0.05
         assert row["train"]["loss"] == pytest.approx(-bound.mean().item(), rel=1e-5)
-        terms = [(d.kl - d.log_lik.mean(0)).detach().double() for _, d in seen]
+        terms = [(d.kl - d.log_lik.mean(0)).detach().double() for _, d in taken]
         assert row["train"]["elbo"] == pytest.approx(-torch.cat(terms).mean().item(), rel=1e-5)
+    assert not seen
 
 
 @pytest.mark.parametrize("shape", [(1, 1, 2), (1, 8, 8), (3, 8, 12)])

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from vaelab.data.dataset import Dataset
 from vaelab.data.protocol import protocol
@@ -45,7 +45,7 @@ def admit_protocol(model: VAE, data: Dataset) -> None:
 
 def admit_likelihood(model: VAE, data: Dataset) -> None:
     """SpecError where the pixels are read by a protocol that the likelihood does not describe, if it names those."""
-    head = model.likelihood.head
+    head = _head(model.likelihood)
     known = (*getattr(head, "protocols", ()), *getattr(head, "admitted", ()))
     if known and data.protocol not in known:
         raise SpecError(
@@ -65,7 +65,7 @@ def admit_parts(model: VAE, data: Dataset) -> None:
     """
     device = next(model.parameters()).device
     first = torch.from_numpy(data.images[slice(0, 1)]).to(device).expand(B, -1, -1, -1)
-    heads = type(model.posterior.head).__name__, type(model.likelihood.head).__name__
+    heads = type(_head(model.posterior)).__name__, type(_head(model.likelihood)).__name__
     encoder, decoder, prior = f"posterior {heads[0]}", f"likelihood {heads[1]}", f"prior {type(model.prior).__name__}"
     with torch.no_grad(), evaluating(model):
         x, told = protocol(data.protocol).pixels(first), model.given(rows(data.labels, [0] * B))
@@ -81,6 +81,11 @@ def admit_parts(model: VAE, data: Dataset) -> None:
         _hold_density(decoder, "p(x|z)", lambda: p.log_prob(x), x.dim() - 1)
         mean = _tried(decoder, lambda: p.mean)
         _hold(f"{decoder}: its mean", mean, (S, *x.shape), "give it the shape of the images")
+
+
+def _head(part: nn.Module) -> Any:
+    """The head of a Conditional. A module of the user's own may have none; then the module itself."""
+    return getattr(part, "head", part)
 
 
 def _tried(part: str, act: Callable[[], T]) -> T:

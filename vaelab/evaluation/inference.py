@@ -17,9 +17,9 @@ ROWS = 1000  # of a product, about: what the weights' layout is made for
 def for_inference(conditional: Conditional, precision: Precision = "float32") -> Conditional:
     """`conditional` with the weights as they are now and no gradient: equal to it, to rounding, and faster.
 
-    On an x86 processor a linear layer of a plain sequence becomes one call of oneDNN with the activation behind it:
-    oneDNN reaches the processor's peak where MKL, which torch takes for products in float32, does not on AMD's, and the
-    activation costs no pass of its own. Anything else runs as it is.
+    On an x86 processor a linear layer of a plain sequence becomes one call of oneDNN, which takes a ReLU, sigmoid or
+    tanh behind it along. oneDNN reaches the processor's peak; MKL, which torch takes for products in float32, does not
+    on AMD's. Anything else runs as it is.
 
     Arguments:
         precision: bfloat16 rounds the network's weights and activations to 8 bits of mantissa; products are summed, and

@@ -114,7 +114,7 @@ class VAE(nn.Module):
     @property
     def support(self) -> str:
         """Where z lies: "real", all of R^D; "sphere", the unit vectors of it; or "codes", vectors out of codebooks."""
-        return getattr(self.posterior.head, "support", "real")
+        return getattr(getattr(self.posterior, "head", None), "support", "real")
 
     def given(self, labels: Any) -> "VAE":
         """This model, told the labels of its batch; itself where it is told none.

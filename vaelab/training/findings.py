@@ -48,7 +48,7 @@ def look(model: VAE, data: Dataset, rate: float, seed: int, objective: Objective
         kl = kl_per_dimension(q, model.prior())
         scale = getattr(getattr(p, "base_dist", None), "scale", None)
         learned = scale is not None and scale.requires_grad
-        settled = getattr(model.likelihood.head, "sigma", None) == "optimal"
+        settled = getattr(getattr(model.likelihood, "head", None), "sigma", None) == "optimal"
         few = slice(None) if is_diagonal_normal(q) else slice(PAIRED)
         some = q if is_diagonal_normal(q) else model.given(rows(data.labels, chosen[few])).posterior(x[few])
         with torch.no_grad():
