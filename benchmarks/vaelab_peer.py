@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from math import log, pi, prod
 
 import torch
+from torch import nn
 
 from benchmarks.peer import Stopwatch, Task, read_task, report
 from benchmarks.workloads import COMPONENTS, LEARNING_RATE, THREADS, Training
@@ -72,11 +73,20 @@ class Ready:
             yield
 
 
+def start_as_torch_does(model: VAE, seed: int) -> VAE:
+    """`model` with every layer at torch's own initial scale, as the other libraries' are: their losses must agree."""
+    torch.manual_seed(seed)
+    for module in model.modules():
+        if isinstance(module, nn.Linear | nn.Conv2d | nn.ConvTranspose2d):
+            module.reset_parameters()
+    return model
+
+
 def prepare(task: Task) -> Ready:
     """The model, data and state of `task`."""
     spec = spec_of(task.training, f"npz:{task.array.with_suffix('.npz')}", task.precision, task.seed)
     data = load_data(spec)
-    model = build_model(spec, data.train.shape)
+    model = start_as_torch_does(build_model(spec, data.train.shape), task.seed)
     course = Course.of(model, build_objective(spec), data.train, spec)
     return Ready(spec, course, State.start(model, spec), model, task.precision == "bfloat16", [])
 
