@@ -2,9 +2,12 @@
 
 import json
 import re
+import shutil
 
 import pytest
 import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
 
 from vaelab.assemble import build_model, check_protocol, completed
 from vaelab.data import PROTOCOLS
@@ -203,3 +206,18 @@ def _refusal(spec: Spec) -> SpecError | None:
     except SpecError as error:
         return error
     return None
+
+
+def test_weights_from_before_pixels_were_centred_are_read_as_they_were_trained(run, tmp_path):
+    shutil.copytree(run.path, tmp_path / "old")
+    old = Run(tmp_path / "old")
+    with safe_open(old.path / "model.safetensors", "pt") as file:
+        tensors = {name: file.get_tensor(name) for name in file.keys() if not name.endswith((".centre", ".offset"))}  # noqa: SIM118
+        save_file(tensors, old.path / "model.safetensors", file.metadata())
+    model, before = old.model(), run.model()
+    assert model.posterior.centre.abs().max() == model.likelihood.offset.abs().max() == 0
+    assert before.posterior.centre.abs().max() > 0
+    del tensors["posterior.network.1.weight"]
+    save_file(tensors, old.path / "model.safetensors", {"image_shape": "[1, 8, 8]"})
+    with pytest.raises(RunError, match="does not fit"):
+        old.model()
