@@ -49,9 +49,9 @@ def activation_named(name: str) -> type[nn.Module]:
 def scaled(layer: L, activation: type[nn.Module] | None = None) -> L:
     """`layer`, its biases 0 and its weights uniform with standard deviation gain / sqrt(fan in).
 
-    torch's own start, gain 1 / sqrt(3) and biases of the size of the weights, loses the image from layer to layer until
-    units answer to their biases alone: of three strided convolutions with ReLU, 55 to 60 % of the last units gave one
-    value for all digits, before and after an epoch.
+    torch's own start has gain 1 / sqrt(3) and biases of the size of the weights. The image is lost from layer to layer,
+    until units answer to their biases alone. On digits, in the encoder of three strided convolutions with ReLU, 27 % of
+    the last channels are stuck at first (2 % from this start), and 55 % after an epoch.
 
     Arguments:
         activation: what stands behind the layer, an activation or a normalisation; None for nothing.

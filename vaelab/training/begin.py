@@ -15,7 +15,7 @@ from vaelab.errors import SpecError
 from vaelab.models import Conditional
 from vaelab.seeds import derive, seed_generator
 
-AVERAGED = 10_000  # training images at most, of which the mean is taken: its error is below 0.005 in every pixel
+AVERAGED = 10_000  # training images at most, of which the mean is taken: its standard error is at most 0.005
 AT_A_TIME = 100
 
 
