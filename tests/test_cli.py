@@ -14,6 +14,7 @@ import vaelab
 from vaelab import commands, terminal
 from vaelab.cli import COMMANDS, main
 from vaelab.evaluation.measures import METRICS
+from vaelab.studies import known_studies
 
 ROOT = Path(__file__).parents[1]
 
@@ -178,3 +179,10 @@ def test_the_public_names_are_sorted_and_there():
         assert getattr(vaelab, name).__doc__
     with pytest.raises(AttributeError):
         _ = vaelab.nothing
+
+
+@pytest.mark.parametrize("command", ["study", "report"])
+def test_help_names_every_study(command, capsys):
+    with pytest.raises(SystemExit):
+        main([command, "--help"])
+    assert set(known_studies()) <= set(re.findall(r"[\w-]+", capsys.readouterr().out))

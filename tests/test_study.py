@@ -12,7 +12,8 @@ from vaelab.errors import RunError, SpecError
 from vaelab.pack import described, packs
 from vaelab.run import claim, train
 from vaelab.spec import Spec
-from vaelab.study import Options, carry_out, known_studies, open_study
+from vaelab.studies import known_studies
+from vaelab.study import Options, carry_out, open_study
 from vaelab.training.watch import Watch
 from vaelab.workers import Worker
 

@@ -7,6 +7,7 @@ import tyro
 
 from vaelab.errors import RunError, SpecError
 from vaelab.spec import Spec
+from vaelab.studies import known_studies
 
 if TYPE_CHECKING:
     from vaelab.study import Study
@@ -19,6 +20,11 @@ RunPath = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN", hel
 Elsewhere = Annotated[
     str | None,
     tyro.conf.arg(help="where the run's images are now, such as folder:DIR, if they were moved; they must be the same"),
+]
+StudyName = Annotated[
+    str,
+    tyro.conf.Positional,
+    tyro.conf.arg(metavar="NAME|FILE.toml", help=f"{' | '.join(known_studies())} | a file"),
 ]
 Compiled = Annotated[Literal["auto", "always", "never"], tyro.conf.arg(help="compile the training step")]
 
@@ -172,11 +178,7 @@ def replay(run: RunPath, root: Root = None) -> None:
 
 
 def study(
-    name: Annotated[
-        str,
-        tyro.conf.Positional,
-        tyro.conf.arg(metavar="NAME|FILE.toml", help="article | digits | iwae-table | shapes | a file"),
-    ],
+    name: StudyName,
     out: Out = Path("runs"),
     only: Annotated[str, tyro.conf.arg(help="run only what this pattern matches, such as 'svhn-conv*z=20'")] = "*",
     jobs: Annotated[int, tyro.conf.arg(help="runs at a time")] = 1,
@@ -204,11 +206,7 @@ def study(
 
 
 def report(
-    name: Annotated[
-        str,
-        tyro.conf.Positional,
-        tyro.conf.arg(metavar="NAME|FILE.toml", help="article | digits | iwae-table | shapes | a file"),
-    ],
+    name: StudyName,
     out: Out = Path("runs"),
     quick: Annotated[bool, tyro.conf.arg(help="of the quick study")] = False,
     seeds: Annotated[int, tyro.conf.arg(help="as the study was given it")] = 1,

@@ -8,7 +8,6 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
 from fnmatch import fnmatch
-from importlib.resources import files
 from itertools import product
 from pathlib import Path
 from queue import SimpleQueue
@@ -23,6 +22,7 @@ from vaelab.presets import preset
 from vaelab.record import Run
 from vaelab.run import claim, measure, train
 from vaelab.spec import Spec
+from vaelab.studies import known_studies
 from vaelab.study_file import Figure, Group, Published, StudyFile
 from vaelab.training.compiled import Compile
 from vaelab.training.watch import Watch
@@ -64,12 +64,6 @@ class Study:
     quick: bool
     command: str
     folder: Path
-
-
-def known_studies() -> dict[str, Path]:
-    """Name -> file of the studies that come with vaelab."""
-    folder = Path(str(files("vaelab") / "studies"))
-    return {path.stem: path for path in sorted(folder.glob("*.toml"))}
 
 
 def open_study(name: str, out: Path | str = "runs", quick: bool = False, seeds: int = 1) -> Study:
