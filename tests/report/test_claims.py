@@ -304,7 +304,20 @@ def test_a_quick_study_judges_only_what_must_hold(trained, monkeypatch, tmp_path
     assert found == {"so": "not judged at this budget", "must": SUPPORTED}
     page, text = write_report(quick, tmp_path)
     assert check_report(quick, page) == []
-    assert "**not judged at this budget**" in text.read_text()
+    assert "**not judged at this budget.**" in text.read_text()
+
+
+def test_the_summary_lists_verdicts_and_counts_what_has_none(trained, monkeypatch, tmp_path) -> None:
+    elsewhere = replace(CLAIM, asked_of=("mnist",))
+    monkeypatch.setitem(CLAIMS, "so", [(CLAIM, outcome()), (elsewhere, outcome()), (elsewhere, outcome())])
+    page, text = write_report(replace(trained, claims=["so"]), tmp_path)
+    summary = text.read_text().partition("## Figures")[0]
+    assert "Statements that were checked: 1. Verdicts: 1 supported." in summary
+    assert "Statements about MNIST, which this study does not test: 2. " in summary
+    assert summary.count("It is so.") == 1
+    assert page.read_text().partition("<h2>Figures")[0].count("It is so.") == 1
+    quick = write_report(replace(trained, claims=["so"], quick=True), tmp_path)[1].read_text()
+    assert "Statements without a verdict at this quick budget: 1. " in quick
 
 
 def test_what_the_study_has_no_runs_for_is_not_measured(checked) -> None:

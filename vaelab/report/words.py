@@ -7,6 +7,7 @@ from vaelab.assemble import NOT_A_LIKELIHOOD
 from vaelab.compare import kind
 from vaelab.evaluation.colours import HUES, hue_counts
 from vaelab.report.claims import Claim
+from vaelab.report.claims.claim import QUICK, UNTESTED, data_in_words
 from vaelab.report.labels import points
 from vaelab.report.material import Material, plain
 from vaelab.report.seeds import interval, ranking
@@ -17,6 +18,7 @@ from vaelab.study import Member
 FEW = 20  # test images of a label, below which a sentence says how few there are
 EARLY = 0.75  # share of the epochs, before which the best epoch is early
 LATE = 0.99  # ... and after which it is the last
+BESIDE = "What was measured stands with each of them below."
 
 
 def findings(material: Material, claims: dict[str, list[Claim]]) -> list[str]:
@@ -25,10 +27,21 @@ def findings(material: Material, claims: dict[str, list[Claim]]) -> list[str]:
     said = [*ranked, *(_of_group(material, models) for models in _groups(material) if len(models) > 1 or not ranked)]
     if idle := [text for models in _groups(material) if (text := _idle(material, models))]:
         said.append(f"Some models ignore latent dimensions: {'; '.join(idle)}.")
-    verdicts = Counter(claim.verdict for group in claims.values() for claim in group)
-    if verdicts:
-        counts = [f"{count} {verdict}" for verdict, count in verdicts.most_common()]
-        said.append(f"{verdicts.total()} statements were checked: {listed(counts)}.")
+    return said + _of_claims([claim for group in claims.values() for claim in group])
+
+
+def _of_claims(claims: list[Claim]) -> list[str]:
+    """How many statements have which verdict, and why the others have none: a line each."""
+    judged = Counter(claim.verdict for claim in claims if claim.was_judged)
+    said = list[str]()
+    if judged:
+        counts = [f"{count} {verdict}" for verdict, count in judged.most_common()]
+        said.append(f"Statements that were checked: {judged.total()}. Verdicts: {listed(counts)}.")
+    if quick := [claim for claim in claims if claim.verdict == QUICK]:
+        said.append(f"Statements without a verdict at this quick budget: {len(quick)}. {BESIDE}")
+    if untested := [claim for claim in claims if claim.verdict == UNTESTED]:
+        about = data_in_words(untested)
+        said.append(f"Statements about {about}, which this study does not test: {len(untested)}. {BESIDE}")
     return said
 
 

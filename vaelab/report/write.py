@@ -85,6 +85,7 @@ def _template(name: str) -> Template:
 
 def _context(material: Material, folder: Path, images: Path) -> dict[str, object]:
     study, claims = material.study, check_claims(material)
+    checked = [_checked(f"{name}-{i}", claim, images) for name in claims for i, claim in enumerate(claims[name], 1)]
     return {
         "study": study,
         "not_run": NOT_RUN,
@@ -107,9 +108,8 @@ def _context(material: Material, folder: Path, images: Path) -> dict[str, object
         "ledger": measured.ledger(material),
         "rate_distortion": pictures.rate_distortion_plot(material, images),
         "learning": pictures.learning_curves(material, images),
-        "claims": [
-            _checked(f"{name}-{i}", claim, images) for name in claims for i, claim in enumerate(claims[name], 1)
-        ],
+        "claims": checked,
+        "judged": [one for one in checked if one.claim.was_judged],
         "sources": list(dict.fromkeys(str(claim.statement.source) for name in claims for claim in claims[name])),
         "sizes": SIZES,
         "sizes_note": SIZES_NOTE,

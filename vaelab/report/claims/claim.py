@@ -1,6 +1,6 @@
 """What checking a claim gives, and the rules that make verdicts out of measurements."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -91,11 +91,21 @@ class Claim:
     caption: str = ""
 
     @property
+    def was_judged(self) -> bool:
+        """Whether the study has the data and the budget that the claim is about."""
+        return self.verdict not in (QUICK, UNTESTED)
+
+    @property
     def verdict_in_words(self) -> str:
         """The verdict, with the data that were asked about where these were not tested."""
         if self.verdict != UNTESTED:
             return self.verdict
-        return f"asked of {' and '.join(name.upper() for name in self.statement.asked_of)}; {UNTESTED}"
+        return f"asked of {data_in_words([self])}; {UNTESTED}"
+
+
+def data_in_words(claims: Iterable[Claim]) -> str:
+    """The data sets that the claims are about, such as "MNIST and SVHN"."""
+    return " and ".join(dict.fromkeys(name.upper() for claim in claims for name in claim.statement.asked_of))
 
 
 def verdict(signs: Sequence[Sign], undecided: Verdict = UNJUDGED) -> Verdict:
