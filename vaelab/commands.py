@@ -168,13 +168,13 @@ def figure(
         print(path)
 
 
-def replay(run: RunPath, root: Root = None) -> None:
+def replay(run: RunPath, data: Elsewhere = None, root: Root = None) -> None:
     """Take the step again at which a run met a number that is not finite, and show where."""
     from vaelab import terminal
     from vaelab.run import Run
     from vaelab.run import replay as take_again
 
-    terminal.print_autopsy(str(run), take_again(Run(run), root))
+    terminal.print_autopsy(str(run), take_again(Run(run), root, data))
 
 
 def study(

@@ -190,8 +190,11 @@ def fingerprint(spec: Spec, data: Splits) -> str:
     return f"{spec.hash} {data.train.sha256}"
 
 
-def replay(run: Run, root: str | None = None) -> Autopsy:
+def replay(run: Run, root: str | None = None, source: str | None = None) -> Autopsy:
     """The autopsy of `run`, its examination made anew: the step that failed, taken again from the state before it.
+
+    Arguments:
+        root, source: where the run's images are now; see `Run.data`.
 
     Raises:
         RunError: `run` has no autopsy, or one that was made on a device that is not here.
@@ -203,7 +206,7 @@ def replay(run: Run, root: str | None = None) -> Autopsy:
             expected="one, because its noise is another one",
             do=f"replay it where it was trained, or read {run.path / RECORD}",
         )
-    data = run.data(root)
+    data = run.data(root, source)
     model = build_model(spec, data.train.shape, data.train.labels).to(found.device)
     course = Course.of(model, build_objective(spec, len(data.train)), data.train, spec)
     state = State.start(model, spec, course.objective)

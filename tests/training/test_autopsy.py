@@ -6,6 +6,7 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -421,6 +422,20 @@ def test_the_command_takes_the_step_again(tmp_path, capsys, monkeypatch):
     assert main(["replay", str(run.path)]) == 2
     (line,) = capsys.readouterr().err.strip().splitlines()
     assert "there is nothing to replay" in line
+
+
+def test_the_images_of_a_stopped_run_may_have_moved(tmp_path, capsys):
+    images = np.random.default_rng(0).integers(0, 256, (60, 8, 8), dtype=np.uint8)
+    np.savez(tmp_path / "here.npz", images=images)
+    words = ["train", "--learning-rate", "1e9", "--network", "mlp:hidden=8", "--validate-every", "100", "--name", "run"]
+    source = ["--data", f"npz:{tmp_path / 'here.npz'}", "--protocol", "8bit", "--likelihood", "gaussian"]
+    assert main([*words, *source, "--out", str(tmp_path)]) == 2
+    recorded = Autopsy.read(tmp_path / "run")
+    (tmp_path / "here.npz").rename(tmp_path / "there.npz")
+    assert main(["replay", str(tmp_path / "run")]) == 2
+    capsys.readouterr()
+    assert main(["replay", str(tmp_path / "run"), "--data", f"npz:{tmp_path / 'there.npz'}"]) == 0
+    assert f"not finite at step {recorded.failure.step}" in capsys.readouterr().out
 
 
 def test_an_autopsy_made_on_another_kind_of_device(tmp_path, monkeypatch):
