@@ -34,8 +34,8 @@ class Asks(nn.Module):
         self.pixels = pixels
 
 
-def images(count: int, protocol: str = "grey") -> Dataset:
-    levels = np.random.default_rng(0).integers(0, 256, (count, 1, 4, 4), np.uint8)
+def images(count: int, protocol: str = "grey", channels: int = 1) -> Dataset:
+    levels = np.random.default_rng(0).integers(0, 256, (count, channels, 4, 4), np.uint8)
     return Dataset("made", "train", levels, None, protocol)
 
 
@@ -91,7 +91,7 @@ MODELS = [
 
 @pytest.mark.parametrize("fields", MODELS)
 @pytest.mark.parametrize("start", ["mean", "zero"])
-def test_every_encoder_sees_pixels_less_the_mean_training_image(fields, start):
+def test_every_encoder_sees_pixels_less_the_mean_of_their_channel(fields, start):
     data = load_data(completed(Spec(data="digits", protocol="grey"))).train
     model = build_model(completed(Spec(**fields)), data.shape, data.labels)
     begin(model, data, 0, start)
@@ -100,7 +100,7 @@ def test_every_encoder_sees_pixels_less_the_mean_training_image(fields, start):
     network = model.posterior.network
     network.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0]))
     model.given(data.labels[:5]).posterior(x)
-    mean = torch.from_numpy(data.images).float().mean(0) / 255
+    mean = torch.from_numpy(data.images).float().mean() / 255  # of their one channel
     torch.testing.assert_close(seen[0][:, :1], x - mean, rtol=0, atol=1e-6)
 
 
@@ -154,11 +154,13 @@ def test_a_prior_of_pseudo_inputs_sees_them_centred_as_well():
     torch.testing.assert_close(seen[0], model.prior.logits.sigmoid() - model.posterior.centre)
 
 
-def test_the_mean_of_many_images_is_taken_in_pieces_and_of_enough():
-    model = build_model(completed(Spec(network="mlp:hidden=8")), (1, 4, 4))
-    data = images(2050)
-    begin(model, data, 0)
-    torch.testing.assert_close(model.posterior.centre, torch.from_numpy(data.images / 255).float().mean(0))
+def test_encoders_are_centred_by_channel_and_decoders_start_at_the_mean_image():
+    model = build_model(completed(Spec(network="mlp:hidden=8")), (3, 4, 4))
+    data = images(2050, channels=3)  # more than are read at a time
+    begin(model, data, 0, "mean")
+    mean = torch.from_numpy(data.images / 255).float().mean(0)
+    torch.testing.assert_close(model.posterior.centre, mean.mean((1, 2), keepdim=True))
+    torch.testing.assert_close(model.likelihood.offset.sigmoid(), mean, atol=1e-3, rtol=0)
 
 
 def test_a_training_begins_with_its_own_images(tmp_path):

@@ -18,10 +18,10 @@ class Conditional(nn.Module):
     """network + head: context -> Distribution. An encoder is q(z|x), a decoder is p(x|z).
 
     Networks see centred pixels. An encoder's is given x minus `centre`; `offset` is added to what a decoder's gives.
-    Both are 0 until a training begins, and then come from the mean training image (`vaelab.training.begin`). Pixels are
-    all positive: uncentred, their mean moves every hidden unit the same way, units saturate, and the posterior means of
-    all images leave the prior together (LeCun, Bottou, Orr & Mueller 1998, section 4.3). Without the offset, z carries
-    the mean image through a decoder.
+    Both are 0 until a training begins, and then come from the training images (`vaelab.training.begin`): the mean of
+    each channel, and the mean image. Pixels are all positive: uncentred, their mean moves every hidden unit the same
+    way, units saturate, and the posterior means of all images leave the prior together (LeCun, Bottou, Orr & Mueller
+    1998, section 4.3). Without the offset, z carries the mean image through a decoder.
 
     One that is told labels besides is q(z|x, y) or p(x|z, y): it joins to its context what `join` makes of their code,
     and answers as `given(code)`.
@@ -37,7 +37,7 @@ class Conditional(nn.Module):
     """
 
     use_bfloat16: bool = False
-    centre: Tensor | None  # [C, H, W] of an encoder, None of a decoder
+    centre: Tensor | None  # [C, 1, 1] of an encoder, None of a decoder
     offset: Tensor | None  # of the shape of a decoder's parameters, where its head has `biases`
 
     def __init__(
@@ -55,7 +55,7 @@ class Conditional(nn.Module):
         self.context_shape = context_shape
         self.join = join
         self.code = code
-        self.register_buffer("centre", torch.zeros(context_shape) if len(context_shape) == 3 else None)
+        self.register_buffer("centre", torch.zeros(context_shape[0], 1, 1) if len(context_shape) == 3 else None)
         self.register_buffer("offset", None)
 
     def given(self, code: Tensor) -> "Conditional":
@@ -90,7 +90,7 @@ class Conditional(nn.Module):
 
     @torch.no_grad()
     def centre_at(self, mean: Tensor) -> None:
-        """From now on give the encoder's network x minus `mean` [C, H, W]."""
+        """From now on give the encoder's network x minus `mean` [C, 1, 1], of each channel."""
         if self.centre is not None:
             self.centre.copy_(mean)
 
