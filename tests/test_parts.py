@@ -17,7 +17,7 @@ def test_options_are_read_by_their_annotations():
 
 
 def test_two_ways_to_write_one_part_are_one_string():
-    assert canonical("network", NETWORKS, "mlp") == canonical("network", NETWORKS, "mlp:activation=elu:hidden=500")
+    assert canonical("network", NETWORKS, "mlp") == canonical("network", NETWORKS, "mlp:activation=gelu:hidden=500")
     for table in (NETWORKS, LIKELIHOODS, OBJECTIVES):
         for name in table:
             text = canonical("part", table, name)
@@ -27,7 +27,7 @@ def test_two_ways_to_write_one_part_are_one_string():
 def test_a_part_of_the_users_own():
     text = "vaelab.networks.mlp:FullyConnected:hidden=7"
     assert make("network", NETWORKS, text).hidden == (7,)
-    assert canonical("network", NETWORKS, text) == "vaelab.networks.mlp:FullyConnected:hidden=7:activation=elu"
+    assert canonical("network", NETWORKS, text) == "vaelab.networks.mlp:FullyConnected:hidden=7:activation=gelu"
 
 
 @pytest.mark.parametrize(

@@ -32,7 +32,7 @@ def run(tmp_path_factory) -> Run:
 def test_a_run_is_named_by_its_spec(run):
     assert run.path.name == default_name(completed(TINY))
     assert run.path.name.startswith("digits-bernoulli-mlp-z2-")
-    assert default_name(completed(TINY.model_copy(update={"network": "mlp:activation=elu:hidden=8"}))) == run.path.name
+    assert default_name(completed(TINY.model_copy(update={"network": "mlp:activation=gelu:hidden=8"}))) == run.path.name
     assert default_name(completed(TINY.model_copy(update={"seed": 1}))) != run.path.name
 
 
@@ -47,7 +47,7 @@ def test_what_a_run_holds(run):
     }
     assert run.spec == completed(TINY)
     assert run.spec.protocol == "binary-dynamic"
-    assert run.spec.network == "mlp:hidden=8:activation=elu"
+    assert run.spec.network == "mlp:hidden=8:activation=gelu"
     result = run.result
     assert result["environment"]["torch"] == torch.__version__
     assert result["data"]["test"]["images"] == 180
