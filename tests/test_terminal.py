@@ -50,7 +50,7 @@ def test_a_metric_is_shown_by_its_whole_name_and_unit(name: str, capsys):
     terminal.print_metrics("runs/[odd] name", rows)
     out = printed(capsys)
     assert "runs/[odd] name" in out
-    assert "1 [red] :smile:" in out
+    assert "[1] [red] :smile:" in out
     assert name in joined(out)
     if name != LONG:  # its features stand in one line
         assert name.partition("[")[2] in out
@@ -93,7 +93,7 @@ def test_a_range_of_draws_is_shown_as_one(capsys):
     terminal.print_metrics("run", [{**ROW, "fewest_samples": 100, "samples": 10_000, "note": FEW_EFFECTIVE}])
     out = printed(capsys)
     assert "100 to 10,000" in out
-    assert f"1 {FEW_EFFECTIVE}"[:90] in out
+    assert f"[1] {FEW_EFFECTIVE}"[:90] in out
 
 
 def test_what_no_direction_is_better_of_is_above_the_first_and_not_behind(capsys):

@@ -112,6 +112,9 @@ def open_study(name: str, out: Path | str = "runs", quick: bool = False, seeds: 
 def _members(file: StudyFile, group: Group, folder: Path, quick: bool, seeds: int) -> Iterator[Member]:
     named = preset(group.preset).fields if group.preset else {}
     fixed = {**file.base, **named, **group.spec, **({**file.quick, **group.quick} if quick else {})}
+    if "seed" in group.grid and seeds > 1:
+        found = f"--seeds {seeds} beside seed = {group.grid['seed']} in the grid of the group '{group.name}'"
+        raise SpecError(found=found, expected="one of them", do="leave --seeds out, or take the seeds out of the file")
     grid = {**group.grid, **({"seed": list(range(seeds))} if "seed" not in group.grid else {})}
     for values in product(*grid.values()):
         point = dict(zip(grid, values, strict=True))

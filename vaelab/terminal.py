@@ -115,12 +115,12 @@ def _print_metrics(title: str, metrics: list[dict[str, Any]]) -> None:
         cells = [f"{m['value']:.{decimals}f}", _error(m, decimals)]
         if drawn:
             cells.append("" if m["monte_carlo_se"] is None else f"{m['monte_carlo_se']:.2g}")
-        mark = str(notes.index(m["note"]) + 1) if m["note"] else ""
+        mark = f"[{notes.index(m['note']) + 1}]" if m["note"] else ""
         table.add_row(_two_lines(m["name"]), *cells, m["unit"], draws_in_words(m), f"{m['images']:,}", mark)
     console().print(title, style="bold", highlight=False)
     console().print(table)
     for number, note in enumerate(notes, 1):
-        console().print(f"{number} {note}", style="dim", highlight=False)
+        console().print(f"[{number}] {note}", style="dim", highlight=False)
     console().print()
 
 

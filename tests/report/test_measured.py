@@ -31,7 +31,7 @@ def test_what_every_note_says_is_said_once():
     assert (part.common, part.notes) == ("decoder means", ["k = 5"])
     assert part.table.columns == ["run", "precision, share\N{NO-BREAK SPACE}↑", "coverage, share\N{NO-BREAK SPACE}↑"]
     assert [cell.replace("\N{NO-BREAK SPACE}", " ") for cell in part.table.rows[0][1:]] == [
-        "0.50 ± 0.10 (1)",
+        "0.50 ± 0.10 [1]",
         "0.50 ± 0.10",
     ]
 

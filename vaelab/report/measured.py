@@ -88,7 +88,7 @@ def _measured(kind: tuple[str, str], measure: str, members: list[Member]) -> Mea
 
 
 def _cell(row: dict[str, Any], notes: list[str]) -> str:
-    return with_errors(row) + (f"{KEEP}({notes.index(row['note']) + 1})" if row["note"] else "")
+    return with_errors(row) + (f"{KEEP}[{notes.index(row['note']) + 1}]" if row["note"] else "")
 
 
 def _ledger(member: Member) -> Iterator[str]:

@@ -5,6 +5,7 @@ from typing import Any
 
 from vaelab.compare import kind
 from vaelab.evaluation.measure import FEW_MARK, rests_on_few
+from vaelab.report.behind import behind
 from vaelab.report.claims.claim import Table
 from vaelab.report.claims.estimate import over_seeds as mean_over_seeds
 from vaelab.report.labels import points
@@ -57,13 +58,23 @@ def ranking(material: Material) -> list[str]:
 
 
 def _ranked(material: Material, title: str, rivals: list[list[Member]]) -> str:
-    best_first = sorted(rivals, key=lambda members: statistics.fmean(m.run.metric("nll")["value"] for m in members))
-    named = [f"{material.of_model(members[0])} ({_cell(members, 'nll', 1)})" for members in best_first]
-    worst = f" It is highest for {named[-1]}." if len(named) > BEST else ""
+    what = f"{title}, {latent(rivals[0][0].latent)}: the NLL (nats per image, mean over the seeds)"
+    vague = [members for members in rivals if any(rests_on_few(m.run.metric("nll")) for m in members)]
+    unranked = f" Not ranked, for few effective draws ({FEW_MARK}): {listed(_names(material, vague))}." if vague else ""
+    sure = [members for members in rivals if members not in vague]
+    if len(sure) < 2:
+        return f"{what} is not ranked: too few models have enough effective draws ({FEW_MARK})."
+    best, *others = sorted(sure, key=lambda runs: statistics.fmean(m.run.metric("nll")["value"] for m in runs))
+    next_ones = [f"{material.of_model(runs[0])} ({behind(best, runs, 'nll')})" for runs in others[: BEST - 1]]
+    worst = f" It is highest for {material.of_model(others[-1][0])} ({_cell(others[-1], 'nll', 1)})."
     return (
-        f"{title}, {latent(rivals[0][0].latent)}: the NLL (nats per image, mean over the seeds) is lowest for "
-        f"{named[0]}, then {listed(named[1:BEST])}.{worst}"
+        f"{what} is lowest for {material.of_model(best[0])} ({_cell(best, 'nll', 1)}), then {listed(next_ones)}."
+        f"{worst if len(sure) > BEST else ''}{unranked}"
     )
+
+
+def _names(material: Material, models: list[list[Member]]) -> list[str]:
+    return [material.of_model(members[0]) for members in models]
 
 
 def _several(material: Material) -> dict[str, list[list[Member]]]:

@@ -6,6 +6,7 @@ from collections import Counter
 from vaelab.assemble import NOT_A_LIKELIHOOD
 from vaelab.compare import kind
 from vaelab.evaluation.colours import HUES, hue_counts
+from vaelab.report.behind import behind
 from vaelab.report.claims import Claim
 from vaelab.report.claims.claim import QUICK, UNTESTED, data_in_words
 from vaelab.report.labels import points
@@ -102,21 +103,20 @@ def _groups(material: Material) -> list[list[list[Member]]]:
 
 
 def _of_group(material: Material, models: list[list[Member]]) -> str:
-    best = max(models, key=lambda runs: _mean(runs, "elbo"))
+    best, *others = sorted(models, key=lambda runs: -_mean(runs, "elbo"))
     closest = min(models, key=lambda runs: _mean(runs, "reconstruction_mse"))
     note = best[0].run.metric("elbo")["note"]
     elbo = f"{MINUS}ELBO {_value(best, 'elbo', -1)} nats{f', {note}' if note else ''}"
     if len(models) == 1:
         return f"{material.of_model(best[0])}, {latent(best[0].latent)}: {elbo}."
     if len({runs[0].latent for runs in models}) < len(models):  # something else differs
-        where, larger = material.point(best[0]), list[int]()
+        where = material.point(best[0])
     else:
         where = f"{best[0].latent} latent dimensions"
-        larger = [runs[0].latent for runs in models if runs[0].latent > best[0].latent]
-    no_help = f"; {listed([str(z) for z in larger])} do not help" if larger else ""
+    behind_it = f"{material.point(others[0][0])} is {behind(best, others[0], 'elbo', -1)}"
     early = [runs for runs in models if all(_early(run) for run in runs)]
     return (
-        f"{best[0].title} is best with {where} ({elbo}){no_help}. Its reconstructions are closest at "
+        f"{best[0].title} is best with {where} ({elbo}); {behind_it}. Its reconstructions are closest at "
         f"{material.point(closest[0])} (mean squared error {_value(closest, 'reconstruction_mse')})."
         + (
             f" The weights that were kept come from the first {percent(EARLY)} of the epochs at "
