@@ -16,7 +16,7 @@ from sklearn.datasets import load_digits
 
 import vaelab as vl
 from vaelab.cli import main
-from vaelab.errors import DataError, Interrupted, RunError, SpecError
+from vaelab.errors import DataError, Interrupted, RunError, SpecError, VaelabError
 from vaelab.figures import FIGURES
 
 TINY = {"latent": 2, "network": "mlp:hidden=8", "epochs": 1.0, "nll_samples": 5, "batch": 20}
@@ -55,6 +55,40 @@ def told(capsys, *words: object) -> str:
     assert main(list(map(str, words))) == 2
     (line,) = capsys.readouterr().err.strip().splitlines()
     return line
+
+
+# slips --------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("slip", "says"),
+    [
+        (lambda: vl.train("digits"), r"a str in the place of a Spec; .* vl.Spec\(data='digits'"),
+        (lambda: vl.Spec(data=np.zeros((50, 50))), "data = a ndarray; expected a valid string"),
+        (lambda: vl.Spec(laten=2), "unknown field 'laten'; .* did you mean 'latent'"),
+        (lambda: vl.figure("nowhere", "samples"), "no nowhere/spec.json"),
+        (lambda: vl.measure("nowhere"), "no nowhere/spec.json"),
+    ],
+)
+def test_a_slip_is_told_in_one_line(slip, says):
+    with pytest.raises(VaelabError, match=says) as caught:
+        slip()
+    assert len(str(caught.value)) < 700
+    assert "\n" not in str(caught.value)
+
+
+def test_a_metric_that_was_not_measured_is_told_with_those_that_were(project):
+    run = vl.Run(project / "runs" / "done")
+    with pytest.raises(SpecError, match=r"unknown metric 'nl'; .* did you mean 'nll'"):
+        run.metric("nl")
+    with pytest.raises(RunError, match="no nll of 7 samples"):
+        run.metric("nll", samples=7)
+
+
+def test_pictures_and_numbers_are_had_by_the_name_of_a_run_too(copied):
+    path = copied / "runs" / "done"
+    assert vl.figure(str(path), "samples") == [path / "figures" / "samples.png"]
+    assert vl.measure(str(path))[0] in vl.Run(path).result["metrics"]
 
 
 # the names ----------------------------------------------------------------------------------------------------------

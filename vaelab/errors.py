@@ -13,6 +13,8 @@ The command prints the line and exits 2; everything else that is raised is a fau
 import difflib
 from collections.abc import Iterable
 
+LONGEST = 80  # characters of a value in a message
+
 
 class VaelabError(Exception):
     """A user's mistake.
@@ -57,6 +59,12 @@ def unknown(kind: str, name: str, known: Iterable[str]) -> SpecError:
         expected=f"one of {', '.join(names)}",
         do=f"did you mean '{close[0]}'?" if close else "choose one of these",
     )
+
+
+def shortened(value: object) -> str:
+    """A value as Python writes it; what is long or has several lines is named by its type."""
+    text = repr(value)
+    return text if len(text) <= LONGEST and "\n" not in text else f"a {type(value).__name__}"
 
 
 def in_one_line(error: Exception) -> str:

@@ -20,7 +20,7 @@ T = TypeVar("T")
 
 
 def figure(
-    run: Run,
+    run: Run | Path | str,
     kinds: Sequence[str] | str = (),
     seed: int = 0,
     root: str | None = None,
@@ -33,6 +33,7 @@ def figure(
     alone. The others also need the test images.
 
     Arguments:
+        run: a run, or its directory.
         kinds: names in `FIGURES`, or "curves"; none means all that this run allows, and says which are left out.
         seed: of which images and samples are shown.
         root: where data lie.
@@ -43,7 +44,7 @@ def figure(
         SpecError: an unknown kind, or one that this model does not allow.
         VaelabError: a kind was named, and the model or the data that it needs are not there.
     """
-    kinds = (kinds,) if isinstance(kinds, str) else kinds
+    run, kinds = Run.of(run), (kinds,) if isinstance(kinds, str) else kinds
     known = (*FIGURES, "curves")
     for kind in kinds:
         if kind not in known:

@@ -18,7 +18,7 @@ from vaelab.assemble import build_model, load_data
 from vaelab.data.dataset import Splits
 from vaelab.data.places import taken_from
 from vaelab.data.sources import parse
-from vaelab.errors import NonFiniteError, RunError, VaelabError
+from vaelab.errors import NonFiniteError, RunError, VaelabError, unknown
 from vaelab.evaluation.before import better_before
 from vaelab.evaluation.measure import Metric
 from vaelab.files import write_atomically
@@ -69,6 +69,11 @@ class Run:
             found = f"no {self.path / 'spec.json'}"
             raise RunError(found=found, expected="a run directory, which has one", do="check the path")
 
+    @classmethod
+    def of(cls, run: "Run | Path | str") -> "Run":
+        """`run` itself, or the run in the directory of that name."""
+        return run if isinstance(run, Run) else cls(run)
+
     @property
     def spec(self) -> Spec:
         return Spec.read(self.path / "spec.json")
@@ -106,14 +111,22 @@ class Run:
         return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
     def metric(self, name: str, samples: int | None = None) -> dict[str, Any]:
-        """The metric called `name` of the test images, as result.json has it; KeyError where there is none.
+        """The metric called `name` of the test images, a dict as result.json has it.
 
         Arguments:
             samples: K; by default that of the measurement at the end of the training, if it has this metric.
+
+        Raises:
+            SpecError: it was not measured; what was is listed.
+            RunError: it was not measured with so many samples.
         """
-        if (row := self.find(name, samples)) is None:
-            raise KeyError(name)
-        return row
+        if (row := self.find(name, samples)) is not None:
+            return row
+        measured = {row["name"] for row in self.result["metrics"] if row["split"] == "test"}
+        if name not in measured:
+            raise unknown("metric", name, measured)
+        found = f"{self.path} has no {name} of {samples} samples"
+        raise RunError(found=found, expected="one that was measured", do="measure it with `vaelab evaluate`")
 
     def find(self, name: str, samples: int | None = None) -> dict[str, Any] | None:
         """`metric`, or None where there is none."""

@@ -68,6 +68,9 @@ def train(
         VaelabError: anything that a user can mend, told in one line.
     """
     watch = watch or looked_on()
+    if not isinstance(spec, Spec):
+        found = f"a {type(spec).__name__} in the place of a Spec"
+        raise SpecError(found=found, expected="what is to be trained", do="give it vl.Spec(data='digits', latent=2)")
     named, spec = spec.likelihood, completed(spec)
     run = Run(Path(out) / (name or default_name(spec)), must_exist=False)
     if run.done:
@@ -122,7 +125,7 @@ def _possible(names: Sequence[str], subject: Subject, watch: Watch) -> dict[str,
 
 
 def measure(
-    run: Run,
+    run: Run | Path | str,
     names: Sequence[str] | str = (),
     root: str | None = None,
     split: str = "test",
@@ -137,6 +140,7 @@ def measure(
     What was measured before is not measured again. Everything that can be refused is refused before any work starts.
 
     Arguments:
+        run: a finished run, or its directory.
         names: measures as they are written, such as `likelihood:samples=5000`; none means those of every training.
         root: where data lie.
         split: train, validation or test.
@@ -149,7 +153,7 @@ def measure(
     Raises:
         VaelabError: an unknown measure, one that cannot be made of these data, data that have changed.
     """
-    watch = watch or looked_on()
+    watch, run = watch or looked_on(), Run.of(run)
     names = (names,) if isinstance(names, str) else names
     measures = measuring.named_measures(names) or measuring.named_measures(default_measures(run.spec))
     if seed < 0:

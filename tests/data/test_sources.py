@@ -231,3 +231,10 @@ def test_one_image_and_unlike_splits_are_refused(tmp_path: Path, refused):
 def test_the_table_is_complete():
     assert list(SOURCES) == ["digits", "shapes", "mnist", "svhn", "frey", "idx", "npz", "npy", "folder"]
     assert [name for name, entry in SOURCES.items() if entry.protocol != "8bit"] == ["digits", "mnist"]
+
+
+def test_a_folder_named_alone_is_told_how_to_be_written(tmp_path, monkeypatch):
+    (tmp_path / "photos").mkdir()
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SpecError, match=r"did you mean folder:photos\?"):
+        load("photos")

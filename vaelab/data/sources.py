@@ -151,11 +151,12 @@ def parse(source: str) -> tuple[str, Source, str]:
     name, _, argument = source.partition(":")
     usages = {key: f"{key}:{entry.argument}" if entry.argument else key for key, entry in SOURCES.items()}
     if name not in SOURCES:
-        close = get_close_matches(name, SOURCES, 1)
+        close = [usages[key] for key in get_close_matches(name, SOURCES, 1)]
+        meant = [f"folder:{source}"] if Path(source).is_dir() else close
         raise SpecError(
             found=f"data source {source!r}",
             expected=f"one of {', '.join(usages.values())}",
-            do=f"did you mean {usages[close[0]]}?" if close else "choose one of these",
+            do=f"did you mean {meant[0]}?" if meant else "choose one of these",
         )
     if bool(argument) != bool(SOURCES[name].argument):
         raise SpecError(found=f"data source {source!r}", expected=usages[name], do="write it like that")

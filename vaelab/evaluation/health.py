@@ -76,7 +76,7 @@ def mean_log_sigma(likelihood: Distribution) -> float | None:
 def _posterior_collapse(seen: Seen) -> list[Finding]:
     latent = 0 if seen.kl_per_dimension is None else len(seen.kl_per_dimension)
     dead = 0 if seen.kl_per_dimension is None else int((seen.kl_per_dimension < DEAD_KL).sum())
-    counted = f"{dead} of {latent} latent dimensions have a KL below {DEAD_KL} nats" if latent else ""
+    counted = f"{dead} of {latent} latent dimensions have a KL below {DEAD_KL} nats" if dead else ""
     if seen.rate < DEAD_RATE or (latent and dead == latent):
         says = f"the rate is {seen.rate:.3g} nats: the decoder ignores z" + (f" ({counted})" if counted else "")
         return [Finding("posterior-collapse", says, seen.help)]

@@ -17,10 +17,12 @@ from vaelab.evaluation.aggregate import in_float64, log_aggregate
 from vaelab.evaluation.health import Finding, Seen, findings, mean_log_sigma
 from vaelab.evaluation.measure import evaluating
 from vaelab.models import VAE, rows
+from vaelab.objectives.importance import Ciwae, Iwae, Miwae, Piwae
 from vaelab.objectives.losses import Objective
 from vaelab.seeds import derive
 from vaelab.training.units import stuck_units
 
+IMPORTANCE_WEIGHTED = (Ciwae, Iwae, Miwae, Piwae)  # objectives without a weight of the KL term
 IMAGES = 200  # looked at; a mean KL near 0.01 nats is known well enough from so many
 PAIRED = 24  # of them, for the mutual information of a posterior whose density of another image's z takes a network
 EARLY = 0.1  # share of a training, at least an epoch, in which nothing is said of z: every VAE starts without any
@@ -79,7 +81,7 @@ def what_to_try(objective: Objective | None, fixed_sigma: bool) -> str:
     beta = getattr(objective, "beta", None)
     if beta is not None and beta > 1:
         tries.append(f"use a beta below {beta:g}")
-    if not getattr(objective, "warmup", 0):
+    if not (getattr(objective, "warmup", 0) or isinstance(objective, IMPORTANCE_WEIGHTED)):
         tries.append("let the KL term in slowly, as --objective beta:beta=1:warmup=1000 does")
     if getattr(objective, "samples", 1) == 1:
         tries.append("use --objective iwae:samples=5")

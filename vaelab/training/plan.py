@@ -4,7 +4,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ModelWrapValidatorHandler, ValidationError, model_validator
 
-from vaelab.errors import SpecError
+from vaelab.errors import SpecError, shortened, unknown
 
 
 class Plan(BaseModel):
@@ -49,10 +49,9 @@ class Plan(BaseModel):
             first = error.errors()[0]
             name = ".".join(map(str, first["loc"]))
             if first["type"] == "extra_forbidden":
-                known = ", ".join(sorted(cls.model_fields))
-                raise SpecError(found=f"unknown field '{name}'", expected=f"one of {known}", do="rename it") from error
+                raise unknown("field", name, cls.model_fields) from error
             raise SpecError(
-                found=f"{name} = {first['input']!r}",
+                found=f"{name} = {shortened(first['input'])}",
                 expected=first["msg"].removeprefix("Input should be ").removeprefix("Value error, "),
                 do=f"change {name}",
             ) from error
