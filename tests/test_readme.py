@@ -14,6 +14,7 @@ from vaelab.measuring import named_measures
 from vaelab.presets import preset
 from vaelab.run import measure, train
 from vaelab.spec import Spec
+from vaelab.study import open_study
 
 README = (Path(__file__).parents[1] / "README.md").read_text()
 GUIDE = (Path(__file__).parents[1] / "docs" / "evaluation.md").read_text()
@@ -49,6 +50,15 @@ def test_the_studies_of_the_commands(line, monkeypatch):
     assert study.name == words[0]
     assert (options.together > 1) == ("--together" in words)
     assert study.members
+
+
+def test_the_study_of_ones_own(tmp_path):
+    (text,) = re.findall(r"```toml\n(.*?)```", README, re.DOTALL)
+    (tmp_path / "mine.toml").write_text(text)
+    study = open_study(str(tmp_path / "mine.toml"), tmp_path)
+    assert len(study.members) == 6
+    assert len(list(named_measures(study.metrics))) == 1
+    assert {panel.group for figure in study.figures for panel in figure.panels} == {m.group for m in study.members}
 
 
 @pytest.mark.parametrize("line", re.findall(r"^vaelab evaluate (.*)$", README + GUIDE, re.MULTILINE))

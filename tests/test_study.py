@@ -259,3 +259,32 @@ def test_a_process_that_dies_at_work_fails_that_command_alone(tmp_path):
         assert worker.carry_out(["--help"], lambda line: None) == 0
     finally:
         worker.close()
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        ("claims =", "clams =", "unknown field of .*: 'clams'; .* did you mean 'claims'"),
+        ('title = "One"', 'titel = "One"', "unknown field of .*: 'group.0.titel'; .* did you mean 'group.0.title'"),
+        ('letter = "a"', 'leter = "a"', "'figure.0.panels.0.leter'; .* did you mean 'figure.0.panels.0.letter'"),
+        ('title = "One"', "", "group.0.title: field required"),
+    ],
+)
+def test_a_slip_in_a_study_file_is_told_with_a_guess(old, new, says, tmp_path):
+    text = """
+title = "A study"
+about = "Of one model."
+claims = []
+[[group]]
+name = "one"
+title = "One"
+grid = { latent = [2] }
+[[figure]]
+number = "1"
+title = "Samples"
+panels = [{ letter = "a", show = "samples", group = "one", latent = 2 }]
+"""
+    assert old in text
+    (tmp_path / "mine.toml").write_text(text.replace(old, new))
+    with pytest.raises(SpecError, match=says):
+        open_study(str(tmp_path / "mine.toml"))

@@ -23,7 +23,7 @@ from vaelab.record import Run
 from vaelab.run import claim, measure, train
 from vaelab.spec import Spec
 from vaelab.studies import known_studies
-from vaelab.study_file import Figure, Group, Published, StudyFile
+from vaelab.study_file import Figure, Group, Published, StudyFile, fields_at
 from vaelab.training.compiled import Compile
 from vaelab.training.watch import Watch
 from vaelab.workers import Worker
@@ -84,10 +84,14 @@ def open_study(name: str, out: Path | str = "runs", quick: bool = False, seeds: 
         found = f"{path} is not TOML ({error})"
         raise SpecError(found=found, expected="a study", do="mend that line") from error
     except ValidationError as error:
-        first = error.errors()[0]
+        first = min(error.errors(), key=lambda one: one["type"] != "extra_forbidden")  # a slip explains what lacks
         where = ".".join(map(str, first["loc"]))
+        if first["type"] == "extra_forbidden":
+            raise unknown(f"field of {path}:", where, fields_at(first["loc"])) from error
         found = f"{path}: {where}: {first['msg'].lower()}"
-        raise SpecError(found=found, expected="the fields of a study", do="see vaelab/studies/digits.toml") from error
+        raise SpecError(
+            found=found, expected="the fields of a study", do="see A study of your own in README.md"
+        ) from error
     label = path.stem + ("-quick" if quick else "")
     folder = Path(out) / label
     members = [member for group in file.group for member in _members(file, group, folder, quick, seeds)]

@@ -66,3 +66,15 @@ class StudyFile(BaseModel):
     published: list[Published] = []
     claims: list[str] = []
     must: list[str] = []  # claims that `vaelab report --check` wants supported; judged at the quick budget too
+
+
+def fields_at(place: tuple[int | str, ...]) -> list[str]:
+    """The fields that may stand where `place` is, written as it is: group.0.name for the name of the first group."""
+    tables: dict[int | str, type[BaseModel]] = {
+        "group": Group,
+        "figure": Figure,
+        "published": Published,
+        "panels": Panel,
+    }
+    table = next((tables[step] for step in reversed(place[:-1]) if step in tables), StudyFile)
+    return [".".join(map(str, (*place[:-1], name))) for name in table.model_fields]
