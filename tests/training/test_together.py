@@ -211,7 +211,8 @@ def test_a_run_that_ends_early_keeps_its_weights_without_validation(tmp_path):
 
 
 def test_patience_is_each_runs_own(tmp_path):
-    slow = completed(BASE.model_copy(update={"patience": 0.4, "validate_every": 0.2}))
+    tanh = {"network": "mlp:hidden=16:activation=tanh"}
+    slow = completed(BASE.model_copy(update={"patience": 0.4, "validate_every": 0.2, **tanh}))
     specs = [slow, slow.model_copy(update={"seed": 1, "learning_rate": 0.2})]  # the second soon has no better value
     said: list[str] = []
     runs = trainings(specs, tmp_path / "together", Watch(said.append, SILENT.show))

@@ -61,7 +61,7 @@ def test_t02_validation_is_by_the_bound_whatever_is_optimised(tmp_path):
 
 def test_t02_the_best_weights_are_those_of_the_best_value_of_what_was_trained(tmp_path):
     """T2: model selection by another objective than the one that is trained, or without a word of which."""
-    spec = spec_of().model_copy(update={"learning_rate": 0.1, "epochs": 12.0})
+    spec = spec_of().model_copy(update={"learning_rate": 0.5, "epochs": 12.0})
     recorder = Recorder(barely_a_kl)
     model, rows = fitted(spec, splits(BINARY), tmp_path, recorder)
     by_bound = max(rows, key=lambda row: -row["validation"]["rate"] - row["validation"]["distortion"])
@@ -118,7 +118,7 @@ def test_t09_every_epoch_has_an_order_of_its_own(tmp_path):
 
 def test_t10_a_checkpoint_holds_the_current_weights_with_their_optimiser_and_the_best_apart(tmp_path):
     """T10: the best weights saved beside the optimiser's present state."""
-    spec, data = spec_of().model_copy(update={"learning_rate": 0.1, "epochs": 12.0}), splits(BINARY)
+    spec, data = spec_of().model_copy(update={"learning_rate": 0.5, "epochs": 12.0}), splits(BINARY)
     best, rows = fitted(spec, data, tmp_path / "best")
     last, _ = fitted(spec, Splits(data.train, None, data.test), tmp_path / "last")  # the same steps, none chosen
     kept, header = read_tensors(tmp_path / "best/checkpoint.safetensors")
