@@ -66,7 +66,7 @@ def test_it_is_trained_on_with_no_more_than_its_name_and_all_is_said(images, tmp
     lines = (
         f"folder:{images} is read from {images}",
         f"left out of folder:{images}: 1 .txt",
-        f"the 6 validation images of folder:{images} are the validation split, and --validation 0.1 has no effect",
+        f"validation: the 6 validation images of folder:{images}; none are held out of the training images",
         "1 of 12 test images are training images too: their pixels are equal",
         "no likelihood was named: gaussian:sigma=shared:mean=sigmoid is used, for pixels read as 8bit",
     )

@@ -164,7 +164,7 @@ def test_the_source_s_own_validation_images_are_the_validation_split(tmp_path: P
     np.testing.assert_array_equal(splits.validation.images, IMAGES[20:24, None])
     assert (splits.validation.split, splits.validation.protocol) == ("validation", "8bit")
     assert splits.said[1:] == (
-        f"the 4 validation images of {source} are the validation split, and --validation 0.3 has no effect",
+        f"validation: the 4 validation images of {source}; none are held out of the training images",
     )
     none = load(source, validation=0)
     assert none.validation is None

@@ -36,8 +36,8 @@ DATA = {
     "made": {"batch": 10, **GAUSSIAN},
 }
 # The frames of Frey's face are near-copies of each other. The residual network has learned 0.68 to 0.78 of log N after
-# one epoch of them, 160 steps, over three seeds; 0.96 after three epochs. Of digits it has learned 0.79 of the rate after
-# one epoch, 73 steps.
+# one epoch of them, 160 steps, over three seeds; 0.96 after three epochs. Of digits it has learned 0.79 of the rate
+# after one epoch, 73 steps.
 EPOCHS = {("frey", "residual"): 3, ("digits", "residual"): 2}
 QUICK = [("digits", network) for network in NETWORKS]
 ALL = [(data, network) for data in DATA for network in NETWORKS]

@@ -98,7 +98,7 @@ def load(
         return with_protocol(replace(splits, train=train, validation=held), chosen, FIXED_SEED)
     own = f"the {len(splits.validation):,} validation images of {source}"
     if validation:
-        said = f"{own} are the validation split, and --validation {validation:g} has no effect"
+        said = f"validation: {own}; none are held out of the training images"
         return with_protocol(replace(splits, said=(*splits.said, said)), chosen, FIXED_SEED)
     said = f"{own} are not used, because of --validation 0"
     return with_protocol(replace(splits, validation=None, said=(*splits.said, said)), chosen, FIXED_SEED)

@@ -170,7 +170,6 @@ def _parts_of_the_rate(subject: Subject, groups: Groups, progress: Progress) -> 
             "marginal_kl",
             marginal,
             "lower",
-            "for this sample of images only; overestimates the true value by as much as the mutual information "
-            "underestimates it",
+            "of these images: too high for all images, by as much as the mutual information is too low",
         ),
     ]
