@@ -15,6 +15,7 @@ from vaelab.report.text import DASH, KEEP, MINUS, latent, listed, number, plus_m
 from vaelab.study import Member
 
 BEST = 3  # models that a sentence names
+VAGUE = f"{FEW_MARK} few effective draws: these NLLs are too high by an unknown amount, which may decide the order."
 COLUMNS = {  # heading -> a metric, whatever it was measured with (frechet[...] is frechet), and its sign
     f"{MINUS}ELBO": ("elbo", -1),
     "rate": ("rate", 1),
@@ -59,22 +60,14 @@ def ranking(material: Material) -> list[str]:
 
 def _ranked(material: Material, title: str, rivals: list[list[Member]]) -> str:
     what = f"{title}, {latent(rivals[0][0].latent)}: the NLL (nats per image, mean over the seeds)"
-    vague = [members for members in rivals if any(rests_on_few(m.run.metric("nll")) for m in members)]
-    unranked = f" Not ranked, for few effective draws ({FEW_MARK}): {listed(_names(material, vague))}." if vague else ""
-    sure = [members for members in rivals if members not in vague]
-    if len(sure) < 2:
-        return f"{what} is not ranked: too few models have enough effective draws ({FEW_MARK})."
-    best, *others = sorted(sure, key=lambda runs: statistics.fmean(m.run.metric("nll")["value"] for m in runs))
+    few = any(rests_on_few(member.run.metric("nll")) for members in rivals for member in members)
+    best, *others = sorted(rivals, key=lambda runs: statistics.fmean(m.run.metric("nll")["value"] for m in runs))
     next_ones = [f"{material.of_model(runs[0])} ({behind(best, runs, 'nll')})" for runs in others[: BEST - 1]]
     worst = f" It is highest for {material.of_model(others[-1][0])} ({_cell(others[-1], 'nll', 1)})."
     return (
         f"{what} is lowest for {material.of_model(best[0])} ({_cell(best, 'nll', 1)}), then {listed(next_ones)}."
-        f"{worst if len(sure) > BEST else ''}{unranked}"
+        f"{worst if len(rivals) > BEST else ''}{f' {VAGUE}' if few else ''}"
     )
-
-
-def _names(material: Material, models: list[list[Member]]) -> list[str]:
-    return [material.of_model(members[0]) for members in models]
 
 
 def _several(material: Material) -> dict[str, list[list[Member]]]:
