@@ -1,6 +1,6 @@
 """How far one model is behind another: differences of the same test images, seed by seed."""
 
-from typing import Any
+from torch import Tensor
 
 from vaelab.report.claims.estimate import paired
 from vaelab.study import Member
@@ -17,16 +17,14 @@ def behind(best: list[Member], other: list[Member], name: str, sign: int = 1) ->
         best, other: the runs of a model, one for each seed.
         sign: 1 where a lower value is better, -1 where a higher one is.
     """
-    ours, theirs = ({run.seed: (run, _row(run, name)) for run in runs} for runs in (best, other))
-    seeds = [
-        seed for seed in ours if seed in theirs and all(run.run.keeps(row) for run, row in (ours[seed], theirs[seed]))
-    ]
-    if not seeds:
+    a, b = _per_image(other, name), _per_image(best, name)
+    if not (seeds := a.keys() & b.keys()):
         return f"behind, by how much is {OPEN}"
-    a, b = ([of[seed][0].run.per_image(of[seed][1]) for seed in seeds] for of in (theirs, ours))
-    difference = paired([sign * one for one in a], [sign * one for one in b])
+    difference = paired([sign * a[seed] for seed in seeds], [sign * b[seed] for seed in seeds])
     return f"behind by {difference}" + ("" if difference.sign == 1 else f", {OPEN}")
 
 
-def _row(run: Member, name: str) -> dict[str, Any]:
-    return run.run.metric(name)
+def _per_image(runs: list[Member], name: str) -> dict[int, Tensor]:
+    """The metric of each test image [N], by the seed of the run; without runs that do not keep it."""
+    rows = [(run, run.run.metric(name)) for run in runs]
+    return {run.seed: run.run.per_image(row) for run, row in rows if run.run.keeps(row)}

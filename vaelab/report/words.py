@@ -103,20 +103,23 @@ def _groups(material: Material) -> list[list[list[Member]]]:
 
 
 def _of_group(material: Material, models: list[list[Member]]) -> str:
-    best, *others = sorted(models, key=lambda runs: -_mean(runs, "elbo"))
+    # ELBOs of unlike objectives are of unlike encoders: these models are judged by the NLL
+    judge, sign = ("nll", 1) if len({runs[0].spec.objective for runs in models}) > 1 else ("elbo", -1)
+    best, *others = sorted(models, key=lambda runs: sign * _mean(runs, judge))
     closest = min(models, key=lambda runs: _mean(runs, "reconstruction_mse"))
     note = best[0].run.metric("elbo")["note"]
     elbo = f"{MINUS}ELBO {_value(best, 'elbo', -1)} nats{f', {note}' if note else ''}"
+    score = elbo if judge == "elbo" else f"NLL {_value(best, 'nll')} nats{f', {note}' if note else ''}"
     if len(models) == 1:
         return f"{material.of_model(best[0])}, {latent(best[0].latent)}: {elbo}."
     if len({runs[0].latent for runs in models}) < len(models):  # something else differs
         where = material.point(best[0])
     else:
         where = f"{best[0].latent} latent dimensions"
-    behind_it = f"{material.point(others[0][0])} is {behind(best, others[0], 'elbo', -1)}"
+    behind_it = f"{material.point(others[0][0])} is {behind(best, others[0], judge, sign)}"
     early = [runs for runs in models if all(_early(run) for run in runs)]
     return (
-        f"{best[0].title} is best with {where} ({elbo}); {behind_it}. Its reconstructions are closest at "
+        f"{best[0].title} is best with {where} ({score}); {behind_it}. Its reconstructions are closest at "
         f"{material.point(closest[0])} (mean squared error {_value(closest, 'reconstruction_mse')})."
         + (
             f" The weights that were kept come from the first {percent(EARLY)} of the epochs at "
