@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -36,6 +37,18 @@ def test_help_is_there_at_once_and_lists_every_command():
     assert all(name in done.stdout for name in COMMANDS)
     assert min(seconds) < 0.3
     assert max(map(len, done.stdout.splitlines())) <= 100
+
+
+@pytest.mark.parametrize("words", [["data"], ["data", "--help"]])
+def test_data_alone_lists_its_commands(words, capsys):
+    assert main(words) == 0
+    shown = capsys.readouterr().out
+    assert all((name in shown) == name.startswith("data ") for name in COMMANDS)
+
+
+def test_the_version_is_told(capsys):
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out == f"vaelab {version('vaelab')}\n"
 
 
 def test_help_imports_nothing_slow():
@@ -80,7 +93,7 @@ def test_every_field_of_a_spec_is_a_flag(capsys):
     ("words", "expected"),
     [
         ("trian", "did you mean 'train'?"),
-        ("data", "data check, data fetch, data list"),
+        ("data x", "data check, data fetch, data list"),
         ("train --network mpl", "expected one of article-conv, conv, mlp, residual; did you mean 'mlp'?"),
         ("train --likelihood cauchy", "expected one of bernoulli, beta, categorical"),
         (

@@ -30,6 +30,20 @@ class EncoderAlone(nn.Module):
     """A network that is no recipe for a pair."""
 
 
+class BrokenNetwork(Network):
+    """A network whose encoder has a fault of its own."""
+
+    def encoder(self, in_shape, out_shape):
+        return nn.Sequential(nn.Flatten(), nn.Linear(7, prod(out_shape)))
+
+
+class NarrowNetwork(Network):
+    """A network whose decoder gives fewer numbers than the likelihood asks for."""
+
+    def decoder(self, in_shape, out_shape):
+        return nn.Linear(prod(in_shape), 5)
+
+
 class LoosePixels(nn.Module):
     """A likelihood of independent pixels, that are not one event."""
 
@@ -149,6 +163,8 @@ class Drawless:
         ("objective", "Averaged", ["a loss of shape [] for 20 images", "do not average over the images"]),
         ("objective", "Drawless", ["and no Draw", "return (loss, draw)"]),
         ("network", "EncoderAlone", ["without encoder, decoder"]),
+        ("network", "BrokenNetwork", ["network Sequential (encoder) fails (RuntimeError: mat1 and mat2"]),
+        ("network", "NarrowNetwork", ["network Linear (decoder): its output has shape [6, 5]", "[6, 1, 8, 8]"]),
     ],
 )
 def test_a_part_in_a_spec_is_named_with_what_it_lacks(field: str, name: str, words: list[str], tmp_path):
@@ -200,7 +216,7 @@ def test_parts_put_together_by_hand_are_asked_at_their_first_use(parts, word: st
 def test_a_network_of_another_size_is_named(few):
     model = model_of()
     model.likelihood.network = nn.Linear(7, 64)
-    with pytest.raises(SpecError, match=r"likelihood Bernoulli fails \(RuntimeError: mat1 and mat2"):
+    with pytest.raises(SpecError, match=r"network Linear \(decoder\) fails \(RuntimeError: mat1 and mat2"):
         vl.evaluate(model, few.test, 1, 0)
 
 

@@ -34,10 +34,17 @@ DEFAULTS = ("--preset", "--spec")  # of train: what the other flags change
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; the exit status: 0, 2 for a user's mistake, 130 where it was interrupted."""
     argv = list(sys.argv[1:] if arguments is None else arguments)
-    if not argv or argv[0] in ("-h", "--help"):
-        print(overview())
+    of = "data" if argv[:1] == ["data"] else ""  # commands of two words
+    words = 2 if of else 1
+    first = argv[words - 1 : words]
+    if not first or first[0] in ("-h", "--help"):
+        print(overview(of))
         return 0
-    words = 2 if argv[0] == "data" else 1
+    if argv == ["--version"]:
+        from importlib.metadata import version
+
+        print(f"vaelab {version('vaelab')}")
+        return 0
     name = " ".join(argv[:words])
     if (here := os.getcwd()) not in sys.path:
         sys.path.append(here)  # for parts of the user's own; behind the rest, so that no file here stands in for it
@@ -93,12 +100,14 @@ def _spec_of(defaults: list[str], flags: list[str]) -> tuple["Spec", list[str]]:
     return preset(named).spec if flags[at] == "--preset" else Spec.read(Path(named)), flags[:at] + flags[at + 2 :]
 
 
-def overview() -> str:
-    """What `vaelab --help` prints."""
-    lines = [f"  {name:<12} {summary}" for name, summary in COMMANDS.items()]
+def overview(of: str = "") -> str:
+    """What `vaelab --help` prints; of the commands whose first word is `of`, where there is one."""
+    lines = [f"  {name:<12} {summary}" for name, summary in COMMANDS.items() if name.startswith(of)]
+    if of:
+        return "\n".join([f"usage: vaelab {of} COMMAND [--help]", "", *lines])
     return "\n".join(
         [
-            "usage: vaelab COMMAND [--help]",
+            "usage: vaelab COMMAND [--help], or vaelab --version",
             "",
             "Train, evaluate, look at and compare variational autoencoders.",
             "",

@@ -66,6 +66,7 @@ def test_labels_that_the_codes_know_nothing_of_are_guessed():
         assert abs(rows[name].value - 0.25) < 4 * np.sqrt(0.25 * 0.75 / 400)
     assert abs(rows["kmeans_ari"].value) < 0.03
     assert 0 <= rows["kmeans_nmi"].value < 0.05
+    assert rows["kmeans_nmi"].interval[0] >= 0  # as resampling moves it below: no such agreement exists
 
 
 def test_neighbours_find_what_no_line_divides():

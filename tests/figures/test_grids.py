@@ -50,6 +50,12 @@ def test_a_long_title_wraps_and_stays_above_the_grid():
     assert long.texts[0].get_window_extent().x0 > 0
 
 
+def test_texts_beside_a_wide_axis_stay_in_the_figure():
+    figure, _ = grid_figure([torch.zeros(26, 1, 8, 8)], 13, 1, title="title " * 30, caption="caption " * 30, left=1.15)
+    width = figure.get_size_inches()[0] * figure.dpi
+    assert all(text.get_window_extent().x0 >= 0 and text.get_window_extent().x1 <= width for text in figure.texts)
+
+
 @pytest.mark.parametrize("shape", [(1, 8, 8), (1, 28, 20), (3, 32, 32)])
 def test_panels_are_crisp(shape, tmp_path):
     """Every pixel of the file is the pixel of the image that covers it: nothing is blurred, shifted or lost."""

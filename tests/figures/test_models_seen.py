@@ -261,6 +261,9 @@ def test_latents_are_posterior_means_coloured_by_label(make_model, make_data):
         assert to_rgb(handle.get_color()) == pytest.approx(rgb)
     assert "z_1" in ax.get_xlabel()
     assert "z_2" in ax.get_ylabel()
+    medians = [np.median(expected[data.labels == label], axis=0) for label in range(4)]
+    assert [text.get_text() for text in ax.texts] == ["0", "1", "2", "3"]
+    np.testing.assert_allclose([text.xy for text in ax.texts], medians, atol=1e-6)
 
 
 def test_latents_of_many_dimensions_along_principal_components(make_model, make_data):

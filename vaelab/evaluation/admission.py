@@ -10,7 +10,7 @@ from vaelab.data.dataset import Dataset
 from vaelab.data.protocol import protocol
 from vaelab.errors import DataError, SpecError, VaelabError, in_one_line
 from vaelab.evaluation.measure import evaluating
-from vaelab.models import VAE, rows
+from vaelab.models import VAE, Conditional, rows
 
 S, B = 3, 2  # draws and images of a trial: unlike each other, so that axes that were exchanged are seen
 
@@ -69,6 +69,7 @@ def admit_parts(model: VAE, data: Dataset) -> None:
     encoder, decoder, prior = f"posterior {heads[0]}", f"likelihood {heads[1]}", f"prior {type(model.prior).__name__}"
     with torch.no_grad(), evaluating(model):
         x, told = protocol(data.protocol).pixels(first), model.given(rows(data.labels, [0] * B))
+        _hold_network("encoder", told.posterior, x, (model.latent,))
         q = _tried(encoder, lambda: told.posterior(x))
         z = _tried(encoder, lambda: q.rsample(torch.Size([S])))
         _hold(
@@ -77,6 +78,7 @@ def admit_parts(model: VAE, data: Dataset) -> None:
         _hold_density(encoder, "q(z|x)", lambda: q.log_prob(z), 1)
         p_z = _tried(prior, told.prior)
         _hold_density(prior, "p(z)", lambda: p_z.log_prob(z), 1)
+        _hold_network("decoder", told.likelihood, z, tuple(x.shape[1:]))
         p = _tried(decoder, lambda: told.likelihood(z))
         _hold_density(decoder, "p(x|z)", lambda: p.log_prob(x), x.dim() - 1)
         mean = _tried(decoder, lambda: p.mean)
@@ -100,6 +102,17 @@ def _tried(part: str, act: Callable[[], T]) -> T:
             expected="a part that keeps its contract: shapes, and rsample, log_prob and mean of its distribution",
             do="see docs/extending.md",
         ) from error
+
+
+def _hold_network(role: str, part: Any, context: Tensor, event: tuple[int, ...]) -> None:
+    """Try the network of a Conditional apart from its head, so that a fault of one is not laid to the other."""
+    if not isinstance(part, Conditional):
+        return
+    network, head = f"network {type(part.network).__name__} ({role})", part.head
+    output = _tried(network, lambda: part.network_output(context))
+    if hasattr(head, "parameter_shape"):
+        shape = (context.shape[: context.dim() - len(part.context_shape)].numel(), *head.parameter_shape(event))
+        _hold(f"{network}: its output", output, shape, f"give it what {type(head).__name__}.parameter_shape asks for")
 
 
 def _hold_density(part: str, density: str, log_prob: Callable[[], Tensor], axes: int) -> None:

@@ -181,13 +181,14 @@ def _clusters(subject: Subject, points: Points) -> list[Metric]:
     random = np.random.default_rng(derive(subject.seed, "evaluation", 1))
     resamples = [random.integers(0, len(truth), len(truth)) for _ in range(RESAMPLES)]
     rows: list[Metric] = []
-    for name, score, unit in (
-        ("kmeans_nmi", normalized_mutual_info_score, "0 to 1, not corrected for chance"),
-        ("kmeans_ari", adjusted_rand_score, "at most 1, 0 by chance"),
+    for name, score, lowest, unit in (
+        ("kmeans_nmi", normalized_mutual_info_score, 0, "0 to 1, not corrected for chance"),
+        ("kmeans_ari", adjusted_rand_score, -0.5, "at most 1, 0 by chance"),
     ):
         value = float(score(truth, cluster))
         scores = np.array([score(truth[some], cluster[some]) for some in resamples])
-        low, high = (value + np.quantile(scores, (0.025, 0.975)) - scores.mean()).tolist()
+        # moved to the value, as resamples repeat images; no further than the score goes
+        low, high = (value + np.quantile(scores, (0.025, 0.975)) - scores.mean()).clip(lowest, 1).tolist()
         note = f"{k} clusters, {points.fitted}"
         rows.append(subject.metric(name, value, unit, better="higher", interval=(low, high), note=note))
     return rows

@@ -84,7 +84,8 @@ def grid_figure(
     height, width = dots * size[0] / DPI, dots * size[1] / DPI
 
     total_width = len(grids) * (width + left + margin) + margin
-    title, caption = wrapped(title, total_width, HEADING), wrapped(caption, total_width, SMALL)
+    beside = total_width - left  # what texts in the middle of the grids may fill
+    title, caption = wrapped(title, beside, HEADING), wrapped(caption, beside, SMALL)
     above = margin + (0.22 * (title.count("\n") + 1) if title else 0) + (0.25 if titles else 0)
     below = margin + bottom + (0.06 + 0.15 * (caption.count("\n") + 1) if caption else 0)
     # whole dots, or every image pixel would straddle two of them

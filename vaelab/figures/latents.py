@@ -7,15 +7,17 @@ from sklearn.decomposition import PCA
 
 from vaelab.data.dataset import Dataset
 from vaelab.figures.drawing import choose, drawing, encode
-from vaelab.figures.style import SMALL, colours, label_axes, plot_figure
+from vaelab.figures.style import SMALL, colours, label_axes, note, plot_figure
 from vaelab.models import VAE
 
 POINTS = 5000
+NAMED = 20  # labels, at most, whose names also stand among their points
 
 
 def latents(model: VAE, data: Dataset, *, title: str = "", seed: int = 0) -> Figure:
     """Where the images lie in the latent space: their posterior means, coloured by label, at most 5,000 of them.
 
+    A label's name also stands at the median of its points, as no ten colours can be told apart by every eye.
     D = 2 is drawn as it is, D > 2 along its first two principal components, D = 1 as one line of points for each label.
     """
     with drawing(model, seed):
@@ -45,6 +47,9 @@ def latents(model: VAE, data: Dataset, *, title: str = "", seed: int = 0) -> Fig
     ax.scatter(means[:, 0], means[:, 1], s=size, c=palette[category], alpha=0.7, linewidths=0)
     ax.set_aspect("equal", adjustable="datalim")
     if data.labels is not None:
+        for index, name in enumerate(names if len(names) <= NAMED else ()):
+            x, y = np.median(means[category == index, :2], axis=0)
+            note(ax, name, (x, y), (0, 0), "black", align="center")
         handles = [
             Line2D([], [], marker="o", markersize=5, linestyle="", color=colour, label=name)
             for name, colour in zip(names, palette, strict=True)

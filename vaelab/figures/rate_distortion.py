@@ -4,10 +4,9 @@ from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.patheffects import withStroke
 from matplotlib.ticker import MaxNLocator
 
-from vaelab.figures.style import FAINT, MARKERS, PALETTE, SMALL, label_axes, plot_figure
+from vaelab.figures.style import FAINT, MARKERS, PALETTE, SMALL, label_axes, note, plot_figure
 
 FEW = 8  # groups, more of which have their legend beside the panels, and the latent dimensions of most in words
 
@@ -79,7 +78,7 @@ def _series(ax: Axes, group: str, own: list[dict[str, Any]], index: int, usual: 
         ax.plot(*zip(*means.values(), strict=True), color=colour, linewidth=0.8, zorder=1)
     for latent, place in means.items():
         if latent != usual:
-            _note(ax, f"z = {latent}", (place[0], place[1]), (5, 4), "black")
+            note(ax, f"z = {latent}", (place[0], place[1]), (5, 4), "black")
 
 
 def _diagonals(ax: Axes) -> None:
@@ -89,13 +88,5 @@ def _diagonals(ax: Axes) -> None:
         if left + bottom < total < right + top:
             ax.plot([left, right], [total - left, total - right], color=FAINT, linewidth=0.5, zorder=0)
             rate = min(right, total - bottom)
-            _note(ax, f"{total:g}", (rate, total - rate), (2, 2), FAINT)
+            note(ax, f"{total:g}", (rate, total - rate), (2, 2), FAINT)
     ax.set(xlim=(left, right), ylim=(bottom, top))
-
-
-def _note(ax: Axes, text: str, place: tuple[float, float], offset: tuple[float, float], colour: str) -> None:
-    """Small text `offset` points from a place in the plane, with a white rim that keeps it apart from the lines."""
-    rim = [withStroke(linewidth=2, foreground="white")]
-    ax.annotate(
-        text, place, offset, textcoords="offset points", fontsize=SMALL, color=colour, path_effects=rim, zorder=5
-    )

@@ -5,6 +5,7 @@ import textwrap
 from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patheffects import withStroke
 
 DPI = 150  # dots per inch at which pictures are laid out, and saved unless told otherwise
 HEADING, TEXT, SMALL = 11, 9, 7.5  # font sizes in points
@@ -49,3 +50,20 @@ def label_axes(ax: Axes, x: str, y: str, title: str = "") -> None:
     ax.set_xlabel(x, fontsize=TEXT)
     ax.set_ylabel(y, fontsize=TEXT)
     ax.set_title(title, fontsize=TEXT)
+
+
+def note(
+    ax: Axes, text: str, place: tuple[float, float], offset: tuple[float, float], colour: str, align: str = "left"
+) -> None:
+    """Small text `offset` points from a place, with a white rim that keeps it apart from what lies below."""
+    ax.annotate(
+        text,
+        place,
+        offset,
+        textcoords="offset points",
+        fontsize=SMALL,
+        color=colour,
+        ha=align,
+        path_effects=[withStroke(linewidth=2, foreground="white")],
+        zorder=5,
+    )

@@ -70,10 +70,12 @@ class Conditional(nn.Module):
         Raises:
             SpecError: it is told labels, and was given none.
         """
-        batch = context.shape[: context.dim() - len(self.context_shape)]
+        return self.read(self.network_output(context), self._batch(context))
+
+    def network_output(self, context: Tensor) -> Tensor:
+        """What the network gives for `context` [..., *context_shape]: [N, ...], its leading axes laid out as one."""
         with rounding(self.use_bfloat16, context.device):
-            parameters = self.network(self._joined(context, batch))
-        return self.read(parameters, batch)
+            return self.network(self._joined(context, self._batch(context)))
 
     def read(self, parameters: Tensor, batch: torch.Size) -> Distribution:
         """The distribution of what the network gave, [N, ...], with N laid out as `batch`."""
@@ -100,6 +102,9 @@ class Conditional(nn.Module):
         if self.offset is not None:
             head: Any = self.head
             self.offset.copy_(head.biases(mean))
+
+    def _batch(self, context: Tensor) -> torch.Size:
+        return context.shape[: context.dim() - len(self.context_shape)]
 
     def _joined(self, context: Tensor, batch: torch.Size) -> Tensor:
         context = context.reshape(-1, *self.context_shape)
