@@ -10,6 +10,7 @@ import pytest
 
 from vaelab.errors import RunError, SpecError
 from vaelab.pack import described, packs
+from vaelab.record import Run
 from vaelab.run import claim, train
 from vaelab.spec import Spec
 from vaelab.studies import known_studies
@@ -84,6 +85,7 @@ def test_a_run_is_named_by_all_that_its_grid_varies_in_one_directory(tmp_path):
     labels = ["one objective=elbo data=digits", "one objective=beta:beta=4 data=digits", "two"]
     assert [member.label for member in members] == labels
     assert len({member.run.path for member in members}) == 3
+    assert not any(":" in member.run.path.name for member in members)  # which scp takes for a machine's name
     text = TINY.replace(
         "grid = { latent = [2, 3] }",
         f'grid = {{ protocol = ["grey"], data = ["folder:{tmp_path}/a", "folder:{tmp_path}/b"] }}',
@@ -91,6 +93,15 @@ def test_a_run_is_named_by_all_that_its_grid_varies_in_one_directory(tmp_path):
     (tmp_path / "data.toml").write_text(text)
     runs = [member.run.path for member in open_study(str(tmp_path / "data.toml"), tmp_path).members]
     assert {path.parent for path in runs} == {tmp_path / "data"}
+
+
+def test_a_study_taken_for_a_run_says_where_its_runs_are(tmp_path):
+    (tmp_path / "study" / "one").mkdir(parents=True)
+    (tmp_path / "study" / "one" / "spec.json").write_text("{}")
+    with pytest.raises(RunError, match=r"name those in it: .*/study/\*"):
+        Run(tmp_path / "study")
+    with pytest.raises(RunError, match="check the path"):
+        Run(tmp_path / "nowhere")
 
 
 def test_carried_out_in_part_and_then_whole(tiny, tmp_path):

@@ -67,7 +67,8 @@ class Run:
         object.__setattr__(self, "path", Path(path))
         if must_exist and not (self.path / "spec.json").is_file():
             found = f"no {self.path / 'spec.json'}"
-            raise RunError(found=found, expected="a run directory, which has one", do="check the path")
+            do = f"name those in it: {self.path}/*" if any(self.path.glob("*/spec.json")) else "check the path"
+            raise RunError(found=found, expected="a run directory, which has one", do=do)
 
     @classmethod
     def of(cls, run: "Run | Path | str") -> "Run":

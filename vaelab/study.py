@@ -136,8 +136,11 @@ def _short(key: str) -> str:
 
 
 def _as_a_name(words: str) -> str:
-    """What a directory may be called: without the separators of parts, paths and values."""
-    return re.sub(r"[\s/\\]+", "-", words.replace("=", ""))
+    """What a directory may be called: without the separators of parts, paths and values.
+
+    A colon would be one of them to scp and rsync, which then take what stands before it for a machine.
+    """
+    return re.sub(r"[\s/\\:]+", "-", words.replace("=", ""))
 
 
 @dataclass(frozen=True)

@@ -174,7 +174,12 @@ def test_other_and_damaged_files_are_refused(path: Path, tmp_path: Path, refused
 
 @pytest.mark.parametrize(
     ("labels", "words"),
-    [(np.arange(69), ("70 images", "(69,)")), (np.arange(70.0), ("labels", "float64", "whole numbers"))],
+    [
+        (np.arange(69), ("70 images", "(69,)")),
+        (np.arange(70.0), ("labels", "float64", "whole numbers")),
+        (np.eye(70), ("float64", "argmax(1), if these are one-hot rows")),
+        (np.eye(70, dtype=int), ("(70, 70)", "argmax(1) of one-hot rows")),
+    ],
 )
 def test_labels_that_do_not_fit_are_refused(path: Path, refused, labels: np.ndarray, words: tuple[str, ...]):
     np.save(path.with_name("labels.npy"), labels)

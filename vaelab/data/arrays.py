@@ -184,10 +184,16 @@ def _part(path: Path, arrays: dict[str, np.ndarray], named: dict[str, str], fact
 
 
 def _whole(path: Path, arrays: dict[str, np.ndarray], name: str | None) -> np.ndarray | None:
-    values = None if name is None else arrays[name]
-    if values is not None and values.dtype.kind not in "iu":
-        raise DataError(found=f"{path}, {name}: {values.dtype}", expected="whole numbers", do="store integers")
-    return values
+    return None if name is None else whole(f"{path}, {name}", arrays[name])
+
+
+def whole(where: str, values: np.ndarray) -> np.ndarray:
+    """`values`; DataError where they are no whole numbers."""
+    if values.dtype.kind in "iu":
+        return values
+    one_hot = values.ndim == 2 and values.dtype.kind in "fb" and bool((values.sum(1) == 1).all())
+    do = "store labels.argmax(1), if these are one-hot rows" if one_hot else "store integers"
+    raise DataError(found=f"{where}: {values.dtype}", expected="whole numbers", do=do)
 
 
 def _channels_first(where: str, images: np.ndarray) -> np.ndarray:

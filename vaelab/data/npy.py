@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from vaelab.data.arrays import DAMAGED, levels
+from vaelab.data.arrays import DAMAGED, levels, whole
 from vaelab.data.dataset import Contents, raw
 from vaelab.data.stored import Stored
 from vaelab.errors import DataError
@@ -77,9 +77,4 @@ def _check(path: Path, file: np.ndarray) -> None:
 
 
 def _labels(path: Path) -> np.ndarray:
-    labels = _map(path)
-    if labels.dtype.kind not in "iu":
-        raise DataError(
-            found=f"{path}: labels of type {labels.dtype}", expected="whole numbers", do="save them as integers"
-        )
-    return np.array(labels)
+    return np.array(whole(f"{path}, labels", _map(path)))

@@ -108,7 +108,8 @@ def _hold_network(role: str, part: Any, context: Tensor, event: tuple[int, ...])
     """Try the network of a Conditional apart from its head, so that a fault of one is not laid to the other."""
     if not isinstance(part, Conditional):
         return
-    network, head = f"network {type(part.network).__name__} ({role})", part.head
+    network = f"network {type(part.network).__name__} ({role})"
+    head: Any = part.head
     output = _tried(network, lambda: part.network_output(context))
     if hasattr(head, "parameter_shape"):
         shape = (context.shape[: context.dim() - len(part.context_shape)].numel(), *head.parameter_shape(event))
