@@ -12,7 +12,7 @@ from vaelab.record import Run
 
 PAGE = (Path(__file__).parents[1] / "docs" / "extending.md").read_text()
 PIECES = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
-COMMANDS = re.findall(r"^vaelab (.*)$", PAGE, re.MULTILINE)
+COMMANDS = re.findall(r"^vaelab (train .*)$", PAGE, re.MULTILINE)
 
 
 @pytest.fixture

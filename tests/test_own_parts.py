@@ -150,7 +150,7 @@ class Drawless:
     ("field", "name", "words"),
     [
         ("likelihood", "LoosePixels", ["likelihood LoosePixels: log p(x|z) has shape [3, 2, 1, 8, 8]", "Independent"]),
-        ("likelihood", "Shapeless", ["makes an object of type Shapeless, without parameter_shape"]),
+        ("likelihood", "Shapeless", ["Shapeless', a class, without parameter_shape"]),
         ("likelihood", "Bare", ["without protocols, admitted"]),
         ("likelihood", "Broken", ["likelihood Broken fails (RuntimeError: no such thing)"]),
         ("likelihood", "head_itself", ["a function, without protocols, admitted"]),
@@ -158,7 +158,7 @@ class Drawless:
         ("posterior", "PosteriorShapeless", ["without parameter_shape"]),
         ("prior", "LoosePrior", ["prior LoosePrior: log p(z) has shape [3, 2, 2]", "Independent(distribution, 1)"]),
         ("prior", "Unmade", ["cannot be made (OSError: no weights)"]),
-        ("prior", "prior_itself", ["makes an object of type Independent, which cannot be called"]),
+        ("prior", "prior_itself", ["a function that does not say what it makes", "def prior_itself(...) -> CLASS"]),
         ("objective", "loss_itself", ["a function of (model, x, step)", "makes the objective"]),
         ("objective", "Averaged", ["a loss of shape [] for 20 images", "do not average over the images"]),
         ("objective", "Drawless", ["and no Draw", "return (loss, draw)"]),

@@ -3,7 +3,6 @@
 Nothing slow is imported before a command is chosen, so that `vaelab --help` answers at once.
 """
 
-import os
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -46,8 +45,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"vaelab {version('vaelab')}")
         return 0
     name = " ".join(argv[:words])
-    if (here := os.getcwd()) not in sys.path:
-        sys.path.append(here)  # for parts of the user's own; behind the rest, so that no file here stands in for it
     try:
         if name not in COMMANDS:
             raise unknown("command", name, COMMANDS)
@@ -82,7 +79,10 @@ def _run(name: str, flags: list[str]) -> None:
 
 
 def _spec_of(defaults: list[str], flags: list[str]) -> tuple["Spec", list[str]]:
-    """The Spec that `--preset` or `--spec` names, wherever it stands, and the flags that change what it says."""
+    """The Spec that `--preset` or `--spec` names, wherever it stands, and the flags that change what it says.
+
+    `--trust` names the modules of the user's own that the file of `--spec` may name.
+    """
     from pathlib import Path
 
     from vaelab.errors import SpecError
@@ -97,7 +97,12 @@ def _spec_of(defaults: list[str], flags: list[str]) -> tuple["Spec", list[str]]:
             do="see `vaelab presets`",
         )
     named = flags[at + 1]
-    return preset(named).spec if flags[at] == "--preset" else Spec.read(Path(named)), flags[:at] + flags[at + 2 :]
+    rest = flags[:at] + flags[at + 2 :]
+    if flags[at] == "--preset":
+        return preset(named).spec, rest
+    begin = rest.index("--trust") if "--trust" in rest else len(rest)
+    end = next((i for i in range(begin + 1, len(rest)) if rest[i].startswith("-")), len(rest))
+    return Spec.read(Path(named), rest[begin + 1 : end]), rest[:begin] + rest[end:]
 
 
 def overview(of: str = "") -> str:

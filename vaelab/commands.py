@@ -21,6 +21,10 @@ Elsewhere = Annotated[
     str | None,
     tyro.conf.arg(help="where the run's images are now, such as folder:DIR, if they were moved; they must be the same"),
 ]
+Trust = Annotated[
+    tuple[str, ...],
+    tyro.conf.arg(metavar="MODULE", help="modules of your own that the files may name; their code runs"),
+]
 StudyName = Annotated[
     str,
     tyro.conf.Positional,
@@ -48,7 +52,7 @@ def train(
     """Train, evaluate and picture one model.
 
     `--preset NAME` starts from a model of the literature (`vaelab presets`), and `--spec FILE.json` from a Spec in a
-    file; the other flags change what they say.
+    file; the other flags change what they say. `--trust MODULE` lets that file name parts of your own in that module.
     """
     from vaelab import run, terminal
 
@@ -96,6 +100,7 @@ def evaluate(
     threads: Threads = 0,
     data: Elsewhere = None,
     root: Root = None,
+    trust: Trust = (),
 ) -> None:
     """Measure a finished run, print the numbers, and keep them in its result.json."""
     from vaelab import terminal
@@ -107,7 +112,7 @@ def evaluate(
         raise SpecError(found=found, expected="one of them", do=f"write --metrics likelihood:samples={samples}")
     if samples is not None and samples < 1:
         raise SpecError(found=f"--samples {samples}", expected="at least 1 draw of z", do="raise it")
-    opened = Run(run)
+    opened = Run(run, trust)
     if samples is not None:
         metrics = (f"likelihood:samples={samples}",)
     with terminal.watching(terminal.console()) as watch:
@@ -153,6 +158,7 @@ def figure(
     seed: Annotated[int, tyro.conf.arg(help="of which images and samples are shown")] = 0,
     data: Elsewhere = None,
     root: Root = None,
+    trust: Trust = (),
 ) -> None:
     """Draw pictures of a run into RUN/figures.
 
@@ -161,20 +167,20 @@ def figure(
     from vaelab import pictures, terminal
     from vaelab.record import Run
 
-    opened = Run(run)
+    opened = Run(run, trust)
     with terminal.watching(terminal.console()) as watch:
         paths = pictures.figure(opened, kinds, seed, root, data, watch)
     for path in paths:
         print(path)
 
 
-def replay(run: RunPath, data: Elsewhere = None, root: Root = None) -> None:
+def replay(run: RunPath, data: Elsewhere = None, root: Root = None, trust: Trust = ()) -> None:
     """Take the step again at which a run met a number that is not finite, and show where."""
     from vaelab import terminal
     from vaelab.run import Run
     from vaelab.run import replay as take_again
 
-    terminal.print_autopsy(str(run), take_again(Run(run), root, data))
+    terminal.print_autopsy(str(run), take_again(Run(run, trust), root, data))
 
 
 def study(
@@ -189,6 +195,7 @@ def study(
     seeds: Annotated[int, tyro.conf.arg(help="runs of each point of the grid, with seeds 0, 1, ...")] = 1,
     root: Root = None,
     compile: Compiled = "auto",
+    trust: Trust = (),
 ) -> None:
     """Train what a study lists, skipping what is done, and write its report."""
     from vaelab import terminal
@@ -197,12 +204,12 @@ def study(
     for flag, number in (("jobs", jobs), ("together", together)):
         if number < 1:
             raise SpecError(found=f"--{flag} {number}", expected="at least 1", do="raise it")
-    opened = study_of(name, out, quick, seeds)
+    opened = study_of(name, out, quick, seeds, trust)
     console = terminal.console()
     with terminal.watching(console) as watch:
         carry_out(opened, Options(only, jobs, root, compile, together), watch)
         watch.say("writing the report")
-    _write_report(name, out, quick, seeds, root)
+    _write_report(opened, root)
 
 
 def report(
@@ -212,25 +219,25 @@ def report(
     seeds: Annotated[int, tyro.conf.arg(help="as the study was given it")] = 1,
     check: Annotated[bool, tyro.conf.arg(help="also look for panels, cells and verdicts that are missing")] = False,
     root: Root = None,
+    trust: Trust = (),
 ) -> None:
     """Write a study's report again from the runs that are done."""
     from vaelab.report import check_report
 
-    page = _write_report(name, out, quick, seeds, root)
+    opened = study_of(name, out, quick, seeds, trust)
+    page = _write_report(opened, root)
     if check:
-        opened = study_of(name, out, quick, seeds)
         if missing := check_report(opened, page):
             found = f"{page} lacks {len(missing)} things: {'; '.join(missing[:5])}"
             raise RunError(found=found, expected="a whole report", do=f"give `{opened.command}` to run what is missing")
         print(f"whole: {len(opened.members)} runs, every panel, cell and verdict is there")
 
 
-def _write_report(name: str, out: Path, quick: bool, seeds: int, root: str | None) -> Path:
+def _write_report(opened: "Study", root: str | None) -> Path:
     from vaelab import terminal
     from vaelab.evaluation.measure import FEW_EFFECTIVE, FEW_MARK
     from vaelab.report import published_numbers, write_report
 
-    opened = study_of(name, out, quick, seeds)
     page, text = write_report(opened, opened.folder, root)
     published = published_numbers(opened)
     for title, records in published:
@@ -242,13 +249,13 @@ def _write_report(name: str, out: Path, quick: bool, seeds: int, root: str | Non
     return page
 
 
-def study_of(name: str, out: Path, quick: bool, seeds: int) -> "Study":
+def study_of(name: str, out: Path, quick: bool, seeds: int, trust: tuple[str, ...]) -> "Study":
     """The study that the flags name."""
     from vaelab.study import open_study
 
     if seeds < 1:
         raise SpecError(found=f"--seeds {seeds}", expected="at least 1", do="raise it")
-    return open_study(name, out, quick, seeds)
+    return open_study(name, out, quick, seeds, trust)
 
 
 def data_list(root: Root = None) -> None:

@@ -6,19 +6,34 @@ they are called after, such as `latent`: see `make`. `package.module:Name` reach
 Examples: `mlp`, `mlp:hidden=500,500:activation=relu`, `gaussian:sigma=0.1`.
 """
 
-import importlib
 import inspect
 from collections.abc import Callable, Mapping
-from typing import Any, get_origin
+from typing import Any, get_origin, get_type_hints
 
 from pydantic import TypeAdapter, ValidationError
 
 from vaelab.errors import SpecError, VaelabError, in_one_line, unknown
+from vaelab.trust import imported
 
-# What parts of the user's own must have: their constructor before it is called, and what it makes.
+# What parts of the user's own must have. Their constructor is held to it before it is called, by its class or by the
+# class that it says it returns: a name may lead to any code, and only parts are called. What it makes is held too.
 DECLARED = {"likelihood": ("protocols", "admitted")}
-WANTED = {"likelihood": ("parameter_shape",), "posterior": ("parameter_shape",), "network": ("encoder", "decoder")}
-CALLED = ("likelihood", "posterior", "prior", "objective", "schedule")  # kinds whose parts are called
+WANTED = {
+    "likelihood": ("parameter_shape",),
+    "posterior": ("parameter_shape",),
+    "network": ("encoder", "decoder"),
+    "model": ("given", "told", "draw", "sample"),
+    "metric": ("check",),
+}
+CALLED = (
+    "likelihood",
+    "posterior",
+    "prior",
+    "objective",
+    "schedule",
+    "model",
+    "metric",
+)  # kinds whose parts are called
 GUIDE = "see docs/extending.md"
 
 POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
@@ -40,7 +55,7 @@ def resolve(kind: str, table: Mapping[str, Callable[..., Any]], text: str) -> tu
     constructor = table.get(name) or _import(kind, name, table)
     if name not in table:
         _hold(f"{kind} '{name}', a {type(constructor).__name__}", constructor, DECLARED.get(kind, ()))
-    known = {p.name: p for p in inspect.signature(constructor).parameters.values() if p.kind is p.KEYWORD_ONLY}
+    known = {p.name: p for p in _parameters(kind, name, constructor) if p.kind is p.KEYWORD_ONLY}
     options = {option: parameter.default for option, parameter in known.items()}
     for segment in segments:
         if "=" not in segment:
@@ -100,6 +115,7 @@ def make(
     given = {parameter: known[parameter] for parameter in wanted}
     if name in table:
         return constructor(**given, **options)
+    _check_makes(kind, name, constructor)
     return _own(kind, name, lambda: constructor(**given, **options))
 
 
@@ -160,18 +176,48 @@ def _import(kind: str, name: str, table: Mapping[str, object]) -> Callable[..., 
     if not colon:
         raise unknown(kind, name, table)
     try:
-        found = getattr(importlib.import_module(module), attribute)
+        found = imported(module, attribute)
     except Exception as error:  # of whatever kind: the code is the user's
         raise SpecError(
             found=f"{kind} '{name}' cannot be imported ({in_one_line(error)})",
             expected=f"package.module:Name, or one of {', '.join(sorted(table))}",
             do="check the spelling, and that the package is installed",
         ) from error
-    if not callable(found):
+    if not (inspect.isclass(found) or inspect.isfunction(found)):
         raise SpecError(
             found=f"{kind} '{name}' is a {type(found).__name__}", expected="a class or function", do="name one"
         )
     return found
+
+
+def _parameters(kind: str, name: str, constructor: Callable[..., Any]) -> list[inspect.Parameter]:
+    try:
+        return list(inspect.signature(constructor).parameters.values())
+    except (ValueError, TypeError) as error:  # not written in Python
+        found = f"{kind} '{name}', which does not say what it is made from"
+        raise SpecError(found=found, expected="a class or function written in Python", do=GUIDE) from error
+
+
+def _check_makes(kind: str, name: str, constructor: Callable[..., Any]) -> None:
+    """SpecError unless a constructor of the user's own says, before it is called, that it makes a part of this kind."""
+    made: Any = constructor
+    what = f"{kind} '{name}', a class"
+    if inspect.isfunction(constructor):
+        try:
+            made = get_type_hints(constructor).get("return")
+        except Exception:  # of whatever kind: an annotation is the user's code
+            made = None
+        if not inspect.isclass(made):
+            raise SpecError(
+                found=f"{kind} '{name}', a function that does not say what it makes",
+                expected=f"the class of the {kind} as its return annotation, so that nothing else is called",
+                do=f"write def {constructor.__name__}(...) -> CLASS",
+            )
+        what = f"{kind} '{name}', a function that returns a {made.__name__}"
+    _hold(what, made, WANTED.get(kind, ()))
+    if kind in CALLED and not any("__call__" in vars(base) for base in made.__mro__):
+        found = f"{what}, whose objects cannot be called"
+        raise SpecError(found=found, expected=f"a {kind}: a class with __call__, or an nn.Module", do=GUIDE)
 
 
 def _read(what: str, annotation: Any, value: str) -> Any:

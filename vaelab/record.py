@@ -7,6 +7,7 @@ result.json is written last: where it stands, the run is done.
 
 import json
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -55,6 +56,7 @@ class Run:
 
     Arguments:
         path: the directory.
+        trust: the modules of the user's own that its Spec may name; their code runs when the model is built.
         must_exist: whether to refuse a directory that holds no run; False for one that is about to be made.
 
     Raises:
@@ -62,9 +64,11 @@ class Run:
     """
 
     path: Path
+    trust: tuple[str, ...] = ()
 
-    def __init__(self, path: Path | str, must_exist: bool = True) -> None:
+    def __init__(self, path: Path | str, trust: Sequence[str] | str = (), must_exist: bool = True) -> None:
         object.__setattr__(self, "path", Path(path))
+        object.__setattr__(self, "trust", (trust,) if isinstance(trust, str) else tuple(trust))
         if must_exist and not (self.path / "spec.json").is_file():
             found = f"no {self.path / 'spec.json'}"
             do = f"name those in it: {self.path}/*" if any(self.path.glob("*/spec.json")) else "check the path"
@@ -77,7 +81,7 @@ class Run:
 
     @property
     def spec(self) -> Spec:
-        return Spec.read(self.path / "spec.json")
+        return Spec.read(self.path / "spec.json", self.trust)
 
     @property
     def done(self) -> bool:

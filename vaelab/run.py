@@ -72,7 +72,7 @@ def train(
         found = f"a {type(spec).__name__} in the place of a Spec"
         raise SpecError(found=found, expected="what is to be trained", do="give it vl.Spec(data='digits', latent=2)")
     named, spec = spec.likelihood, completed(spec)
-    run = Run(Path(out) / (name or default_name(spec)), must_exist=False)
+    run = Run(Path(out) / (name or default_name(spec)), trust=spec.own_modules, must_exist=False)
     if run.done:
         claim(run, spec)
         watch.say(f"done before: {run.path}")

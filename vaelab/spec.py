@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -9,6 +10,9 @@ from pydantic import Field, model_validator
 
 from vaelab.errors import RunError, SpecError
 from vaelab.training.plan import Plan
+from vaelab.trust import check_trust, modules_in
+
+PARTS = ("model", "network", "likelihood", "posterior", "prior", "refit", "objective", "schedule")
 
 
 class Spec(Plan):
@@ -76,9 +80,27 @@ class Spec(Plan):
         """Ten hexadecimal digits that name this Spec."""
         return hashlib.sha256(self.canonical_json().encode()).hexdigest()[:10]
 
+    @property
+    def parts(self) -> dict[str, str]:
+        """The fields whose text names parts, of the user's own too."""
+        return {field: value for field, value in self.model_dump().items() if field in PARTS and value}
+
+    @property
+    def own_modules(self) -> tuple[str, ...]:
+        """The modules of the user's own that its parts are in."""
+        return tuple(dict.fromkeys(module for text in self.parts.values() for module in modules_in(text)))
+
     @classmethod
-    def read(cls, path: Path) -> "Spec":
-        """The Spec in a JSON file; RunError where the file is missing or no JSON."""
+    def read(cls, path: Path, trust: Sequence[str] = ()) -> "Spec":
+        """The Spec in a JSON file.
+
+        Arguments:
+            trust: the modules of the user's own that it may name.
+
+        Raises:
+            RunError: the file is missing, or no JSON.
+            SpecError: it names a module that is not trusted.
+        """
         try:
             fields: dict[str, Any] = dict(json.loads(path.read_text()))
         except (FileNotFoundError, NotADirectoryError) as error:
@@ -88,4 +110,6 @@ class Spec(Plan):
             raise RunError(
                 found=f"{path} is no Spec ({error})", expected="a JSON object", do="delete the run"
             ) from error
-        return cls(**fields)
+        spec = cls(**fields)
+        check_trust(path, spec.parts, trust)
+        return spec

@@ -3,7 +3,7 @@
 import os
 import re
 import tomllib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -26,6 +26,7 @@ from vaelab.studies import known_studies
 from vaelab.study_file import Figure, Group, Published, StudyFile, fields_at
 from vaelab.training.compiled import Compile
 from vaelab.training.watch import Watch
+from vaelab.trust import check_trust
 from vaelab.workers import Worker
 
 
@@ -66,11 +67,16 @@ class Study:
     folder: Path
 
 
-def open_study(name: str, out: Path | str = "runs", quick: bool = False, seeds: int = 1) -> Study:
+def open_study(
+    name: str, out: Path | str = "runs", quick: bool = False, seeds: int = 1, trust: Sequence[str] = ()
+) -> Study:
     """The study called `name`, or described by the file `name`, with its runs below `out`/<study>/.
 
+    Arguments:
+        trust: the modules of the user's own that the file may name; their code runs.
+
     Raises:
-        SpecError: no such study, a file that is no study, or a Spec in it that cannot be.
+        SpecError: no such study, a file that is no study, a module that is not trusted, or a Spec that cannot be.
     """
     path = Path(name) if name.endswith(".toml") else known_studies().get(name)
     if path is None:
@@ -94,9 +100,16 @@ def open_study(name: str, out: Path | str = "runs", quick: bool = False, seeds: 
         ) from error
     label = path.stem + ("-quick" if quick else "")
     folder = Path(out) / label
-    members = [member for group in file.group for member in _members(file, group, folder, quick, seeds)]
-    command = f"vaelab study {name}" + (" --quick" if quick else "") + (f" --seeds {seeds}" if seeds > 1 else "")
     metrics = file.quick_metrics if quick and file.quick_metrics is not None else file.metrics
+    check_trust(path, {f"metric {number}": name for number, name in enumerate(metrics, 1)}, trust)
+
+    def asked_for(spec: Spec) -> Spec:
+        check_trust(path, spec.parts, trust)
+        return completed(spec)
+
+    members = [member for group in file.group for member in _members(file, group, folder, quick, seeds, asked_for)]
+    command = f"vaelab study {name}" + (" --quick" if quick else "") + (f" --seeds {seeds}" if seeds > 1 else "")
+    command += f" --trust {' '.join(trust)}" if trust else ""
     return Study(
         name=path.stem,
         title=file.title,
@@ -113,7 +126,9 @@ def open_study(name: str, out: Path | str = "runs", quick: bool = False, seeds: 
     )
 
 
-def _members(file: StudyFile, group: Group, folder: Path, quick: bool, seeds: int) -> Iterator[Member]:
+def _members(
+    file: StudyFile, group: Group, folder: Path, quick: bool, seeds: int, made: Callable[[Spec], Spec]
+) -> Iterator[Member]:
     named = preset(group.preset).fields if group.preset else {}
     fixed = {**file.base, **named, **group.spec, **({**file.quick, **group.quick} if quick else {})}
     if "seed" in group.grid and seeds > 1:
@@ -122,13 +137,14 @@ def _members(file: StudyFile, group: Group, folder: Path, quick: bool, seeds: in
     grid = {**group.grid, **({"seed": list(range(seeds))} if "seed" not in group.grid else {})}
     for values in product(*grid.values()):
         point = dict(zip(grid, values, strict=True))
-        spec = completed(Spec(**{**fixed, **point}))
+        spec = made(Spec(**{**fixed, **point}))
         shown = {key: value for key, value in point.items() if key != "seed" or len(grid["seed"]) > 1}
         label = " ".join([group.name, *(f"{_short(key)}={value}" for key, value in shown.items())])
         if "seed" not in group.grid and not spec.seed:
             shown.pop("seed", None)  # what was run with one seed is the first run of several
         words = [group.name, *(f"{_short(key)}{value}" for key, value in shown.items()), spec.hash]
-        yield Member(group.name, group.title, label, spec, Run(folder / _as_a_name("-".join(words)), must_exist=False))
+        run = Run(folder / _as_a_name("-".join(words)), trust=spec.own_modules, must_exist=False)
+        yield Member(group.name, group.title, label, spec, run)
 
 
 def _short(key: str) -> str:
@@ -264,11 +280,12 @@ def _by_worker(
     claim(member.run, member.spec)
     path = member.run.path
     root = [] if options.root is None else ["--data-root", options.root]
+    trust = ["--trust", *member.spec.own_modules] if member.spec.own_modules else []
     threads = ["--threads", str(max(1, (os.cpu_count() or 1) // options.jobs))]
     training = ["train", "--spec", str(path / "spec.json"), "--name", path.name, "--out", str(path.parent)]
-    commands = [[*training, "--compile", options.compile, *threads, *root]]
+    commands = [[*training, "--compile", options.compile, *threads, *root, *trust]]
     if study.metrics:
-        commands.append(["evaluate", str(path), "--metrics", *study.metrics, *threads, *root])
+        commands.append(["evaluate", str(path), "--metrics", *study.metrics, *threads, *root, *trust])
     last = "nothing was said"
 
     def tell(line: str) -> None:

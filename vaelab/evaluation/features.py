@@ -4,7 +4,6 @@ A distance between images means nothing without its features, so that their name
 """
 
 import hashlib
-import importlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
@@ -14,6 +13,7 @@ from torch import Tensor, nn
 from vaelab.errors import SpecError, in_one_line, unknown
 from vaelab.evaluation.classifier import cached, check_labels, classifier, scaled, seen, weights_sha256
 from vaelab.evaluation.measure import Subject, evaluating
+from vaelab.trust import imported, is_dotted
 
 WEAK = 0.9  # accuracy below which a classifier's features are said to be weak
 
@@ -126,11 +126,11 @@ def extractor(name: str, subject: Subject) -> Extractor:
 
 
 def _users_own(name: str, device: torch.device) -> Extractor:
-    package, dot, attribute = name.rpartition(".")
-    if not dot:
+    package, _, attribute = name.rpartition(".")
+    if not is_dotted(name):
         raise unknown("features", name, ("pixels", "classifier", "package.module.Name"))
     try:
-        constructor = getattr(importlib.import_module(package), attribute)
+        constructor = imported(package, attribute)
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(0)  # a module that starts from random weights starts from the same ones
             module = constructor()
