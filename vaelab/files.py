@@ -2,13 +2,17 @@
 
 import errno
 import os
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO
 
-from vaelab.errors import RunError
+from vaelab.errors import RunError, SpecError, shortened
 
 FORBIDDEN = (errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EEXIST, errno.EISDIR)
+NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)  # 0 on Windows
+LONGEST_NAME = 100  # bytes
 
 
 def user_cache() -> Path:
@@ -16,27 +20,120 @@ def user_cache() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "vaelab"
 
 
+def name_fault(name: str) -> str:
+    """What keeps `name` from being the name of a file or folder of ours, in words; "" for nothing.
+
+    One that holds separators or is `..` leads elsewhere, one with a dot before it is hidden or ours.
+    """
+    if not name.strip():
+        return "empty"
+    if any(letter in "/\\" or not letter.isprintable() for letter in name):
+        return "with a slash, backslash or character that cannot be printed"
+    if name.startswith("."):
+        return "with a dot before it"
+    return f"of more than {LONGEST_NAME} bytes" if len(name.encode(errors="replace")) > LONGEST_NAME else ""
+
+
+def check_name(what: str, name: str) -> str:
+    """`name`; SpecError where no file or folder of ours may be called so."""
+    if fault := name_fault(name):
+        raise SpecError(
+            found=f"{what} {shortened(name)}, {fault}",
+            expected=f"a plain name of at most {LONGEST_NAME} bytes",
+            do="choose another",
+        )
+    return name
+
+
+def opened(path: Path, flags: int) -> int:
+    """A descriptor of the file that stands at `path` itself: never of another that a symbolic link there leads to.
+
+    Raises:
+        OSError: ELOOP where a link stands there, else as `os.open`.
+    """
+    return os.open(path, flags | NO_FOLLOW | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0), 0o666)
+
+
 def write_atomically(path: Path, content: bytes) -> None:
     """Write to a temporary name beside `path`, then rename: a reader sees the old file or the new one, whole.
+
+    A link that stands at `path` is replaced; what it leads to is left alone. What writes that were killed left behind
+    is removed.
 
     Raises:
         RunError: the disk is full, or the folder not to be written to; what stood at `path` before still stands.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = None
     try:
-        with open(temporary, "wb") as file:
+        _remove_leftovers(path)
+        temporary, file = _temporary(path)
+        with file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        os.replace(temporary, path)
+            os.replace(temporary, path)
     except OSError as error:
         with suppress(OSError):  # where it could not even be made
-            temporary.unlink()
+            if temporary is not None:
+                temporary.unlink()
         raise as_run_error(error, path) from error
+
+
+def _temporary(path: Path) -> tuple[Path, BinaryIO]:
+    """A new file beside `path` under a name that nobody can foresee, locked while it is open."""
+    while True:
+        temporary = path.with_name(f"{_mark(path)}{secrets.token_hex(8)}.tmp")
+        file = os.fdopen(opened(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL), "wb")
+        _lock(file.fileno())
+        if temporary.exists():  # another process may have taken it for a leftover before it was locked
+            return temporary, file
+        file.close()
+
+
+def _mark(path: Path) -> str:
+    return f".{path.name[:100]}."
+
+
+def _remove_leftovers(path: Path) -> None:
+    """Remove temporary files of `path` that no process holds: those of writes that were killed."""
+    with suppress(OSError), os.scandir(path.parent) as entries:
+        for entry in entries:
+            if not (entry.name.startswith(_mark(path)) and entry.name.endswith(".tmp")):
+                continue
+            with suppress(OSError):  # held by a process that writes it, a link, or gone
+                left = opened(Path(entry.path), os.O_RDONLY)
+                try:
+                    if _lock(left):
+                        os.unlink(entry.path)
+                finally:
+                    os.close(left)
+
+
+def _lock(file: int) -> bool:
+    """Lock an open file until it is closed; False where locks do not exist. BlockingIOError where another has it."""
+    try:
+        import fcntl
+    except ImportError:  # Windows
+        return False
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise
+    except OSError:  # a file system without locks
+        return False
+    return True
 
 
 def as_run_error(error: OSError, path: Path) -> Exception:
     """A full disk, or a place that may not be written to, as one line for the user; any other error as it is."""
+    if error.errno == errno.ELOOP:
+        return RunError(
+            found=f"{path} is a symbolic link",
+            expected="a file of the run's own: nothing is written to where a link leads",
+            do="delete the link",
+        )
+    if error.errno == errno.ENAMETOOLONG:
+        return RunError(found=f"too long a path, {path}", expected="a shorter one", do="choose another --name or --out")
     if error.errno in FORBIDDEN:
         return RunError(
             found=f"{path} cannot be written ({error.strerror})",
@@ -52,9 +149,18 @@ def as_run_error(error: OSError, path: Path) -> Exception:
     )
 
 
-def make_folder(path: Path) -> None:
-    """Make `path` and what is above it, where they are not there; RunError where that cannot be."""
+def make_folder(path: Path, within: Path | None = None) -> None:
+    """Make `path` and what is above it, where they are not there.
+
+    Arguments:
+        within: a folder whose content may be somebody else's: no link in it is followed.
+
+    Raises:
+        RunError: it cannot be made, or a link stands there.
+    """
     try:
+        if within is not None and path.is_symlink():
+            raise OSError(errno.ELOOP, "a symbolic link")
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise as_run_error(error, path) from error
@@ -68,21 +174,22 @@ def only_writer(folder: Path) -> Iterator[None]:
         RunError: another process holds it, or it may not be written to.
     """
     try:
-        import fcntl
-    except ImportError:  # not on Windows, where two writers are the user's to avoid
-        yield
-        return
-    try:
-        file = open(folder / ".lock", "wb")  # noqa: SIM115
+        file = opened(folder / ".lock", os.O_RDWR | os.O_CREAT)  # whose content, if any, is left as it is
     except OSError as error:
-        raise as_run_error(error, folder) from error
-    with file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise RunError(
-                found=f"another process is at work in {folder}",
-                expected="one writer at a time",
-                do="wait for it, or end it",
-            ) from error
+        raise as_run_error(error, folder / ".lock") from error
+    try:
+        _hold(file, folder)
         yield
+    finally:
+        os.close(file)
+
+
+def _hold(file: int, folder: Path) -> None:
+    try:
+        _lock(file)  # where there are no locks, two writers are the user's to avoid
+    except BlockingIOError as error:
+        raise RunError(
+            found=f"another process is at work in {folder}",
+            expected="one writer at a time",
+            do="wait for it, or end it",
+        ) from error

@@ -70,7 +70,7 @@ def figure(
                 raise
             left_out.setdefault(str(error), []).append(kind)
             continue
-        make_folder(folder)
+        make_folder(folder, within=run.path)
         paths.append(folder / f"{kind}.png")
         save(picture, paths[-1])
     for why, those in left_out.items():

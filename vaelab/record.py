@@ -26,6 +26,7 @@ from vaelab.files import write_atomically
 from vaelab.models import VAE
 from vaelab.spec import Spec
 from vaelab.training.checkpoint import read_tensors
+from vaelab.training.watch import row_of
 
 PER_IMAGE = "per_image.safetensors"
 RESULT = (
@@ -111,9 +112,13 @@ class Run:
 
     @property
     def log(self) -> list[dict[str, Any]]:
-        """The lines of log.jsonl, one for each validation."""
+        """The lines of log.jsonl, one for each validation; RunError where one is damaged."""
         path = self.path / "log.jsonl"
-        return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+        rows = [row_of(line) for line in path.read_bytes().splitlines(keepends=True)] if path.exists() else []
+        if None in rows[:-1]:
+            found = f"{path}, line {rows.index(None) + 1}: damaged"
+            raise RunError(found=found, expected="a line of JSON", do="delete that line, or the run")
+        return [row for row in rows if row is not None]  # the last may just be written
 
     def metric(self, name: str, samples: int | None = None) -> dict[str, Any]:
         """The metric called `name` of the test images, a dict as result.json has it.

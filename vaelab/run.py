@@ -20,7 +20,7 @@ from vaelab.data.places import seen_from, taken_from
 from vaelab.errors import RunError, SpecError, VaelabError
 from vaelab.evaluation.admission import admit_parts
 from vaelab.evaluation.measure import Measure, Metric, Subject
-from vaelab.files import make_folder, only_writer, write_atomically
+from vaelab.files import check_name, make_folder, only_writer, write_atomically
 from vaelab.measuring import EVALUATION_SEED, default_measures
 from vaelab.models import VAE
 from vaelab.objectives.criterion import criterion_of
@@ -71,6 +71,8 @@ def train(
     if not isinstance(spec, Spec):
         found = f"a {type(spec).__name__} in the place of a Spec"
         raise SpecError(found=found, expected="what is to be trained", do="give it vl.Spec(data='digits', latent=2)")
+    if name is not None:
+        check_name("--name", name)
     named, spec = spec.likelihood, completed(spec)
     run = Run(Path(out) / (name or default_name(spec)), trust=spec.own_modules, must_exist=False)
     if run.done:
@@ -221,7 +223,7 @@ def replay(run: Run, root: str | None = None, source: str | None = None) -> Auto
 
 def default_name(spec: Spec) -> str:
     """data-likelihood-network-zD-hash, as a directory is called."""
-    source = "".join(c if c.isalnum() else "-" for c in spec.data).strip("-")
+    source = "".join(c if c.isalnum() else "-" for c in spec.data).strip("-")[-40:].strip("-")
     likelihood, network = spec.likelihood.split(":")[0], spec.network.split(":")[0]
     return f"{source}-{likelihood}-{network}-z{spec.latent}-{spec.hash}"
 

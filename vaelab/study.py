@@ -16,6 +16,7 @@ from pydantic import ValidationError
 
 from vaelab.assemble import completed
 from vaelab.errors import Interrupted, RunError, SpecError, VaelabError, unknown
+from vaelab.files import LONGEST_NAME, check_name
 from vaelab.measuring import named_measures
 from vaelab.pack import described, packs, train_together
 from vaelab.presets import preset
@@ -98,7 +99,7 @@ def open_study(
         raise SpecError(
             found=found, expected="the fields of a study", do="see A study of your own in README.md"
         ) from error
-    label = path.stem + ("-quick" if quick else "")
+    label = check_name("a study called", path.stem) + ("-quick" if quick else "")
     folder = Path(out) / label
     metrics = file.quick_metrics if quick and file.quick_metrics is not None else file.metrics
     check_trust(path, {f"metric {number}": name for number, name in enumerate(metrics, 1)}, trust)
@@ -156,7 +157,8 @@ def _as_a_name(words: str) -> str:
 
     A colon would be one of them to scp and rsync, which then take what stands before it for a machine.
     """
-    return re.sub(r"[\s/\\:]+", "-", words.replace("=", ""))
+    name = re.sub(r"[\s/\\:]+", "-", words.replace("=", ""))
+    return name if len(name.encode()) <= LONGEST_NAME else f"{name[: LONGEST_NAME // 4]}-{name[-LONGEST_NAME // 4 :]}"
 
 
 @dataclass(frozen=True)

@@ -1,15 +1,26 @@
 """What a study's TOML file holds."""
 
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import AfterValidator, BaseModel, ConfigDict
+
+from vaelab.files import LONGEST_NAME, name_fault
+
+
+def _checked(name: str) -> str:
+    if fault := name_fault(name):
+        raise ValueError(f"a name {fault}; it may be a plain name of at most {LONGEST_NAME} bytes")
+    return name
+
+
+Name = Annotated[str, AfterValidator(_checked)]  # of which names of files and folders are made
 
 
 class Panel(BaseModel):
     """One panel of a figure: what is shown, of which run."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
-    letter: str
+    letter: Name
     show: str  # data | reconstructions | samples | manifold
     group: str
     latent: int
@@ -20,7 +31,7 @@ class Figure(BaseModel):
     """Panels side by side, as an article numbers and letters them."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
-    number: str
+    number: Name
     title: str
     panels: list[Panel]
 
@@ -40,7 +51,7 @@ class Group(BaseModel):
     """Runs that differ in their grid alone. Averages are over seeds of one point of it."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
-    name: str
+    name: Name
     title: str
     preset: str = ""  # whose fields the group's own then change
     spec: dict[str, Any] = {}

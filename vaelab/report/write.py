@@ -61,7 +61,7 @@ def write_report(study: Study, folder: Path, root: str | None = None) -> tuple[P
         SpecError: the study names a claim that does not exist.
     """
     images = folder / "report"
-    make_folder(images)
+    make_folder(images, within=folder)
     context = _context(Material(study, root), folder, images)
     paths = folder / "report.html", folder / "report.md"
     for path in paths:

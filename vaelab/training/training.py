@@ -58,7 +58,8 @@ class Training:
         self.step: Step = course.step(self.state)  # by which steps are taken again, if it comes to that
         self.initial = {name: tensor.cpu().clone() for name, tensor in self._live().items()}
         self.progress, self.best = self.last_good()
-        self.log = Log(folder / "log.jsonl", self.progress.log_bytes)
+        self.log = Log(folder / "log.jsonl", self.progress.log_bytes, watch.say)
+        self.progress = replace(self.progress, log_bytes=self.log.length)
 
     @property
     def over(self) -> bool:

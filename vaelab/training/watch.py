@@ -1,12 +1,13 @@
 """What training tells: lines of log.jsonl for good, and a Status for whoever looks on."""
 
 import json
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
-from vaelab.files import as_run_error
+from vaelab.files import as_run_error, opened, write_atomically
 
 
 @dataclass(frozen=True)
@@ -36,27 +37,52 @@ SILENT = Watch(say=lambda line: None, show=lambda status: None)
 
 
 class Log:
-    """log.jsonl: one JSON object a line, flushed as it is written.
+    """log.jsonl: one JSON object a line, on the disk when `append` returns.
+
+    Lines behind `length` belong to steps that will be taken again. Lines before it that are damaged are left out.
 
     Arguments:
         path: of the file.
-        length: bytes to keep of what stands there; lines behind it belong to steps that will be taken again.
+        length: bytes of it that the checkpoint counts.
+        say: told where some of those are lost.
     """
 
-    def __init__(self, path: Path, length: int) -> None:
+    def __init__(self, path: Path, length: int, say: Callable[[str], None]) -> None:
         self.path = path
-        with open(path, "ab") as file:
-            file.truncate(length)
-        lines = path.read_bytes().splitlines()
-        self.last: dict[str, Any] | None = json.loads(lines[-1]) if lines else None  # the line written last
+        try:
+            with self._open() as file:
+                file.seek(0)
+                counted = file.read(length)
+                rows = [(line, row) for line in counted.splitlines(keepends=True) if (row := row_of(line))]
+                file.truncate(length)
+        except OSError as error:
+            raise as_run_error(error, path) from error
+        self.length = sum(len(line) for line, _ in rows)
+        self.last = rows[-1][1] if rows else None  # the line written last
+        if self.length < length:
+            write_atomically(path, b"".join(line for line, _ in rows))
+            say(f"{path} lost lines since the checkpoint was written: {len(rows)} are left, and the training goes on")
 
     def append(self, row: dict[str, Any]) -> int:
         """Write a line; the file's length behind it. RunError where the disk is full."""
         try:
-            with open(self.path, "ab") as file:
+            with self._open() as file:
                 file.write(json.dumps(row).encode() + b"\n")
                 file.flush()
-                self.last = row
-                return file.tell()
+                os.fsync(file.fileno())  # before the checkpoint that counts this line
+                self.last, self.length = row, file.tell()
+                return self.length
         except OSError as error:
             raise as_run_error(error, self.path) from error
+
+    def _open(self) -> BinaryIO:
+        return os.fdopen(opened(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND), "ab+")
+
+
+def row_of(line: bytes) -> dict[str, Any] | None:
+    """What a line of a log says, None where it is not whole."""
+    try:
+        row = json.loads(line) if line.endswith(b"\n") else None
+    except (ValueError, RecursionError):
+        return None
+    return row if isinstance(row, dict) and "step" in row else None
