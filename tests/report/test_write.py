@@ -1,6 +1,7 @@
 import json
 import re
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 
@@ -114,3 +115,21 @@ def test_an_unknown_claim_is_a_users_error(trained, tmp_path) -> None:
 def test_text_from_a_study_is_escaped(trained, tmp_path) -> None:
     study = replace(trained, title="<script>alert(1)</script>", claims=[], figures=[])
     assert "<script>alert" not in write_report(study, tmp_path)[0].read_text()
+
+
+def test_names_of_others_add_nothing_to_the_markdown(trained, tmp_path) -> None:
+    """Neither cells, lines, tags, links nor code."""
+    name = "a|b\n# forged\n| x | <img src=x> [l](javascript:1) `c`"
+    first = trained.members[0]
+    members = [replace(first, label=name, title=name, group=name), *trained.members[1:]]
+    study = replace(trained, title=name, about=name, members=members, claims=[], figures=[])
+    text = write_report(study, tmp_path)[1].read_text()
+    lines = text.splitlines()
+    assert "forged" in text
+    assert not [line for line in lines if line.startswith(("# forged", "| x |"))]
+    assert "<img" not in text
+    assert "](javascript" not in text
+    for line, after in pairwise(lines):
+        if line.startswith("|") and after.startswith("|"):
+            cells = [re.sub(r"\\\|", "", row).count("|") for row in (line, after)]
+            assert cells[0] == cells[1], line

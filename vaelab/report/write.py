@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
+from markupsafe import Markup
 
 from vaelab.evaluation.measure import FEW_EFFECTIVE
 from vaelab.files import make_folder, write_atomically
@@ -25,6 +26,7 @@ VERDICT_CLASSES = {
     QUICK: "unjudged",
     UNTESTED: "unjudged",
 }
+MARKS = str.maketrans({"|": "\\|", "<": "&lt;", "`": "'"})  # of Markdown
 TEXT_COLUMNS = ("group", "data", "protocol", "likelihood", "network")  # set left; numbers are set right
 
 
@@ -70,17 +72,26 @@ def write_report(study: Study, folder: Path, root: str | None = None) -> tuple[P
 
 
 def _template(name: str) -> Template:
-    loader = PackageLoader("vaelab", "report")
+    loader, of_markdown = PackageLoader("vaelab", "report"), name.endswith(".md")
     environment = Environment(
         loader=loader,
-        autoescape=name.endswith(".html"),
+        autoescape=not of_markdown,
+        finalize=as_markdown if of_markdown else None,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
     environment.filters["number"] = number
+    environment.filters["cells"] = lambda row: Markup(" | ".join(map(as_markdown, row)))
     return environment.get_template(f"{name}.j2")
+
+
+def as_markdown(value: object) -> str:
+    """Text in which what a name holds stays text: no cell, line, tag, link or code of it begins or ends there."""
+    if isinstance(value, Markup):  # a table
+        return value
+    return " ".join(str(value).splitlines()).translate(MARKS).replace("](", "]\\(")
 
 
 def _context(material: Material, folder: Path, images: Path) -> dict[str, object]:

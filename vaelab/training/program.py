@@ -6,6 +6,7 @@ takes half a second, and to call what is kept neither a compiler nor Python.
 
 import hashlib
 import os
+import secrets
 import platform
 import tempfile
 import warnings
@@ -132,7 +133,7 @@ def _build(traced: Traced, kept: Path) -> None:
 
     with torch.no_grad():
         files: Any = aot_compile(traced.graph, traced.like, options=OPTIONS | {"aot_inductor.package": True})
-    temporary = kept.with_name(f".{kept.stem}.{os.getpid()}.pt2")
+    temporary = kept.with_name(f".{kept.stem}.{secrets.token_hex(8)}.pt2")
     try:
         package_aoti(str(temporary), files)
         os.replace(temporary, kept)
