@@ -6,8 +6,8 @@ takes half a second, and to call what is kept neither a compiler nor Python.
 
 import hashlib
 import os
-import secrets
 import platform
+import secrets
 import tempfile
 import warnings
 from collections.abc import Callable, Sequence
