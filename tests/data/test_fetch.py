@@ -1,7 +1,9 @@
 import hashlib
 import os
 import threading
+import time
 from collections.abc import Iterator
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -18,8 +20,10 @@ WHOLE = {"train_32x32.mat": TRAIN, "test_32x32.mat": TEST}
 class Server:
     """Serves `contents` on 127.0.0.1, with Range unless told otherwise; `cuts` of the first answers stop half-way."""
 
-    def __init__(self, contents: dict[str, bytes], cuts: int = 0, ranges: bool = True) -> None:
-        self.contents, self.cuts, self.ranges = contents, cuts, ranges
+    def __init__(
+        self, contents: dict[str, bytes], cuts: int = 0, ranges: bool = True, drips: float = 0, redirect: str = ""
+    ) -> None:
+        self.contents, self.cuts, self.ranges, self.drips, self.redirect = contents, cuts, ranges, drips, redirect
         self.requests: list[tuple[str, str | None]] = []
         outer = self
 
@@ -37,6 +41,10 @@ class Server:
     def answer(self, handler: BaseHTTPRequestHandler) -> None:
         name, wanted = handler.path.rpartition("/")[2], handler.headers["Range"]
         self.requests.append((name, wanted))
+        if self.redirect:
+            handler.send_response(302)
+            handler.send_header("Location", self.redirect + name)
+            return handler.end_headers()
         content = self.contents.get(name)
         if content is None:
             return handler.send_error(404)
@@ -48,7 +56,11 @@ class Server:
         handler.end_headers()
         cut = self.cuts > 0
         self.cuts -= cut
-        handler.wfile.write(content[start : start + (len(content) - start) // 2] if cut else content[start:])
+        left = content[start : start + (len(content) - start) // 2] if cut else content[start:]
+        with suppress(ConnectionError):  # where nobody reads on
+            for at in range(0, len(left), 1000 if self.drips else len(left)):
+                handler.wfile.write(left[at : at + 1000] if self.drips else left)
+                time.sleep(self.drips)
 
     def close(self) -> None:
         self.http.shutdown()
@@ -65,7 +77,9 @@ def serve(monkeypatch: pytest.MonkeyPatch) -> Iterator[type[Server]]:
         return servers[-1]
 
     digests = {name: hashlib.md5(content).hexdigest() for name, content in WHOLE.items()}
-    monkeypatch.setitem(module.PUBLISHED, "svhn", Published(("http://127.0.0.1:9/never/",), digests))
+    monkeypatch.setitem(
+        module.PUBLISHED, "svhn", Published(("http://127.0.0.1:9/never/",), digests, dict.fromkeys(WHOLE, 300_000))
+    )
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     yield start
     for server in servers:
@@ -144,6 +158,46 @@ def test_another_file_in_its_place_is_not_replaced(serve, tmp_path: Path, refuse
     with refused(DataError, tmp_path / "svhn" / "train_32x32.mat", "move it away"):
         fetch("svhn", tmp_path, [serve(WHOLE).url])
     assert files(tmp_path) == {"train_32x32.mat": b"mine"}
+
+
+def test_more_than_was_published_is_not_taken(serve, tmp_path: Path, refused):
+    huge = serve(dict.fromkeys(WHOLE, TRAIN + b"0" * 5_000_000))
+    with refused(DataError, "train_32x32.mat", "more than the published 300,000 bytes"):
+        fetch("svhn", tmp_path, [huge.url])
+    assert files(tmp_path) == {"train_32x32.mat.part": b""}
+
+
+def test_a_download_that_drips_is_given_up(serve, tmp_path: Path, refused, monkeypatch):
+    monkeypatch.setattr(module, "PATIENCE_SECONDS", 0.3)
+    monkeypatch.setattr(module, "SLOWEST", 1_000_000)
+    server = serve(WHOLE, drips=0.05)
+    began = time.monotonic()
+    with refused(DataError, "slower than 1,000,000 bytes/s", "continues"):
+        fetch("svhn", tmp_path, [server.url])
+    assert time.monotonic() - began < 10
+    assert 0 < len(files(tmp_path)["train_32x32.mat.part"]) < 300_000
+
+
+@pytest.mark.parametrize("to", ["ftp://127.0.0.1:9/x", "file:///etc/passwd", "FTP://127.0.0.1/x"])
+def test_a_redirect_leads_to_the_web_alone(serve, tmp_path: Path, refused, to: str):
+    with refused(DataError, "train_32x32.mat"):
+        fetch("svhn", tmp_path, [serve(WHOLE, redirect=to).url])
+    assert files(tmp_path) == {}
+
+
+def test_a_redirect_to_another_server_is_followed(serve, tmp_path: Path):
+    fetch("svhn", tmp_path, [serve(WHOLE, redirect=serve(WHOLE).url).url])
+    assert files(tmp_path) == WHOLE
+
+
+def test_a_part_that_is_a_link_is_not_written_through(serve, tmp_path: Path, refused):
+    (tmp_path / "svhn").mkdir()
+    target = tmp_path / "target"
+    target.write_bytes(b"precious")
+    (tmp_path / "svhn" / "train_32x32.mat.part").symlink_to(target)
+    with refused(DataError, "train_32x32.mat", "symbolic links"):
+        fetch("svhn", tmp_path, [serve(WHOLE).url])
+    assert target.read_bytes() == b"precious"
 
 
 def test_unknown_names_and_impossible_folders_are_refused(tmp_path: Path, refused):

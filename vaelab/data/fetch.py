@@ -3,27 +3,35 @@
 import hashlib
 import http.client
 import os
+import time
 import urllib.error
+import urllib.parse
 import urllib.request
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from vaelab.data import idx
 from vaelab.data.sources import roots
-from vaelab.errors import DataError, SpecError
+from vaelab.errors import DataError, SpecError, shortened
+from vaelab.files import opened
 
 # (name of the file, bytes so far, bytes in all or 0 if the server does not say)
 Progress = Callable[[str, int, int], None]
 
+SLOWEST = 20_000  # bytes/s, on average
+PATIENCE_SECONDS = 60.0  # beside that
+
 
 @dataclass(frozen=True)
 class Published:
-    """Where the files of a source are published, and the MD5 of each as it is served."""
+    """Where the files of a source are published, and the MD5 and size of each as it is served."""
 
     mirrors: tuple[str, ...]
     md5: dict[str, str]
+    size_bytes: dict[str, int]
 
 
 PUBLISHED = {
@@ -35,6 +43,12 @@ PUBLISHED = {
             "t10k-images-idx3-ubyte.gz": "9fb629c4189551a2d022fa330f9573f3",
             "t10k-labels-idx1-ubyte.gz": "ec29112dd5afa0611ce80d1b7f02629c",
         },
+        {
+            "train-images-idx3-ubyte.gz": 9_912_422,
+            "train-labels-idx1-ubyte.gz": 28_881,
+            "t10k-images-idx3-ubyte.gz": 1_648_877,
+            "t10k-labels-idx1-ubyte.gz": 4_542,
+        },
     ),
     "svhn": Published(
         ("http://ufldl.stanford.edu/housenumbers/",),
@@ -42,6 +56,7 @@ PUBLISHED = {
             "train_32x32.mat": "e26dedcc434d2e4c54c9b2d4a06d8373",
             "test_32x32.mat": "eb5a983be6a315427106f1b164d9cef3",
         },
+        {"train_32x32.mat": 182_040_794, "test_32x32.mat": 64_275_384},
     ),
 }
 
@@ -99,10 +114,14 @@ def fetch(
             do="choose another with --data-root",
         ) from error
     urls = PUBLISHED[name].mirrors if mirrors is None else mirrors
-    return [_fetch_file(folder, file, md5, urls, progress) for file, md5 in PUBLISHED[name].md5.items()]
+    published = PUBLISHED[name]
+    return [
+        _fetch_file(folder, file, md5, published.size_bytes[file], urls, progress)
+        for file, md5 in published.md5.items()
+    ]
 
 
-def _fetch_file(folder: Path, file: str, md5: str, mirrors: Sequence[str], progress: Progress) -> Path:
+def _fetch_file(folder: Path, file: str, md5: str, size: int, mirrors: Sequence[str], progress: Progress) -> Path:
     for present in (folder / file, folder / file.removesuffix(".gz")):
         if present.is_file() and official(present):
             return present
@@ -120,7 +139,7 @@ def _fetch_file(folder: Path, file: str, md5: str, mirrors: Sequence[str], progr
     # Two turns each: the second continues what was cut short, or starts afresh where the pieces did not fit together.
     for mirror in (*mirrors, *mirrors):
         url = f"{mirror.rstrip('/')}/{file}"
-        download = partial(_download, folder / f"{file}.part", progress)
+        download = partial(_download, folder / f"{file}.part", size, progress)
         try:
             # pooch annotates `downloader` with the signature of its processors, hence the exception for pyright.
             pooch.retrieve(url, f"md5:{md5}", file, folder, downloader=download)  # pyright: ignore[reportArgumentType]
@@ -134,17 +153,38 @@ def _fetch_file(folder: Path, file: str, md5: str, mirrors: Sequence[str], progr
     )
 
 
-def _download(part: Path, progress: Progress, url: str, output_file: str, _pooch: object) -> None:
-    """The downloader that pooch calls: `output_file` appears whole or not at all, what has arrived waits in `part`."""
+class WebOnly(urllib.request.HTTPRedirectHandler):
+    """Follows a redirect to http and https alone: not to ftp, as urllib would."""
+
+    def redirect_request(
+        self, req: urllib.request.Request, fp: Any, code: int, msg: str, headers: Any, newurl: str
+    ) -> urllib.request.Request | None:
+        if urllib.parse.urlsplit(newurl).scheme not in ("http", "https"):
+            raise OSError(f"redirected to {shortened(newurl)}, which is neither http nor https")
+        return super().redirect_request(req, fp, code, msg, headers, newurl)
+
+
+def _download(part: Path, size: int, progress: Progress, url: str, output_file: str, _pooch: object) -> None:
+    """The downloader that pooch calls: `output_file` appears whole or not at all, what has arrived waits in `part`.
+
+    No more than the published `size` in bytes is taken, and no longer than it takes at `SLOWEST` bytes/s.
+    """
     start = part.stat().st_size if part.exists() else 0
+    ends = time.monotonic() + PATIENCE_SECONDS + size / SLOWEST
     request = urllib.request.Request(url, headers={"Range": f"bytes={start}-"} if start else {})
     try:
-        with urllib.request.urlopen(request, timeout=30) as response:
+        with urllib.request.build_opener(WebOnly).open(request, timeout=30) as response:
             start = start if response.status == http.HTTPStatus.PARTIAL_CONTENT else 0
             length = int(response.headers.get("Content-Length", 0))
             total = start + length if length else 0
-            with part.open("ab" if start else "wb") as file:
-                while block := response.read(2**16):
+            with os.fdopen(opened(part, os.O_WRONLY | os.O_CREAT | os.O_APPEND), "ab") as file:
+                file.truncate(start)
+                while block := response.read1(2**16):  # what is there: a full block may never come
+                    if file.tell() + len(block) > size:
+                        file.truncate(0)
+                        raise OSError(f"more than the published {size:,} bytes")
+                    if time.monotonic() > ends:
+                        raise OSError(f"slower than {SLOWEST:,} bytes/s, at {file.tell():,} of {size:,} bytes")
                     file.write(block)
                     progress(part.stem, file.tell(), total)
                 done = file.tell()
