@@ -16,7 +16,6 @@ from vaelab.spec import Spec
 from vaelab.studies import known_studies
 from vaelab.study import Options, carry_out, open_study
 from vaelab.training.watch import Watch
-from vaelab.workers import Worker
 
 TINY = """
 title = "Tiny"
@@ -243,33 +242,6 @@ def test_what_the_runs_of_a_pack_differ_in():
 def test_together_in_processes_is_refused(tiny, tmp_path):
     with pytest.raises(SpecError, match="--jobs 2 beside --together 4"):
         carry_out(open_study(tiny, tmp_path), Options(jobs=2, together=4), SILENT)
-
-
-def test_a_process_carries_out_one_command_after_another_and_begins_anew_where_it_dies():
-    worker, said = Worker(), list[str]()
-    try:
-        assert worker.carry_out(["compare"], said.append) == 2  # needs runs: the parser's own exit
-        assert worker.carry_out(["train", "--latent", "0"], said.append) == 2
-        assert "latent" in said[-1]
-        process = worker._process
-        assert worker.carry_out(["--help"], said.append) == 0
-        assert worker._process is process
-        process.kill()
-        process.wait()
-        assert worker.carry_out(["--help"], said.append) == 0
-    finally:
-        worker.close()
-    assert worker._process.returncode == 0
-
-
-def test_a_process_that_dies_at_work_fails_that_command_alone(tmp_path):
-    worker = Worker()
-    try:
-        long = ["train", "--data", "digits", "--epochs", "10000", "--compile", "never", "--out", str(tmp_path)]
-        assert worker.carry_out(long, lambda line: worker._process.kill()) != 0
-        assert worker.carry_out(["--help"], lambda line: None) == 0
-    finally:
-        worker.close()
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 Nothing slow is imported before a command is chosen, so that `vaelab --help` answers at once.
 """
 
+import os
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -27,38 +28,54 @@ COMMANDS = {
     "data check": "Read a data set; print its counts, shape, hashes and protocol.",
     "data fetch": "Download a data set, checked against its published hashes.",
 }
+CLOSED = 141  # 128 and the number of SIGPIPE, as for a program that does not handle it
 DEFAULTS = ("--preset", "--spec")  # of train: what the other flags change
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line; the exit status: 0, 2 for a user's mistake, 130 where it was interrupted."""
+    """Run the command line; the exit status: 0, 2 for a user's mistake, 130 where it was interrupted, or `CLOSED`."""
     argv = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        try:
+            _answer(argv)
+        finally:
+            sys.stdout.flush()  # here, where a closed pipe is handled
+    except Interrupted as error:
+        return _failed(str(error), 130)
+    except KeyboardInterrupt:
+        return _failed("interrupted; give the same command again to go on", 130)
+    except VaelabError as error:
+        return _failed(str(error), 2)
+    except BrokenPipeError:  # who read the output has seen enough, as `head` has
+        return _failed("", CLOSED)
+    return 0
+
+
+def _answer(argv: list[str]) -> None:
     of = "data" if argv[:1] == ["data"] else ""  # commands of two words
     words = 2 if of else 1
-    first = argv[words - 1 : words]
+    name, first = " ".join(argv[:words]), argv[words - 1 : words]
     if not first or first[0] in ("-h", "--help"):
         print(overview(of))
-        return 0
-    if argv == ["--version"]:
+    elif argv == ["--version"]:
         from importlib.metadata import version
 
         print(f"vaelab {version('vaelab')}")
-        return 0
-    name = " ".join(argv[:words])
-    try:
-        if name not in COMMANDS:
-            raise unknown("command", name, COMMANDS)
+    elif name not in COMMANDS:
+        raise unknown("command", name, COMMANDS)
+    else:
         _run(name, argv[words:])
-    except Interrupted as error:
-        print(f"vaelab: {error}", file=sys.stderr)
-        return 130
-    except KeyboardInterrupt:
-        print("vaelab: interrupted; give the same command again to go on", file=sys.stderr)
-        return 130
-    except VaelabError as error:
-        print(f"vaelab: {error}", file=sys.stderr)
-        return 2
-    return 0
+
+
+def _failed(why: str, status: int) -> int:
+    """Say why, and let go of what a closed pipe no longer takes, of which Python would complain when it ends."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    if why:
+        print(f"vaelab: {why}", file=sys.stderr)
+    return status
 
 
 def _run(name: str, flags: list[str]) -> None:

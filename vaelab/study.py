@@ -11,6 +11,7 @@ from fnmatch import fnmatch
 from itertools import product
 from pathlib import Path
 from queue import SimpleQueue
+from typing import Any
 
 from pydantic import ValidationError
 
@@ -26,7 +27,8 @@ from vaelab.spec import Spec
 from vaelab.studies import known_studies
 from vaelab.study_file import Figure, Group, Published, StudyFile, fields_at
 from vaelab.training.compiled import Compile
-from vaelab.training.watch import Watch
+from vaelab.training.lines import in_brief, lines
+from vaelab.training.watch import Status, Watch
 from vaelab.trust import check_trust
 from vaelab.workers import Worker
 
@@ -217,7 +219,9 @@ def carry_out(study: Study, options: Options, watch: Watch) -> None:
         futures = [pool.submit(by_whoever_is_idle, member) for member in todo]
         try:
             failures = [failure for future in futures if (failure := future.result())]
-        except KeyboardInterrupt:  # the runs under way have got the signal too, and save their state
+        except KeyboardInterrupt:
+            for worker in workers:
+                worker.stop()
             pool.shutdown(cancel_futures=True)
             raise
     _report_failures(failures, len(todo))
@@ -280,26 +284,20 @@ def _by_worker(
 ) -> str | None:
     """Train and measure one member with its share of the processors; what was said last if it failed."""
     claim(member.run, member.spec)
-    path = member.run.path
-    root = [] if options.root is None else ["--data-root", options.root]
-    trust = ["--trust", *member.spec.own_modules] if member.spec.own_modules else []
-    threads = ["--threads", str(max(1, (os.cpu_count() or 1) // options.jobs))]
-    training = ["train", "--spec", str(path / "spec.json"), "--name", path.name, "--out", str(path.parent)]
-    commands = [[*training, "--compile", options.compile, *threads, *root, *trust]]
-    if study.metrics:
-        commands.append(["evaluate", str(path), "--metrics", *study.metrics, *threads, *root, *trust])
-    last = "nothing was said"
+    job = {
+        "spec": member.spec.model_dump(),
+        "folder": str(member.run.path),
+        "metrics": study.metrics,
+        "root": options.root,
+        "compile": options.compile,
+        "threads": max(1, (os.cpu_count() or 1) // options.jobs),
+    }
+    watch = lines(lambda line: say(f"{member.label}: {line}"), in_brief)
 
-    def tell(line: str) -> None:
-        nonlocal last
-        last = line.strip() or last
-        if last.startswith("epoch "):
-            epoch, _, elbo, _, _, *rest = last.split("  ")
-            say("  ".join([f"{member.label}: {epoch}", f"{elbo} nats", *rest]))
+    def tell(said: dict[str, Any]) -> None:
+        if "status" in said:
+            watch.show(Status(**said["status"]))
 
-    for command in commands:
-        if worker.carry_out(command, tell):
-            say(f"{member.label}: {last}")
-            return f"{member.label}: {last}"
-    say(f"{member.label}: done")
-    return None
+    failure = worker.carry_out(job, tell)
+    say(f"{member.label}: {failure or 'done'}")
+    return f"{member.label}: {failure}" if failure else None

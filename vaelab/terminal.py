@@ -60,9 +60,16 @@ def downloading(console: Console) -> Iterator[Callable[[str, int, int], None]]:
         yield show
 
 
+class Told(Console):
+    """A console whose closed pipe is an error like any other: rich would end the program there, its state unsaved."""
+
+    def on_broken_pipe(self) -> None:
+        raise  # the BrokenPipeError that is being handled
+
+
 def console() -> Console:
     """Standard output; at most 100 columns wide. What stands in [brackets] is a name, and no style."""
-    found = Console(markup=False, emoji=False)
+    found = Told(markup=False, emoji=False)
     found.width = min(found.width, 100) if found.is_terminal else 100
     return found
 

@@ -1,42 +1,76 @@
-"""Processes that carry out one command of vaelab after another, so that what a start costs is paid once."""
+"""Processes that carry out one job after another, so that what a start costs is paid once."""
 
 import json
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
-END = "\x04"  # begins the line behind a command's last, which says its exit status; no command prints it
+# Not `-m`, and with -P: nothing in the current folder is imported in the place of Python's own modules. The folder of
+# vaelab itself stands last on the path, for a vaelab that was not installed.
+START = "import sys; sys.path.append(sys.argv[1]); from vaelab.serve import serve; serve()"
+HOME = str(Path(__file__).parents[1])
 
 
 class Worker:
-    """A process of `vaelab.serve`, started when first needed, and anew where it died. For one thread at a time."""
+    """A process of `vaelab.serve`, started when first needed, and anew where it died. For one thread at a time.
+
+    Orders go to its input, and what it says comes from its output, a JSON object a line. It stops when its input ends,
+    so that none is left where this process dies, however it dies.
+    """
 
     def __init__(self) -> None:
         self._process: subprocess.Popen[str] | None = None
+        self._errors = tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")  # noqa: SIM115 see `close`
 
-    def carry_out(self, command: Sequence[str], tell: Callable[[str], None]) -> int:
-        """Carry out `command` and hand each line that it prints to `tell`: its exit status, not 0 where it died."""
-        if self._process is None or self._process.poll() is not None:
-            self.close()
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "vaelab.serve"],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                text=True,
-            )
-        orders, answers = self._process.stdin, self._process.stdout
+    def carry_out(self, job: dict[str, Any], tell: Callable[[dict[str, Any]], None]) -> str:
+        """Carry out `job`, as `vaelab.serve` takes it, and hand what it says to `tell`; what went wrong, or ""."""
+        process = self._started()
+        orders, answers = process.stdin, process.stdout
         assert orders is not None
         assert answers is not None
-        orders.write(json.dumps(list(command)) + "\n")
-        orders.flush()
-        for line in answers:
-            if line.startswith(END):
-                return int(line.removeprefix(END))
-            tell(line)
-        return self._process.wait() or 1
+        try:
+            orders.write(json.dumps(job) + "\n")
+            orders.flush()
+            for line in answers:
+                said = json.loads(line)
+                if "end" in said:
+                    return said["end"]
+                tell(said)
+        except BrokenPipeError:  # it died while it was idle
+            pass
+        return f"its process ended with status {process.wait()}: {self._last_error()}"
+
+    def stop(self) -> None:
+        """Ask for what it is doing to be saved and ended; does not wait. From any thread."""
+        if self._process is not None and self._process.stdin is not None and self._process.poll() is None:
+            self._process.stdin.write(json.dumps("stop") + "\n")
+            self._process.stdin.flush()
 
     def close(self) -> None:
         """Let it go, behind what it is doing."""
         if self._process is not None:
             self._process.communicate()
+            self._process = None
+        self._errors.close()
+
+    def _started(self) -> subprocess.Popen[str]:
+        if self._process is not None and self._process.poll() is None:
+            return self._process
+        if self._process is not None:
+            self._process.communicate()
+        self._process = subprocess.Popen(
+            [sys.executable, "-P", "-c", START, HOME],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._errors,
+            encoding="utf-8",
+            start_new_session=True,  # Ctrl-C is for this process, which then says `stop`
+        )
+        return self._process
+
+    def _last_error(self) -> str:
+        self._errors.seek(0)
+        return (self._errors.read().strip().splitlines() or ["nothing was said"])[-1]

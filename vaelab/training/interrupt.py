@@ -1,27 +1,67 @@
 """Stopping between two steps, never within one."""
 
+import errno
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TypeVar
+
+from vaelab.training.watch import Watch
+
+NAMES = ("SIGINT", "SIGTERM", "SIGHUP")  # Ctrl-C, a request to end, a terminal that was closed; Windows has no SIGHUP
+TELL_SECONDS = 1.5  # after which a step is long to wait for, as the first is while it is compiled
+
+T = TypeVar("T")
 
 
 @contextmanager
-def stop_signals() -> Iterator[threading.Event]:
-    """An event that SIGINT or SIGTERM sets; a second one is immediate."""
+def stop_signals(say: Callable[[str], None]) -> Iterator[threading.Event]:
+    """An event that SIGINT, SIGTERM or SIGHUP sets; a second one is immediate.
+
+    Arguments:
+        say: told what is waited for, where that takes long.
+    """
     stop = threading.Event()
     if threading.current_thread() is not threading.main_thread():  # only the main thread may handle signals
         yield stop
         return
+    over = threading.Event()
+
+    def tell() -> None:
+        stop.wait()
+        if not over.wait(TELL_SECONDS):
+            say("stopping: waiting for the step under way, then the state is saved; once more stops at once")
 
     def handle(number: int, frame: object) -> None:
         if stop.is_set():
             raise KeyboardInterrupt
         stop.set()
 
-    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    numbers = [getattr(signal, name) for name in NAMES if hasattr(signal, name)]
+    threading.Thread(target=tell, daemon=True).start()
+    before = {number: signal.signal(number, handle) for number in numbers}
     try:
         yield stop
     finally:
+        over.set()
+        stop.set()  # for the thread to end
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def guarded(watch: Watch, stop: threading.Event) -> Watch:
+    """`watch`, but where it can no longer be told anything, as its pipe or terminal was closed, `stop` is set."""
+    return Watch(say=_guarded(watch.say, stop), show=_guarded(watch.show, stop))
+
+
+def _guarded(tell: Callable[[T], None], stop: threading.Event) -> Callable[[T], None]:
+    def told(what: T) -> None:
+        try:
+            tell(what)
+        except OSError as error:
+            if error.errno not in (errno.EPIPE, errno.EIO):
+                raise
+            stop.set()
+
+    return told

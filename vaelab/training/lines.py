@@ -18,8 +18,12 @@ def looked_on() -> Watch:
     return lines(lambda line: print(line, flush=True)) if notebook or terminal else SILENT
 
 
-def lines(say: Callable[[str], None]) -> Watch:
-    """A Watch that hands lines of text to `say`: what it is told, and about twenty times a summary of the training."""
+def lines(say: Callable[[str], None], text: Callable[[Status], str] | None = None) -> Watch:
+    """A Watch that hands lines of text to `say`: what it is told, and about twenty times where the training stands.
+
+    Arguments:
+        text: puts a Status in words; by default `summary`, and the criterion on the validation images.
+    """
     shown = [0.0]
 
     def show(status: Status) -> None:
@@ -27,9 +31,15 @@ def lines(say: Callable[[str], None]) -> Watch:
         shown[0] = min(shown[0], done)  # another run has begun
         if status.row is not None and (done - shown[0] >= 1 / LINE_EVERY or status.step == status.steps):
             shown[0] = done
-            say(summary(status) + held_out(status))
+            say(text(status) if text else summary(status) + held_out(status))
 
     return Watch(say=say, show=show)
+
+
+def in_brief(status: Status) -> str:
+    """Where one of many trainings stands: epoch, -ELBO, time left."""
+    left = f"  {_duration(status.seconds_left)} left" if status.step < status.steps else ""
+    return f"epoch {status.epoch:.1f}/{status.epochs:g}  -ELBO {_nats(-status.terms['elbo'])} nats{left}"
 
 
 def summary(status: Status) -> str:

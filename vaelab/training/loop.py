@@ -17,7 +17,7 @@ from vaelab.training.batches import lowered
 from vaelab.training.checkpoint import Progress
 from vaelab.training.compiled import Compile, choose_step
 from vaelab.training.course import Course, bfloat16
-from vaelab.training.interrupt import stop_signals
+from vaelab.training.interrupt import guarded, stop_signals
 from vaelab.training.lines import looked_on
 from vaelab.training.plan import Plan
 from vaelab.training.together import joint_step, take_together
@@ -150,7 +150,10 @@ def _go_through(
         for training in trainings:
             stack.enter_context(closing(training.course.feed))
             stack.enter_context(bfloat16(training.course.model, training.plan.precision == "bfloat16"))
-        stop = stack.enter_context(stop_signals())
+        stop = stack.enter_context(stop_signals(watch.say))
+        watch = guarded(watch, stop)
+        for training in trainings:
+            training.watch = guarded(training.watch, stop)
         clock = Clock(trainings[0].progress.step)
         while going := _unfinished(going):
             t = going[0].progress.step

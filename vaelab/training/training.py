@@ -123,6 +123,7 @@ class Training:
     def save(self, stopped: Callable[[], bool]) -> None:
         """Write the checkpoint, of a state that is finite."""
         self.check(stopped)
+        self.log.sync()
         write_checkpoint(self.checkpoint, self.course.model, self.state, self.best, self.progress, self.fingerprint)
 
     def report(self, seconds_per_step: float, stopped: Callable[[], bool]) -> dict[str, Any]:

@@ -37,7 +37,7 @@ SILENT = Watch(say=lambda line: None, show=lambda status: None)
 
 
 class Log:
-    """log.jsonl: one JSON object a line, on the disk when `append` returns.
+    """log.jsonl: one JSON object a line.
 
     Lines behind `length` belong to steps that will be taken again. Lines before it that are damaged are left out.
 
@@ -69,9 +69,16 @@ class Log:
             with self._open() as file:
                 file.write(json.dumps(row).encode() + b"\n")
                 file.flush()
-                os.fsync(file.fileno())  # before the checkpoint that counts this line
                 self.last, self.length = row, file.tell()
                 return self.length
+        except OSError as error:
+            raise as_run_error(error, self.path) from error
+
+    def sync(self) -> None:
+        """Have all lines on the disk: before the checkpoint that counts them. RunError where the disk is full."""
+        try:
+            with self._open() as file:
+                os.fsync(file.fileno())
         except OSError as error:
             raise as_run_error(error, self.path) from error
 
