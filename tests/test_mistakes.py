@@ -126,7 +126,7 @@ def test_damaged_numbers_of_each_image_are_found_out_before_any_work(run, capsys
         ("--seed -1 --metrics latents:images=20", "seed = -1"),
         ("--threads -2", "--threads -2"),
         ("--metrics likelihood:memory_mb=inf", "memory_mb = inf"),
-        ("--metrics tests.test_mistakes:NoMeasure", "is a NoMeasure; expected a measure"),
+        ("--metrics tests.test_mistakes:NoMeasure", "NoMeasure', a class, without check"),
         ("--metrics tests.test_mistakes:TINY", "is a Spec; expected a class or function"),
         ("--metrics unfinished:Metric", "(SyntaxError: "),
         ("--metrics fidelity:features=tests.test_mistakes.Odd", "(KeyError: 'odd')"),
@@ -167,7 +167,7 @@ def test_where_nothing_may_be_written(run, capsys, monkeypatch):
         raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(path))
 
     with monkeypatch.context() as patched:
-        patched.setattr("builtins.open", refuse)
+        patched.setattr("vaelab.files.opened", refuse)
         patched.setattr("vaelab.measuring.carry_out", None)
         assert "cannot be written (Read-only file system)" in told(
             capsys, "evaluate", run, "--metrics", "latents:images=20"
@@ -175,7 +175,7 @@ def test_where_nothing_may_be_written(run, capsys, monkeypatch):
     assert main(["evaluate", str(run)]) == 0  # what was measured before needs no writing
     capsys.readouterr()
     with monkeypatch.context() as patched:
-        patched.setattr("builtins.open", refuse)
+        patched.setattr("vaelab.files.opened", refuse)
         with pytest.raises(RunError, match="cannot be written"):
             write_atomically(run / "new", b"")
     assert "cannot be written" in told(capsys, "train", "--epochs", "1", "--out", run / RESULT)

@@ -3,6 +3,8 @@
 Nothing slow is imported before a command is chosen, so that `vaelab --help` answers at once.
 """
 
+import errno
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -35,6 +37,9 @@ DEFAULTS = ("--preset", "--spec")  # of train: what the other flags change
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; the exit status: 0, 2 for a user's mistake, 130 where it was interrupted, or `CLOSED`."""
     argv = list(sys.argv[1:] if arguments is None else arguments)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # for terminals that do not know every letter
     try:
         try:
             _answer(argv)
@@ -46,8 +51,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _failed("interrupted; give the same command again to go on", 130)
     except VaelabError as error:
         return _failed(str(error), 2)
-    except BrokenPipeError:  # who read the output has seen enough, as `head` has
-        return _failed("", CLOSED)
+    except OSError as error:  # of the file system, where no file is at fault
+        if error.errno == errno.EPIPE:  # who read the output has seen enough, as `head` has
+            return _failed("", CLOSED)
+        where = f"{error.filename}: " if error.filename else ""
+        return _failed(f"{where}{error.strerror}; expected a path that can be used; choose another", 2)
     return 0
 
 

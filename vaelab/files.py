@@ -3,21 +3,79 @@
 import errno
 import os
 import secrets
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, TypeVar
 
-from vaelab.errors import RunError, SpecError, shortened
+from vaelab.errors import RunError, SpecError, VaelabError, shortened
 
 FORBIDDEN = (errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EEXIST, errno.EISDIR)
 NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)  # 0 on Windows
 LONGEST_NAME = 100  # bytes
 
+T = TypeVar("T")
+
 
 def user_cache() -> Path:
-    """Where what can be had again is kept for this user: data that were fetched, programs that were compiled."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "vaelab"
+    """Where what can be had again is kept for this user: data that were fetched, programs that were compiled.
+
+    A user without a home has a folder of this process's own, which goes with it.
+    """
+    try:
+        return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "vaelab"
+    except RuntimeError:
+        return Path(_without_home().name)
+
+
+@cache
+def _without_home() -> tempfile.TemporaryDirectory[str]:
+    return tempfile.TemporaryDirectory(prefix="vaelab-")
+
+
+def expanded(path: Path | str) -> Path:
+    """`path` with `~` or `~name` at its beginning replaced; SpecError where there is no such home."""
+    try:
+        return Path(path).expanduser()
+    except RuntimeError as error:
+        found = f"{path}, whose home folder is not known"
+        raise SpecError(found=found, expected="a path", do="write it out") from error
+
+
+def parsed(
+    path: Path,
+    parse: Callable[[str], T],
+    *,
+    expected: str,
+    do: str,
+    missing: str = "check the path",
+    error: type[VaelabError] = RunError,
+) -> T:
+    """What `parse` makes of a text file, which is UTF-8 whatever the locale.
+
+    Arguments:
+        expected, do: of the error where the file is damaged.
+        missing: what to do where there is none.
+        error: which error that is.
+
+    Raises:
+        VaelabError: no file stands there, or a folder does; it cannot be read, is not UTF-8, or `parse` refuses it.
+    """
+    try:
+        return parse(path.read_bytes().decode())
+    except VaelabError:
+        raise
+    except (FileNotFoundError, NotADirectoryError) as why:
+        raise error(found=f"no {path}", expected=expected, do=missing) from why
+    except OSError as why:
+        raise error(found=f"{path} cannot be read ({why.strerror})", expected=expected, do=missing) from why
+    except RecursionError as why:
+        raise error(found=f"{path} is damaged (nested too deeply)", expected=expected, do=do) from why
+    except (ValueError, TypeError, AttributeError) as why:
+        first = (str(why).splitlines() or [type(why).__name__])[0]
+        raise error(found=f"{path} is damaged ({first})", expected=expected, do=do) from why
 
 
 def name_fault(name: str) -> str:
@@ -132,6 +190,9 @@ def as_run_error(error: OSError, path: Path) -> Exception:
             expected="a file of the run's own: nothing is written to where a link leads",
             do="delete the link",
         )
+    if error.errno == errno.ENOENT:
+        found = f"{path} cannot be written, its folder is gone"
+        return RunError(found=found, expected="the folder to stay", do="give the same command again")
     if error.errno == errno.ENAMETOOLONG:
         return RunError(found=f"too long a path, {path}", expected="a shorter one", do="choose another --name or --out")
     if error.errno in FORBIDDEN:

@@ -8,11 +8,10 @@ result.json is written last: where it stands, the run is done.
 import json
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from safetensors.torch import save
 from torch import Tensor
 
 from vaelab.assemble import build_model, load_data
@@ -20,35 +19,16 @@ from vaelab.data.dataset import Splits
 from vaelab.data.places import taken_from
 from vaelab.data.sources import parse
 from vaelab.errors import NonFiniteError, RunError, VaelabError, unknown
-from vaelab.evaluation.before import better_before
 from vaelab.evaluation.measure import Metric
-from vaelab.files import write_atomically
 from vaelab.models import VAE
+from vaelab.result_file import read_result
 from vaelab.spec import Spec
-from vaelab.training.checkpoint import read_tensors
+from vaelab.tensor_file import read_tensors, write_tensors
 from vaelab.training.watch import row_of
 
 PER_IMAGE = "per_image.safetensors"
-RESULT = (
-    "spec",
-    "environment",
-    "data",
-    "test_images_trained_on",
-    "note",
-    "seconds",
-    "steps",
-    "best_step",
-    "criterion",
-    "best_loss",
-    "parameters",
-    "findings",
-    "ledger",
-    "metrics",
-)
 OF_PIXELS = {"posterior.centre", "likelihood.offset"}  # not in older runs, which were trained with both at 0
 AGAIN = "measure again with --again"
-UNNEEDED = ("per_image", "fewest_samples")  # not written, and not in results from before it was
-ROW = ("measure", "seed", *(f.name for f in fields(Metric) if f.name not in UNNEEDED))
 
 
 @dataclass(frozen=True, init=False)
@@ -94,21 +74,7 @@ class Run:
         if not self.done:
             found = f"{self.path} has no result.json"
             raise RunError(found=found, expected="a finished run", do="give the command that started it again")
-        path = self.path / "result.json"
-        try:
-            result = json.loads(path.read_text())
-            for row in result.get("metrics", ()):
-                row.setdefault("better", better_before(row["name"]) if "name" in row else "neither")
-            lacks = [key for key in RESULT if key not in result]
-            lacks += sorted({key for row in result.get("metrics", ()) for key in ROW if key not in row})
-        except (ValueError, TypeError, AttributeError) as error:
-            found = f"{path} is damaged ({error})"
-            raise RunError(found=found, expected="what vaelab wrote", do="delete the run and train again") from error
-        if lacks:
-            found = f"{path} has no {', '.join(lacks)}"
-            expected = "what this version of vaelab writes"
-            raise RunError(found=found, expected=expected, do="delete the run and train again")
-        return result
+        return read_result(self.path / "result.json")
 
     @property
     def log(self) -> list[dict[str, Any]]:
@@ -289,7 +255,7 @@ class Book:
         for metric, row in zip(metrics, new, strict=True):
             if metric.per_image is not None:
                 tensors[_key_of(row)] = metric.per_image.contiguous()
-        write_atomically(self.run.path / PER_IMAGE, save(tensors))
+        write_tensors(self.run.path / PER_IMAGE, tensors)
 
 
 def _key_of(row: dict[str, Any]) -> str:

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from safetensors.torch import save
 
 from vaelab import measuring
 from vaelab.assemble import build_model, build_objective, build_refit, completed, load_data
@@ -28,6 +27,7 @@ from vaelab.objectives.losses import Objective
 from vaelab.processor import at_full_speed
 from vaelab.record import Book, Run
 from vaelab.spec import Spec
+from vaelab.tensor_file import write_tensors
 from vaelab.training.autopsy import RECORD, STATE, Autopsy
 from vaelab.training.begin import check_begin
 from vaelab.training.checkpoint import Progress, read_checkpoint
@@ -102,8 +102,7 @@ def conclude(run: Run, spec: Spec, model: VAE, data: Splits, progress: Progress,
     header = {"image_shape": json.dumps(data.train.shape)}
     if model.labels is not None:
         header["class_names"] = json.dumps(model.labels.names)
-    weights = {key: tensor.contiguous().cpu() for key, tensor in model.state_dict().items()}
-    write_atomically(run.path / "model.safetensors", save(weights, header))
+    write_tensors(run.path / "model.safetensors", model.state_dict(), header)
 
     began = time.perf_counter()
     subject = measuring.subject(spec, model.eval(), data, "test", EVALUATION_SEED, cache_of(run))

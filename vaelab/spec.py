@@ -8,7 +8,8 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
-from vaelab.errors import RunError, SpecError
+from vaelab.errors import SpecError
+from vaelab.files import parsed
 from vaelab.training.plan import Plan
 from vaelab.trust import check_trust, modules_in
 
@@ -37,7 +38,9 @@ class Spec(Plan):
     split_seed: int = Field(default=0, ge=0, description="of which images are held out")
 
     model: str = Field(default="vae", description="how the parts are put together; see `vaelab parts`")
-    latent: int = Field(default=20, ge=1, description="D, latent dimensions; of a ladder, in each group at each place")
+    latent: int = Field(
+        default=20, ge=1, le=2**31 - 1, description="D, latent dimensions; of a ladder, in each group at each place"
+    )
     network: str = Field(
         default="mlp", description="of encoder and decoder, such as mlp:hidden=500,200; see `vaelab parts`"
     )
@@ -98,18 +101,16 @@ class Spec(Plan):
             trust: the modules of the user's own that it may name.
 
         Raises:
-            RunError: the file is missing, or no JSON.
+            RunError: the file is missing, or not JSON of an object.
             SpecError: it names a module that is not trusted.
         """
-        try:
-            fields: dict[str, Any] = dict(json.loads(path.read_text()))
-        except (FileNotFoundError, NotADirectoryError) as error:
-            found = f"no {path}"
-            raise RunError(found=found, expected="a run directory, which has one", do="check the path") from error
-        except (ValueError, TypeError) as error:
-            raise RunError(
-                found=f"{path} is no Spec ({error})", expected="a JSON object", do="delete the run"
-            ) from error
-        spec = cls(**fields)
+        spec = cls(**parsed(path, _fields, expected="a Spec: a JSON object", do="give another, or delete that run"))
         check_trust(path, spec.parts, trust)
         return spec
+
+
+def _fields(text: str) -> dict[str, Any]:
+    found = json.loads(text)
+    if not isinstance(found, dict):
+        raise TypeError(f"a {type(found).__name__} in the place of an object")
+    return found

@@ -17,7 +17,7 @@ from pydantic import ValidationError
 
 from vaelab.assemble import completed
 from vaelab.errors import Interrupted, RunError, SpecError, VaelabError, unknown
-from vaelab.files import LONGEST_NAME, check_name
+from vaelab.files import LONGEST_NAME, check_name, parsed
 from vaelab.measuring import named_measures
 from vaelab.pack import described, packs, train_together
 from vaelab.presets import preset
@@ -85,13 +85,9 @@ def open_study(
     if path is None:
         raise unknown("study", name, known_studies())
     try:
-        file = StudyFile(**tomllib.loads(path.read_text()))
-    except FileNotFoundError as error:
-        found = f"no {path}"
-        raise SpecError(found=found, expected="a TOML file", do="check the path") from error
-    except tomllib.TOMLDecodeError as error:
-        found = f"{path} is not TOML ({error})"
-        raise SpecError(found=found, expected="a study", do="mend that line") from error
+        file = StudyFile(
+            **parsed(path, tomllib.loads, expected="a study: a TOML file", do="mend that line", error=SpecError)
+        )
     except ValidationError as error:
         first = min(error.errors(), key=lambda one: one["type"] != "extra_forbidden")  # a slip explains what lacks
         where = ".".join(map(str, first["loc"]))

@@ -19,8 +19,9 @@ from vaelab.presets import PRESETS
 from vaelab.run import train
 from vaelab.seeds import derive
 from vaelab.spec import Spec
+from vaelab.tensor_file import read_tensors
 from vaelab.training import loop
-from vaelab.training.checkpoint import read_tensors, step_of
+from vaelab.training.checkpoint import step_of
 from vaelab.training.loop import fit_together
 from vaelab.training.validation import own_loss
 from vaelab.training.watch import Watch

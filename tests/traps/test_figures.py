@@ -12,7 +12,7 @@ from vaelab.errors import RunError
 from vaelab.figures import FIGURES
 from vaelab.models import Conditional
 from vaelab.run import Run, train
-from vaelab.training.checkpoint import read_tensors
+from vaelab.tensor_file import read_tensors
 
 
 def test_t40_the_manifold_is_even_in_probability_and_decoded_at_once():

@@ -29,7 +29,7 @@ from vaelab.objectives.bounds import distortion, rate
 from vaelab.objectives.importance import Iwae
 from vaelab.objectives.weighted import Elbo
 from vaelab.spec import Spec
-from vaelab.training.checkpoint import read_tensors
+from vaelab.tensor_file import read_tensors
 from vaelab.training.course import bfloat16
 from vaelab.training.loop import fit
 from vaelab.training.plan import Plan

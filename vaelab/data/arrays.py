@@ -9,6 +9,7 @@ import numpy as np
 
 from vaelab.data.dataset import Contents, Raw, raw
 from vaelab.errors import DataError
+from vaelab.files import expanded
 
 KINDS = ("images", "labels", "factors")
 # How the arrays of each split are called; "" stands for all images together.
@@ -46,7 +47,7 @@ def read(where: str) -> Contents:
     Raises:
         DataError: the file is missing, damaged, pickled, lacks these keys, or holds other shapes or values.
     """
-    path = Path(where).expanduser()
+    path = expanded(where)
     arrays, others = _arrays(path)
     parts = _parts(path, arrays, others)
     factor_names = tuple(map(str, np.atleast_1d(arrays.get("factor_names", ()))))

@@ -12,6 +12,7 @@ import numpy as np
 from vaelab.data.dataset import Contents, Raw, raw
 from vaelab.data.picture import SUFFIXES, picture, size
 from vaelab.errors import DataError
+from vaelab.files import expanded
 
 # How the first-level folders of the splits are called, in any case and with a word such as "set" or "images" behind.
 SPELLINGS = {"train": "train|training", "validation": "val|valid|validation|dev", "test": "test|testing"}
@@ -63,7 +64,7 @@ def read(where: str) -> Contents:
         DataError: no images, images that differ in size or colour, images only partly in sub-folders, splits beside
             classes or without training images, a class of which no file is read, or an image that `picture` refuses.
     """
-    folder = Path(where).expanduser()
+    folder = expanded(where)
     if not folder.is_dir():
         raise DataError(found=f"{folder}: no such folder", expected="a folder of images", do="check the path")
     tree = _Tree()

@@ -14,6 +14,7 @@ import numpy as np
 
 from vaelab.data.dataset import Contents, Raw, raw
 from vaelab.errors import DataError
+from vaelab.files import expanded
 
 FILES = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
 
@@ -27,7 +28,7 @@ def read(where: str) -> Contents:
     Raises:
         DataError: a file is missing, damaged, or not what its place asks for.
     """
-    path = Path(where).expanduser()
+    path = expanded(where)
     if path.is_dir():
         missing = [name for name in FILES if find(path, name) is None]
         if missing:
@@ -39,7 +40,7 @@ def read(where: str) -> Contents:
         train_images, train_labels, test_images, test_labels = (find(path, name) or path for name in FILES)
         return Contents(_pair(train_images, train_labels), test=_pair(test_images, test_labels))
     images, comma, labels = where.partition(",")
-    return Contents(_pair(Path(images).expanduser(), Path(labels).expanduser() if comma else None))
+    return Contents(_pair(expanded(images), expanded(labels) if comma else None))
 
 
 def find(folder: Path, name: str) -> Path | None:

@@ -8,6 +8,7 @@ from vaelab.data.arrays import DAMAGED, levels, whole
 from vaelab.data.dataset import Contents, raw
 from vaelab.data.stored import Stored
 from vaelab.errors import DataError
+from vaelab.files import expanded
 
 LOOKED_AT = 100  # images, evenly spread, whose levels are looked at before any work
 
@@ -19,7 +20,7 @@ def read(where: str) -> Contents:
         DataError: a file is missing, damaged, or holds anything else; the images must stand in it as they are used.
     """
     images, comma, labels = where.partition(",")
-    path = Path(images).expanduser()
+    path = expanded(images)
     file = _map(path)
     _check(path, file)
     if file.ndim == 3:
@@ -29,7 +30,7 @@ def read(where: str) -> Contents:
         levels(images, stored[:: -(-len(stored) // LOOKED_AT)])
     if not comma:
         return Contents(raw(path, stored))
-    return Contents(raw(f"{path} with {labels}", stored, _labels(Path(labels).expanduser())))
+    return Contents(raw(f"{path} with {labels}", stored, _labels(expanded(labels))))
 
 
 def _map(path: Path) -> np.ndarray:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from vaelab.data.sources import parse
+from vaelab.files import expanded
 
 
 def taken_from(source: str, folder: Path) -> str:
@@ -25,4 +26,4 @@ def _with_paths(source: str, change: Callable[[Path], str]) -> str:
     if not argument:
         return source
     paths = argument.split(",") if "," in entry.argument else [argument]
-    return f"{name}:{','.join(change(Path(path).expanduser()) for path in paths)}"
+    return f"{name}:{','.join(change(expanded(path)) for path in paths)}"

@@ -11,7 +11,7 @@ from vaelab.data.dataset import Contents, Dataset, Raw, Splits, split_off, valid
 from vaelab.data.protocol import protocol as find_protocol
 from vaelab.data.protocol import with_protocol
 from vaelab.errors import DataError, SpecError
-from vaelab.files import user_cache
+from vaelab.files import expanded, user_cache
 
 # What must be the same in every run, whatever its seed, for two runs to be compared: the images set aside for testing
 # where a source has no test images of its own, and the draw of `binary-static`.
@@ -166,9 +166,9 @@ def parse(source: str) -> tuple[str, Source, str]:
 def roots(root: Path | str | None) -> list[Path]:
     """Where named sources are looked for, in order: `root` alone where it is given; else $VAELAB_DATA, the cache."""
     if root is not None:
-        return [Path(root).expanduser()]
+        return [expanded(root)]
     named = os.environ.get("VAELAB_DATA")
-    return [*([Path(named).expanduser()] if named else []), user_cache()]
+    return [*([expanded(named)] if named else []), user_cache()]
 
 
 def locate(name: str, root: Path | str | None) -> Path:
@@ -213,7 +213,7 @@ def _split(source: str, split: str, held: Raw, protocol: str, contents: Contents
 
 def _absolute(where: str, several: bool) -> str:
     """A path, or `several` with commas between them, as absolute paths."""
-    return ",".join(str(Path(path).expanduser().absolute()) for path in (where.split(",") if several else [where]))
+    return ",".join(str(expanded(path).absolute()) for path in (where.split(",") if several else [where]))
 
 
 def _own_test(data: Dataset) -> tuple[Dataset, Dataset]:

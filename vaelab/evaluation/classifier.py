@@ -8,15 +8,14 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from vaelab.data.dataset import Dataset
 from vaelab.errors import DataError, RunError
 from vaelab.evaluation.share import Share
-from vaelab.files import make_folder, write_atomically
+from vaelab.files import make_folder
+from vaelab.tensor_file import digest, read_tensors, write_tensors
 
 FEATURES = 64
 FEWEST = 100  # training images, of which a tenth is held out
@@ -24,7 +23,8 @@ HELD_OUT = 2_000  # images at most: its accuracy within 1 %
 FITTED_ON = 20_000  # images at most
 STEPS, BATCH, RATE = 1_000, 128, 4e-3
 VERSION = (
-    f"conv 3x3/2 16, 32, mean 4x4, {FEATURES}; Adam {RATE:g}, {STEPS} x {BATCH} of {FITTED_ON}, {HELD_OUT} held out"
+    f"conv 3x3/2 16, 32, mean 4x4, {FEATURES}; Adam {RATE:g}, {STEPS} x {BATCH} of {FITTED_ON}, "
+    f"{HELD_OUT} held out; digest of all"
 )
 
 
@@ -75,10 +75,9 @@ def classifier(train: Dataset, cache: Path) -> Classifier:
         return known
     make_folder(cache)
     fitted = _fit(train)
-    weights = {name: tensor.contiguous() for name, tensor in fitted.network.state_dict().items()}
     count, n = str(fitted.accuracy.count), str(fitted.accuracy.n)
-    header = {"version": VERSION, "train": train.sha256, "sha256": weights_sha256(fitted.network)}
-    write_atomically(_path(train, cache), save(weights, {**header, "right": count, "held_out": n}))
+    header = {"version": VERSION, "train": train.sha256, "right": count, "held_out": n}
+    write_tensors(_path(train, cache), fitted.network.state_dict(), header)
     return fitted
 
 
@@ -91,32 +90,25 @@ def cached(train: Dataset, cache: Path) -> Classifier | None:
     path = _path(train, cache)
     if not path.exists():
         return None
+    again = "delete it: it is fitted again"
+    tensors, header = read_tensors(path, damaged=again)
     try:
-        with safe_open(path, "pt") as file:
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-            header = dict(file.metadata() or {})
         with torch.random.fork_rng(devices=[]):  # it starts from random weights, which are not kept
             network = _network(train)
         network.load_state_dict(tensors)
-        if header["sha256"] != weights_sha256(network):
-            raise ValueError("its weights are not those that were written")
         accuracy = Share(int(header["right"]), int(header["held_out"]))
-    except (SafetensorError, RuntimeError, KeyError, ValueError) as error:
+    except (RuntimeError, KeyError, ValueError) as error:
         raise RunError(
             found=f"{path} is damaged ({str(error).splitlines()[0]})",
             expected="a classifier that vaelab has written",
-            do="delete it: it is fitted again",
+            do=again,
         ) from error
     return Classifier(network.eval(), accuracy)
 
 
 def weights_sha256(module: nn.Module) -> str:
     """Digest of the names, types, shapes and bytes of a module's parameters and buffers, hexadecimal."""
-    digest = hashlib.sha256()
-    for name, tensor in sorted(module.state_dict().items()):
-        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-        digest.update(tensor.detach().cpu().reshape(-1).view(torch.uint8).numpy().tobytes())
-    return digest.hexdigest()
+    return digest(module.state_dict())
 
 
 def _path(train: Dataset, cache: Path) -> Path:

@@ -6,12 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
 from torch import Tensor, nn
 
 from vaelab.errors import RunError
-from vaelab.files import write_atomically
+from vaelab.tensor_file import read_tensors, write_tensors
 from vaelab.training.step import State
 
 
@@ -32,9 +30,8 @@ def write_checkpoint(
     path: Path, model: nn.Module, state: State, best: dict[str, Tensor], progress: Progress, fingerprint: str
 ) -> None:
     """Write all of it, atomically. `fingerprint` says what run the checkpoint belongs to."""
-    tensors = {name: tensor.contiguous().cpu() for name, tensor in live_tensors(model, state, best).items()}
     header = {"progress": json.dumps(asdict(progress)), "fingerprint": fingerprint}
-    write_atomically(path, save(tensors, header))
+    write_tensors(path, live_tensors(model, state, best), header)
 
 
 def read_checkpoint(path: Path, model: nn.Module, state: State, fingerprint: str) -> tuple[Progress, dict[str, Tensor]]:
@@ -73,29 +70,6 @@ def _progress(path: Path, header: dict[str, Any]) -> Progress:
             found=f"{path} was written by another version of vaelab",
             expected="a checkpoint of this version",
             do="delete it and give the same command again: training starts from the beginning",
-        ) from error
-
-
-def read_tensors(
-    path: Path,
-    missing: str = "train it first",
-    damaged: str = "delete it and give the same command again: training starts from what is left",
-) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """The tensors and the header of a safetensors file.
-
-    Raises:
-        RunError: it is missing, cut short or damaged, and what to do about that.
-    """
-    try:
-        with safe_open(path, "pt") as file:
-            return {name: file.get_tensor(name) for name in file.keys()}, dict(file.metadata() or {})  # noqa: SIM118
-    except FileNotFoundError as error:
-        raise RunError(found=f"no {path}", expected="a trained run", do=missing) from error
-    except SafetensorError as error:
-        raise RunError(
-            found=f"{path} is damaged ({error})",
-            expected="a whole safetensors file",
-            do=damaged,
         ) from error
 
 

@@ -1,0 +1,236 @@
+"""Files that were damaged or exchanged: told in one line, and never loaded as if they were whole."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+import vaelab as vl
+from vaelab.cli import main
+from vaelab.errors import RunError, SpecError, VaelabError
+from vaelab.files import expanded
+from vaelab.record import Run
+from vaelab.tensor_file import read_tensors, write_tensors
+from vaelab.training.watch import Watch
+
+SPEC = vl.Spec(data="digits", latent=2, network="mlp:hidden=4", epochs=0.2, nll_samples=2)
+DEEP = "[" * 100_000
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory) -> Run:
+    return vl.train(SPEC, tmp_path_factory.mktemp("runs"), "run", compile="never", watch=vl.SILENT)
+
+
+@pytest.fixture
+def run(done, tmp_path) -> Path:
+    """A copy to spoil."""
+    return Path(shutil.copytree(done.path, tmp_path / "runs" / "run"))
+
+
+def told(capsys, *words: object) -> str:
+    """The one line of a command that was refused."""
+    assert main(list(map(str, words))) == 2
+    said = capsys.readouterr().err.strip()
+    assert said.count("\n") == 0, said
+    assert "; expected " in said
+    return said
+
+
+def test_tensors_and_their_header_come_back_as_they_were(tmp_path):
+    tensors = {
+        "a": torch.randn(3, 4).t(),
+        "b": torch.tensor(1.5),
+        "c": torch.zeros(0, 2),
+        "d": torch.tensor([True, False]),
+        "e": torch.ones(2, dtype=torch.bfloat16),
+    }
+    write_tensors(tmp_path / "file", tensors, {"one": "1"})
+    read, header = read_tensors(tmp_path / "file")
+    assert header == {"one": "1"}
+    assert read.keys() == tensors.keys()
+    assert all(torch.equal(read[name], tensors[name]) for name in tensors)
+
+
+@pytest.mark.parametrize("at", [0.02, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.999])
+def test_a_flipped_bit_is_told_wherever_it_is(at, tmp_path):
+    path = tmp_path / "file"
+    write_tensors(path, {"a": torch.arange(30.0), "b": torch.arange(5)}, {"progress": "of this training"})
+    content = bytearray(path.read_bytes())
+    content[int(at * len(content))] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(RunError, match="file is damaged"):
+        read_tensors(path)
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "per_image.safetensors"])
+def test_a_flipped_bit_in_a_run_is_told(name, run, capsys):
+    content = bytearray((run / name).read_bytes())
+    content[-7] ^= 4
+    (run / name).write_bytes(content)
+    assert f"{name} is damaged (its content is not what was written)" in told(capsys, "evaluate", run, "--again")
+
+
+def test_a_flipped_bit_in_a_checkpoint_is_told(tmp_path, capsys):
+    spec = SPEC.model_copy(update={"epochs": 50.0, "validate_every": 0.2})
+    import vaelab.training.loop as loop
+
+    before = loop.CHECKPOINT_SECONDS
+    loop.CHECKPOINT_SECONDS = 0.0
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            vl.train(spec, tmp_path, "run", compile="never", watch=Watch(say=lambda line: None, show=raise_at(5)))
+    finally:
+        loop.CHECKPOINT_SECONDS = before
+    path = tmp_path / "run" / "checkpoint.safetensors"
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(RunError, match="its content is not what was written"):
+        vl.train(spec, tmp_path, "run", compile="never", watch=vl.SILENT)
+
+
+def raise_at(step: int):
+    def show(status) -> None:
+        if status.step >= step:
+            raise KeyboardInterrupt
+
+    return show
+
+
+BAD_TEXTS = [
+    b"",
+    b"\xff\xfe{}",
+    b"\x00",
+    b"null",
+    b"[[1, 2]]",
+    b'"text"',
+    b"{" * 3,
+    DEEP.encode(),
+    b'{"a":' * 5000,
+    b'{"epochs": 1e999}',
+    b'{"epochs": NaN}',
+    b'{"epochs": "x"}',
+    b'{"latent": 100000000000000000000000000000000}',
+    b'{"self": 1}',
+    b'{"network": 3}',
+    b'{"network": ["mlp"]}',
+]
+
+
+@pytest.mark.parametrize("content", BAD_TEXTS, ids=range(len(BAD_TEXTS)))
+def test_a_file_that_is_no_spec(content, run, tmp_path, capsys):
+    (tmp_path / "spec.json").write_bytes(content)
+    told(capsys, "train", "--spec", tmp_path / "spec.json")
+    (run / "spec.json").write_bytes(content)
+    told(capsys, "evaluate", run, "--again")
+
+
+@pytest.mark.parametrize(
+    "content", [b"\xff", b"a = [", DEEP.encode(), b"a = " + DEEP.encode(), b"title = 3", b"[a]\n" * 2]
+)
+def test_a_file_that_is_no_study(content, tmp_path, capsys):
+    (tmp_path / "a.toml").write_bytes(content)
+    assert str(tmp_path / "a.toml") in told(capsys, "study", tmp_path / "a.toml")
+
+
+def test_folders_and_nothing_in_the_place_of_files(run, tmp_path, capsys):
+    (tmp_path / "folder.toml").mkdir()
+    assert "cannot be read" in told(capsys, "study", tmp_path / "folder.toml")
+    assert "no " in told(capsys, "study", tmp_path / "nowhere.toml")
+    assert "cannot be read" in told(capsys, "train", "--spec", tmp_path)
+    assert "no " in told(capsys, "train", "--spec", tmp_path / "nowhere.json")
+    for name in ("result.json", "model.safetensors", "per_image.safetensors", "spec.json"):
+        content = (run / name).read_bytes()
+        (run / name).unlink()
+        (run / name).mkdir()
+        assert name in told(capsys, "evaluate", run, "--again")
+        (run / name).rmdir()
+        (run / name).write_bytes(content)
+
+
+def walk(value, path=()):
+    """Every place in JSON."""
+    yield path
+    for key, inner in value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ():
+        yield from walk(inner, (*path, key))
+
+
+def test_a_result_whose_values_have_other_types(run, capsys):
+    """Each value in turn is replaced by one of another type: a line, or a command that works."""
+    result = json.loads((run / "result.json").read_text())
+    places = [place for place in walk(result) if place and place[0] not in ("spec", "environment", "read", "source")]
+    for place in places[:: max(1, len(places) // 60)]:
+        for other in (None, "text", [], {}, -1, 1e300):
+            changed = json.loads(json.dumps(result))
+            inner = changed
+            for key in place[:-1]:
+                inner = inner[key]
+            inner[place[-1]] = other
+            (run / "result.json").write_text(json.dumps(changed))
+            for words in (["compare", run], ["evaluate", run]):
+                status = main([*map(str, words)])
+                said = capsys.readouterr().err
+                assert status in (0, 2), (place, other)
+                assert said.count("\n") == (1 if status else 0), (place, other, said)
+
+
+def test_text_is_utf_8_whatever_the_locale(tmp_path):
+    (tmp_path / "study.toml").write_text(
+        'title = "Étude ±"\nabout = "a"\nbase = { data = "digits" }\n[[group]]\nname = "é"\ntitle = "é"\n'
+        "grid = { seed = [0] }\n",
+        encoding="utf-8",
+    )
+    script = "from vaelab.study import open_study; import sys; print(ascii(open_study(sys.argv[1]).title))"
+    environment = {"PYTHONUTF8": "0", "LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PATH": "/usr/bin:/bin"}
+    words = [sys.executable, "-c", script, str(tmp_path / "study.toml")]
+    done = subprocess.run(words, capture_output=True, env=environment, cwd=Path(__file__).parents[1], check=False)
+    assert done.stdout.decode().strip() == ascii("Étude ±"), done.stderr.decode()
+
+
+def test_an_output_that_knows_only_ascii_gets_a_question_mark():
+    environment = {"PYTHONIOENCODING": "ascii", "PATH": "/usr/bin:/bin", "HOME": "/nonexistent"}
+    root = Path(__file__).parents[1]
+    for words in (["parts"], ["train", "--data", "é"]):
+        command = [sys.executable, "-m", "vaelab", *words]
+        done = subprocess.run(command, capture_output=True, env=environment, cwd=root, check=False)
+        assert b"Traceback" not in done.stderr
+        assert done.returncode in (0, 2)
+
+
+def test_a_home_that_is_not_known(monkeypatch):
+    with pytest.raises(SpecError, match="home folder is not known"):
+        expanded("~nobody-of-that-name/data")
+    with pytest.raises(VaelabError):
+        vl.load("folder:~nobody-of-that-name/data")
+
+    def unknown(self):
+        raise RuntimeError("Could not determine home directory.")
+
+    from vaelab import files
+
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setattr(Path, "expanduser", unknown)
+    assert files.user_cache() == files.user_cache()
+    assert files.user_cache().is_dir()
+
+
+def test_a_path_that_is_too_long(tmp_path, capsys):
+    long = tmp_path / ("x" * 300)
+    told(capsys, "train", "--data", "digits", "--out", long)
+    told(capsys, "train", "--data", f"folder:{long}")
+    told(capsys, "evaluate", long)
+    told(capsys, "study", f"{long}.toml")
+
+
+def test_a_folder_that_is_taken_away_while_it_is_trained_in(tmp_path):
+    def remove(status) -> None:
+        shutil.rmtree(tmp_path / "runs", ignore_errors=True)
+
+    spec = SPEC.model_copy(update={"epochs": 2.0, "validate_every": 0.2})
+    with pytest.raises(RunError, match="runs/run"):
+        vl.train(spec, tmp_path / "runs", "run", compile="never", watch=Watch(say=lambda line: None, show=remove))
