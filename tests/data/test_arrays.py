@@ -62,6 +62,10 @@ def test_labels_and_an_official_test_split(tmp_path: Path):
         {"train": ("train_images", "train_labels"), "validation": ("valid_images", "valid_labels")},
         {"train": ("x_train", "y_train"), "validation": ("x_val", "y_val"), "test": ("x_test", "y_test")},  # Keras
         {"train": ("X_train", "Y_train"), "test": ("X_test", "Y_test")},
+        {"train": ("train_images", "train_label"), "test": ("test_images", "Test_Label")},
+        {"train": ("images", "label")},
+        {"train": ("Images", "Labels")},
+        {"train": ("x", "y")},
         {"train": ("train_images", "train_labels")},
     ],
 )
@@ -77,6 +81,13 @@ def test_each_split_is_read_by_any_of_its_names(tmp_path: Path, names: dict[str,
         np.testing.assert_array_equal(parts[split].images, GREY[at:, None])
         np.testing.assert_array_equal(parts[split].labels, np.arange(at, 5), strict=True)
     assert contents.left_out == "arrays mean, pickled"
+
+
+def test_a_label_beyond_the_whole_numbers_that_are_kept_is_refused(tmp_path: Path, refused):
+    labels = np.array([0, 1, 2, 3, 2**64 - 1], np.uint64)
+    path = write(tmp_path / "a.npz", images=GREY, labels=labels)
+    with refused(DataError, path, "18446744073709551615", "number the classes from 0"):
+        arrays.read(str(path))
 
 
 def test_factors_are_read_with_their_names(tmp_path: Path):

@@ -25,6 +25,14 @@ def chunk(kind: bytes, data: bytes) -> bytes:
     return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
 
+@pytest.mark.parametrize("bytes_lost", [1, 4, 12, 16, 20, 40])
+def test_a_png_that_was_cut_is_refused_wherever_the_cut_is(tmp_path: Path, refused, bytes_lost: int):
+    path = save(tmp_path / "a.png", GREY[0])
+    path.write_bytes(path.read_bytes()[:-bytes_lost])
+    with refused(DataError, path, "damaged"):
+        picture(path)
+
+
 def test_images_are_read_in_the_order_of_their_paths(tmp_path: Path):
     for name, image in zip(["c.png", "a.PNG", "b.png"], GREY, strict=True):
         save(tmp_path / name, image)

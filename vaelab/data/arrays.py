@@ -19,8 +19,8 @@ PREFIXES = {"": ("",), "train": ("train",), "validation": ("val", "valid", "vali
 def _spellings(prefix: str) -> dict[str, str]:
     """The kind of array by its name, for one prefix: ours and MedMNIST's names, then those of Keras."""
     if not prefix:
-        return {kind: kind for kind in KINDS}
-    ours = {f"{prefix}_{kind}": kind for kind in KINDS}
+        return {kind: kind for kind in KINDS} | {"x": "images", "y": "labels", "label": "labels"}
+    ours = {f"{prefix}_{kind}": kind for kind in KINDS} | {f"{prefix}_label": "labels"}
     return ours | {f"x_{prefix}": "images", f"y_{prefix}": "labels"}
 
 
@@ -30,6 +30,7 @@ NAMES = {
     for prefix in prefixes
     for name, kind in _spellings(prefix).items()
 }
+LARGEST = np.iinfo(np.int64).max  # label
 EXPECTED = (
     "images [and labels], or train_images [and val_images, test_images, their ..._labels], or x_train, y_train, ..."
 )
@@ -38,7 +39,8 @@ EXPECTED = (
 def read(where: str) -> Contents:
     """Images of one file: `images` [and `labels`], or `train_images` [and `val_images`, `test_images`, `..._labels`].
 
-    Keras' names are read too: `x_train`, `y_train`, `x_test`, `y_test` (see `NAMES`), in any case.
+    Keras' names are read too: `x_train`, `y_train`, `x_test`, `y_test`; so are `x`, `y` and `label`. Capitals do not
+    matter. `NAMES` has them all.
 
     Images are [N, H, W], [N, C, H, W] or [N, H, W, C] with C 1 or 3: whole numbers 0 to 255, or floats in [0, 1], which
     are rounded to the 256 levels (the note says by how much at most). Labels are whole numbers [N] or [N, 1]. Beside
@@ -191,6 +193,10 @@ def _whole(path: Path, arrays: dict[str, np.ndarray], name: str | None) -> np.nd
 def whole(where: str, values: np.ndarray) -> np.ndarray:
     """`values`; DataError where they are no whole numbers."""
     if values.dtype.kind in "iu":
+        if values.size and values.max() > LARGEST:
+            raise DataError(
+                found=f"{where}: {values.max()}", expected=f"numbers up to {LARGEST}", do="number the classes from 0"
+            )
         return values
     one_hot = values.ndim == 2 and values.dtype.kind in "fb" and bool((values.sum(1) == 1).all())
     do = "store labels.argmax(1), if these are one-hot rows" if one_hot else "store integers"

@@ -22,6 +22,7 @@ FORMATS = {  # as Pillow calls them, with the names of their files
     "TIFF": (".tif", ".tiff"),
     "PPM": (".pgm", ".ppm", ".pbm", ".pnm"),
 }
+PNG_END = b"\0\0\0\0IEND\xaeB`\x82"  # its last chunk
 SUFFIXES = tuple(suffix for suffixes in FORMATS.values() for suffix in suffixes)
 
 
@@ -39,6 +40,8 @@ def picture(path: Path) -> np.ndarray:
             with Image.open(path, formats=tuple(FORMATS)) as opened:
                 kind, frames, bits = opened.format, getattr(opened, "n_frames", 1), _bits(path, opened)
                 image = ImageOps.exif_transpose(opened)
+            if kind == "PNG" and PNG_END not in path.read_bytes():  # Pillow does not ask for it
+                raise EOFError
     except (*_DAMAGED, Image.DecompressionBombError) as error:
         raise DataError(
             found=f"{path}: not a {', '.join(FORMATS)} image, or damaged ({type(error).__name__})",
