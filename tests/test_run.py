@@ -19,6 +19,7 @@ from vaelab.measuring import EVALUATION_SEED
 from vaelab.record import Run
 from vaelab.run import default_name, train
 from vaelab.spec import Spec
+from vaelab.training.watch import Watch
 
 TANH = "mlp:activation=tanh"  # the default when these runs were named
 TINY = Spec(data="digits", latent=2, network="mlp:hidden=8", epochs=1, nll_samples=5)
@@ -72,6 +73,22 @@ def test_a_finished_run_is_not_trained_again(run):
 def test_a_directory_written_by_another_spec(run):
     with pytest.raises(RunError, match="latent = 2 there, 3 now"):
         train(TINY.model_copy(update={"latent": 3}), run.path.parent, name=run.path.name)
+
+
+def test_a_run_that_another_process_ends_meanwhile_is_not_trained_again(tmp_path, monkeypatch):
+    """It ends while this one reads the data, before this one holds the folder."""
+    from vaelab import run as module
+
+    admit, said = module.admit_parts, []
+
+    def slow(*words):
+        monkeypatch.setattr(module, "admit_parts", admit)
+        train(TINY, tmp_path, "run", compile="never")
+
+    monkeypatch.setattr(module, "admit_parts", slow)
+    run = train(TINY, tmp_path, "run", compile="never", watch=Watch(say=said.append, show=lambda status: None))
+    assert said[-1] == f"done meanwhile: {run.path}"
+    assert run.done
 
 
 def test_damaged_runs(run, tmp_path):

@@ -96,14 +96,17 @@ def train_together(
         watch.say(word)
     differing = differences(specs)
     with ExitStack() as held:
-        trainings: list[Training] = []
+        trainings: dict[Run, Training] = {}
         for number, (run, spec, model, objective) in enumerate(zip(runs, specs, models, objectives, strict=True)):
             held.enter_context(only_writer(run.path))
+            if run.done:  # since another process that was at work on it has ended
+                continue
             name = " ".join(f"{field}={values[number]}" for field, values in differing.items())
             course = first.beside(model, objective, spec)
-            trainings.append(Training(course, data, run.path, watch, fingerprint(spec, data), name))
+            trainings[run] = Training(course, data, run.path, watch, fingerprint(spec, data), name)
         failed: dict[Run, VaelabError] = {}
-        for run, training, error in zip(runs, trainings, fit_together(trainings, watch, compile), strict=True):
+        errors = fit_together(list(trainings.values()), watch, compile) if trainings else []
+        for (run, training), error in zip(trainings.items(), errors, strict=True):
             if error is not None:
                 failed[run] = error
                 continue

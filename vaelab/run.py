@@ -89,6 +89,9 @@ def train(
     admit_parts(model, data.train)  # here too, so that nothing is written for a Spec that cannot be
     claim(run, spec)
     with only_writer(run.path):
+        if run.done:  # since another process that was at work on it has ended
+            watch.say(f"done meanwhile: {run.path}")
+            return run
         objective = build_objective(spec, len(data.train))
         progress = fit(model, objective, data, spec, run.path, watch, compile, fingerprint(spec, data))
         conclude(run, spec, model, data, progress, watch)

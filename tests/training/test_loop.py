@@ -194,6 +194,12 @@ def test_a_checkpoint_of_another_spec(tmp_path, monkeypatch):
         trained(BASE.model_copy(update={"seed": 9}), tmp_path)
 
 
+def test_a_clock_that_stands_still_divides_nothing(tmp_path, monkeypatch):
+    monkeypatch.setattr(loop.time, "perf_counter", lambda: 7.0)
+    trained(BASE, tmp_path / "run")
+    assert json.loads((tmp_path / "run/log.jsonl").read_text().splitlines()[-1])["images_per_second"] > 0
+
+
 def test_a_full_disk_keeps_what_was_finished(tmp_path, monkeypatch):
     monkeypatch.setattr(loop, "SHOW_SECONDS", 0.0)
     with pytest.raises(Interrupted):

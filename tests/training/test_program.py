@@ -72,8 +72,8 @@ def after(make, steps: int = 3) -> torch.Tensor:
 @needs_compiler
 def test_a_program_does_what_the_step_does_with_what_it_holds_by_then(tmp_path):
     eager = after(lambda step: step)
-    torch.testing.assert_close(after(lambda step: program(step, [X], tmp_path)), eager)
-    torch.testing.assert_close(after(lambda step: program(step, [X], None)), eager)
+    torch.testing.assert_close(after(lambda step: program(step, [X], tmp_path, print)), eager)
+    torch.testing.assert_close(after(lambda step: program(step, [X], None, print)), eager)
 
 
 @needs_compiler
@@ -93,15 +93,17 @@ def test_what_is_kept_is_built_once_and_needs_no_compiler(tmp_path, monkeypatch)
     built = []
     build = module._build
     monkeypatch.setattr(module, "_build", lambda traced, kept: (built.append(kept), build(traced, kept)))
-    first = after(lambda step: program(step, [X], tmp_path))
+    first = after(lambda step: program(step, [X], tmp_path, print))
     (kept,) = tmp_path.iterdir()
     assert built == [kept]
     monkeypatch.setenv("CXX", "/nonexistent/c++")
-    assert torch.equal(after(lambda step: program(step, [X], tmp_path)), first)
+    assert torch.equal(after(lambda step: program(step, [X], tmp_path, print)), first)
     assert built == [kept]
     monkeypatch.undo()
-    kept.write_bytes(kept.read_bytes()[:1000])  # damaged: made again
-    assert torch.equal(after(lambda step: program(step, [X], tmp_path)), first)
+    kept.write_bytes(kept.read_bytes()[:1000])  # damaged: made again, and said
+    said: list[str] = []
+    assert torch.equal(after(lambda step: program(step, [X], tmp_path, said.append)), first)
+    assert "is damaged: the step is compiled anew" in said[0]
     assert list(tmp_path.iterdir()) == [kept]
 
 
@@ -120,7 +122,7 @@ def test_a_step_that_cannot_be_given_all_it_holds_is_no_program():
 @needs_compiler
 def test_a_program_is_for_inputs_of_one_form():
     weight = weights()
-    take = program(step_of(weight), [X], None)
+    take = program(step_of(weight), [X], None, print)
     for other in (X[:1], X.double(), X.t().contiguous().t()):
         with pytest.raises(ValueError, match="is given"):
             take(other)
@@ -134,7 +136,7 @@ def test_a_program_of_another_process_is_found_again(tmp_path):
         "import torch\ntorch.set_num_threads(1)\n"
         "from tests.training.test_program import *\n"
         "module._build = None if len(sys.argv) > 2 else module._build\n"
-        "print(after(lambda step: program(step, [X], Path(sys.argv[1]))).tolist())\n"
+        "print(after(lambda step: program(step, [X], Path(sys.argv[1]), print)).tolist())\n"
     )
     said = []
     for more in ([], ["found"]):

@@ -117,7 +117,7 @@ def _with_fallback(step: Step, mark: Path, say: Callable[[str], None]) -> Step:
     def first_then_chosen(*inputs: Tensor) -> None:
         if not chosen:
             try:
-                chosen.append(program(step, inputs, folder))
+                chosen.append(program(step, inputs, folder, say))
                 if folder:
                     mark.touch()
             except Exception as error:  # torch's are of many kinds, and a step's own comes again without a compiler

@@ -211,7 +211,7 @@ class Clock:
 
     def pace(self, step: int) -> float:
         """Seconds a step, with `step` steps taken."""
-        return (time.perf_counter() - self.began) / (step - self.first)
+        return max(time.perf_counter() - self.began, 1e-9) / (step - self.first)  # a clock may stand still
 
     def due(self, what: str, every: float) -> bool:
         """Whether `every` seconds have passed since this last said so."""

@@ -84,11 +84,14 @@ def _forms(tensors: Sequence[Tensor]) -> list[tuple[object, ...]]:
     return [(tensor.shape, tensor.stride(), tensor.dtype, tensor.device) for tensor in tensors]
 
 
-def program(step: Callable[..., None], inputs: Sequence[Tensor], folder: Path | None) -> Callable[..., None]:
+def program(
+    step: Callable[..., None], inputs: Sequence[Tensor], folder: Path | None, say: Callable[[str], None]
+) -> Callable[..., None]:
     """`step` as compiled for inputs of the form of these; it changes the tensors that `step` does.
 
     Arguments:
         folder: where programs are kept; None keeps none.
+        say: told where a kept one is damaged, and made again.
 
     Raises:
         Exception: it cannot be traced, or there is no compiler. Nothing has changed then.
@@ -98,7 +101,7 @@ def program(step: Callable[..., None], inputs: Sequence[Tensor], folder: Path | 
         for kind in (FutureWarning, DeprecationWarning):  # what torch says of itself (2.13)
             warnings.simplefilter("ignore", kind)
         traced = trace(step, inputs)
-        run = ahead_of_time(traced, folder) if on_cpu else just_in_time(traced)
+        run = ahead_of_time(traced, folder, say) if on_cpu else just_in_time(traced)
 
     def take(*inputs: Tensor) -> None:
         if _forms(inputs) != forms:  # machine code does not look
@@ -109,14 +112,15 @@ def program(step: Callable[..., None], inputs: Sequence[Tensor], folder: Path | 
     return take
 
 
-def ahead_of_time(traced: Traced, folder: Path | None) -> Run:
+def ahead_of_time(traced: Traced, folder: Path | None, say: Callable[[str], None]) -> Run:
     """Machine code from `folder`, made and put there where it is not there yet or cannot be read."""
     with nullcontext(folder) if folder else tempfile.TemporaryDirectory() as place:
         kept = Path(place) / f"{traced.name}.pt2"
         if kept.exists():
             try:
                 return _load(kept)
-            except RuntimeError:  # damaged
+            except RuntimeError:
+                say(f"{kept} is damaged: the step is compiled anew, which takes half a minute or more")
                 kept.unlink(missing_ok=True)
         _build(traced, kept)
         return _load(kept)
