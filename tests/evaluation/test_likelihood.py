@@ -54,6 +54,17 @@ def test_off_the_exact_posterior_the_bounds_rise_to_the_truth_and_their_gap_fall
     torch.testing.assert_close(-evaluation.bounds[1], evaluation.distortion + evaluation.rate, rtol=0, atol=0.3)
 
 
+@pytest.mark.parametrize("protocol", ["8bit", "levels", "grey"])
+def test_the_bounds_of_few_draws_are_in_the_same_nats_as_the_elbo_and_the_nll(protocol):
+    """Of 8-bit levels all of them hold the D log 256 nats of the levels' width, with one sign."""
+    oracle, data = linear_gaussian(posterior_error=0.4), dataset(150, protocol)
+    evaluation = evaluate(oracle.model, data, 1000, seed=1)
+    gap = (evaluation.elbo - evaluation.bounds[1]).mean().item()  # the same but for the draws
+    assert abs(gap) < 0.3
+    means = [evaluation.elbo, *(evaluation.bounds[k] for k in (10, 100)), -evaluation.nll]
+    assert [mean.mean().item() for mean in means] == sorted(mean.mean().item() for mean in means)
+
+
 def test_bounds_are_ordered_and_the_rate_is_the_closed_form():
     oracle, data = linear_gaussian(posterior_error=0.5), dataset(150)
     evaluation = evaluate(oracle.model, data, 50, seed=0)

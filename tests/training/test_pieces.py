@@ -1,6 +1,7 @@
 """Batches, schedules, meters and the update, each against what it says it is."""
 
 import math
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -8,12 +9,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vaelab.errors import SpecError
+from vaelab.objectives.losses import Losses
 from vaelab.parts import make
 from vaelab.training.batches import Batches, lowered
 from vaelab.training.meters import Meters
 from vaelab.training.plan import Plan
 from vaelab.training.schedules import SCHEDULES
-from vaelab.training.step import State, adam, clip, global_norm
+from vaelab.training.step import State, adam, clip, global_norm, gradients_of
 from vaelab.training.training import crosses_multiple
 
 
@@ -141,3 +143,14 @@ def test_a_gradient_whose_square_overflows_is_clipped_and_not_skipped():
     clipped = clip(gradients, 5.0, global_norm(gradients))
     assert torch.cat(clipped).norm().item() == pytest.approx(5.0, rel=1e-5)
     torch.testing.assert_close(clipped[0] / clipped[1], torch.full((3,), -0.5))
+
+
+def test_each_roles_loss_is_averaged_over_the_batch():
+    """The objective's own too, which would otherwise grow with the batch, and be clipped sooner."""
+    weights = {role: torch.tensor(2.0, requires_grad=True) for role in ("generative", "inference", "own")}
+    slopes = torch.tensor([1.0, 2.0, 6.0])
+    losses = Losses(*(slopes * weights[role] for role in Losses._fields))
+    state = SimpleNamespace(parameters=[weights[role] for role in Losses._fields], roles=list(Losses._fields))
+    assert [g.item() for g in gradients_of(losses, state)] == [3.0, 3.0, 3.0]
+    state = SimpleNamespace(parameters=[weights["own"]], roles=["own"])
+    assert [g.item() for g in gradients_of(slopes * weights["own"], state)] == [3.0]
