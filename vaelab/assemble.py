@@ -12,7 +12,7 @@ from vaelab import parts
 from vaelab.data.dataset import Splits
 from vaelab.data.protocol import protocol as find_protocol
 from vaelab.data.sources import load, parse
-from vaelab.errors import SpecError
+from vaelab.errors import SpecError, VaelabError
 from vaelab.likelihoods import LIKELIHOODS
 from vaelab.models import MODELS, VAE, Conditional, Labels, ladder
 from vaelab.networks import NETWORKS
@@ -133,6 +133,21 @@ def build_model(
         model = parts.make("model", MODELS, spec.model, known)
         # What convolutions are fastest with, on any device
         return model.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+
+
+def training_bytes(spec: Spec, image_shape: tuple[int, int, int]) -> int:
+    """Bytes that a training holds of the parameters alone: they, their gradients, Adam's two moments, and two copies.
+
+    0 where that cannot be told before they are made, as with a part that asks for values.
+    """
+    try:
+        with torch.device("meta"):  # tensors without values
+            model = build_model(spec, image_shape, np.arange(2) if spec.condition == "labels" else None)
+    except VaelabError:
+        raise
+    except Exception:  # of whatever kind: a part may be the user's
+        return 0
+    return 6 * sum(parameter.numel() * parameter.element_size() for parameter in model.parameters())
 
 
 def build_refit(spec: Spec, model: VAE) -> nn.Module:

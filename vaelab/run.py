@@ -13,7 +13,7 @@ from typing import Any, Literal
 import torch
 
 from vaelab import measuring
-from vaelab.assemble import build_model, build_objective, build_refit, completed, load_data
+from vaelab.assemble import build_model, build_objective, build_refit, completed, load_data, training_bytes
 from vaelab.data.dataset import Splits
 from vaelab.data.places import seen_from, taken_from
 from vaelab.errors import RunError, SpecError, VaelabError
@@ -21,6 +21,7 @@ from vaelab.evaluation.admission import admit_parts
 from vaelab.evaluation.measure import Measure, Metric, Subject
 from vaelab.files import check_name, make_folder, only_writer, write_atomically
 from vaelab.measuring import EVALUATION_SEED, default_measures
+from vaelab.memory import check_free
 from vaelab.models import VAE
 from vaelab.objectives.criterion import criterion_of
 from vaelab.objectives.losses import Objective
@@ -84,6 +85,7 @@ def train(
     measuring.admit(data, watch.say)
     if not named:
         watch.say(f"no likelihood was named: {spec.likelihood} is used, for pixels read as {spec.protocol}")
+    check_free("such a model", training_bytes(spec, data.train.shape), "use fewer or smaller layers", SpecError)
     model = build_model(spec, data.train.shape, data.train.labels, class_names=data.train.class_names).to(on)
     check_begin(model, len(data.train))
     admit_parts(model, data.train)  # here too, so that nothing is written for a Spec that cannot be

@@ -59,5 +59,5 @@ def digest(tensors: Mapping[str, Tensor], header: Mapping[str, str] | None = Non
     found = hashlib.sha256(json.dumps(sorted((header or {}).items())).encode() if header else b"")
     for name, tensor in sorted(tensors.items()):
         found.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-        found.update(memoryview(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy()))
+        found.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
     return found.hexdigest()

@@ -1,5 +1,6 @@
 """Images in a NumPy .npz file; no pickled object is ever read."""
 
+import math
 import tokenize
 import zipfile
 import zlib
@@ -10,6 +11,7 @@ import numpy as np
 from vaelab.data.dataset import Contents, Raw, raw
 from vaelab.errors import DataError
 from vaelab.files import expanded
+from vaelab.memory import check_free
 
 KINDS = ("images", "labels", "factors")
 # How the arrays of each split are called; "" stands for all images together.
@@ -126,6 +128,8 @@ def _arrays(path: Path) -> tuple[dict[str, np.ndarray], list[str]]:
             with loaded:
                 known = [key for key in loaded.files if key.lower() in (*NAMES, "factor_names")]
                 others = [key for key in loaded.files if key not in known]
+                needed = sum(_bytes_of(path, key) for key in known)
+                check_free(f"{path}: it", 2 * needed, "save a part of it, or write images alone as images.npy")
                 return {key: np.asarray(loaded[key]) for key in known}, others
     except FileNotFoundError as error:
         raise DataError(
@@ -139,13 +143,21 @@ def _arrays(path: Path) -> tuple[dict[str, np.ndarray], list[str]]:
         ) from error
 
 
+def _bytes_of(path: Path, key: str) -> int:
+    """What an array takes in memory, by the header of its file in the archive."""
+    with zipfile.ZipFile(path) as archive, archive.open(key if key in archive.namelist() else f"{key}.npy") as file:
+        version = np.lib.format.read_magic(file)
+        read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+        shape, _, dtype = read_header(file)
+    return math.prod(shape) * dtype.itemsize
+
+
 # What numpy and zipfile let through of a damaged file; RuntimeError is an archive that seems encrypted.
 DAMAGED = (
     OSError,
     EOFError,
     ValueError,
     RuntimeError,
-    MemoryError,
     zipfile.BadZipFile,
     zlib.error,
     tokenize.TokenError,

@@ -13,6 +13,7 @@ from vaelab.data.dataset import Contents, Raw, raw
 from vaelab.data.picture import SUFFIXES, picture, size
 from vaelab.errors import DataError
 from vaelab.files import expanded
+from vaelab.memory import check_free
 
 # How the first-level folders of the splits are called, in any case and with a word such as "set" or "images" behind.
 SPELLINGS = {"train": "train|training", "validation": "val|valid|validation|dev", "test": "test|testing"}
@@ -210,6 +211,8 @@ def _refuse_lost(tree: _Tree, base: Path, splits: bool = False) -> None:
 
 def _raw(base: Path, paths: list[Path], labels: list[int] | None, first: tuple[Path, np.ndarray]) -> Raw:
     known, like = first
+    what = f"{base}: {len(paths):,} images of {size(like)}"
+    check_free(what, len(paths) * like.nbytes, "make them smaller, or write them as images.npy, which is read in parts")
     images = np.empty((len(paths), *like.shape), np.uint8)
     for index, image in enumerate(_pictures(paths, first)):
         if image.shape != like.shape:

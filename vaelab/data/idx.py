@@ -8,14 +8,19 @@ import gzip
 import math
 import struct
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 
 from vaelab.data.dataset import Contents, Raw, raw
 from vaelab.errors import DataError
 from vaelab.files import expanded
+from vaelab.memory import check_free
 
+MOST_PER_BYTE = 1032  # bytes that a byte of gzip data can stand for
 FILES = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
 
 
@@ -48,57 +53,72 @@ def find(folder: Path, name: str) -> Path | None:
     return next((path for path in (folder / name, folder / f"{name}.gz") if path.is_file()), None)
 
 
-def content(path: Path) -> bytes:
-    """The bytes of a file, decompressed if its name ends in .gz.
+@contextmanager
+def reading(path: Path) -> Iterator[BinaryIO]:
+    """The bytes of a file, decompressed as they are read if its name ends in .gz.
 
     Raises:
         DataError: the file cannot be read or is not whole gzip data.
     """
     try:
-        stored = path.read_bytes()
+        with path.open("rb") as stored:
+            if path.suffix != ".gz":
+                yield stored
+                return
+            with gzip.GzipFile(fileobj=stored) as inflated:
+                yield inflated  # pyright: ignore[reportReturnType] has all that is used of a BinaryIO
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        cause = "gzip data that end too early" if isinstance(error, EOFError) else "not gzip data, or damaged"
+        raise DataError(
+            found=f"{path}: {cause} ({path.stat().st_size:,} bytes)",
+            expected="a whole gzip file",
+            do="download it again, or drop .gz from the name of a plain file",
+        ) from error
     except OSError as error:
         raise DataError(
             found=f"{path}: cannot be read ({error.strerror})",
             expected="a readable file",
             do="check the path and its permissions",
         ) from error
-    if path.suffix != ".gz":
-        return stored
-    try:
-        return gzip.decompress(stored)
-    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        cause = "gzip data that end too early" if isinstance(error, EOFError) else "not gzip data, or damaged"
-        raise DataError(
-            found=f"{path}: {cause} ({len(stored):,} bytes)",
-            expected="a whole gzip file",
-            do="download it again, or drop .gz from the name of a plain file",
-        ) from error
 
 
 def array(path: Path, dimensions: int) -> np.ndarray:
-    """The uint8 array of an IDX file, of exactly so many dimensions.
+    """The uint8 array of an IDX file, of exactly so many dimensions. No more is read than its header announces.
 
     Raises:
-        DataError: unreadable, another type or number of dimensions, or more or fewer bytes than the header announces.
+        DataError: unreadable, another type or number of dimensions, more or fewer bytes than the header announces, or
+            more than there is memory for.
     """
-    data = content(path)
     header = 4 + 4 * dimensions
     magic = bytes((0, 0, 8, dimensions))
-    if data[:4] != magic:
+    with reading(path) as file:
+        begin = file.read(header)
+        if begin[:4] != magic:
+            raise DataError(
+                found=f"{path}: begins with bytes '{begin[:4].hex(' ')}'",
+                expected=f"'{magic.hex(' ')}', IDX of uint8 in {dimensions} dimension{'s' * (dimensions > 1)}",
+                do="check that it is IDX (.gz in the name if gzipped) and that images and labels are not swapped",
+            )
+        shape = struct.unpack(f">{dimensions}I", begin[4:]) if len(begin) == header else ()
+        wanted = header + math.prod(shape)
+        there = min(path.stat().st_size * (MOST_PER_BYTE if path.suffix == ".gz" else 1), wanted + 1)
+        if shape and there >= wanted:  # else the header is wrong, whatever it takes
+            check_free(f"{path}: shape {shape}", wanted, "use a part of it, or more memory")
+        values = file.read(there - header) if shape else b""
+    if not shape or header + len(values) != wanted:
         raise DataError(
-            found=f"{path}: begins with bytes '{data[:4].hex(' ')}'",
-            expected=f"'{magic.hex(' ')}', IDX of uint8 in {dimensions} dimension{'s' * (dimensions > 1)}",
-            do="check that it is IDX (.gz in the name if gzipped) and that images and labels are not swapped",
-        )
-    shape = struct.unpack(f">{dimensions}I", data[4:header]) if len(data) >= header else ()
-    wanted = header + math.prod(shape)
-    if not shape or len(data) != wanted:
-        raise DataError(
-            found=f"{path}: {len(data):,} bytes",
+            found=f"{path}: {_in_bytes(path, len(begin) + len(values), wanted)}",
             expected=f"{wanted:,} bytes for shape {shape}" if shape else f"a header of {header} bytes",
             do="download or write the file again",
         )
-    return np.frombuffer(data, np.uint8, offset=header).reshape(shape).copy()  # writable, as torch wants it
+    return np.frombuffer(values, np.uint8).reshape(shape).copy()  # writable, as torch wants it
+
+
+def _in_bytes(path: Path, read: int, wanted: int) -> str:
+    """How many bytes there are; of gzip data no more were read than `wanted` and one."""
+    if path.suffix != ".gz":
+        return f"{path.stat().st_size:,} bytes"
+    return "more" if read > wanted else f"{read:,} bytes"
 
 
 def _pair(images: Path, labels: Path | None) -> Raw:

@@ -16,6 +16,7 @@ from typing import BinaryIO
 import numpy as np
 
 from vaelab.errors import DataError
+from vaelab.memory import check_free
 
 _MATRIX, _COMPRESSED = 14, 15
 _COMPLEX = 0x800
@@ -65,15 +66,29 @@ def _element_of_file(file: BinaryIO, order: str, end: int) -> memoryview:
     if kind != _COMPRESSED:
         data = memoryview(bytearray(file.read(size)))
     else:
-        inflater, inflated = zlib.decompressobj(), bytearray()
-        while size > 0:  # in blocks: a full SVHN fits in memory once, not twice
-            block = file.read(min(size, 2**20))
-            inflated += inflater.decompress(block)
-            size -= len(block)
-        if not inflater.eof:
-            raise ValueError("the compressed data end too early")
-        kind, data, _ = _element(memoryview(inflated), order)
+        kind, data, _ = _element(memoryview(_inflated(file, size, order)), order)
     return data if kind == _MATRIX else data[:0]
+
+
+def _inflated(file: BinaryIO, size: int, order: str) -> bytearray:
+    """The one element in the next `size` bytes, decompressed in blocks, and no further than its own tag says."""
+    inflater, inflated, whole = zlib.decompressobj(), bytearray(), 8
+    while size > 0 or inflater.unconsumed_tail:
+        if inflater.unconsumed_tail:
+            block = inflater.unconsumed_tail
+        else:
+            block = file.read(min(size, 2**20))
+            size -= len(block)
+        inflated += inflater.decompress(block, whole - len(inflated) + 1)
+        if whole == 8 and len(inflated) >= 8:
+            kind, length = struct.unpack_from(f"{order}II", inflated)
+            whole = 8 + length + -length % 8 if kind <= 0xFFFF else 8
+            check_free(f"{file.name}: an array of {length:,} bytes, it", 2 * length, "use a part of it, or more memory")
+        if len(inflated) > whole:
+            raise ValueError("more data than the element says")
+    if not inflater.eof:
+        raise ValueError("the compressed data end too early")
+    return inflated
 
 
 def _element(data: memoryview, order: str) -> tuple[int, memoryview, memoryview]:

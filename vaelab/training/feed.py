@@ -1,8 +1,6 @@
 """Where the images of a step come from: memory, or a disk that a thread reads ahead of the training."""
 
-import os
 from concurrent.futures import Future, ThreadPoolExecutor
-from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -11,6 +9,7 @@ from torch import Tensor
 
 from vaelab.data.dataset import Dataset
 from vaelab.data.stored import Images, Stored
+from vaelab.memory import total_bytes
 from vaelab.training.batches import Batches
 
 SHARE = 0.25  # of the device's memory: what training images may take of it
@@ -49,12 +48,7 @@ def memory(device: torch.device) -> int:
     """Bytes of memory: of the device, or of this machine as far as this process may use it."""
     if device.type == "cuda":
         return torch.cuda.get_device_properties(device).total_memory
-    total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    try:
-        allowed = Path("/sys/fs/cgroup/memory.max").read_text().strip()  # of a container
-    except OSError:
-        return total
-    return min(total, int(allowed)) if allowed.isdigit() else total
+    return total_bytes()
 
 
 class Resident:
