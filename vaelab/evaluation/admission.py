@@ -69,8 +69,7 @@ def admit_parts(model: VAE, data: Dataset) -> None:
     encoder, decoder, prior = f"posterior {heads[0]}", f"likelihood {heads[1]}", f"prior {type(model.prior).__name__}"
     with torch.no_grad(), evaluating(model):
         x, told = protocol(data.protocol).pixels(first), model.given(rows(data.labels, [0] * B))
-        _hold_network("encoder", told.posterior, x, (model.latent,))
-        q = _tried(encoder, lambda: told.posterior(x))
+        q = _given("encoder", encoder, told.posterior, x, (model.latent,))
         z = _tried(encoder, lambda: q.rsample(torch.Size([S])))
         _hold(
             f"{encoder}: its draws of z", z, (S, B, model.latent), f"make it a distribution of {model.latent} numbers"
@@ -78,8 +77,7 @@ def admit_parts(model: VAE, data: Dataset) -> None:
         _hold_density(encoder, "q(z|x)", lambda: q.log_prob(z), 1)
         p_z = _tried(prior, told.prior)
         _hold_density(prior, "p(z)", lambda: p_z.log_prob(z), 1)
-        _hold_network("decoder", told.likelihood, z, tuple(x.shape[1:]))
-        p = _tried(decoder, lambda: told.likelihood(z))
+        p = _given("decoder", decoder, told.likelihood, z, tuple(x.shape[1:]))
         _hold_density(decoder, "p(x|z)", lambda: p.log_prob(x), x.dim() - 1)
         mean = _tried(decoder, lambda: p.mean)
         _hold(f"{decoder}: its mean", mean, (S, *x.shape), "give it the shape of the images")
@@ -104,16 +102,19 @@ def _tried(part: str, act: Callable[[], T]) -> T:
         ) from error
 
 
-def _hold_network(role: str, part: Any, context: Tensor, event: tuple[int, ...]) -> None:
-    """Try the network of a Conditional apart from its head, so that a fault of one is not laid to the other."""
-    if getattr(type(part), "forward", None) is not Conditional.forward:
-        return  # it calls its network in a way of its own
+def _given(role: str, name: str, part: Any, context: Tensor, event: tuple[int, ...]) -> Any:
+    """What an encoder or decoder gives; its network is tried apart from its head, to name the one at fault."""
+    if getattr(type(part), "forward", None) is not Conditional.forward:  # it is the user's own
+        return _tried(name, lambda: part(context))
     network = f"network {type(part.network).__name__} ({role})"
-    head: Any = part.head
+    batch = context.shape[: context.dim() - len(part.context_shape)]
     output = _tried(network, lambda: part.network_output(context))
-    if hasattr(head, "parameter_shape"):
-        shape = (context.shape[: context.dim() - len(part.context_shape)].numel(), *head.parameter_shape(event))
-        _hold(f"{network}: its output", output, shape, f"give it what {type(head).__name__}.parameter_shape asks for")
+    if hasattr(part.head, "parameter_shape"):
+        shape = (batch.numel(), *part.head.parameter_shape(event))
+        _hold(
+            f"{network}: its output", output, shape, f"give it what {type(part.head).__name__}.parameter_shape asks for"
+        )
+    return _tried(name, lambda: part.read(output, batch))
 
 
 def _hold_density(part: str, density: str, log_prob: Callable[[], Tensor], axes: int) -> None:
