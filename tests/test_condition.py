@@ -189,4 +189,4 @@ def test_together_and_a_study_take_it(tmp_path, capsys):
     said = capsys.readouterr()
     report = next(tmp_path.rglob("report.md")).read_text()
     assert "given the labels" in report
-    assert "log p(x|y)" in report, said
+    assert r"log p(x\|y)" in report, said

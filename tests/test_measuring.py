@@ -13,6 +13,7 @@ from vaelab.evaluation import measures
 from vaelab.evaluation.measures import METRICS
 from vaelab.measuring import carry_out, default_measures, ledger, named_measures, refuse_seen, seen, subject
 from vaelab.objectives.bounds import distortion, rate
+from vaelab.objectives.losses import Objective
 from vaelab.record import Book, Run
 from vaelab.run import measure, train
 from vaelab.spec import Spec
@@ -161,7 +162,7 @@ def test_the_ledger_says_what_was_optimised(run):
     json.dumps(told)
 
 
-def scaled():
+def scaled() -> Objective:
     """An objective whose distortion is a mean over pixels, as `--objective tests.test_measuring:scaled`."""
 
     def objective(model, x, step):
@@ -191,7 +192,7 @@ def test_a_collapsed_model_is_found_out_in_its_result(tmp_path):
     assert train(TINY.model_copy(update={"epochs": 20}), tmp_path).result["findings"] == []
 
 
-def deaf():
+def deaf() -> Objective:
     """An objective that wants nothing but a rate of 0."""
 
     def objective(model, x, step):

@@ -164,7 +164,7 @@ def test_a_run_that_fails_in_a_process_is_named(tiny, tmp_path):
     ("change", "words"),
     [
         (("title", "titel"), "tiny.toml: "),
-        (("latent = [2, 3]", "latent = ["), "not TOML"),
+        (("latent = [2, 3]", "latent = ["), r"toml is damaged"),
         (('network = "mlp:hidden=8"', 'network = "nlp"'), "unknown network 'nlp'"),
         (("epochs = 1", "epoch = 1"), "unknown field 'epoch'"),
         (("latent = [2]", "latent = [0]"), "latent = 0"),

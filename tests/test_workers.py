@@ -24,6 +24,7 @@ name = "one"
 title = "One"
 grid = { seed = [0, 1] }
 """
+LONG = ["train", "--epochs", "100", "--network", "mlp:hidden=8", "--compile", "never", "--threads", "1"]
 posix = pytest.mark.skipif(os.name == "nt", reason="sessions and these signals are POSIX's")
 
 
@@ -138,7 +139,19 @@ def test_none_outlives_a_study_that_is_ended(number, tmp_path):
 
 @posix
 def test_a_terminal_that_is_closed_saves_the_state(tmp_path):
-    words = ["train", "--epochs", "400", "--network", "mlp:hidden=8", "--compile", "never", "--out", str(tmp_path)]
+    words = [
+        "train",
+        "--epochs",
+        "100",
+        "--network",
+        "mlp:hidden=8",
+        "--compile",
+        "never",
+        "--threads",
+        "1",
+        "--out",
+        str(tmp_path),
+    ]
     environment = {**os.environ, "PYTHONPATH": ROOT}
     started = {"env": environment, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     process = subprocess.Popen([sys.executable, "-m", "vaelab", *words], **started)
@@ -154,7 +167,19 @@ def test_a_terminal_that_is_closed_saves_the_state(tmp_path):
 
 @posix
 def test_a_pipe_that_is_closed_saves_the_state(tmp_path):
-    words = ["train", "--epochs", "400", "--network", "mlp:hidden=8", "--compile", "never", "--out", str(tmp_path)]
+    words = [
+        "train",
+        "--epochs",
+        "100",
+        "--network",
+        "mlp:hidden=8",
+        "--compile",
+        "never",
+        "--threads",
+        "1",
+        "--out",
+        str(tmp_path),
+    ]
     environment = {**os.environ, "PYTHONPATH": ROOT}
     started = {"env": environment, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     process = subprocess.Popen([sys.executable, "-m", "vaelab", *words], **started)

@@ -204,7 +204,8 @@ def _check_makes(kind: str, name: str, constructor: Callable[..., Any]) -> None:
     what = f"{kind} '{name}', a class"
     if inspect.isfunction(constructor):
         try:
-            made = get_type_hints(constructor).get("return")
+            hint = get_type_hints(constructor).get("return")
+            made = get_origin(hint) or hint  # Callable[...] is one of Callable
         except Exception:  # of whatever kind: an annotation is the user's code
             made = None
         if not inspect.isclass(made):
