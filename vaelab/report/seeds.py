@@ -15,7 +15,7 @@ from vaelab.report.text import DASH, KEEP, MINUS, latent, listed, number, plus_m
 from vaelab.study import Member
 
 BEST = 3  # models that a sentence names
-VAGUE = f"{FEW_MARK} few effective draws: these NLLs are too high by an unknown amount, which may decide the order."
+VAGUE = f"{FEW_MARK} Few effective draws: these NLLs are too high by an unknown amount, which may decide the order."
 COLUMNS = {  # heading -> a metric, whatever it was measured with (frechet[...] is frechet), and its sign
     f"{MINUS}ELBO": ("elbo", -1),
     "rate": ("rate", 1),
@@ -55,18 +55,22 @@ def ranking(material: Material) -> list[str]:
             row = members[0].run.metric("nll")
             alike.setdefault((members[0].latent, str(kind(members[0].run, row))), []).append(members)
         said += [_ranked(material, title, rivals) for rivals in alike.values() if len(rivals) > 1]
-    return said
+    return explained(said)
+
+
+def explained(said: list[str]) -> list[str]:
+    """`said`, and once behind it what its mark means, where it is used."""
+    return [*said, VAGUE] if any(FEW_MARK in line for line in said) else said
 
 
 def _ranked(material: Material, title: str, rivals: list[list[Member]]) -> str:
     what = f"{title}, {latent(rivals[0][0].latent)}: the NLL (nats per image, mean over the seeds)"
-    few = any(rests_on_few(member.run.metric("nll")) for members in rivals for member in members)
     best, *others = sorted(rivals, key=lambda runs: statistics.fmean(m.run.metric("nll")["value"] for m in runs))
     next_ones = [f"{material.of_model(runs[0])} ({behind(best, runs, 'nll')})" for runs in others[: BEST - 1]]
     worst = f" It is highest for {material.of_model(others[-1][0])} ({_cell(others[-1], 'nll', 1)})."
     return (
         f"{what} is lowest for {material.of_model(best[0])} ({_cell(best, 'nll', 1)}), then {listed(next_ones)}."
-        f"{worst if len(rivals) > BEST else ''}{f' {VAGUE}' if few else ''}"
+        f"{worst if len(rivals) > BEST else ''}"
     )
 
 
