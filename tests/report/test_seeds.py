@@ -2,7 +2,7 @@
 
 import pytest
 
-from vaelab.report import write_report
+from vaelab.report import pictures, write_report
 from vaelab.report.material import Material
 from vaelab.report.seeds import interval, over_seeds
 from vaelab.run import train
@@ -90,3 +90,12 @@ def test_the_report_shows_every_run_and_the_table(study, tmp_path):
     assert "Once, z\N{NO-BREAK SPACE}=\N{NO-BREAK SPACE}3: \N{MINUS SIGN}ELBO" in short
     assert "Lower is better for \N{MINUS SIGN}ELBO, distortion and NLL(K)." in markdown
     assert "Claims, checked" not in markdown + html  # it has none
+
+
+def test_seeds_of_one_model_share_a_colour_in_the_learning_curves(study):
+    material = Material(study)
+    (ax,) = pictures._curves(material, study.members[:3]).axes
+    labels = [text.get_text().replace("\N{NO-BREAK SPACE}", " ") for text in ax.get_legend().get_texts()]
+    assert labels == ["z = 2, 3 seeds"]
+    assert len({line.get_color() for line in ax.lines}) == 1
+    assert len([line for line in ax.lines if len(line.get_xdata())]) == 6  # training and validation of each

@@ -9,7 +9,8 @@ from matplotlib.figure import Figure as Drawing
 
 from vaelab.figures import rate_distortion, save
 from vaelab.figures.panels import data_panel, manifold_panel, reconstruction_panel, sample_panel
-from vaelab.figures.style import PALETTE, SMALL, label_axes, plot_figure
+from vaelab.figures.style import SMALL, colours, label_axes, plot_figure
+from vaelab.report.labels import points
 from vaelab.report.material import Material
 from vaelab.report.text import MINUS, latent
 from vaelab.seeds import derive
@@ -82,7 +83,7 @@ def rate_distortion_plot(material: Material, folder: Path) -> Picture | None:
 
 
 def learning_curves(material: Material, folder: Path) -> list[Picture]:
-    """-ELBO against the epoch, a picture for each group: validation solid, training dotted."""
+    """-ELBO against the epoch, a picture for each group: validation solid, training dotted, seeds in one colour."""
     return [
         draw(_curves(material, members), folder, f"learning-{name}", f"Learning curves of {members[0].title}")
         for name, members in material.groups().items()
@@ -91,12 +92,14 @@ def learning_curves(material: Material, folder: Path) -> list[Picture]:
 
 def _curves(material: Material, members: list[Member]) -> Drawing:
     drawing, (ax,) = plot_figure(members[0].title, 1, (5.0, 3.4))
-    for index, member in enumerate(members):
-        log, colour = member.run.log, PALETTE[index % len(PALETTE)]
-        held = [row for row in log if "validation" in row]
-        ax.plot([row["epoch"] for row in log], [-row["train"]["elbo"] for row in log], ":", color=colour)
-        ax.plot([row["epoch"] for row in held], [-row["validation"]["elbo"] for row in held], color=colour)
-        ax.plot([], [], color=colour, label=material.at(member))
+    models = points(members)
+    for colour, runs in zip(colours(len(models)), models, strict=True):
+        for log in (member.run.log for member in runs):
+            held = [row for row in log if "validation" in row]
+            ax.plot([row["epoch"] for row in log], [-row["train"]["elbo"] for row in log], ":", color=colour)
+            ax.plot([row["epoch"] for row in held], [-row["validation"]["elbo"] for row in held], color=colour)
+        seeds = f", {len(runs)} seeds" if len(runs) > 1 else ""
+        ax.plot([], [], color=colour, label=material.point(runs[0]) + seeds)
     label_axes(ax, "epoch", f"{MINUS}ELBO / nats per image")
     ax.legend(fontsize=SMALL, frameon=False)
     return drawing
