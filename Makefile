@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test check layers slow format clean bench bench-quick bench-data
+.PHONY: demo test check layers slow abuse format clean bench bench-quick bench-data
 
 demo: .venv/installed
 	$(BIN)/vaelab study digits --out demo-runs
@@ -19,6 +19,10 @@ check: .venv/installed-dev
 
 slow: .venv/installed-dev
 	$(BIN)/python -m pytest -m slow
+
+# Kills, damaged files and strange command lines by the thousand: an hour. `make test` makes a minute of them.
+abuse: .venv/installed-dev
+	$(BIN)/python -m tests.abuse
 
 format: .venv/installed-dev
 	$(BIN)/ruff format .

@@ -48,6 +48,15 @@ class Row(TypedDict):
 
 
 @with_config({"extra": "allow"})
+class Described(TypedDict):
+    """The Spec, as far as it is read from here; spec.json is the Spec itself."""
+
+    data: str
+    protocol: str | None
+    batch: int
+
+
+@with_config({"extra": "allow"})
 class Finding(TypedDict):
     """A warning of the training."""
 
@@ -88,7 +97,7 @@ class Data(TypedDict):
 class Result(TypedDict):
     """All of it; later versions may write more."""
 
-    spec: dict[str, Any]
+    spec: Described
     environment: dict[str, Any]
     data: Data
     test_images_trained_on: int

@@ -1,0 +1,91 @@
+"""`python -m tests.abuse`: thousands of attacks, counted in a table. Ends with 1 where one of them succeeded."""
+
+import argparse
+import platform
+import random
+import shutil
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from tests.abuse import commands, damage, kills
+
+
+def main() -> int:
+    """Attack, print the table, and say whether all held."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    for name, count in (("kills", 1000), ("files", 20_000), ("commands", 1000)):
+        parser.add_argument(f"--{name}", type=int, default=count)
+    parser.add_argument("--seed", type=int, default=0)
+    asked = parser.parse_args()
+    wrong: list[str] = []
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place)
+        print(f"| attack | attempts | held | minutes |\n|---|---:|---:|---:|\n{_machine()}", flush=True)
+        for name, count, attack in attacks(asked, folder):
+            if not count:
+                continue
+            began, failures = time.monotonic(), attack(count)
+            minutes = (time.monotonic() - began) / 60
+            print(f"| {name} | {count:,} | {count - len(failures):,} | {minutes:.1f} |", flush=True)
+            wrong += failures
+    for what, count in Counter(wrong).most_common():
+        print(f"{count} x {what}")
+    return 1 if wrong else 0
+
+
+def attacks(asked: argparse.Namespace, folder: Path) -> list[tuple[str, int, Callable[[int], list[str]]]]:
+    """Each attack by its name, with its attempts and what carries out so many of them."""
+    toml = folder / "two.toml"
+    toml.write_text(kills.STUDY)
+    scenarios = kills.scenarios(toml)
+    share = asked.kills // len(scenarios)
+
+    def kill(scenario: kills.Scenario) -> Callable[[int], list[str]]:
+        def attack(count: int) -> list[str]:
+            home = folder / scenario.name.replace(" ", "-").replace(",", "")
+            known = kills.reference(scenario, home)
+
+            def once(number: int) -> str:
+                place, dice = home / str(number), random.Random(f"{asked.seed} {scenario.name} {number}")
+                found = kills.kill_once(known, place, dice)
+                shutil.rmtree(place, ignore_errors=True)
+                return f"{scenario.name}: {found}" if found else ""
+
+            with ThreadPoolExecutor(2) as pool:
+                return [found for found in pool.map(once, range(count)) if found]
+
+        return attack
+
+    def in_process(name: str, once: Callable[[Path, Path, random.Random], str]) -> Callable[[int], list[str]]:
+        def attack(count: int) -> list[str]:
+            home, found = folder / name, list[str]()
+            prepared = damage.prepare(home / "prepared")
+            for number in range(count):
+                found.append(once(prepared, home / "copy", random.Random(f"{asked.seed} {name} {number}")))
+                shutil.rmtree(home / "copy", ignore_errors=True)
+            return [f"{name}: {wrong}" for wrong in found if wrong]
+
+        return attack
+
+    def command(prepared: Path, place: Path, dice: random.Random) -> str:
+        shutil.copytree(prepared, place)
+        return commands.command_once(place, dice)
+
+    return [
+        *((f"kills: {scenario.name}", share, kill(scenario)) for scenario in scenarios),
+        ("damaged files", asked.files, in_process("files", damage.damage_once)),
+        ("command lines", asked.commands, in_process("commands", command)),
+    ]
+
+
+def _machine() -> str:
+    return f"<!-- Python {platform.python_version()}, {platform.machine()}, {time.strftime('%Y-%m-%d')} -->"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

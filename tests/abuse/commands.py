@@ -1,0 +1,36 @@
+"""Strange command lines: each is answered in a line, or works."""
+
+import random
+from pathlib import Path
+
+from tests.abuse.damage import QUIET, answer
+from vaelab.cli import COMMANDS
+
+VALUES = [
+    "", "-1", "0", "1", "2", "1e9", "1e999", "nan", "-inf", "99999999999999999999", "0.1", "a", "\xe9", "\u2028",
+    "a\tb", "..", "/", "/dev/null", "/proc/self/mem", "~nobody/x", "x" * 300, "x/" * 200, "[[1,2]]", "{}",
+    "mlp:hidden=", "mlp:hidden=0", "mlp:hidden=-5", "conv:channels=1,2,3,4,5,6,7", "a:b", "a.b:C", "os:abort", "=",
+    ":", "::", "mlp:=", "elbo:samples=0", "iwae:samples=1e9", "npz:", "npz:.", "folder:", "folder:/", "folder:.",
+    "npy:/dev/null", "idx:.", "digits", "mnist", "vae", "runs/done", "runs", "spec.json", "study.toml",
+    "likelihood:samples=0", "fidelity:features=a.b", "latents:images=0", "--", "-h", "*", "%s", "$(id)", "\x1b[31m",
+]  # fmt: skip
+FLAGS = [
+    "--data", "--protocol", "--validation", "--split-seed", "--model", "--latent", "--network", "--likelihood",
+    "--posterior", "--prior", "--condition", "--refit", "--objective", "--nll-samples", "--epochs", "--batch",
+    "--learning-rate", "--schedule", "--clip-norm", "--ema-decay", "--precision", "--patience", "--start", "--seed",
+    "--name", "--preset", "--spec", "--samples", "--metrics", "--split", "--only", "--jobs", "--together", "--seeds",
+    "--trust", "--metric", "--data-root", "--threads", "--device",
+]  # fmt: skip
+
+
+def command_once(folder: Path, dice: random.Random) -> str:
+    """Give one strange command; what went wrong, or ""."""
+    name = dice.choice([*COMMANDS, "", "trian", "data", "data x"])
+    words = name.split()
+    if name == "train":
+        words += ["--epochs", "0.1", "--network", "mlp:hidden=4", "--nll-samples", "1", *QUIET]
+    for _ in range(dice.randrange(4)):
+        words += [dice.choice(FLAGS)] * (dice.random() < 0.8) + [dice.choice(VALUES)] * (dice.random() < 0.9)
+    if name in ("study", "data fetch"):  # which would train for minutes, or ask the network
+        words += ["--only", "nothing that matches"] if name == "study" else ["--no-such-flag"]
+    return answer(words, folder, " ".join(words)[:200])
