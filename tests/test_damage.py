@@ -234,3 +234,10 @@ def test_a_folder_that_is_taken_away_while_it_is_trained_in(tmp_path):
     spec = SPEC.model_copy(update={"epochs": 2.0, "validate_every": 0.2})
     with pytest.raises(RunError, match="runs/run"):
         vl.train(spec, tmp_path / "runs", "run", compile="never", watch=Watch(say=lambda line: None, show=remove))
+
+
+def test_an_error_is_one_line_and_moves_no_cursor_whatever_a_name_holds(capsys):
+    for name in ("a\nb", "a\u2028b", "\x1b[31mred", "a\x00b", "a\udcc3b", "\x9b2J"):
+        said = told(capsys, "train", "--network", name)
+        assert said.isprintable(), ascii(said)
+    assert "été" in told(capsys, "train", "--network", "été")

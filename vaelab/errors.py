@@ -11,9 +11,11 @@ The command prints the line and exits 2; everything else that is raised is a fau
 """
 
 import difflib
+import re
 from collections.abc import Iterable
 
 LONGEST = 80  # characters of a value in a message
+UNPRINTED = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")  # controls, ends of lines, half letters
 
 
 class VaelabError(Exception):
@@ -27,7 +29,7 @@ class VaelabError(Exception):
 
     def __init__(self, *, found: str, expected: str, do: str) -> None:
         self.found, self.expected, self.do = found, expected, do
-        super().__init__(f"{found}; expected {expected}; {do}")
+        super().__init__(in_print(f"{found}; expected {expected}; {do}"))
 
 
 class DataError(VaelabError):
@@ -59,6 +61,11 @@ def unknown(kind: str, name: str, known: Iterable[str]) -> SpecError:
         expected=f"one of {', '.join(names)}",
         do=f"did you mean '{close[0]}'?" if close else "choose one of these",
     )
+
+
+def in_print(text: str) -> str:
+    """`text` in one line, without what moves a terminal's cursor: a name may hold anything."""
+    return UNPRINTED.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
 def shortened(value: object) -> str:
