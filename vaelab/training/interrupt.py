@@ -33,9 +33,12 @@ def stop_signals(say: Callable[[str], None]) -> Iterator[threading.Event]:
         if not over.wait(TELL_SECONDS):
             say("stopping: waiting for the step under way, then the state is saved; once more stops at once")
 
+    asked: list[int] = []  # signals so far: `stop` may also be set by a pipe that was closed, which asks for less
+
     def handle(number: int, frame: object) -> None:
-        if stop.is_set():
+        if asked:
             raise KeyboardInterrupt
+        asked.append(number)
         stop.set()
 
     numbers = [getattr(signal, name) for name in NAMES if hasattr(signal, name)]
