@@ -127,6 +127,7 @@ def test_what_is_trusted_by_name_works(here, capsys):
     short = ["--compile", "never", "--name", "theirs"]
     assert main(["train", "--spec", "theirs.json", "--trust", "other", "evil", "--latent", "3", *short]) == 0
     assert ran()
+    assert main(["train", "--spec=theirs.json", "--trust=evil", "--latent", "3", *short]) == 0  # done before
     assert vl.Run("runs/theirs", trust=["evil"]).spec.latent == 3
     assert type(vl.Run("runs/theirs", trust="evil").model().prior).__name__ == "Prior"
     assert main(["evaluate", "runs/theirs", "--trust", "evil", "--metrics", "latents:images=100"]) == 0

@@ -24,7 +24,6 @@ name = "one"
 title = "One"
 grid = { seed = [0, 1] }
 """
-LONG = ["train", "--epochs", "100", "--network", "mlp:hidden=8", "--compile", "never", "--threads", "1"]
 posix = pytest.mark.skipif(os.name == "nt", reason="sessions and these signals are POSIX's")
 
 
@@ -137,27 +136,25 @@ def test_none_outlives_a_study_that_is_ended(number, tmp_path):
     assert len(list((tmp_path / "runs").glob("two/*/checkpoint.safetensors"))) == 2  # each saved its state
 
 
-@posix
-def test_a_terminal_that_is_closed_saves_the_state(tmp_path):
-    words = [
-        "train",
-        "--epochs",
-        "100",
-        "--network",
-        "mlp:hidden=8",
-        "--compile",
-        "never",
-        "--threads",
-        "1",
-        "--out",
-        str(tmp_path),
-    ]
-    environment = {**os.environ, "PYTHONPATH": ROOT}
-    started = {"env": environment, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    process = subprocess.Popen([sys.executable, "-m", "vaelab", *words], **started)
+def learning(folder: Path) -> subprocess.Popen[str]:
+    """A training in a process of its own, which has said how far it is."""
+    words = ["train", "--epochs", "100", "--network", "mlp:hidden=8", "--compile", "never", "--threads", "1"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "vaelab", *words, "--out", str(folder)],
+        env={**os.environ, "PYTHONPATH": ROOT},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
     assert process.stdout is not None
     while "epoch" not in process.stdout.readline():
         assert process.poll() is None
+    return process
+
+
+@posix
+def test_a_terminal_that_is_closed_saves_the_state(tmp_path):
+    process = learning(tmp_path)
     process.send_signal(signal.SIGHUP)
     _, told = process.communicate(timeout=60)
     assert process.returncode == 130
@@ -167,26 +164,9 @@ def test_a_terminal_that_is_closed_saves_the_state(tmp_path):
 
 @posix
 def test_a_pipe_that_is_closed_saves_the_state(tmp_path):
-    words = [
-        "train",
-        "--epochs",
-        "100",
-        "--network",
-        "mlp:hidden=8",
-        "--compile",
-        "never",
-        "--threads",
-        "1",
-        "--out",
-        str(tmp_path),
-    ]
-    environment = {**os.environ, "PYTHONPATH": ROOT}
-    started = {"env": environment, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    process = subprocess.Popen([sys.executable, "-m", "vaelab", *words], **started)
+    process = learning(tmp_path)
     assert process.stdout is not None
     assert process.stderr is not None
-    while "epoch" not in process.stdout.readline():
-        assert process.poll() is None
     process.stdout.close()  # as `head` does when it has seen enough
     told = process.stderr.read()
     process.stderr.close()

@@ -55,7 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if error.errno == errno.EPIPE:  # who read the output has seen enough, as `head` has
             return _failed("", CLOSED)
         where = f"{error.filename}: " if error.filename else ""
-        return _failed(f"{where}{error.strerror}; expected a path that can be used; choose another", 2)
+        return _failed(f"{where}{error.strerror or error}; expected a path that can be used; choose another", 2)
     return 0
 
 
@@ -76,7 +76,7 @@ def _answer(argv: list[str]) -> None:
 
 
 def _failed(why: str, status: int) -> int:
-    """Say why, and let go of what a closed pipe no longer takes, of which Python would complain when it ends."""
+    """Say why. Output that a closed pipe does not take is dropped, or Python would print an error when it ends."""
     try:
         sys.stdout.flush()
     except OSError:
@@ -94,7 +94,11 @@ def _run(name: str, flags: list[str]) -> None:
 
     from vaelab import commands
 
-    flags = [word for flag in flags for word in (flag.split("=", 1) if flag.split("=")[0] in DEFAULTS else [flag])]
+    flags = [
+        word
+        for flag in flags
+        for word in (flag.split("=", 1) if flag.split("=")[0] in (*DEFAULTS, "--trust") else [flag])
+    ]
     command = function = getattr(commands, name.replace(" ", "_"))
     if name == "train" and (defaults := [flag for flag in flags if flag in DEFAULTS]):
         spec, flags = _spec_of(defaults, flags)

@@ -15,7 +15,7 @@ import re
 from collections.abc import Iterable
 
 LONGEST = 80  # characters of a value in a message
-UNPRINTED = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")  # controls, ends of lines, half letters
+UNPRINTED = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")  # controls, ends of lines, lone surrogates
 
 
 class VaelabError(Exception):

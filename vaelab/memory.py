@@ -30,7 +30,7 @@ def check_free(what: str, needed_bytes: int, do: str, error: type[VaelabError] =
     """`error` where `needed_bytes` are more than are free."""
     if needed_bytes > (free := free_bytes()):
         raise error(
-            found=f"{what} needs {in_words(needed_bytes)} of memory, {in_words(free)} are free",
+            found=f"{what}: needs {in_words(needed_bytes)} of memory, {in_words(free)} are free",
             expected="what fits",
             do=do,
         )

@@ -6,9 +6,10 @@ from contextlib import ExitStack
 from typing import Any
 
 from vaelab import measuring
-from vaelab.assemble import build_model, build_objective, load_data
-from vaelab.errors import RunError, VaelabError
+from vaelab.assemble import build_model, build_objective, load_data, training_bytes
+from vaelab.errors import RunError, SpecError, VaelabError
 from vaelab.files import only_writer
+from vaelab.memory import check_free
 from vaelab.record import Run
 from vaelab.run import Device, conclude, find_device, fingerprint
 from vaelab.spec import Spec
@@ -87,6 +88,8 @@ def train_together(
     on = find_device(device)
     data = load_data(specs[0], root)
     measuring.admit(data, watch.say)
+    memory_bytes = sum(training_bytes(spec, data.train.shape) for spec in specs)
+    check_free(f"{len(runs)} such models", memory_bytes, "train fewer at a time", SpecError)
     shape, labels, names = data.train.shape, data.train.labels, data.train.class_names
     models = [build_model(spec, shape, labels, class_names=names).to(on) for spec in specs]
     check_begin(models[0], len(data.train))

@@ -5,6 +5,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -46,8 +47,9 @@ class Worker:
     def stop(self) -> None:
         """Ask for what it is doing to be saved and ended; does not wait. From any thread."""
         if self._process is not None and self._process.stdin is not None and self._process.poll() is None:
-            self._process.stdin.write(json.dumps("stop") + "\n")
-            self._process.stdin.flush()
+            with suppress(BrokenPipeError):  # it died meanwhile
+                self._process.stdin.write(json.dumps("stop") + "\n")
+                self._process.stdin.flush()
 
     def close(self) -> None:
         """Let it go, behind what it is doing."""

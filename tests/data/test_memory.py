@@ -88,13 +88,13 @@ def test_a_small_npz_of_much(tmp_path: Path, refused):
 def test_images_that_are_small_files_of_much(tmp_path: Path, refused):
     for number in range(30):
         Image.new("L", (1000, 800)).save(tmp_path / f"{number}.png")
-    with refused(DataError, tmp_path, "30 images of 800 x 1000 grey needs 24.0 MB", "10.0 MB are free"):
+    with refused(DataError, tmp_path, "30 images of 800 x 1000 grey: needs 24.0 MB", "10.0 MB are free"):
         folder.read(str(tmp_path))
 
 
 def test_a_model_that_is_too_large(tmp_path: Path):
     spec = vl.Spec(data="digits", latent=1_000_000, network="mlp:hidden=500")
-    with pytest.raises(SpecError, match=r"such a model needs 36\.0 GB of memory, 10\.0 MB are free"):
+    with pytest.raises(SpecError, match=r"such a model: needs 36\.0 GB of memory, 10\.0 MB are free"):
         vl.train(spec, tmp_path, compile="never", watch=vl.SILENT)
     assert not list(tmp_path.iterdir())
     tracemalloc.clear_traces()  # modules were imported

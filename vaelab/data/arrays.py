@@ -129,7 +129,7 @@ def _arrays(path: Path) -> tuple[dict[str, np.ndarray], list[str]]:
                 known = [key for key in loaded.files if key.lower() in (*NAMES, "factor_names")]
                 others = [key for key in loaded.files if key not in known]
                 needed = sum(_bytes_of(path, key) for key in known)
-                check_free(f"{path}: it", 2 * needed, "save a part of it, or write images alone as images.npy")
+                check_free(str(path), 2 * needed, "save a part of it, or write images alone as images.npy")
                 return {key: np.asarray(loaded[key]) for key in known}, others
     except FileNotFoundError as error:
         raise DataError(

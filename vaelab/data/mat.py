@@ -83,7 +83,7 @@ def _inflated(file: BinaryIO, size: int, order: str) -> bytearray:
         if whole == 8 and len(inflated) >= 8:
             kind, length = struct.unpack_from(f"{order}II", inflated)
             whole = 8 + length + -length % 8 if kind <= 0xFFFF else 8
-            check_free(f"{file.name}: an array of {length:,} bytes, it", 2 * length, "use a part of it, or more memory")
+            check_free(f"{file.name}: an array of {length:,} bytes", 2 * length, "use a part of it, or more memory")
         if len(inflated) > whole:
             raise ValueError("more data than the element says")
     if not inflater.eof:
