@@ -1,6 +1,7 @@
 """Files that were damaged or exchanged: told in one line, and never loaded as if they were whole."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -151,6 +152,28 @@ def test_folders_and_nothing_in_the_place_of_files(run, tmp_path, capsys):
         assert name in told(capsys, "evaluate", run, "--again")
         (run / name).rmdir()
         (run / name).write_bytes(content)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="pipes with a name are POSIX's")
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("run/spec.json", ["train", "--spec", "run/spec.json"]),
+        ("run/result.json", ["compare", "run"]),
+        ("run/model.safetensors", ["figure", "run", "samples"]),
+        ("run/log.jsonl", ["figure", "run", "curves"]),
+        ("run/.lock", ["evaluate", "run", "--samples", "3"]),
+        ("study.toml", ["report", "study.toml"]),
+        ("a.npz", ["data", "check", "npz:a.npz"]),
+        ("a.npy", ["data", "check", "npy:a.npy"]),
+        ("a.idx", ["data", "check", "idx:a.idx"]),
+    ],
+)
+def test_a_pipe_in_the_place_of_a_file_is_not_waited_for(name, words, run, monkeypatch, capsys):
+    monkeypatch.chdir(run.parent)
+    Path(name).unlink(missing_ok=True)
+    os.mkfifo(name)
+    assert "a device or a pipe, not a file" in told(capsys, *words)
 
 
 def walk(value, path=()):

@@ -201,7 +201,9 @@ def test_a_long_step_is_said_to_be_waited_for(tmp_path, monkeypatch):
             time.sleep(0.01)
         with pytest.raises(KeyboardInterrupt):
             signal.raise_signal(signal.SIGTERM)
-    assert said == ["stopping: waiting for the step under way, then the state is saved; once more stops at once"]
+    assert said == [
+        "stopping once this step, or the compiler, is done and the state is saved; Ctrl-C again stops at once"
+    ]
     with interrupt.stop_signals(said.append) as stop:
         stop.set()  # as a closed pipe does: the signal that follows is the first, and lets the state be saved
         os.kill(os.getpid(), signal.SIGTERM)

@@ -44,6 +44,17 @@ def expanded(path: Path | str) -> Path:
         raise SpecError(found=found, expected="a path", do="write it out") from error
 
 
+def plain(path: Path) -> Path:
+    """`path`, unless a device, a socket or a named pipe stands there, which would be waited for or has no end.
+
+    Raises:
+        OSError: one does. A path where nothing stands is left to who opens it.
+    """
+    if path.exists() and not path.is_file() and not path.is_dir():
+        raise OSError(errno.EINVAL, "a device or a pipe, not a file", str(path))
+    return path
+
+
 def parsed(
     path: Path,
     parse: Callable[[str], T],
@@ -64,7 +75,7 @@ def parsed(
         VaelabError: no file stands there, or a folder does; it cannot be read, is not UTF-8, or `parse` refuses it.
     """
     try:
-        return parse(path.read_bytes().decode())
+        return parse(plain(path).read_bytes().decode())
     except VaelabError:
         raise
     except (FileNotFoundError, NotADirectoryError) as why:
@@ -107,9 +118,10 @@ def opened(path: Path, flags: int) -> int:
     """A descriptor of the file that stands at `path` itself: never of another that a symbolic link there leads to.
 
     Raises:
-        OSError: ELOOP where a link stands there, else as `os.open`.
+        OSError: ELOOP where a link stands there, EINVAL where a device or a pipe does, else as `os.open`.
     """
-    return os.open(path, flags | NO_FOLLOW | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0), 0o666)
+    flags |= NO_FOLLOW | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+    return os.open(path if path.is_symlink() else plain(path), flags, 0o666)
 
 
 def write_atomically(path: Path, content: bytes) -> None:

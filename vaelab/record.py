@@ -20,6 +20,7 @@ from vaelab.data.places import taken_from
 from vaelab.data.sources import parse
 from vaelab.errors import NonFiniteError, RunError, VaelabError, unknown
 from vaelab.evaluation.measure import Metric
+from vaelab.files import plain
 from vaelab.models import VAE
 from vaelab.result_file import read_result
 from vaelab.spec import Spec
@@ -80,7 +81,7 @@ class Run:
     def log(self) -> list[dict[str, Any]]:
         """The lines of log.jsonl, one for each validation; RunError where one is damaged."""
         path = self.path / "log.jsonl"
-        rows = [row_of(line) for line in path.read_bytes().splitlines(keepends=True)] if path.exists() else []
+        rows = [row_of(line) for line in plain(path).read_bytes().splitlines(keepends=True)] if path.exists() else []
         if None in rows[:-1]:
             found = f"{path}, line {rows.index(None) + 1}: damaged"
             raise RunError(found=found, expected="a line of JSON", do="delete that line, or the run")

@@ -11,7 +11,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from vaelab.errors import RunError
-from vaelab.files import write_atomically
+from vaelab.files import plain, write_atomically
 
 DIGEST = "sha256"  # of the other entries of the header and of all tensors; its key in the header
 
@@ -38,7 +38,7 @@ def read_tensors(
         RunError: it is missing, cannot be read, is cut short or damaged, and what to do about that.
     """
     try:
-        with safe_open(path, "pt") as file:
+        with safe_open(plain(path), "pt") as file:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
             header: dict[str, str] = dict(file.metadata() or {})
         known = header.pop(DIGEST, None)

@@ -10,7 +10,7 @@ import numpy as np
 
 from vaelab.data.dataset import Contents, Raw, raw
 from vaelab.errors import DataError
-from vaelab.files import expanded
+from vaelab.files import expanded, plain
 from vaelab.memory import check_free
 
 KINDS = ("images", "labels", "factors")
@@ -117,7 +117,7 @@ def _advice(dtype: np.dtype, finite: np.ndarray, count: int) -> str:
 def _arrays(path: Path) -> tuple[dict[str, np.ndarray], list[str]]:
     """The arrays that we know by name, and the names of the others, which are not read."""
     try:
-        with path.open("rb") as file:
+        with plain(path).open("rb") as file:
             loaded = np.load(file, allow_pickle=False)
             if not isinstance(loaded, np.lib.npyio.NpzFile):
                 raise DataError(
@@ -131,10 +131,9 @@ def _arrays(path: Path) -> tuple[dict[str, np.ndarray], list[str]]:
                 needed = sum(_bytes_of(path, key) for key in known)
                 check_free(str(path), 2 * needed, "save a part of it, or write images alone as images.npy")
                 return {key: np.asarray(loaded[key]) for key in known}, others
-    except FileNotFoundError as error:
-        raise DataError(
-            found=f"{path}: no such file", expected="an .npz file with key images", do="check the path"
-        ) from error
+    except OSError as error:
+        why = "no such file" if isinstance(error, FileNotFoundError) else f"cannot be read ({error.strerror or error})"
+        raise DataError(found=f"{path}: {why}", expected="an .npz file with key images", do="check the path") from error
     except DAMAGED as error:
         raise DataError(
             found=f"{path}: not an .npz file, damaged, or with pickled objects ({type(error).__name__})",

@@ -17,7 +17,7 @@ import numpy as np
 
 from vaelab.data.dataset import Contents, Raw, raw
 from vaelab.errors import DataError
-from vaelab.files import expanded
+from vaelab.files import expanded, plain
 from vaelab.memory import check_free
 
 MOST_PER_BYTE = 1032  # bytes that a byte of gzip data can stand for
@@ -61,7 +61,7 @@ def reading(path: Path) -> Iterator[BinaryIO]:
         DataError: the file cannot be read or is not whole gzip data.
     """
     try:
-        with path.open("rb") as stored:
+        with plain(path).open("rb") as stored:
             if path.suffix != ".gz":
                 yield stored
                 return

@@ -16,6 +16,7 @@ from typing import BinaryIO
 import numpy as np
 
 from vaelab.errors import DataError
+from vaelab.files import plain
 from vaelab.memory import check_free
 
 _MATRIX, _COMPRESSED = 14, 15
@@ -32,7 +33,7 @@ def read(path: Path) -> dict[str, np.ndarray]:
         DataError: the file is missing, damaged, or of another version.
     """
     try:
-        with path.open("rb") as file:
+        with plain(path).open("rb") as file:
             header = file.read(128)
             if header.startswith((b"MATLAB 7.3", b"\x89HDF")):
                 raise DataError(

@@ -8,7 +8,7 @@ from vaelab.data.arrays import DAMAGED, levels, whole
 from vaelab.data.dataset import Contents, raw
 from vaelab.data.stored import Stored
 from vaelab.errors import DataError
-from vaelab.files import expanded
+from vaelab.files import expanded, plain
 
 LOOKED_AT = 100  # images, evenly spread, whose levels are looked at before any work
 
@@ -35,7 +35,7 @@ def read(where: str) -> Contents:
 
 def _map(path: Path) -> np.ndarray:
     try:
-        with path.open("rb") as opened:
+        with plain(path).open("rb") as opened:
             head = opened.read(6)
         if head.startswith(b"PK"):
             raise DataError(

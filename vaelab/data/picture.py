@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from vaelab.errors import DataError
+from vaelab.files import plain
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -37,7 +38,7 @@ def picture(path: Path) -> np.ndarray:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # about notes beside the pixels; damaged pixels are an error
-            with Image.open(path, formats=tuple(FORMATS)) as opened:
+            with Image.open(plain(path), formats=tuple(FORMATS)) as opened:
                 kind, frames, bits = opened.format, getattr(opened, "n_frames", 1), _bits(path, opened)
                 image = ImageOps.exif_transpose(opened)
             if kind == "PNG" and PNG_END not in path.read_bytes():  # Pillow does not ask for it

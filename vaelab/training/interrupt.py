@@ -31,7 +31,7 @@ def stop_signals(say: Callable[[str], None]) -> Iterator[threading.Event]:
     def tell() -> None:
         stop.wait()
         if not over.wait(TELL_SECONDS):
-            say("stopping: waiting for the step under way, then the state is saved; once more stops at once")
+            say("stopping once this step, or the compiler, is done and the state is saved; Ctrl-C again stops at once")
 
     asked: list[int] = []  # signals so far: `stop` may also be set by a pipe that was closed, which asks for less
 
