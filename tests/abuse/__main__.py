@@ -1,6 +1,8 @@
 """`python -m tests.abuse`: thousands of attacks, counted in a table. Ends with 1 where one of them succeeded."""
 
 import argparse
+import multiprocessing
+import os
 import platform
 import random
 import shutil
@@ -9,10 +11,13 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from importlib.metadata import version
 from pathlib import Path
 
-from tests.abuse import commands, damage, kills
+from tests.abuse import commands, kills
+
+JOBS = 2  # attacks at a time
 
 
 def main() -> int:
@@ -25,7 +30,7 @@ def main() -> int:
     wrong: list[str] = []
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
-        print(f"| attack | attempts | held | minutes |\n|---|---:|---:|---:|\n{_machine()}", flush=True)
+        print(f"{_machine()}\n\n| attack | attempts | held | minutes |\n|---|---:|---:|---:|", flush=True)
         for name, count, attack in attacks(asked, folder):
             if not count:
                 continue
@@ -56,35 +61,29 @@ def attacks(asked: argparse.Namespace, folder: Path) -> list[tuple[str, int, Cal
                 shutil.rmtree(place, ignore_errors=True)
                 return f"{scenario.name}: {found}" if found else ""
 
-            with ThreadPoolExecutor(2) as pool:
+            with ThreadPoolExecutor(JOBS) as pool:
                 return [found for found in pool.map(once, range(count)) if found]
 
         return attack
 
-    def in_process(name: str, once: Callable[[Path, Path, random.Random], str]) -> Callable[[int], list[str]]:
+    def in_process(name: str) -> Callable[[int], list[str]]:
         def attack(count: int) -> list[str]:
-            home, found = folder / name, list[str]()
-            prepared = damage.prepare(home / "prepared")
-            for number in range(count):
-                found.append(once(prepared, home / "copy", random.Random(f"{asked.seed} {name} {number}")))
-                shutil.rmtree(home / "copy", ignore_errors=True)
-            return [f"{name}: {wrong}" for wrong in found if wrong]
+            shares = [(name, folder / f"{name}-{job}", asked.seed, range(job, count, JOBS)) for job in range(JOBS)]
+            with ProcessPoolExecutor(JOBS, mp_context=multiprocessing.get_context("spawn")) as pool:
+                return [wrong for found in pool.map(commands.shoot, *zip(*shares, strict=True)) for wrong in found]
 
         return attack
 
-    def command(prepared: Path, place: Path, dice: random.Random) -> str:
-        shutil.copytree(prepared, place)
-        return commands.command_once(place, dice)
-
     return [
         *((f"kills: {scenario.name}", share, kill(scenario)) for scenario in scenarios),
-        ("damaged files", asked.files, in_process("files", damage.damage_once)),
-        ("command lines", asked.commands, in_process("commands", command)),
+        ("damaged files", asked.files, in_process("files")),
+        ("command lines", asked.commands, in_process("commands")),
     ]
 
 
 def _machine() -> str:
-    return f"<!-- Python {platform.python_version()}, {platform.machine()}, {time.strftime('%Y-%m-%d')} -->"
+    versions = f"Python {platform.python_version()}, torch {version('torch')}"
+    return f"{versions}, {platform.machine()}, {os.cpu_count()} cores, {time.strftime('%Y-%m-%d')}"
 
 
 if __name__ == "__main__":

@@ -1,9 +1,13 @@
 """Strange command lines: each is answered in a line, or works."""
 
 import random
+import shutil
+from collections.abc import Iterable
 from pathlib import Path
 
-from tests.abuse.damage import QUIET, answer
+import torch
+
+from tests.abuse.damage import QUIET, answer, damage_once, prepare
 from vaelab.cli import COMMANDS
 
 VALUES = [
@@ -34,3 +38,18 @@ def command_once(folder: Path, dice: random.Random) -> str:
     if name in ("study", "data fetch"):  # which would train for minutes, or ask the network
         words += ["--only", "nothing that matches"] if name == "study" else ["--no-such-flag"]
     return answer(words, folder, " ".join(words)[:200])
+
+
+def shoot(name: str, home: Path, seed: int, numbers: Iterable[int]) -> list[str]:
+    """Attack in this process, below `home`; what went wrong."""
+    torch.set_num_threads(1)
+    prepared, found = prepare(home / "prepared"), list[str]()
+    for number in numbers:
+        place, dice = home / "copy", random.Random(f"{seed} {name} {number}")
+        if name == "files":
+            found.append(damage_once(prepared, place, dice))
+        else:
+            shutil.copytree(prepared, place)
+            found.append(command_once(place, dice))
+        shutil.rmtree(place, ignore_errors=True)
+    return [f"{name}: {wrong}" for wrong in found if wrong]

@@ -5,10 +5,11 @@ import io
 import json
 import random
 import shutil
+import signal
 import struct
 import time
-from collections.abc import Callable
-from contextlib import redirect_stderr, redirect_stdout
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +29,10 @@ QUIET = ["--compile", "never", "--threads", "1"]
 
 class Stop(Exception):
     """Ends a training in its midst, its checkpoint written."""
+
+
+class TimeLimit(Exception):
+    """A command that was ended."""
 
 
 def prepare(folder: Path) -> Path:
@@ -135,7 +140,7 @@ def answer(words: list[str], folder: Path, name: str) -> str:
     if words[:1] in (["train"], ["report"]):
         words += ["--out", str(folder / "runs")]
     try:
-        with redirect_stderr(told), redirect_stdout(io.StringIO()):
+        with redirect_stderr(told), redirect_stdout(io.StringIO()), ended_after(3 * SLOW_SECONDS):
             status = main(words)
     except SystemExit as error:  # the parser of arguments, which explains itself in several lines
         return "" if error.code in (0, 2) else f"exit {error.code} of {name}"
@@ -145,6 +150,22 @@ def answer(words: list[str], folder: Path, name: str) -> str:
         return f"{seconds:.0f} s of {name}"
     lines = told.getvalue().strip().splitlines()
     return f"status {status} and {len(lines)} lines of {name}: {lines[:2]}" if status == 2 and len(lines) != 1 else ""
+
+
+@contextmanager
+def ended_after(seconds: float) -> Iterator[None]:
+    """TimeLimit where the block takes longer: what waits for ever would not be counted."""
+
+    def end(number: int, frame: object) -> None:
+        raise TimeLimit(f"{seconds:.0f} s")
+
+    before = signal.signal(signal.SIGALRM, end)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
 
 
 def _below(word: str, folder: Path) -> str:
