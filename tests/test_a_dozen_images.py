@@ -69,9 +69,9 @@ def test_the_command_says_what_is_left_out_of_a_dozen_images(tmp_path, monkeypat
 
 def test_packs_of_few_images_are_lowered_alike(tmp_path):
     from vaelab.assemble import completed
+    from vaelab.claim import claim
     from vaelab.pack import train_together
     from vaelab.record import Run
-    from vaelab.run import claim
 
     specs = [completed(SPEC.model_copy(update={"data": made(12, 1, "npz", tmp_path), "seed": s})) for s in (0, 1)]
     runs = [Run(tmp_path / f"seed{spec.seed}", must_exist=False) for spec in specs]

@@ -38,6 +38,28 @@ def test_the_commands_work(command, mine, capsys):
         assert Run(path).result["ledger"]["effective_beta"] == pytest.approx(3, rel=1e-4)
 
 
+TINY = ["--epochs", "0.1", "--latent", "3", "--nll-samples", "2", "--compile", "never"]
+STUDY = """
+title = "Theirs"
+about = "One run with a prior of theirs."
+base = { data = "digits", latent = 3, nll_samples = 2, epochs = 0.1 }
+[[group]]
+name = "one"
+title = "One"
+grid = { prior = ["mine:Sparse"] }
+"""
+
+
+@pytest.mark.parametrize("command", re.findall(r"^vaelab (.* --trust mine)$", PAGE, re.MULTILINE))
+def test_the_commands_for_what_others_made_want_trust(command, mine, capsys):
+    Path("theirs.toml").write_text(STUDY)
+    assert main(["train", "--prior", "mine:Sparse", *TINY, "--out", "runs", "--name", "theirs"]) == 0
+    words = shlex.split(command)
+    assert main(words[:-2]) == 2
+    assert "if you know that code, add --trust mine" in capsys.readouterr().err
+    assert main(words) == 0
+
+
 def test_a_mistake_in_one_is_told_in_a_line(mine, capsys):
     assert main(["train", "--prior", "mine:Sparse:c=1"]) == 2
     assert "option of prior mine:Sparse" in capsys.readouterr().err

@@ -10,14 +10,19 @@ import pytest
 
 import vaelab as vl
 from vaelab import files
+from vaelab.assemble import completed
+from vaelab.claim import check_claim, claim
 from vaelab.cli import main
 from vaelab.errors import RunError, SpecError
 from vaelab.files import check_name, only_writer, write_atomically
-from vaelab.study import open_study
+from vaelab.report import write_report
+from vaelab.run import default_name
+from vaelab.study import Options, carry_out, open_study
 from vaelab.training.watch import Log
 
 TINY = vl.Spec(data="digits", latent=2, network="mlp:hidden=4", epochs=0.1, nll_samples=2)
 PRECIOUS = "precious"
+ROW = {"step": 1, "epoch": 0.5, "train": {"elbo": -3.0, "rate": 1.0, "distortion": 2.0}}
 
 
 @pytest.fixture
@@ -35,7 +40,8 @@ def trained(folder: Path, name: str = "run") -> vl.Run:
 
 @pytest.mark.parametrize("name", [".lock", "log.jsonl", "checkpoint.safetensors", "model.safetensors", "result.json"])
 def test_a_link_in_a_run_that_is_trained_is_not_followed(name, tmp_path, target):
-    (tmp_path / "run").mkdir()
+    claim(vl.Run(tmp_path / "run", must_exist=False), completed(TINY))
+    (tmp_path / "run" / name).unlink(missing_ok=True)
     (tmp_path / "run" / name).symlink_to(target)
     if name in (".lock", "log.jsonl"):
         with pytest.raises(RunError, match=f"{re.escape(name)} is a symbolic link"):
@@ -212,7 +218,7 @@ def test_a_log_that_lost_lines_is_gone_on_with(tmp_path):
     said: list[str] = []
     log = Log(tmp_path / "log.jsonl", 0, said.append)
     for step in (1, 2, 3):
-        length = log.append({"step": step})
+        length = log.append(ROW | {"step": step})
     whole = (tmp_path / "log.jsonl").read_bytes()
     for damaged, kept in (
         (b"", 0),
@@ -226,8 +232,83 @@ def test_a_log_that_lost_lines_is_gone_on_with(tmp_path):
         log = Log(tmp_path / "log.jsonl", length, said.append)
         assert len((tmp_path / "log.jsonl").read_bytes().splitlines()) == kept
         assert (f"{kept} are left" in " ".join(said)) == (kept < 3)
-        log.append({"step": 9})
-        assert (tmp_path / "log.jsonl").read_bytes().endswith(b'{"step": 9}\n')
+        log.append(ROW | {"step": 9})
+        assert Log(tmp_path / "log.jsonl", log.length, print).last == ROW | {"step": 9}
+
+
+@pytest.mark.parametrize("name", ["run", "default"])
+def test_a_run_that_is_a_link_is_not_trained_in(name, tmp_path, target):
+    (tmp_path / "victim").mkdir()
+    for file in ("log.jsonl", "model.safetensors"):
+        (tmp_path / "victim" / file).write_text(PRECIOUS)
+    path = tmp_path / (name if name == "run" else default_name(completed(TINY)))
+    path.symlink_to(tmp_path / "victim")
+    with pytest.raises(RunError, match="is a symbolic link"):
+        vl.train(TINY, tmp_path, None if name == "default" else name, compile="never", watch=vl.SILENT)
+    assert {file.read_text() for file in (tmp_path / "victim").iterdir()} == {PRECIOUS}
+
+
+def test_a_study_that_is_a_link_is_neither_trained_in_nor_reported_into(tmp_path):
+    (tmp_path / "victim").mkdir()
+    (tmp_path / "mine").symlink_to(tmp_path / "victim")
+    (tmp_path / "mine.toml").write_text(STUDY.format(group="one", number="1", letter="a"))
+    study = open_study(str(tmp_path / "mine.toml"), tmp_path)
+    for act in (lambda: carry_out(study, Options(), vl.SILENT), lambda: write_report(study, study.folder)):
+        with pytest.raises(RunError, match="mine is a symbolic link"):
+            act()
+    assert not list((tmp_path / "victim").iterdir())
+
+
+def test_a_folder_of_features_that_is_a_link_is_not_written_to(tmp_path):
+    run = trained(tmp_path)
+    (tmp_path / "victim").mkdir()
+    (tmp_path / ".features").symlink_to(tmp_path / "victim")
+    with pytest.raises(RunError, match=r"\.features is a symbolic link"):
+        vl.measure(run, "fidelity:features=classifier:images=100")
+    assert not list((tmp_path / "victim").iterdir())
+
+
+def test_a_log_with_a_second_name_is_left_alone_under_that_name(tmp_path, target):
+    run = tmp_path / "run"
+    claim(vl.Run(run, must_exist=False), completed(TINY))
+    os.link(target, run / "log.jsonl")
+    assert trained(tmp_path).log
+
+
+def test_a_folder_of_other_files_is_not_made_a_run(tmp_path, target):
+    (tmp_path / "run").mkdir()
+    for name in ("log.jsonl", "model.safetensors"):
+        (tmp_path / "run" / name).write_text(PRECIOUS)
+    with pytest.raises(RunError, match=r"run holds log\.jsonl, and no spec\.json"):
+        trained(tmp_path)
+    assert sorted(path.name for path in (tmp_path / "run").iterdir()) == ["log.jsonl", "model.safetensors"]
+
+
+def test_a_result_belongs_to_its_spec_whatever_spec_json_says(tmp_path):
+    run = trained(tmp_path)
+    other = TINY.model_copy(update={"seed": 5})
+    (run.path / "spec.json").write_text(completed(other).canonical_json())
+    for spec in (TINY, other):
+        with pytest.raises(RunError, match=r"was written by another Spec \(seed = "):
+            vl.train(spec, tmp_path, "run", compile="never", watch=vl.SILENT)
+    (run.path / "spec.json").unlink()
+    with pytest.raises(RunError, match=r"was written by another Spec \(seed = 0 there, 5 now"):
+        vl.train(other, tmp_path, "run", compile="never", watch=vl.SILENT)
+
+
+def test_of_two_specs_that_come_at_once_one_has_the_directory(tmp_path, monkeypatch):
+    spec, other = completed(TINY), completed(TINY.model_copy(update={"seed": 5}))
+    run = vl.Run(tmp_path / "run", must_exist=False)
+    check, first = check_claim, [True]
+
+    def then_another_comes(run: vl.Run, spec: vl.Spec) -> None:
+        check(run, spec)
+        if first.pop() if first else False:
+            claim(run, other)
+
+    monkeypatch.setattr("vaelab.claim.check_claim", then_another_comes)
+    with pytest.raises(RunError, match=r"was written by another Spec \(seed = 5 there, 0 now"):
+        claim(run, spec)
 
 
 def test_a_command_says_so_in_a_line(tmp_path, capsys):

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from vaelab.claim import claim
 from vaelab.errors import RunError, SpecError
 from vaelab.pack import described, packs
 from vaelab.record import Run
-from vaelab.run import claim, train
+from vaelab.run import train
 from vaelab.spec import Spec
 from vaelab.studies import known_studies
 from vaelab.study import Options, carry_out, open_study
@@ -152,9 +153,8 @@ def test_killed_and_started_again_it_gives_the_same_numbers(tiny, tmp_path):
 
 def test_a_run_that_fails_in_a_process_is_named(tiny, tmp_path):
     study = open_study(tiny, tmp_path)
-    path = study.members[0].run.path
-    path.mkdir(parents=True)
-    (path / "checkpoint.safetensors").write_bytes(b"rubbish")
+    claim(study.members[0].run, study.members[0].spec)
+    (study.members[0].run.path / "checkpoint.safetensors").write_bytes(b"rubbish")
     with pytest.raises(RunError, match=r"1 of 3 runs failed: one z=2: .*checkpoint.safetensors is damaged"):
         carry_out(study, Options(jobs=2), SILENT)
     assert [m.run.done for m in study.members] == [False, True, True]

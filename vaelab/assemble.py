@@ -136,7 +136,12 @@ def build_model(
 
 
 def training_bytes(spec: Spec, image_shape: tuple[int, int, int]) -> int:
-    """Bytes that a training holds of the parameters alone: they, their gradients, Adam's two moments, and two copies.
+    """Bytes that a training holds of the parameters: they, their gradients, two moments of Adam, and two copies."""
+    return 6 * model_bytes(spec, image_shape)
+
+
+def model_bytes(spec: Spec, image_shape: tuple[int, int, int]) -> int:
+    """Bytes of the model's parameters.
 
     0 where that cannot be told before they are made, as with a part that asks for values.
     """
@@ -147,7 +152,7 @@ def training_bytes(spec: Spec, image_shape: tuple[int, int, int]) -> int:
         raise
     except Exception:  # of whatever kind: a part may be the user's
         return 0
-    return 6 * sum(parameter.numel() * parameter.element_size() for parameter in model.parameters())
+    return sum(parameter.numel() * parameter.element_size() for parameter in model.parameters())
 
 
 def build_refit(spec: Spec, model: VAE) -> nn.Module:

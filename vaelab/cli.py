@@ -6,6 +6,7 @@ Nothing slow is imported before a command is chosen, so that `vaelab --help` ans
 import errno
 import io
 import os
+import re
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -51,6 +52,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _failed("interrupted; give the same command again to go on", 130)
     except VaelabError as error:
         return _failed(str(error), 2)
+    except (MemoryError, RuntimeError) as error:
+        if (told := _memory(error)) is None:
+            raise
+        return _failed(told, 2)
     except OSError as error:  # of the file system, where no file is at fault
         if error.errno == errno.EPIPE:  # who read the output has seen enough, as `head` has
             return _failed("", CLOSED)
@@ -73,6 +78,18 @@ def _answer(argv: list[str]) -> None:
         raise unknown("command", name, COMMANDS)
     else:
         _run(name, argv[words:])
+
+
+def _memory(error: Exception) -> str | None:
+    """What to say of an error of too little memory, of this machine or of its GPU; None for any other error."""
+    said = str(error).lower()
+    if not isinstance(error, MemoryError) and "not enough memory" not in said and "out of memory" not in said:
+        return None
+    size = re.search(r"allocate ([\d.]+ ?\w+)", said)
+    needs = (
+        f"needs {size[1].replace('gib', 'GiB').replace('mib', 'MiB')} of memory at once" if size else "no memory left"
+    )
+    return f"{needs}; expected what fits; use smaller or fewer layers, images in a batch or samples"
 
 
 def _failed(why: str, status: int) -> int:

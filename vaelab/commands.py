@@ -284,7 +284,7 @@ def data_check(
 
     rows, said = check(source, root)
     for line in said:
-        print(line)
+        terminal.console().print(line, highlight=False, soft_wrap=True)
     for row in rows:
         terminal.print_facts(
             f"{row.source}, {row.split} images",

@@ -3,6 +3,7 @@
 import errno
 import os
 import secrets
+import stat
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -15,6 +16,7 @@ from vaelab.errors import RunError, SpecError, VaelabError, shortened
 FORBIDDEN = (errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EEXIST, errno.EISDIR)
 NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)  # 0 on Windows
 LONGEST_NAME = 100  # bytes
+LARGEST_TEXT = 100_000_000  # bytes of a JSON or TOML file: the largest of ours are a hundred times smaller
 
 T = TypeVar("T")
 
@@ -22,10 +24,12 @@ T = TypeVar("T")
 def user_cache() -> Path:
     """Where what can be had again is kept for this user: data that were fetched, programs that were compiled.
 
-    A user without a home has a folder of this process's own, which goes with it.
+    A user without a home has a folder of this process's own, which goes with it. `XDG_CACHE_HOME` is a whole path, by
+    its definition; one that begins in the current folder is passed over.
     """
+    named = os.environ.get("XDG_CACHE_HOME", "")
     try:
-        return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "vaelab"
+        return Path(named if os.path.isabs(named) else "~/.cache").expanduser() / "vaelab"
     except RuntimeError:
         return Path(_without_home().name)
 
@@ -55,6 +59,14 @@ def plain(path: Path) -> Path:
     return path
 
 
+def is_private(path: Path) -> bool:
+    """Whether this user owns the file or folder, and nobody else may change it. Windows does not tell: True there."""
+    if not hasattr(os, "geteuid"):
+        return True
+    found = path.stat()
+    return found.st_uid == os.geteuid() and not found.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+
+
 def parsed(
     path: Path,
     parse: Callable[[str], T],
@@ -75,7 +87,9 @@ def parsed(
         VaelabError: no file stands there, or a folder does; it cannot be read, is not UTF-8, or `parse` refuses it.
     """
     try:
-        return parse(plain(path).read_bytes().decode())
+        if plain(path).stat().st_size > LARGEST_TEXT:
+            raise error(found=f"{path} of more than {LARGEST_TEXT / 1e6:.0f} MB", expected=expected, do=do)
+        return parse(path.read_bytes().decode())
     except VaelabError:
         raise
     except (FileNotFoundError, NotADirectoryError) as why:
@@ -222,18 +236,20 @@ def as_run_error(error: OSError, path: Path) -> Exception:
     )
 
 
-def make_folder(path: Path, within: Path | None = None) -> None:
-    """Make `path` and what is above it, where they are not there.
+def check_no_link(path: Path) -> None:
+    """RunError where a symbolic link stands at `path`: it may lead anywhere."""
+    if path.is_symlink():
+        raise as_run_error(OSError(errno.ELOOP, "a symbolic link"), path)
 
-    Arguments:
-        within: a folder whose content may be somebody else's: no link in it is followed.
+
+def make_folder(path: Path) -> None:
+    """Make the folder `path`, and those above it, where they are not there.
 
     Raises:
-        RunError: it cannot be made, or a link stands there.
+        RunError: it cannot be made, or a symbolic link stands there.
     """
+    check_no_link(path)
     try:
-        if within is not None and path.is_symlink():
-            raise OSError(errno.ELOOP, "a symbolic link")
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise as_run_error(error, path) from error

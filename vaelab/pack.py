@@ -7,8 +7,8 @@ from typing import Any
 
 from vaelab import measuring
 from vaelab.assemble import build_model, build_objective, load_data, training_bytes
+from vaelab.claim import claimed
 from vaelab.errors import RunError, SpecError, VaelabError
-from vaelab.files import only_writer
 from vaelab.memory import check_free
 from vaelab.record import Run
 from vaelab.run import Device, conclude, find_device, fingerprint
@@ -101,7 +101,7 @@ def train_together(
     with ExitStack() as held:
         trainings: dict[Run, Training] = {}
         for number, (run, spec, model, objective) in enumerate(zip(runs, specs, models, objectives, strict=True)):
-            held.enter_context(only_writer(run.path))
+            held.enter_context(claimed(run, spec))
             if run.done:  # since another process that was at work on it has ended
                 continue
             name = " ".join(f"{field}={values[number]}" for field, values in differing.items())

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from vaelab.data.dataset import Dataset
 from vaelab.errors import VaelabError, unknown
 from vaelab.figures import FIGURES, WITHOUT_DATA, curves, save
+from vaelab.figures.style import one_look
 from vaelab.files import make_folder
 from vaelab.models import VAE
 from vaelab.record import Run
@@ -64,13 +65,14 @@ def figure(
     paths, left_out = list[Path](), dict[str, list[str]]()
     for kind in kinds or known:
         try:
-            picture = drawn(kind)
+            with one_look():
+                picture = drawn(kind)
         except VaelabError as error:
             if kinds:  # asked for by name
                 raise
             left_out.setdefault(str(error), []).append(kind)
             continue
-        make_folder(folder, within=run.path)
+        make_folder(folder)
         paths.append(folder / f"{kind}.png")
         save(picture, paths[-1])
     for why, those in left_out.items():

@@ -10,17 +10,20 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
+import torch
+from pydantic import Field, TypeAdapter
 from torch import Tensor
 
-from vaelab.assemble import build_model, load_data
+from vaelab.assemble import build_model, load_data, model_bytes
 from vaelab.data.dataset import Splits
 from vaelab.data.places import taken_from
 from vaelab.data.sources import parse
 from vaelab.errors import NonFiniteError, RunError, VaelabError, unknown
 from vaelab.evaluation.measure import Metric
 from vaelab.files import plain
+from vaelab.memory import check_free
 from vaelab.models import VAE
 from vaelab.result_file import read_result
 from vaelab.spec import Spec
@@ -30,6 +33,9 @@ from vaelab.training.watch import row_of
 PER_IMAGE = "per_image.safetensors"
 OF_PIXELS = {"posterior.centre", "likelihood.offset"}  # not in older runs, which were trained with both at 0
 AGAIN = "measure again with --again"
+# What stands in the header of model.safetensors
+Axis = Annotated[int, Field(ge=1)]
+SHAPE, CLASS_NAMES = TypeAdapter(tuple[Axis, Axis, Axis]), TypeAdapter(dict[int, str])
 
 
 @dataclass(frozen=True, init=False)
@@ -127,7 +133,11 @@ class Run:
         if key not in tensors:
             found = f"{self.path / PER_IMAGE} has nothing called {key}"
             raise RunError(found=found, expected="a number of each image", do=AGAIN)
-        return tensors[key]
+        found = tensors[key]
+        if found.shape != (row["images"],) or found.dtype not in (torch.float32, torch.float64):
+            what = f"{self.path / PER_IMAGE} has {key} as {found.dtype} of shape {tuple(found.shape)}"
+            raise RunError(found=what, expected=f"a number of each of {row['images']:,} images", do=AGAIN)
+        return found
 
     def _per_image(self) -> dict[str, Tensor]:
         return read_tensors(self.path / PER_IMAGE, missing=AGAIN, damaged=f"delete it and {AGAIN}")[0]
@@ -198,9 +208,10 @@ class Run:
         again = "delete the run and train again"
         tensors, header = read_tensors(self.path / "model.safetensors", damaged=again)
         try:
-            shape, classes = image_shape or tuple(json.loads(header["image_shape"])), tensors.get("labels.classes")
-            names = {int(label): name for label, name in json.loads(header.get("class_names", "{}")).items()}
+            shape, classes = image_shape or SHAPE.validate_json(header["image_shape"]), tensors.get("labels.classes")
+            names = CLASS_NAMES.validate_json(header.get("class_names", "{}"))
             labels = None if classes is None else classes.numpy()
+            check_free("such a model", model_bytes(self.spec, shape), "close other programs", RunError)
             model = build_model(self.spec, shape, labels, trained=True, class_names=names)
             own = model.state_dict()
             for name in OF_PIXELS & own.keys():
@@ -209,6 +220,9 @@ class Run:
         except (RuntimeError, KeyError, ValueError, TypeError) as error:
             found = f"{self.path / 'model.safetensors'} does not fit spec.json"
             raise RunError(found=found, expected="the weights of this Spec", do=again) from error
+        if odd := [name for name, tensor in own.items() if not tensor.isfinite().all()]:
+            found = f"{self.path / 'model.safetensors'}: {odd[0]} is not finite"
+            raise RunError(found=found, expected="finite weights", do=again)
         model.protocol = self.spec.protocol
         return model.eval()
 

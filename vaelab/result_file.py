@@ -14,15 +14,24 @@ from vaelab.files import parsed
 AGAIN = "delete the run and train again"
 
 
-Finite = Annotated[float, Field(allow_inf_nan=False)]
-Error = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-Count = Annotated[int, Field(ge=0)]
+# Larger than any number that is measured, and small enough to be added, subtracted and drawn
+LARGEST, MOST = 1e100, 2**53
+Finite = Annotated[float, Field(ge=-LARGEST, le=LARGEST)]
+Error = Annotated[float, Field(ge=0, le=LARGEST)]
+Count = Annotated[int, Field(ge=0, le=MOST)]
+Positive = Annotated[int, Field(gt=0, le=MOST)]
 
 
 def _ordered(interval: tuple[float, float]) -> tuple[float, float]:
     if interval[0] > interval[1]:
         raise ValueError("an interval whose ends are exchanged")
     return interval
+
+
+def _both(source: dict[str, str]) -> dict[str, str]:
+    if len(source) == 1:
+        raise ValueError("one of two paths")
+    return source
 
 
 @with_config({"extra": "allow"})
@@ -53,7 +62,7 @@ class Described(TypedDict):
 
     data: str
     protocol: str | None
-    batch: int
+    batch: Positive
 
 
 @with_config({"extra": "allow"})
@@ -71,7 +80,7 @@ class Ledger(TypedDict):
 
     objective: str
     bound: Literal["ELBO", "importance-weighted", "below the ELBO", ""]
-    effective_beta: float | None
+    effective_beta: Finite | None
     note: str
     seeds: dict[str, int]
 
@@ -79,8 +88,8 @@ class Ledger(TypedDict):
 class Split(TypedDict):
     """The images of a split."""
 
-    images: int
-    shape: list[int]
+    images: Positive
+    shape: Annotated[list[Positive], Field(min_length=3, max_length=3)]
     sha256: str
 
 
@@ -94,20 +103,48 @@ class Data(TypedDict):
 
 
 @with_config({"extra": "allow"})
+class Environment(TypedDict):
+    """What the numbers were made with."""
+
+    vaelab: str
+    torch: str
+    python: str
+    system: str
+    device: str
+    threads: Positive
+    date: str
+
+
+class Seconds(TypedDict):
+    """What the two halves took."""
+
+    training: Error
+    evaluation: Error
+
+
+class Source(TypedDict, total=False):
+    """Where the images were: empty where the source has no path, else both."""
+
+    absolute: str
+    from_run: str
+
+
+@with_config({"extra": "allow"})
 class Result(TypedDict):
     """All of it; later versions may write more."""
 
     spec: Described
-    environment: dict[str, Any]
+    environment: Environment
     data: Data
-    test_images_trained_on: int
+    source: NotRequired[Annotated[Source, AfterValidator(_both)]]
+    test_images_trained_on: Count
     note: str
-    seconds: dict[str, float]
-    steps: int
-    best_step: int
+    seconds: Seconds
+    steps: Count
+    best_step: Count
     criterion: str
-    best_loss: float | None
-    parameters: int
+    best_loss: Finite | None
+    parameters: Count
     findings: list[Finding]
     ledger: Ledger
     metrics: list[Row]
@@ -125,7 +162,7 @@ def read_result(path: Path) -> dict[str, Any]:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))
         if first["type"] == "missing":
-            found, expected = f"{path} has no {first['loc'][-1]}", "what this version of vaelab writes"
+            found, expected = f"{path} has no {where}", "what this version of vaelab writes"
             raise RunError(found=found, expected=expected, do=AGAIN) from error
         found = f"{path} is damaged ({where}: {first['msg'].lower()})"
         raise RunError(found=found, expected="what vaelab wrote", do=AGAIN) from error

@@ -14,12 +14,13 @@ import torch
 
 from vaelab import measuring
 from vaelab.assemble import build_model, build_objective, build_refit, completed, load_data, training_bytes
+from vaelab.claim import check_claim, claimed
 from vaelab.data.dataset import Splits
 from vaelab.data.places import seen_from, taken_from
 from vaelab.errors import RunError, SpecError, VaelabError
 from vaelab.evaluation.admission import admit_parts
 from vaelab.evaluation.measure import Measure, Metric, Subject
-from vaelab.files import check_name, make_folder, only_writer, write_atomically
+from vaelab.files import check_name, only_writer, write_atomically
 from vaelab.measuring import EVALUATION_SEED, default_measures
 from vaelab.memory import check_free
 from vaelab.models import VAE
@@ -77,7 +78,7 @@ def train(
     named, spec = spec.likelihood, completed(spec)
     run = Run(Path(out) / (name or default_name(spec)), trust=spec.own_modules, must_exist=False)
     if run.done:
-        claim(run, spec)
+        check_claim(run, spec)
         watch.say(f"done before: {run.path}")
         return run
     on = find_device(device)
@@ -89,8 +90,7 @@ def train(
     model = build_model(spec, data.train.shape, data.train.labels, class_names=data.train.class_names).to(on)
     check_begin(model, len(data.train))
     admit_parts(model, data.train)  # here too, so that nothing is written for a Spec that cannot be
-    claim(run, spec)
-    with only_writer(run.path):
+    with claimed(run, spec):
         if run.done:  # since another process that was at work on it has ended
             watch.say(f"done meanwhile: {run.path}")
             return run
@@ -254,22 +254,6 @@ def _processor() -> str:
     except (OSError, StopIteration):  # not Linux, or a processor that does not say
         pass
     return f"{names}, {os.cpu_count()} cores"
-
-
-def claim(run: Run, spec: Spec) -> None:
-    """Make the directory the Spec's own; RunError where another Spec has written it."""
-    path = run.path / "spec.json"
-    if path.exists():
-        theirs, ours = run.spec.model_dump(), spec.model_dump()
-        if different := [f"{k} = {theirs[k]} there, {ours[k]} now" for k in ours if theirs[k] != ours[k]]:
-            raise RunError(
-                found=f"{run.path} was written by another Spec ({'; '.join(different)})",
-                expected="the same Spec, or a directory of its own",
-                do="choose another --name or --out, or delete that directory",
-            )
-        return
-    make_folder(run.path)
-    write_atomically(path, spec.canonical_json().encode())
 
 
 def _source_of(run: Run, spec: Spec) -> dict[str, str]:

@@ -1,5 +1,6 @@
 """A study: a base Spec x a grid -> runs -> one report, described by a TOML file (see `vaelab/studies/`)."""
 
+import math
 import os
 import re
 import tomllib
@@ -16,13 +17,14 @@ from typing import Any
 from pydantic import ValidationError
 
 from vaelab.assemble import completed
+from vaelab.claim import claim
 from vaelab.errors import Interrupted, RunError, SpecError, VaelabError, unknown
-from vaelab.files import LONGEST_NAME, check_name, parsed
+from vaelab.files import LONGEST_NAME, check_name, make_folder, parsed
 from vaelab.measuring import named_measures
 from vaelab.pack import described, packs, train_together
 from vaelab.presets import preset
 from vaelab.record import Run
-from vaelab.run import claim, measure, train
+from vaelab.run import measure, train
 from vaelab.spec import Spec
 from vaelab.studies import known_studies
 from vaelab.study_file import Figure, Group, Published, StudyFile, fields_at
@@ -31,6 +33,8 @@ from vaelab.training.lines import in_brief, lines
 from vaelab.training.watch import Status, Watch
 from vaelab.trust import check_trust
 from vaelab.workers import Worker
+
+MOST = 10_000  # runs of a group: a longer list is a slip
 
 
 @dataclass(frozen=True)
@@ -134,6 +138,9 @@ def _members(
         found = f"--seeds {seeds} beside seed = {group.grid['seed']} in the grid of the group '{group.name}'"
         raise SpecError(found=found, expected="one of them", do="leave --seeds out, or take the seeds out of the file")
     grid = {**group.grid, **({"seed": list(range(seeds))} if "seed" not in group.grid else {})}
+    if (count := math.prod(map(len, grid.values()))) > MOST:
+        found = f"{count:,} runs in the group '{group.name}'"
+        raise SpecError(found=found, expected=f"at most {MOST:,}", do="take values out of its grid")
     for values in product(*grid.values()):
         point = dict(zip(grid, values, strict=True))
         spec = made(Spec(**{**fixed, **point}))
@@ -186,6 +193,7 @@ def carry_out(study: Study, options: Options, watch: Watch) -> None:
     if not chosen:
         known = ", ".join(member.label for member in study.members)
         raise SpecError(found=f"--only '{options.only}' matches no run", expected=f"part of: {known}", do="change it")
+    make_folder(study.folder)
     todo = [member for member in chosen if not done(study, member)]
     watch.say(f"{study.title}: {len(chosen)} runs, {len(chosen) - len(todo)} done before")
     if options.together > 1:
@@ -245,7 +253,7 @@ def _measure(study: Study, member: Member, options: Options, watch: Watch) -> No
 def _in_packs(study: Study, todo: list[Member], options: Options, watch: Watch) -> Iterator[str]:
     """Train the members, those that can be as one program; what the failed ones said."""
     for member in todo:
-        claim(member.run, member.spec)
+        claim(member.run, member.spec)  # their Specs are read there
     members, before = {member.run: member for member in todo}, 0
     for pack in packs(list(members), options.together):
         label, last, failed = members[pack[0]].label, before + len(pack), dict[Run, VaelabError]()
@@ -279,7 +287,6 @@ def _by_worker(
     worker: Worker, study: Study, member: Member, options: Options, say: Callable[[str], None]
 ) -> str | None:
     """Train and measure one member with its share of the processors; what was said last if it failed."""
-    claim(member.run, member.spec)
     job = {
         "spec": member.spec.model_dump(),
         "folder": str(member.run.path),

@@ -1,8 +1,8 @@
 """What a study's TOML file holds."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from vaelab.files import LONGEST_NAME, name_fault
 
@@ -21,7 +21,7 @@ class Panel(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     letter: Name
-    show: str  # data | reconstructions | samples | manifold
+    show: Literal["data", "reconstructions", "samples", "manifold"]
     group: str
     latent: int
     ours: bool = False  # not in the article
@@ -42,8 +42,10 @@ class Published(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
     source: str
     metric: str
-    samples: int  # K
-    images_seen: float  # by one training of theirs: its epochs times its images
+    samples: Annotated[int, Field(ge=1)]  # K
+    images_seen: Annotated[
+        float, Field(ge=1, allow_inf_nan=False)
+    ]  # by one training of theirs: its epochs times its images
     values: dict[str, float]
 
 

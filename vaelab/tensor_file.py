@@ -12,6 +12,7 @@ from torch import Tensor
 
 from vaelab.errors import RunError
 from vaelab.files import plain, write_atomically
+from vaelab.memory import check_free
 
 DIGEST = "sha256"  # of the other entries of the header and of all tensors; its key in the header
 
@@ -38,7 +39,8 @@ def read_tensors(
         RunError: it is missing, cannot be read, is cut short or damaged, and what to do about that.
     """
     try:
-        with safe_open(plain(path), "pt") as file:
+        check_free(str(path), plain(path).stat().st_size, "close other programs", RunError)
+        with safe_open(str(path).encode().decode(), "pt") as file:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
             header: dict[str, str] = dict(file.metadata() or {})
         known = header.pop(DIGEST, None)
@@ -46,7 +48,14 @@ def read_tensors(
             raise ValueError("its content is not what was written")
     except FileNotFoundError as error:
         raise RunError(found=f"no {path}", expected="a trained run", do=missing) from error
-    except (SafetensorError, OSError, RuntimeError, ValueError) as error:
+    except (
+        OSError,
+        UnicodeEncodeError,
+    ) as error:  # the second: a path that is not UTF-8, which safetensors cannot take
+        why = getattr(error, "strerror", None) or (str(error).splitlines() or [type(error).__name__])[0]
+        do = "check the path and its permissions"
+        raise RunError(found=f"{path} cannot be read ({why})", expected="a safetensors file", do=do) from error
+    except (SafetensorError, RuntimeError, ValueError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise RunError(
             found=f"{path} is damaged ({reason})", expected="a whole safetensors file", do=damaged

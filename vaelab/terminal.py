@@ -5,10 +5,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
 from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn, TransferSpeedColumn
+from rich.segment import Segment
 from rich.table import Table
 
+from vaelab.errors import in_print
 from vaelab.evaluation.measure import FEW_EFFECTIVE, FEW_MARK, draws_in_words, rests_on_few
 from vaelab.measuring import beta_in_words, bound_in_words
 from vaelab.training.autopsy import Autopsy, named_images, origin
@@ -61,10 +63,19 @@ def downloading(console: Console) -> Iterator[Callable[[str, int, int], None]]:
 
 
 class Told(Console):
-    """A console whose closed pipe is an error like any other: rich would end the program there, its state unsaved."""
+    """A console for text that may be anybody's.
+
+    What moves a terminal's cursor is printed as it is written. A closed pipe is an error like any other: rich would end
+    the program there, its state unsaved.
+    """
 
     def on_broken_pipe(self) -> None:
         raise  # the BrokenPipeError that is being handled
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterator[Segment]:
+        for segment in super().render(renderable, options):
+            lines = segment.text.split("\n")
+            yield segment if segment.control else Segment("\n".join(map(in_print, lines)), segment.style)
 
 
 def console() -> Console:

@@ -9,6 +9,7 @@ import importlib
 import os
 import sys
 from collections.abc import Iterable, Mapping
+from importlib.util import find_spec
 from typing import Any
 
 from vaelab.errors import SpecError
@@ -50,11 +51,15 @@ def check_trust(where: object, texts: Mapping[str, str], trust: Iterable[str]) -
 
 
 def imported(module: str, attribute: str) -> Any:
-    """The attribute of a module, which may lie in the current folder; behind the rest, so that it replaces nothing.
+    """The attribute of a module, which may lie in the current folder.
+
+    That folder is searched last, and only from when a module stands in it and nowhere else: what it holds beside must
+    not be found by libraries that look for what is not installed.
 
     Raises:
         Exception: of whatever kind, as the code is the user's.
     """
-    if (here := os.getcwd()) not in sys.path:
+    top, here = module.partition(".")[0], os.getcwd()
+    if top not in sys.modules and here not in sys.path and find_spec(top) is None:
         sys.path.append(here)
     return getattr(importlib.import_module(module), attribute)

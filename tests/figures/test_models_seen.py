@@ -11,6 +11,7 @@ from vaelab.distributions import diagonal_normal
 from vaelab.errors import SpecError
 from vaelab.figures import FIGURES, drawing
 from vaelab.figures.grids import gap_between
+from vaelab.figures.style import subscript
 
 
 def cells(ax, shape, columns, gap) -> np.ndarray:
@@ -52,8 +53,8 @@ def test_manifold_puts_z1_to_the_right_and_z2_upwards(make_model, make_data):
     axis = 1 / (1 + np.exp(-norm.ppf((np.arange(20) + 0.5) / 20)))
     np.testing.assert_allclose(grid[:, :, 0], np.tile(axis, (20, 1)), rtol=1e-5)
     np.testing.assert_allclose(grid[:, :, 1], np.tile(axis[::-1, None], (1, 20)), rtol=1e-5)
-    assert ax.get_xlabel() == "$z_1$"
-    assert ax.get_ylabel() == "$z_2$"
+    assert ax.get_xlabel() == "z₁"
+    assert ax.get_ylabel() == "z₂"
     # every tick stands at the cell whose value it names
     for x, label in zip(ax.get_xticks(), ax.get_xticklabels(), strict=True):
         value = float(label.get_text().replace("\N{MINUS SIGN}", "-"))
@@ -153,7 +154,7 @@ def test_traversal_follows_kl(make_model, make_data, fixed):
     figure = FIGURES["traversal"](model, make_data(shape))
     (ax,) = figure.axes
     order = [4, 9, 1, 14, 0, 7, 2, 11, 3, 6]
-    expected = [f"$z_{{{d + 1}}}$  KL {mu[d] ** 2 / 2:.2f} nats" for d in order]
+    expected = [f"z{subscript(d + 1)}  KL {mu[d] ** 2 / 2:.2f} nats" for d in order]
     assert [label.get_text() for label in ax.get_yticklabels()] == expected
     (z,) = model.likelihood.network.seen
     z = z.reshape(10, 13, latent)
@@ -184,8 +185,8 @@ def test_traversal_averages_kl_over_images(make_model):
         encoder[1].weight.copy_(torch.tensor([[3.0, 0], [0, 3.0 * 255 / 128], [0, 0], [0, 0]]))
     (ax,) = FIGURES["traversal"](make_model(shape, 2, encoder=encoder), data).axes
     assert [label.get_text() for label in ax.get_yticklabels()] == [
-        "$z_{2}$  KL 4.50 nats",
-        "$z_{1}$  KL 1.12 nats",
+        "z₂  KL 4.50 nats",
+        "z₁  KL 1.12 nats",
     ]
 
 
@@ -259,8 +260,8 @@ def test_latents_are_posterior_means_coloured_by_label(make_model, make_data):
     for label, handle in enumerate(legend.legend_handles):
         ((*rgb, _),) = by_label[label]
         assert to_rgb(handle.get_color()) == pytest.approx(rgb)
-    assert "z_1" in ax.get_xlabel()
-    assert "z_2" in ax.get_ylabel()
+    assert "z₁" in ax.get_xlabel()
+    assert "z₂" in ax.get_ylabel()
     medians = [np.median(expected[data.labels == label], axis=0) for label in range(4)]
     assert [text.get_text() for text in ax.texts] == ["0", "1", "2", "3"]
     np.testing.assert_allclose([text.xy for text in ax.texts], medians, atol=1e-6)
@@ -292,7 +293,7 @@ def test_latents_of_one_dimension_have_a_line_for_each_label(make_model, make_da
     for x, y in offsets:
         assert data.labels[np.isclose(values, x, atol=1e-6)].tolist().count(round(y)) >= 1
     assert [label.get_text() for label in ax.get_yticklabels()] == ["0", "1", "2", "3"]
-    assert "z_1" in ax.get_xlabel()
+    assert "z₁" in ax.get_xlabel()
     assert "label" in ax.get_ylabel()
 
 

@@ -135,7 +135,9 @@ def test_advice_fits_the_run():
 def test_a_kind_is_said_again_only_where_it_went_away_and_came_back(tmp_path):
     log, said = Log(tmp_path / "log.jsonl", 0, print), []
     for bad in (False, True, True, False, True, True):
-        row = {"step": 1, **as_row([COLLAPSE] if bad else [])}
+        row = {"step": 1, "epoch": 1.0, "train": {"elbo": -3.0, "rate": 1.0, "distortion": 2.0}} | as_row(
+            [COLLAPSE] if bad else []
+        )
         tell_new(row, log.last, said.append)
         length = log.append(row)
         log = Log(tmp_path / "log.jsonl", length, print)  # as if it was stopped and gone on with

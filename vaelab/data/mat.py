@@ -117,4 +117,6 @@ def _array(data: memoryview, order: str) -> dict[str, np.ndarray]:
     array = np.frombuffer(values, f"{order}{_STORED[stored]}")
     if min(shape) < 0 or math.prod(shape) != array.size:
         raise ValueError("more or fewer values than the shape asks for")
-    return {bytes(name).decode("ascii"): array.reshape(shape, order="F").astype(_CLASSES[flag & 0xFF], copy=False)}
+    kind = np.dtype(_CLASSES[flag & 0xFF])
+    check_free("an array of a .mat file", array.size * kind.itemsize, "save it in the type of its values")
+    return {bytes(name).decode("ascii"): array.reshape(shape, order="F").astype(kind, copy=False)}

@@ -1,5 +1,6 @@
 """One image file."""
 
+import math
 import re
 import struct
 import warnings
@@ -10,6 +11,7 @@ import numpy as np
 
 from vaelab.errors import DataError
 from vaelab.files import plain
+from vaelab.memory import check_free
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -23,6 +25,7 @@ FORMATS = {  # as Pillow calls them, with the names of their files
     "TIFF": (".tif", ".tiff"),
     "PPM": (".pgm", ".ppm", ".pbm", ".pnm"),
 }
+PER_PIXEL_BYTES = 20  # that decoding takes, with the copies that Pillow makes (a PNG of 13,000 x 13,000: 3.2 GB)
 PNG_END = b"\0\0\0\0IEND\xaeB`\x82"  # its last chunk
 SUFFIXES = tuple(suffix for suffixes in FORMATS.values() for suffix in suffixes)
 
@@ -39,6 +42,7 @@ def picture(path: Path) -> np.ndarray:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # about notes beside the pixels; damaged pixels are an error
             with Image.open(plain(path), formats=tuple(FORMATS)) as opened:
+                check_free(str(path), PER_PIXEL_BYTES * math.prod(opened.size), "cut it, or save it smaller")
                 kind, frames, bits = opened.format, getattr(opened, "n_frames", 1), _bits(path, opened)
                 image = ImageOps.exif_transpose(opened)
             if kind == "PNG" and PNG_END not in path.read_bytes():  # Pillow does not ask for it

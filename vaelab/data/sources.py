@@ -148,6 +148,8 @@ def parse(source: str) -> tuple[str, Source, str]:
     Raises:
         SpecError: no such source, or an argument that is missing or too much.
     """
+    if "\0" in source:
+        raise SpecError(found=f"data source {source!r}", expected="a path without NUL", do="write it anew")
     name, _, argument = source.partition(":")
     usages = {key: f"{key}:{entry.argument}" if entry.argument else key for key, entry in SOURCES.items()}
     if name not in SOURCES:

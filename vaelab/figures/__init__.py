@@ -14,7 +14,7 @@ from vaelab.figures.manifold import manifold
 from vaelab.figures.rate_distortion import rate_distortion as rate_distortion
 from vaelab.figures.reconstructions import reconstructions
 from vaelab.figures.samples import samples
-from vaelab.figures.style import DPI
+from vaelab.figures.style import DPI, one_look
 from vaelab.figures.traversal import traversal
 from vaelab.files import write_atomically
 
@@ -39,5 +39,6 @@ def save(figure: Figure, path: Path, dpi: float = DPI) -> None:
         dpi: dots per inch. At 150, the default, every pixel of an image grid is a whole number of dots.
     """
     buffer = io.BytesIO()
-    FigureCanvasAgg(figure).print_figure(buffer, format="png", dpi=dpi, metadata={"Software": None})
+    with one_look():
+        FigureCanvasAgg(figure).print_figure(buffer, format="png", dpi=dpi, metadata={"Software": None})
     write_atomically(path, buffer.getvalue())

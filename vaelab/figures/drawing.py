@@ -11,6 +11,7 @@ from torch.distributions import Distribution
 from vaelab.data.dataset import Dataset
 from vaelab.data.protocol import protocol
 from vaelab.distributions import mean_of
+from vaelab.errors import RunError
 from vaelab.models import VAE, rows
 from vaelab.seeds import derive
 
@@ -36,6 +37,14 @@ def drawing(model: VAE, seed: int) -> Iterator[None]:
                 module.training = True
 
 
+def finite(values: Tensor, what: str = "pixels of the decoder") -> Tensor:
+    """`values`, on the CPU; RunError where one of them is NaN or infinite."""
+    if not values.isfinite().all():
+        found = f"{what} that are NaN or infinite"
+        raise RunError(found=found, expected="finite ones", do="train the run again: its weights are too large")
+    return values.cpu()
+
+
 def device_of(model: VAE) -> torch.device:
     return next(model.parameters()).device
 
@@ -58,13 +67,13 @@ def code_of(model: VAE, data: Dataset, indices: np.ndarray) -> Tensor | None:
 def decode(model: VAE, z: Tensor, code: Tensor | None = None) -> Tensor:
     """The decoder's means for z [n, D]: [n, C, H, W], on the CPU; told the labels of `code` [n, K], where it is any."""
     z = z.to(device_of(model), torch.float32)
-    return torch.cat([model.told(rows(code, at)).likelihood(z[at]).mean.cpu() for at in _chunks(len(z), CHUNK)])
+    return torch.cat([finite(model.told(rows(code, at)).likelihood(z[at]).mean) for at in _chunks(len(z), CHUNK)])
 
 
 def encode(model: VAE, data: Dataset, indices: np.ndarray) -> Tensor:
     """The posterior means of the images at `indices`: [n, D], on the CPU."""
     chunks = np.array_split(indices, -(-len(indices) // CHUNK))
-    return torch.cat([mean_of(posterior(model, data, chunk)).cpu() for chunk in chunks])
+    return torch.cat([finite(mean_of(posterior(model, data, chunk)), "posterior means") for chunk in chunks])
 
 
 def posterior(model: VAE, data: Dataset, indices: np.ndarray) -> Distribution:
@@ -75,7 +84,7 @@ def posterior(model: VAE, data: Dataset, indices: np.ndarray) -> Distribution:
 def reconstruct(model: VAE, x: Tensor, samples: int, code: Tensor | None = None) -> Tensor:
     """The decoder's mean, averaged over `samples` draws from q(z|x), for x [n, C, H, W]: the same shape, on the CPU."""
     chunks = _chunks(len(x), max(1, CHUNK // samples))
-    return torch.cat([model.told(rows(code, at)).reconstruct(x[at], samples).cpu() for at in chunks])
+    return torch.cat([finite(model.told(rows(code, at)).reconstruct(x[at], samples)) for at in chunks])
 
 
 def _chunks(count: int, size: int) -> list[slice]:

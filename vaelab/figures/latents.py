@@ -7,7 +7,7 @@ from sklearn.decomposition import PCA
 
 from vaelab.data.dataset import Dataset
 from vaelab.figures.drawing import choose, drawing, encode
-from vaelab.figures.style import SMALL, colours, label_axes, note, plot_figure
+from vaelab.figures.style import SMALL, colours, label_axes, note, plot_figure, subscript
 from vaelab.models import VAE
 
 POINTS = 5000
@@ -34,11 +34,15 @@ def latents(model: VAE, data: Dataset, *, title: str = "", seed: int = 0) -> Fig
         height = category + np.random.default_rng(0).uniform(-0.35, 0.35, len(means))  # or points would hide points
         ax.scatter(means[:, 0], height, s=size, c=palette[category], alpha=0.6, linewidths=0)
         ax.set_yticks(range(len(names)), [] if data.labels is None else names)
-        label_axes(ax, "$z_1$ (posterior mean)", "" if data.labels is None else "label (points spread for legibility)")
+        label_axes(
+            ax,
+            f"z{subscript(1)} (posterior mean)",
+            "" if data.labels is None else "label (points spread for legibility)",
+        )
         return figure
 
     if model.latent == 2 or np.ptp(means, axis=0).max() == 0:  # a collapsed posterior has no principal components
-        label_axes(ax, "$z_1$ (posterior mean)", "$z_2$ (posterior mean)")
+        label_axes(ax, f"z{subscript(1)} (posterior mean)", f"z{subscript(2)} (posterior mean)")
     else:
         pca = PCA(n_components=2, svd_solver="full")
         means = pca.fit_transform(means)

@@ -10,7 +10,7 @@ from vaelab.distributions import is_diagonal_normal
 from vaelab.errors import SpecError
 from vaelab.figures.drawing import decode, drawing
 from vaelab.figures.grids import centres, grid_figure
-from vaelab.figures.style import TEXT
+from vaelab.figures.style import TEXT, subscript
 from vaelab.models import VAE
 
 SIDE = 20
@@ -75,7 +75,7 @@ def even_grid(model: VAE) -> Grid:
         z3, angle = torch.meshgrid(height.flip(0), longitude, indexing="ij")
         radius = (1 - z3**2).sqrt()
         z = torch.stack([radius * angle.cos(), radius * angle.sin(), z3], -1).reshape(-1, 3)
-        return Grid(z, longitude, height, ("longitude", "$z_3$"))
+        return Grid(z, longitude, height, ("longitude", f"z{subscript(3)}"))
     if model.support != "real" or model.latent != 2:
         raise SpecError(
             found=f"a latent space of {model.latent} dimension{'s' if model.latent > 1 else ''}",
@@ -91,7 +91,7 @@ def even_grid(model: VAE) -> Grid:
     quantiles = prior.mean.cpu() + prior.stddev.cpu() * torch.special.ndtri(share)[:, None]  # [SIDE, 2]
     across, up = quantiles.unbind(1)
     z2, z1 = torch.meshgrid(up.flip(0), across, indexing="ij")
-    return Grid(torch.stack([z1, z2], dim=-1).reshape(-1, 2), across, up, ("$z_1$", "$z_2$"))
+    return Grid(torch.stack([z1, z2], dim=-1).reshape(-1, 2), across, up, (f"z{subscript(1)}", f"z{subscript(2)}"))
 
 
 def _labels(values: Tensor) -> list[str]:

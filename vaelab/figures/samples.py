@@ -3,7 +3,7 @@ from matplotlib.figure import Figure
 from torch.distributions import Distribution
 
 from vaelab.data.dataset import Dataset
-from vaelab.figures.drawing import drawing
+from vaelab.figures.drawing import drawing, finite
 from vaelab.figures.grids import centres, gap_between, grid_figure
 from vaelab.figures.style import TEXT
 from vaelab.models import VAE
@@ -23,7 +23,8 @@ def samples(model: VAE, data: Dataset | None = None, *, title: str = "", seed: i
     names = [] if model.labels is None else [model.labels.name(label) for label in labels]
     with drawing(model, seed):
         p = _of_each(model, labels) if labels else model.sample(SIDE**2)
-        means, draws = p.mean.cpu(), p.sample().cpu()
+        means = finite(p.mean)
+        draws = p.sample().cpu()
     outside = ((draws < 0) | (draws > 1)).float().mean().item()
     gap = gap_between(means)
     z, given = ("a z from the prior for each column", "z, y") if labels else ("z from the prior", "z")

@@ -1,8 +1,10 @@
 """One look for every picture: sizes, colours, fonts, set on the objects and never in matplotlib's global settings."""
 
 import textwrap
+from collections.abc import Iterator
+from contextlib import contextmanager
 
-from matplotlib import colormaps
+from matplotlib import colormaps, style
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
@@ -16,7 +18,20 @@ FAINT = "#9a9a9a"
 PALETTE = (
     "#3f90da", "#ffa90e", "#bd1f01", "#94a4a2", "#832db6", "#a96b59", "#e76300", "#b9ac70", "#717581", "#92dadd",
 )  # fmt: skip
+SUBSCRIPTS = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
 MARKERS = "osD^vPX<>*"
+
+
+@contextmanager
+def one_look() -> Iterator[None]:
+    """Inside, pictures have matplotlib's own defaults, whatever a matplotlibrc says, and a "$" in a name is a "$"."""
+    with style.context(["default", {"text.parse_math": False}]):
+        yield
+
+
+def subscript(number: int) -> str:
+    """1 -> "₁"."""
+    return str(number).translate(SUBSCRIPTS)
 
 
 def colours(count: int) -> list[str] | list[tuple[float, float, float, float]]:

@@ -8,7 +8,7 @@ from vaelab.distributions import kl_per_dimension
 from vaelab.errors import SpecError
 from vaelab.figures.drawing import CHUNK, choose, code_of, decode, drawing, encode, posterior
 from vaelab.figures.grids import centres, gap_between, grid_figure
-from vaelab.figures.style import PALETTE, TEXT
+from vaelab.figures.style import PALETTE, TEXT, subscript
 from vaelab.models import VAE
 
 STEPS = 13  # -3, -2.5, ..., 3 standard deviations
@@ -58,7 +58,7 @@ def traversal(model: VAE, data: Dataset, *, title: str = "", seed: int = 0) -> F
     across, down = centres(STEPS, width, gap), centres(len(order), height, gap)
     ax.set_xticks(across[::2], [f"{step:.0f}".replace("-", "\N{MINUS SIGN}") for step in steps[::2]])
     ax.set_xlabel("value of the dimension / standard deviations of the prior", fontsize=TEXT)
-    ax.set_yticks(down, [f"$z_{{{d + 1}}}$  KL {kl[d]:.2f} nats" for d in order])
+    ax.set_yticks(down, [f"z{subscript(d + 1)}  KL {kl[d]:.2f} nats" for d in order])
     for row, d in enumerate(order):
         column = int((values[:, d] - centre[d]).abs().argmin())
         corner = (across[column] - (width + 1) / 2, down[row] - (height + 1) / 2)

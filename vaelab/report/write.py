@@ -1,6 +1,7 @@
 """A study's report: report.html, which holds everything, and report.md with its pictures beside it."""
 
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,6 +9,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup
 
 from vaelab.evaluation.measure import FEW_EFFECTIVE
+from vaelab.figures.style import one_look
 from vaelab.files import make_folder, write_atomically
 from vaelab.report import measured, pictures, seeds, words
 from vaelab.report.claims import NOT_RUN, Claim, check_claims
@@ -26,7 +28,8 @@ VERDICT_CLASSES = {
     QUICK: "unjudged",
     UNTESTED: "unjudged",
 }
-MARKS = str.maketrans({"|": "\\|", "<": "&lt;", "`": "'"})  # of Markdown
+MARKS = str.maketrans({"\\": "\\\\", "|": "\\|", "[": "\\[", "*": "\\*", "<": "&lt;", "`": "'"})  # of Markdown
+BLOCK = re.compile(r"^(#|>|[-+] )")  # what makes a heading, a quotation or a list of a paragraph
 TEXT_COLUMNS = ("group", "data", "protocol", "likelihood", "network")  # set left; numbers are set right
 
 
@@ -63,8 +66,10 @@ def write_report(study: Study, folder: Path, root: str | None = None) -> tuple[P
         SpecError: the study names a claim that does not exist.
     """
     images = folder / "report"
-    make_folder(images, within=folder)
-    context = _context(Material(study, root), folder, images)
+    make_folder(folder)
+    make_folder(images)
+    with one_look():
+        context = _context(Material(study, root), folder, images)
     paths = folder / "report.html", folder / "report.md"
     for path in paths:
         write_atomically(path, _template(path.name).render(context).encode())
@@ -91,7 +96,7 @@ def as_markdown(value: object) -> str:
     """Text in which what a name holds stays text: no cell, line, tag, link or code of it begins or ends there."""
     if isinstance(value, Markup):  # a table
         return value
-    return " ".join(str(value).splitlines()).translate(MARKS).replace("](", "]\\(")
+    return BLOCK.sub(r"\\\1", " ".join(str(value).splitlines()).translate(MARKS))
 
 
 def _context(material: Material, folder: Path, images: Path) -> dict[str, object]:

@@ -3,27 +3,36 @@
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import torch
+from pydantic import Field, TypeAdapter
 from torch import Tensor, nn
 
-from vaelab.errors import RunError
+from vaelab.errors import RunError, in_print
 from vaelab.tensor_file import read_tensors, write_tensors
 from vaelab.training.step import State
+
+Count = Annotated[int, Field(ge=0, lt=2**53)]
+Finite = Annotated[float, Field(allow_inf_nan=False)]
 
 
 @dataclass(frozen=True)
 class Progress:
     """Where training stands, beside the tensors. Frozen: a step on is another record."""
 
-    step: int = 0
-    seconds: float = 0.0  # of training; where several runs were trained as one program, this run's share
-    together: int = 1  # the most runs that were trained as one program with this one, itself counted
-    best_step: int = 0
-    best_loss: float | None = None  # what the best weights were chosen by, in nats; None: none were chosen so far
+    step: Count = 0
+    seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)] = (
+        0.0  # of training; where several runs were trained as one program, this run's share
+    )
+    together: Count = 1  # the most runs that were trained as one program with this one, itself counted
+    best_step: Count = 0
+    best_loss: Finite | None = None  # what the best weights were chosen by, in nats; None: none were chosen so far
     compiled: bool | None = None  # whether the step is: a run that goes on keeps its rounding
-    log_bytes: int = 0  # length of log.jsonl; lines behind it belong to steps that will be taken again
+    log_bytes: Count = 0  # length of log.jsonl; lines behind it belong to steps that will be taken again
+
+
+PROGRESS = TypeAdapter(Progress)
 
 
 def write_checkpoint(
@@ -47,10 +56,23 @@ def read_checkpoint(path: Path, model: nn.Module, state: State, fingerprint: str
         )
     progress = _progress(path, header)
     best = {name.removeprefix("best/"): tensor for name, tensor in tensors.items() if name.startswith("best/")}
+    live = live_tensors(model, state, model.state_dict() if best else {})
+    if other := [
+        name for name in sorted(live.keys() | tensors.keys()) if not _alike(live.get(name), tensors.get(name))
+    ]:
+        raise RunError(
+            found=f"{path} does not fit the Spec ({in_print(other[0])})",
+            expected="the tensors of this model",
+            do="delete it and give the same command again: training starts from the beginning",
+        )
     with torch.no_grad():
         for name, tensor in live_tensors(model, state, {}).items():
             tensor.copy_(tensors[name])
     return progress, best
+
+
+def _alike(one: Tensor | None, other: Tensor | None) -> bool:
+    return one is not None and other is not None and (one.shape, one.dtype) == (other.shape, other.dtype)
 
 
 def step_of(path: Path) -> int:
@@ -64,8 +86,8 @@ def step_of(path: Path) -> int:
 def _progress(path: Path, header: dict[str, Any]) -> Progress:
     """What the header says; RunError where another version of vaelab wrote it, which chose weights another way."""
     try:
-        return Progress(**json.loads(header["progress"]))
-    except (KeyError, ValueError, TypeError) as error:
+        return PROGRESS.validate_json(header["progress"], strict=True)
+    except (KeyError, ValueError) as error:  # pydantic's are of the second kind
         raise RunError(
             found=f"{path} was written by another version of vaelab",
             expected="a checkpoint of this version",

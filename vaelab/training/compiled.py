@@ -1,6 +1,5 @@
 """Whether the training step is compiled, and what happens where it cannot be."""
 
-import contextlib
 import hashlib
 import os
 from collections.abc import Callable
@@ -12,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from vaelab.evaluation.measure import evaluating
-from vaelab.files import user_cache
+from vaelab.files import is_private, user_cache
 from vaelab.models import VAE
 from vaelab.training.program import program
 from vaelab.training.replay import replayed
@@ -129,10 +128,14 @@ def _with_fallback(step: Step, mark: Path, say: Callable[[str], None]) -> Step:
 
 
 def _makes(folder: Path) -> bool:
-    """Whether there is such a folder to write to now; a cache that cannot be is no fault."""
-    with contextlib.suppress(OSError):
-        folder.mkdir(parents=True, exist_ok=True)
-    return os.access(folder, os.W_OK)
+    """Whether there is such a folder now, of this user's own: what lies there is run. A missing cache is no error."""
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if not is_private(folder):
+            folder.chmod(0o700)  # an error where it is another user's
+        return os.access(folder, os.W_OK)
+    except OSError:
+        return False
 
 
 def _first_line(error: Exception) -> str:

@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Callable
 
+from vaelab.errors import in_print
 from vaelab.training.watch import SILENT, Status, Watch
 
 LINE_EVERY = 20  # plain lines for a whole training, about
@@ -15,7 +16,7 @@ def looked_on() -> Watch:
     """
     notebook = type(sys.stdout).__module__.startswith("ipykernel")
     terminal = sys.stdout is not None and sys.stdout.isatty()
-    return lines(lambda line: print(line, flush=True)) if notebook or terminal else SILENT
+    return lines(lambda line: print(in_print(line), flush=True)) if notebook or terminal else SILENT
 
 
 def lines(say: Callable[[str], None], text: Callable[[Status], str] | None = None) -> Watch:

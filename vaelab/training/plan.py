@@ -32,7 +32,7 @@ class Plan(BaseModel):
         description="stop after this many epochs without a better validation value of the objective; 0: never",
     )
     validate_every: float = Field(
-        default=1, gt=0, description="epochs from one validation, and line of the log, to the next"
+        default=1, ge=1e-6, description="epochs from one validation, and line of the log, to the next"
     )
     start: Literal["mean", "zero"] = Field(
         default="mean",

@@ -22,6 +22,8 @@ from torch import Tensor, nn
 from torch.fx import GraphModule
 from torch.fx.experimental.proxy_tensor import make_fx
 
+from vaelab.files import is_private
+
 Run = Callable[[list[Tensor]], object]  # of (held, inputs)
 
 OPTIONS: dict[str, Any] = {"fallback_random": True}  # draws of torch's own generator: those of an eager step
@@ -117,11 +119,14 @@ def ahead_of_time(traced: Traced, folder: Path | None, say: Callable[[str], None
     with nullcontext(folder) if folder else tempfile.TemporaryDirectory() as place:
         kept = Path(place) / f"{traced.name}.pt2"
         if kept.exists():
+            why = "damaged" if is_private(kept) else "a file that other users can change"
             try:
-                return _load(kept)
+                if is_private(kept):
+                    return _load(kept)
             except RuntimeError:
-                say(f"{kept} is damaged: the step is compiled anew, which takes half a minute or more")
-                kept.unlink(missing_ok=True)
+                pass
+            say(f"{kept} is {why}: the step is compiled anew, which takes half a minute or more")
+            kept.unlink(missing_ok=True)
         _build(traced, kept)
         return _load(kept)
 
@@ -140,6 +145,7 @@ def _build(traced: Traced, kept: Path) -> None:
     temporary = kept.with_name(f".{kept.stem}.{secrets.token_hex(8)}.pt2")
     try:
         package_aoti(str(temporary), files)
+        temporary.chmod(0o600)
         os.replace(temporary, kept)
     finally:
         temporary.unlink(missing_ok=True)

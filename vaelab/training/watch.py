@@ -5,7 +5,10 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Annotated, Any, BinaryIO, NotRequired
+
+from pydantic import Field, TypeAdapter, with_config
+from typing_extensions import TypedDict  # pydantic asks for this one before Python 3.12
 
 from vaelab.files import as_run_error, opened, write_atomically
 
@@ -36,6 +39,44 @@ class Watch:
 SILENT = Watch(say=lambda line: None, show=lambda status: None)
 
 
+Finite = Annotated[float, Field(ge=-1e300, le=1e300)]
+
+
+@with_config({"extra": "allow"})
+class Terms(TypedDict):
+    """Means over images, in nats."""
+
+    elbo: Finite
+    rate: Finite
+    distortion: Finite
+    loss: NotRequired[Finite]
+
+
+@with_config({"extra": "allow"})
+class Found(TypedDict):
+    """A finding."""
+
+    kind: str
+    says: str
+    do: str
+
+
+@with_config({"extra": "allow"})
+class LogRow(TypedDict):
+    """A line of log.jsonl: what must stand in it, and of which types."""
+
+    step: Annotated[int, Field(ge=0)]
+    epoch: Finite
+    train: Terms
+    validation: NotRequired[Terms]
+    criterion: NotRequired[str]
+    judged: NotRequired[bool]
+    findings: NotRequired[list[Found]]
+
+
+SCHEMA = TypeAdapter(LogRow)
+
+
 class Log:
     """log.jsonl: one JSON object a line.
 
@@ -51,16 +92,20 @@ class Log:
         self.path = path
         try:
             with self._open() as file:
+                found = os.fstat(file.fileno())
                 file.seek(0)
-                counted = file.read(length)
+                counted = file.read(min(length, found.st_size))
                 rows = [(line, row) for line in counted.splitlines(keepends=True) if (row := row_of(line))]
-                file.truncate(length)
+                self.length = sum(len(line) for line, _ in rows)
+                own = found.st_nlink == 1  # and no hard link, by which it would be a file of somebody else's too
+                if own and self.length == length:
+                    file.truncate(length)
         except OSError as error:
             raise as_run_error(error, path) from error
-        self.length = sum(len(line) for line, _ in rows)
         self.last = rows[-1][1] if rows else None  # the line written last
-        if self.length < length:
+        if not own or self.length < length:
             write_atomically(path, b"".join(line for line, _ in rows))
+        if self.length < length:
             say(f"{path} lost lines since the checkpoint was written: {len(rows)} are left, and the training goes on")
 
     def append(self, row: dict[str, Any]) -> int:
@@ -90,6 +135,7 @@ def row_of(line: bytes) -> dict[str, Any] | None:
     """What a line of a log says, None where it is not whole."""
     try:
         row = json.loads(line) if line.endswith(b"\n") else None
-    except (ValueError, RecursionError):
+        SCHEMA.validate_python(row)
+    except (ValueError, RecursionError):  # pydantic's are of the first kind
         return None
-    return row if isinstance(row, dict) and "step" in row else None
+    return row

@@ -1,0 +1,359 @@
+"""What somebody with ill will puts into a run, a study or a file: told in one line, and nothing else happens."""
+
+import json
+import os
+import re
+import shutil
+import struct
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+import torch
+
+import vaelab as vl
+from vaelab.cli import main
+from vaelab.errors import RunError
+from vaelab.files import is_private, user_cache
+from vaelab.record import Run
+from vaelab.tensor_file import read_tensors, write_tensors
+from vaelab.training import loop
+from vaelab.training.watch import Status, Watch
+from vaelab.trust import imported
+
+SPEC = vl.Spec(data="digits", latent=2, network="mlp:hidden=4", epochs=0.2, nll_samples=2)
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory) -> Run:
+    return vl.train(SPEC, tmp_path_factory.mktemp("runs"), "run", compile="never", watch=vl.SILENT)
+
+
+@pytest.fixture
+def run(done, tmp_path) -> Path:
+    """A copy to spoil."""
+    return Path(shutil.copytree(done.path, tmp_path / "runs" / "run"))
+
+
+def told(capsys, *words: object) -> str:
+    """The one line of a command that was refused."""
+    assert main(list(map(str, words))) == 2
+    said = capsys.readouterr().err.strip()
+    assert said.count("\n") == 0, said
+    assert "; expected " in said
+    return said
+
+
+def changed(path: Path, **values: object) -> None:
+    path.write_text(json.dumps({**json.loads(path.read_text()), **values}))
+
+
+RESULTS = [
+    {"source": "text"},
+    {"source": {"absolute": "idx:a"}},
+    {"seconds": {}},
+    {"environment": {}},
+    {"best_step": 10**400},
+    {"data": {"train": {"images": 0, "shape": [1, 8, 8], "sha256": ""}, "test": None}},
+    {"data": {split: {"images": 9, "shape": [8], "sha256": ""} for split in ("train", "test")}},
+]
+
+
+@pytest.mark.parametrize("values", RESULTS, ids=range(len(RESULTS)))
+def test_a_result_of_other_values(values, run, capsys):
+    changed(run / "result.json", **values)
+    for words in (["compare", run], ["evaluate", run, "--samples", "3"]):
+        assert re.search(r"result\.json (is damaged|has no (seconds|environment)\.)", told(capsys, *words))
+
+
+def test_a_number_that_is_too_large_to_be_one(run, capsys):
+    rows = json.loads((run / "result.json").read_text())["metrics"]
+    changed(run / "result.json", metrics=[{**rows[0], "interval": [-1e308, 1e308]}, *rows[1:]])
+    assert "result.json is damaged" in told(capsys, "compare", run)
+
+
+def test_a_source_with_nul(run, capsys):
+    changed(run / "spec.json", data="idx:\0")
+    changed(run / "result.json", source={"absolute": "idx:\0", "from_run": "idx:\0"})
+    assert "a path without NUL" in told(capsys, "evaluate", run, "--samples", "3")
+
+
+@pytest.mark.parametrize("row", [{"step": 1}, {"step": 1, "epoch": 1, "train": []}, "text", [1], 10**400])
+def test_a_log_of_other_lines(row, run, capsys):
+    with (run / "log.jsonl").open("a") as file:
+        file.write(json.dumps(row) + "\n" + '{"step": 3}\n')
+    assert "damaged" in told(capsys, "figure", run, "curves")
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        {"class_names": "[]"},
+        {"class_names": "5"},
+        {"image_shape": "[0, 0, 0]"},
+        {"image_shape": "[1, 8]"},
+        {"image_shape": "8"},
+    ],
+)
+def test_weights_with_another_header(header, run, capsys):
+    tensors, before = read_tensors(run / "model.safetensors")
+    write_tensors(run / "model.safetensors", tensors, {**before, **header})
+    assert "does not fit spec.json" in told(capsys, "figure", run, "samples")
+
+
+def test_weights_that_are_not_finite_or_too_large(run, capsys):
+    tensors, header = read_tensors(run / "model.safetensors")
+    name = next(name for name in tensors if name.endswith("weight"))
+    for value, said in ((float("nan"), "is not finite"), (3e38, "NaN or infinite")):
+        spoilt = {key: torch.full_like(tensor, value) if key == name else tensor for key, tensor in tensors.items()}
+        spoilt |= {
+            key: torch.full_like(tensor, 3e38) for key, tensor in tensors.items() if value > 1 and "weight" in key
+        }
+        write_tensors(run / "model.safetensors", spoilt, header)
+        assert said in told(capsys, "figure", run, "samples")
+
+
+@pytest.mark.parametrize("spoil", [lambda t: t[:-1], lambda t: t > 0, lambda t: t.to(torch.float8_e5m2)])
+def test_numbers_of_each_image_of_another_form(spoil, run, done, capsys):
+    tensors, header = read_tensors(run / "per_image.safetensors")
+    write_tensors(run / "per_image.safetensors", {key: spoil(tensor) for key, tensor in tensors.items()}, header)
+    assert "a number of each of" in told(capsys, "compare", done.path, run)
+
+
+@pytest.fixture
+def stopped(tmp_path, monkeypatch) -> Path:
+    """A run that was stopped, with a checkpoint."""
+
+    def stop(status: Status) -> None:
+        if status.step >= 10:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(loop, "CHECKPOINT_SECONDS", 0.0)
+    with pytest.raises(KeyboardInterrupt):
+        train_on(tmp_path, Watch(lambda line: None, stop))
+    assert (tmp_path / "run" / "checkpoint.safetensors").exists()
+    return tmp_path / "run"
+
+
+def train_on(folder: Path, watch: Watch = vl.SILENT) -> Run:
+    spec = SPEC.model_copy(update={"epochs": 2.0, "validate_every": 0.2})
+    return vl.train(spec, folder, "run", compile="never", watch=watch)
+
+
+PROGRESS = [
+    {"step": "1"},
+    {"step": -1},
+    {"step": 0.5},
+    {"step": None},
+    {"step": 10**30},
+    {"log_bytes": -5},
+    {"log_bytes": "a"},
+]
+
+
+@pytest.mark.parametrize("values", PROGRESS, ids=range(len(PROGRESS)))
+def test_a_checkpoint_with_another_progress(values, stopped, capsys):
+    path = stopped / "checkpoint.safetensors"
+    tensors, header = read_tensors(path)
+    write_tensors(path, tensors, {**header, "progress": json.dumps({**json.loads(header["progress"]), **values})})
+    with pytest.raises(RunError, match="another version of vaelab"):
+        train_on(stopped.parent)
+
+
+def test_a_checkpoint_that_counts_more_of_the_log_than_there_is(stopped):
+    path = stopped / "checkpoint.safetensors"
+    tensors, header = read_tensors(path)
+    write_tensors(
+        path, tensors, {**header, "progress": json.dumps({**json.loads(header["progress"]), "log_bytes": 10**12})}
+    )
+    assert train_on(stopped.parent).done
+
+
+@pytest.mark.parametrize("how", ["shape", "type", "missing", "more", "best"])
+def test_a_checkpoint_of_other_tensors(how, stopped):
+    path = stopped / "checkpoint.safetensors"
+    tensors, header = read_tensors(path)
+    name = next(name for name in tensors if name.startswith("model/") and tensors[name].numel() > 1)
+    spoilt = {
+        "shape": {**tensors, name: tensors[name].reshape(-1)[:1].clone()},  # which copy_ would spread
+        "type": {**tensors, name: tensors[name].double()},
+        "missing": {key: tensor for key, tensor in tensors.items() if key != name},
+        "more": {**tensors, "model/other": torch.zeros(1)},
+        "best": {**tensors, name.replace("model/", "best/"): torch.zeros(1)},
+    }[how]
+    write_tensors(path, spoilt, header)
+    with pytest.raises(RunError, match="does not fit the Spec"):
+        train_on(stopped.parent)
+
+
+HOSTILE = "a\x1b[2J\x1b]52;c;eA==\x07b\x9b1m"
+
+
+def test_no_text_of_a_run_moves_the_cursor(run, capsys):
+    result = json.loads((run / "result.json").read_text())
+    rows = [{**row, "note": HOSTILE, "unit": HOSTILE} for row in result["metrics"]]
+    finding = {"kind": "odd", "says": HOSTILE, "do": HOSTILE}
+    ledger = {**result["ledger"], "objective": HOSTILE}
+    changed(run / "result.json", metrics=rows, findings=[finding], ledger=ledger, criterion=HOSTILE)
+    assert main(["evaluate", str(run), "--metrics", "latents"]) == 0
+    assert main(["compare", str(run)]) == 0
+    said = capsys.readouterr().out
+    assert "\\x1b" in said
+    assert not {letter for letter in said if ord(letter) < 32 or 126 < ord(letter) < 160} - {"\n"}
+
+
+def test_no_name_of_a_class_moves_the_cursor(tmp_path, capsys):
+    from PIL import Image
+
+    for name in ("one", "two\x1b[2J"):
+        (tmp_path / name).mkdir()
+        for number in range(3):
+            Image.new("L", (8, 8), number).save(tmp_path / name / f"{number}.png")
+    assert main(["data", "check", f"folder:{tmp_path}"]) == 0
+    assert "\x1b" not in capsys.readouterr().out
+
+
+def test_a_dollar_in_a_name_is_a_dollar(run, capsys):
+    path = run.rename(run.with_name("price$^$"))
+    assert main(["figure", str(path), "curves", "latents"]) == 0
+
+
+def test_a_matplotlibrc_in_the_current_folder_changes_no_picture(run, tmp_path, monkeypatch):
+    (tmp_path / "matplotlibrc").write_text(
+        "text.usetex: True\nsavefig.facecolor: red\naxes.facecolor: red\nfont.size: 30\n"
+    )
+    command = [sys.executable, "-m", "vaelab", "figure", str(run), "curves"]
+    pictures = list[bytes]()
+    for folder in (tmp_path, ROOT):
+        subprocess.run(
+            command, cwd=folder, env={**os.environ, "PYTHONPATH": str(ROOT)}, check=True, capture_output=True
+        )
+        pictures.append((run / "figures" / "curves.png").read_bytes())
+    assert pictures[0] == pictures[1]
+
+
+def test_trusting_an_installed_module_does_not_search_the_current_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    imported("colorsys", "rgb_to_hsv")
+    imported("vaelab.priors", "PRIORS")
+    assert str(tmp_path) not in sys.path
+    (tmp_path / "only_here_1.py").write_text("NAME = 1\n")
+    assert imported("only_here_1", "NAME") == 1
+
+
+def test_a_cache_that_is_named_from_the_current_folder_is_passed_over(monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_CACHE_HOME", ".cache")
+    assert user_cache() == Path("~/.cache/vaelab").expanduser()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert user_cache() == tmp_path / "vaelab"
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid"), reason="POSIX's owners")
+def test_what_others_can_write_is_not_private(tmp_path):
+    (tmp_path / "file").touch(mode=0o600)
+    assert is_private(tmp_path / "file")
+    (tmp_path / "file").chmod(0o620)
+    assert not is_private(tmp_path / "file")
+
+
+def test_a_grid_of_too_many_runs(tmp_path, capsys):
+    values = "[" + ", ".join(map(str, range(1, 31))) + "]"
+    grid = ", ".join(
+        f"{name} = {values}" for name in ("latent", "batch", "epochs", "seed", "nll_samples", "split_seed")
+    )
+    path = tmp_path / "bomb.toml"
+    path.write_text(f'title = "a"\nabout = "b"\n[[group]]\nname = "one"\ntitle = "One"\ngrid = {{ {grid} }}\n')
+    assert "729,000,000 runs in the group 'one'" in told(capsys, "study", path, "--out", tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("field", "said"),
+    [
+        ('show = "evil"', "figure.0.panels.0.show"),
+        (
+            'show = "data"\n[[published]]\nsource = "a"\nmetric = "nll"\nsamples = 1\nimages_seen = 0\nvalues = {}',
+            "published.0.images_seen",
+        ),
+    ],
+)
+def test_a_study_of_other_values(field, said, tmp_path, capsys):
+    path = tmp_path / "mine.toml"
+    path.write_text(
+        'title = "a"\nabout = "b"\n[[group]]\nname = "one"\ntitle = "One"\ngrid = { latent = [2] }\n'
+        f'[[figure]]\nnumber = "1"\ntitle = "T"\n[[figure.panels]]\nletter = "a"\ngroup = "one"\nlatent = 2\n{field}\n'
+    )
+    assert said in told(capsys, "report", path, "--out", tmp_path)
+
+
+def test_text_of_a_study_makes_no_link_or_heading_of_report_md(tmp_path):
+    from vaelab.report.write import as_markdown
+
+    assert as_markdown("Please [read the docs][x]") == r"Please \[read the docs]\[x]"
+    assert as_markdown("[x]: https://evil.example") == r"\[x]: https://evil.example"
+    assert as_markdown(r"\[x](https://evil.example)") == r"\\\[x](https://evil.example)"
+    assert as_markdown("# Heading") == r"\# Heading"
+    assert as_markdown("**supported**") == r"\*\*supported\*\*"
+
+
+HEADS = [b"(08, 8, 8)", b"(2, True, 8)", b"(" + b"9" * 5000 + b",)", b"(2, 1e3)"]
+
+
+@pytest.mark.parametrize("shape", HEADS, ids=range(len(HEADS)))
+@pytest.mark.parametrize("kind", ["npy", "npz"])
+def test_an_array_with_an_odd_header(shape, kind, tmp_path, capsys):
+    head = b"{'descr': '|u1', 'fortran_order': False, 'shape': " + shape + b", }"
+    head += b" " * (-(len(head) + 11) % 64) + b"\n"
+    content = b"\x93NUMPY\x01\x00" + struct.pack("<H", len(head)) + head + b"\0" * 128
+    if kind == "npy":
+        (tmp_path / "a.npy").write_bytes(content)
+    else:
+        with zipfile.ZipFile(tmp_path / "a.npz", "w") as archive:
+            archive.writestr("images.npy", content)
+    told(capsys, "data", "check", f"{kind}:{tmp_path / 'a.'}{kind}")
+
+
+def test_a_text_file_of_gigabytes_is_not_read(run, capsys):
+    with (run / "result.json").open("r+b") as file:
+        file.truncate(3_000_000_000)  # sparse
+    assert "result.json of more than 100 MB" in told(capsys, "compare", run)
+
+
+def test_a_picture_that_is_larger_than_memory_is_not_decoded(tmp_path, capsys, monkeypatch):
+    from PIL import Image
+
+    for number in range(3):
+        Image.new("L", (1000, 1000)).save(tmp_path / f"{number}.png")
+    monkeypatch.setattr("vaelab.memory.free_bytes", lambda: 10_000_000)
+    assert "needs 20.0 MB of memory, 10.0 MB are free" in told(capsys, "data", "check", f"folder:{tmp_path}")
+
+
+def test_weights_that_cannot_be_read_are_not_called_damaged(tmp_path, capsys):
+    (tmp_path / "model.safetensors").mkdir()
+    with pytest.raises(RunError, match="cannot be read") as error:
+        read_tensors(tmp_path / "model.safetensors")
+    assert "delete" not in str(error.value)
+    odd = Path(os.fsdecode(os.fsencode(tmp_path) + b"/\xff"))
+    write_tensors(odd, {"a": torch.zeros(1)})
+    with pytest.raises(RunError, match="cannot be read"):
+        read_tensors(odd)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError("x"),
+        RuntimeError("[enforce fail] DefaultCPUAllocator: not enough memory: you tried to allocate 80 bytes."),
+        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has"),
+    ],
+)
+def test_too_little_memory_is_told_in_a_line(error, monkeypatch, capsys):
+    def fail(argv: list[str]) -> None:
+        raise error
+
+    monkeypatch.setattr("vaelab.cli._answer", fail)
+    said = told(capsys, "train")
+    assert said.startswith("vaelab: needs ") or "no memory left" in said
