@@ -163,6 +163,22 @@ def test_a_terminal_that_is_closed_saves_the_state(tmp_path):
 
 
 @posix
+def test_what_is_ignored_stays_ignored_as_behind_nohup():
+    from vaelab.training import interrupt
+
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with interrupt.stop_signals(print) as stop:
+            signal.raise_signal(signal.SIGHUP)
+            assert not stop.is_set()
+            signal.raise_signal(signal.SIGTERM)
+            assert stop.is_set()
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+@posix
 def test_a_pipe_that_is_closed_saves_the_state(tmp_path):
     process = learning(tmp_path)
     assert process.stdout is not None

@@ -19,6 +19,8 @@ T = TypeVar("T")
 def stop_signals(say: Callable[[str], None]) -> Iterator[threading.Event]:
     """An event that SIGINT, SIGTERM or SIGHUP sets; a second one is immediate.
 
+    A signal that this process was started to ignore stays ignored, as SIGHUP does behind `nohup`.
+
     Arguments:
         say: told what is waited for, where that takes long.
     """
@@ -41,7 +43,8 @@ def stop_signals(say: Callable[[str], None]) -> Iterator[threading.Event]:
         asked.append(number)
         stop.set()
 
-    numbers = [getattr(signal, name) for name in NAMES if hasattr(signal, name)]
+    named = [getattr(signal, name) for name in NAMES if hasattr(signal, name)]
+    numbers = [number for number in named if signal.getsignal(number) is not signal.SIG_IGN]
     threading.Thread(target=tell, daemon=True).start()
     before = {number: signal.signal(number, handle) for number in numbers}
     try:
