@@ -148,7 +148,7 @@ def test_the_manifold_of_a_sphere_has_cells_of_equal_area(make_grid):
     """Height and longitude, each evenly: the sphere's area goes by both (Archimedes)."""
     model, _ = of("sphere", SPHERE)
     z, names = make_grid(model)
-    assert names == ("longitude", "$z_3$")
+    assert names == ("longitude", "z₃")
     torch.testing.assert_close(z.norm(dim=-1), torch.ones(400).double())
     torch.testing.assert_close(z[::20, 2], (1 - (2 * torch.arange(20) + 1) / 20).double())
     torch.testing.assert_close(z.mean(0), torch.zeros(3).double(), rtol=0, atol=1e-12)

@@ -86,9 +86,9 @@ def test_a_small_npz_of_much(tmp_path: Path, refused):
 
 
 def test_images_that_are_small_files_of_much(tmp_path: Path, refused):
-    for number in range(30):
-        Image.new("L", (1000, 800)).save(tmp_path / f"{number}.png")
-    with refused(DataError, tmp_path, "30 images of 800 x 1000 grey: needs 24.0 MB", "10.0 MB are free"):
+    for number in range(300):  # one of which needs 1.6 MB to be decoded
+        Image.new("L", (400, 200)).save(tmp_path / f"{number}.png")
+    with refused(DataError, tmp_path, "300 images of 200 x 400 grey: needs 24.0 MB", "10.0 MB are free"):
         folder.read(str(tmp_path))
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import torch
-from pydantic import Field, TypeAdapter
+from pydantic import Field, TypeAdapter, with_config
 from torch import Tensor, nn
 
 from vaelab.errors import RunError, in_print
@@ -17,6 +17,7 @@ Count = Annotated[int, Field(ge=0, lt=2**53)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 
 
+@with_config({"extra": "forbid"})
 @dataclass(frozen=True)
 class Progress:
     """Where training stands, beside the tensors. Frozen: a step on is another record."""
