@@ -148,7 +148,16 @@ def copied(root: Path) -> Path:
 def learn(jobs: int) -> dict[str, Any]:
     """Run the suite once, in a copy: which tests execute which lines, and how long each takes; kept in `STORE`."""
     root = copied(STORE / "learn")
-    command = [sys.executable, "-m", "pytest", "--numprocesses", str(jobs), "--durations=0", "-vv", "--cov=vaelab"]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "--numprocesses",
+        str(jobs),
+        "--durations=0",
+        "--durations-min=0",
+        "--cov=vaelab",
+    ]
     command += ["--cov-context=test", "--cov-report="]
     told = subprocess.run(command, cwd=root, env=environment(root), capture_output=True, text=True, check=False)
     if told.returncode:
@@ -167,7 +176,7 @@ def learn(jobs: int) -> dict[str, Any]:
 
 def _tests_by_line(data: CoverageData, path: str) -> dict[int, list[str]]:
     found = data.contexts_by_lineno(path)
-    return {line: sorted({test.split("|")[0] for test in tests if test}) for line, tests in found.items()}
+    return {line: sorted({test.rpartition("|")[0] for test in tests if test}) for line, tests in found.items()}
 
 
 def digest() -> str:
