@@ -39,9 +39,10 @@ def test_what_is_planted(tmp_path, monkeypatch):
 def test_the_fastest_tests_of_a_line_come_first_within_the_limit():
     fault = mutate.Fault("a.py", 3, 0, 4, 1, "", "")
     learned = {
-        "lines": {"a.py": {"3": ["slow", "fast"], "4": ["mid"], "5": ["other"]}},
+        "lines": {"a.py": {"3": ["slow", "fast"], "4": ["mid"], "5": ["other"], "1": []}},
         "seconds": {"slow": 9.0, "mid": 2.0},
     }
     assert mutate.tests_of(fault, learned, limit=5.0) == ["fast", "mid"]
     assert mutate.tests_of(mutate.Fault("a.py", 1, 0, 1, 1, "", ""), learned, limit=0.0) == ["fast", "other"]
+    assert mutate.tests_of(mutate.Fault("a.py", 2, 0, 2, 1, "", ""), learned, limit=0.0) == []
     assert mutate.tests_of(mutate.Fault("b.py", 1, 0, 1, 1, "", ""), learned, limit=0.0) == []

@@ -85,6 +85,21 @@ def test_quantiles_are_those_of_an_integration_by_another(dimension, kappa):
         assert below == pytest.approx(share, rel=1e-9, abs=1e-11 if share < 1 - 1e-5 else 1e-7)
 
 
+@pytest.mark.parametrize("kappa", [0.0, 50.0, 1e4])
+def test_in_many_dimensions_the_range_of_angles_begins_above_0(kappa):
+    """The density of 300 dimensions is cut off on both sides, where it is lost in rounding."""
+    dimension = 300
+    angle = _Angle(torch.tensor(kappa).double(), dimension)
+    low, high = angle.quantile(torch.tensor([0.0, 1 - 2.0**-24]).double()).tolist()
+
+    def log_density(x):
+        return special.xlogy(dimension - 2, np.sin(x)) - 2 * kappa * np.sin(x / 2) ** 2 - angle.log_z.item()
+
+    assert low > 0.01
+    total = integrate.quad(lambda x: math.exp(log_density(x)), low, high, epsrel=1e-12)[0]
+    assert total == pytest.approx(1 - 2.0**-24, abs=2e-7)
+
+
 @pytest.mark.parametrize("dimension", [2, 3, 20, 100])
 def test_a_draw_moves_with_kappa_as_its_quantile_does(dimension):
     """The implicit gradient against the difference of two quantiles."""

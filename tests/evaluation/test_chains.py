@@ -88,6 +88,13 @@ def test_more_temperatures_close_the_bounds(start):
     assert gaps[2] > -0.01
 
 
+def test_the_acceptance_is_the_mean_over_every_transition(monkeypatch):
+    monkeypatch.setattr(chains, "transition", lambda path, here, *rest: (here, torch.ones_like(here.log_ratio)))
+    oracle = linear_gaussian()
+    x, _ = simulate(oracle.model, 3, seed=0)
+    assert run_chains(oracle.model, x, plan(temperatures=4), 0).acceptance.tolist() == [1, 1, 1]
+
+
 def test_the_effective_number_and_variance_are_those_of_the_weights():
     w = torch.tensor([[1.0, 3.0], [1.0, 1.0], [1.0, 0.0]], dtype=torch.float64)
     result = Chains(w.log() + 700, None, torch.ones(2))  # exp(700 * 2) is beyond float64

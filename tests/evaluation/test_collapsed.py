@@ -1,5 +1,6 @@
 """A model whose posterior is the same for every image: it has no active unit, of whatever kind it is."""
 
+import math
 from pathlib import Path
 
 import numpy as np
@@ -116,3 +117,14 @@ def test_dimensions_that_do_not_vary_take_no_part_in_votes(monkeypatch):
         rows = Disentanglement(images=500)(Subject(model, of, of, 0, "", Path("unused")), lambda share: None)
     assert (means.var(0) > 0.01).any()
     assert f"0 of {model.latent} dimensions vary" in {row.name: row.note for row in rows}["factorvae_score"]
+
+
+@pytest.mark.parametrize(("variance", "active"), [(0.045, True), (0.039, False)])
+def test_a_variance_is_held_to_four_standard_errors_of_the_noise(variance, active):
+    """e^2 / 2 is the variance of the noise, and 0.01 + 4 e^2 / 2 sqrt(N) = 0.042 for e = 0.4 and N = 100."""
+    signs, noise = torch.tensor([1.0, 1.0, -1.0, -1.0]).repeat(25), torch.tensor([1.0, -1.0]).repeat(50)
+    values = math.sqrt(variance * 99 / 100 + 0.04) * signs
+    means = torch.stack([values + 0.2 * noise, values - 0.2 * noise]).double()[..., None]
+    found, seen = active_dimensions(means)
+    assert seen.item() == pytest.approx(variance)
+    assert found.item() is active

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -107,6 +108,18 @@ def test_scales_are_those_of_the_training_images():
         "kmeans_ari": 1,
     }
     assert rows["probe_accuracy_pixels"].value == 1
+
+
+def test_no_interval_leaves_the_scale_of_its_score(monkeypatch):
+    """An image of the wrong cluster: moved to the value, the upper end of the resamples would pass 1."""
+    monkeypatch.setattr(representation, "RESAMPLES", 200)
+    train = blobs([[50, 100], [200, 100]], [50, 50], 8, "train")
+    test = blobs([[50, 100], [200, 100]], [30, 30], 8, "test", seed=1)
+    labels = test.labels.copy()
+    labels[0] = 1 - labels[0]
+    found = [measured(train, replace(test, labels=labels), seed=seed)["kmeans_ari"] for seed in range(3)]
+    assert [row.value for row in found] == pytest.approx([0.933] * 3, abs=1e-3)
+    assert max(row.interval[1] for row in found) == 1
 
 
 def test_each_dimension_of_the_codes_counts_alike():

@@ -12,7 +12,7 @@ from vaelab.distributions import diagonal_normal
 from vaelab.errors import SpecError
 from vaelab.objectives.bounds import distortion, elbo, iwae, rate, sampled_rate
 from vaelab.objectives.correlation import BetaTC, Dip, Factor, decompose, shuffled, stratified_log_weights
-from vaelab.objectives.discrepancy import SCALES, Mmd, mmd
+from vaelab.objectives.discrepancy import SCALES, Mmd, mmd, similarity
 from vaelab.objectives.importance import Ciwae, Iwae, Miwae, Piwae
 from vaelab.objectives.losses import Losses, reported
 from vaelab.objectives.weighted import Capacity, Elbo, WeightedElbo
@@ -326,3 +326,23 @@ def test_rates_without_a_closed_form_are_one_part():
     assert rates(draw).equal(sampled_rate(draw).unsqueeze(0))
     assert elbo(draw).equal(-distortion(draw) - sampled_rate(draw))
     assert iwae(draw).shape == (40,)
+
+
+def test_the_kernels_of_mmd_are_sums_over_scales():
+    """c / (c + d^2) and exp(-d^2 / c), with c = 2 D s."""
+    z, other = torch.tensor([[0.0, 0.0, 0.0], [1.0, 1.0, 1.0]]), torch.tensor([[1.0, 2.0, 2.0], [1.0, 1.0, 1.0]])
+    squared = [[9.0, 3.0], [2.0, 0.0]]
+    for kernel, value in (("imq", lambda c, d: c / (c + d)), ("rbf", lambda c, d: math.exp(-d / c))):
+        expected = [[sum(value(2 * 3 * s, d) for s in SCALES) for d in row] for row in squared]
+        torch.testing.assert_close(similarity(z, other, kernel), torch.tensor(expected))
+
+
+def test_a_critic_that_cannot_tell_loses_log_2():
+    """-(log D + log(1 - D')) / 2 where D = D' = 1/2 (Kim & Mnih 2018)."""
+    factor = Factor(2, hidden=(4,))
+    for parameter in factor.critic.parameters():
+        parameter.data.zero_()
+    oracle = linear_gaussian()
+    x = torch.rand(5, *oracle.model.image_shape, dtype=torch.float64)
+    losses, _ = factor.double()(oracle.model, x, torch.tensor(0))
+    torch.testing.assert_close(losses.own, torch.full((5,), math.log(2)).double())
