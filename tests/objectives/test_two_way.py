@@ -9,6 +9,7 @@ from torch.distributions import MultivariateNormal
 
 from tests.oracle import PlainGaussian, linear_gaussian
 from vaelab.models import VAE, Conditional
+from vaelab.objectives import two_way
 from vaelab.objectives.losses import Losses
 from vaelab.objectives.two_way import Mcem, WakeSleep, transition
 from vaelab.posteriors import DiagonalGaussian
@@ -93,6 +94,22 @@ def test_the_step_size_follows_the_acceptance():
         objective.log_size.fill_(math.log(size))
         objective(oracle.model, x, torch.tensor(0))
         assert (objective.log_size.exp().item() > size) == rises
+
+
+def test_step_sizes_are_spread_evenly_around_the_one_that_is_adapted(monkeypatch):
+    sizes = []
+
+    def recorded(log_density, z, size, steps):
+        sizes.append(size.item())
+        return z, torch.full((len(z),), two_way.ACCEPTANCE)  # as wanted: the size stays
+
+    monkeypatch.setattr(two_way, "transition", recorded)
+    oracle, objective = linear_gaussian(SHAPE, LATENT, SIGMA), Mcem(moves=400).double()
+    objective(oracle.model, torch.randn(2, *SHAPE, dtype=torch.float64), torch.tensor(0))
+    about = torch.tensor(sizes) / two_way.FIRST_STEP
+    assert 1 - two_way.JITTER <= about.min() < 1 - 0.9 * two_way.JITTER
+    assert 1 + 0.9 * two_way.JITTER < about.max() <= 1 + two_way.JITTER
+    assert about.mean() == pytest.approx(1, abs=4 * two_way.JITTER / math.sqrt(3 * 400))
 
 
 def test_who_learns_what():
