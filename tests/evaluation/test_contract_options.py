@@ -9,6 +9,7 @@ from tests.evaluation.contract import CASE_OF, cheapen, made, rows, subject
 from vaelab.errors import SpecError
 from vaelab.evaluation.measure import Subject
 from vaelab.evaluation.measures import METRICS
+from vaelab.parts import make
 
 # Options that matter, a value beside the case's own, and what is impossible.
 OPTIONS = {
@@ -98,3 +99,16 @@ def test_an_option_that_there_is_not_is_refused():
     for name in METRICS:
         with pytest.raises(SpecError, match="unknown option of metric"):
             made(f"{name}:colour=red")
+
+
+LEAST = [
+    "ais:temperatures=2", "ais:chains=1", "ais:leapfrog=1", "ais:images=1", "ais:simulated=0", "ais:samples=1",
+    "disentanglement:bins=2", "disentanglement:images=500", "fidelity:images=0", "fidelity:neighbours=1",
+    "latents:images=2", "latents:samples=1", "likelihood:samples=1", "likelihood:at_most=100", "likelihood:images=0",
+    "reconstruction:samples=1", "representation:neighbours=1", "representation:images=5",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("text", LEAST)
+def test_the_least_that_an_option_may_be_is_allowed(text):
+    make("metric", METRICS, text)

@@ -291,6 +291,7 @@ def test_what_a_posterior_lacks_is_said(objective):
 
 @pytest.mark.parametrize("objective", [BetaTC(10), Dip(), Mmd(), Factor(2, hidden=(2,))], ids=["tc", "dip", "mmd", "f"])
 def test_what_compares_images_needs_two(objective):
+    objective.check(ORACLE.model, 2)
     with pytest.raises(SpecError, match="with batch = 1; expected at least 2"):
         objective.check(ORACLE.model, 1)
 
