@@ -85,10 +85,10 @@ def test_quantiles_are_those_of_an_integration_by_another(dimension, kappa):
         assert below == pytest.approx(share, rel=1e-9, abs=1e-11 if share < 1 - 1e-5 else 1e-7)
 
 
+@pytest.mark.parametrize("dimension", [300, 3000])
 @pytest.mark.parametrize("kappa", [0.0, 50.0, 1e4])
-def test_in_many_dimensions_the_range_of_angles_begins_above_0(kappa):
-    """The density of 300 dimensions is cut off on both sides, where it is lost in rounding."""
-    dimension = 300
+def test_in_many_dimensions_the_range_of_angles_begins_above_0(kappa, dimension):
+    """The density is cut off on both sides, where it is lost in rounding."""
     angle = _Angle(torch.tensor(kappa).double(), dimension)
     low, high = angle.quantile(torch.tensor([0.0, 1 - 2.0**-24]).double()).tolist()
 
