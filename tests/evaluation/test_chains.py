@@ -1,6 +1,7 @@
 """Annealed importance sampling against exact log p(x), forward and in reverse."""
 
 import math
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -93,6 +94,20 @@ def test_the_acceptance_is_the_mean_over_every_transition(monkeypatch):
     oracle = linear_gaussian()
     x, _ = simulate(oracle.model, 3, seed=0)
     assert run_chains(oracle.model, x, plan(temperatures=4), 0).acceptance.tolist() == [1, 1, 1]
+
+
+def test_each_transition_has_the_temperature_and_step_size_of_its_place(monkeypatch):
+    given = []
+
+    def recorded(path, here, b, step, *rest):
+        given.append((b, step.item()))
+        return here, torch.ones(1, 1)
+
+    monkeypatch.setattr(chains, "at", lambda path, z: SimpleNamespace(log_ratio=torch.zeros(1, 1)))
+    monkeypatch.setattr(chains, "transition", recorded)
+    b, steps = [0.0, 0.1, 0.4, 0.8, 1.0], torch.tensor([[1.0], [2.0], [3.0]])
+    chains.anneal(None, torch.zeros(1, 1, 2), b, steps, 1, iter([None] * 3), lambda count: None)
+    assert given == [(0.1, 1), (0.4, 2), (0.8, 3)]
 
 
 def test_the_effective_number_and_variance_are_those_of_the_weights():
