@@ -20,7 +20,7 @@ check: .venv/installed-dev
 slow: .venv/installed-dev
 	$(BIN)/python -m pytest -m slow
 
-# Kills, damaged files and strange command lines by the thousand: an hour. `make test` makes a minute of them.
+# Kills, damaged files and strange command lines by the thousand: an hour and a half. `make test` makes a minute of them.
 abuse: .venv/installed-dev
 	$(BIN)/python -m tests.abuse
 

@@ -81,7 +81,19 @@ def test_a_source_with_nul(run, capsys):
     assert "a path without NUL" in told(capsys, "evaluate", run, "--samples", "3")
 
 
-@pytest.mark.parametrize("row", [{"step": 1}, {"step": 1, "epoch": 1, "train": []}, "text", [1], 10**400])
+TERMS = {"elbo": -3.0, "rate": 1.0, "distortion": 2.0}
+ROWS = [
+    {"step": 1},
+    {"step": 1, "epoch": 1, "train": []},
+    "text",
+    [1],
+    10**400,
+    {"step": 1, "epoch": 1, "train": TERMS, "validation": TERMS, "judged": True, "criterion": "-ELBO"},
+    {"step": 1, "epoch": 1, "train": TERMS, "validation": TERMS | {"loss": 3.0}, "judged": True},
+]
+
+
+@pytest.mark.parametrize("row", ROWS, ids=range(len(ROWS)))
 def test_a_log_of_other_lines(row, run, capsys):
     with (run / "log.jsonl").open("a") as file:
         file.write(json.dumps(row) + "\n" + '{"step": 3}\n')

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, BinaryIO, NotRequired
 
-from pydantic import Field, TypeAdapter, with_config
+from pydantic import AfterValidator, Field, TypeAdapter, with_config
 from typing_extensions import TypedDict  # pydantic asks for this one before Python 3.12
 
 from vaelab.files import as_run_error, opened, write_atomically
@@ -74,7 +74,13 @@ class LogRow(TypedDict):
     findings: NotRequired[list[Found]]
 
 
-SCHEMA = TypeAdapter(LogRow)
+def _judged_by_something(row: LogRow) -> LogRow:
+    if row.get("judged") and not ("criterion" in row and "loss" in row.get("validation", {})):
+        raise ValueError("judged by nothing")
+    return row
+
+
+SCHEMA = TypeAdapter(Annotated[LogRow, AfterValidator(_judged_by_something)])
 
 
 class Log:
