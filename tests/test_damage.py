@@ -11,35 +11,15 @@ import pytest
 import torch
 
 import vaelab as vl
+from tests.told import told
 from vaelab.cli import main
 from vaelab.errors import RunError, SpecError, VaelabError
 from vaelab.files import expanded
-from vaelab.record import Run
 from vaelab.tensor_file import read_tensors, write_tensors
 from vaelab.training.watch import Watch
 
 SPEC = vl.Spec(data="digits", latent=2, network="mlp:hidden=4", epochs=0.2, nll_samples=2)
 DEEP = "[" * 100_000
-
-
-@pytest.fixture(scope="module")
-def done(tmp_path_factory) -> Run:
-    return vl.train(SPEC, tmp_path_factory.mktemp("runs"), "run", compile="never", watch=vl.SILENT)
-
-
-@pytest.fixture
-def run(done, tmp_path) -> Path:
-    """A copy to spoil."""
-    return Path(shutil.copytree(done.path, tmp_path / "runs" / "run"))
-
-
-def told(capsys, *words: object) -> str:
-    """The one line of a command that was refused."""
-    assert main(list(map(str, words))) == 2
-    said = capsys.readouterr().err.strip()
-    assert said.count("\n") == 0, said
-    assert "; expected " in said
-    return said
 
 
 def test_tensors_and_their_header_come_back_as_they_were(tmp_path):

@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import shutil
 import struct
 import subprocess
 import sys
@@ -14,6 +13,7 @@ import pytest
 import torch
 
 import vaelab as vl
+from tests.told import told
 from vaelab.cli import main
 from vaelab.errors import RunError
 from vaelab.files import is_private, user_cache
@@ -25,26 +25,6 @@ from vaelab.trust import imported
 
 SPEC = vl.Spec(data="digits", latent=2, network="mlp:hidden=4", epochs=0.2, nll_samples=2)
 ROOT = Path(__file__).parents[1]
-
-
-@pytest.fixture(scope="module")
-def done(tmp_path_factory) -> Run:
-    return vl.train(SPEC, tmp_path_factory.mktemp("runs"), "run", compile="never", watch=vl.SILENT)
-
-
-@pytest.fixture
-def run(done, tmp_path) -> Path:
-    """A copy to spoil."""
-    return Path(shutil.copytree(done.path, tmp_path / "runs" / "run"))
-
-
-def told(capsys, *words: object) -> str:
-    """The one line of a command that was refused."""
-    assert main(list(map(str, words))) == 2
-    said = capsys.readouterr().err.strip()
-    assert said.count("\n") == 0, said
-    assert "; expected " in said
-    return said
 
 
 def changed(path: Path, **values: object) -> None:

@@ -10,16 +10,9 @@ from typing_extensions import TypedDict  # pydantic asks for this one before Pyt
 from vaelab.errors import RunError
 from vaelab.evaluation.before import better_before
 from vaelab.files import parsed
+from vaelab.json_types import Count, Error, Finding, Finite, Positive
 
 AGAIN = "delete the run and train again"
-
-
-# Larger than any number that is measured, and small enough to be added, subtracted and drawn
-LARGEST, MOST = 1e100, 2**53
-Finite = Annotated[float, Field(ge=-LARGEST, le=LARGEST)]
-Error = Annotated[float, Field(ge=0, le=LARGEST)]
-Count = Annotated[int, Field(ge=0, le=MOST)]
-Positive = Annotated[int, Field(gt=0, le=MOST)]
 
 
 def _ordered(interval: tuple[float, float]) -> tuple[float, float]:
@@ -63,15 +56,6 @@ class Described(TypedDict):
     data: str
     protocol: str | None
     batch: Positive
-
-
-@with_config({"extra": "allow"})
-class Finding(TypedDict):
-    """A warning of the training."""
-
-    kind: str
-    says: str
-    do: str
 
 
 @with_config({"extra": "allow"})

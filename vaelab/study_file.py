@@ -43,9 +43,8 @@ class Published(BaseModel):
     source: str
     metric: str
     samples: Annotated[int, Field(ge=1)]  # K
-    images_seen: Annotated[
-        float, Field(ge=1, allow_inf_nan=False)
-    ]  # by one training of theirs: its epochs times its images
+    # By one training of theirs: its epochs times its images
+    images_seen: Annotated[float, Field(ge=1, allow_inf_nan=False)]
     values: dict[str, float]
 
 

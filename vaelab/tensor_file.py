@@ -48,10 +48,7 @@ def read_tensors(
             raise ValueError("its content is not what was written")
     except FileNotFoundError as error:
         raise RunError(found=f"no {path}", expected="a trained run", do=missing) from error
-    except (
-        OSError,
-        UnicodeEncodeError,
-    ) as error:  # the second: a path that is not UTF-8, which safetensors cannot take
+    except (OSError, UnicodeEncodeError) as error:  # safetensors takes no path that is not UTF-8
         why = getattr(error, "strerror", None) or (str(error).splitlines() or [type(error).__name__])[0]
         do = "check the path and its permissions"
         raise RunError(found=f"{path} cannot be read ({why})", expected="a safetensors file", do=do) from error

@@ -3,18 +3,16 @@
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import torch
-from pydantic import Field, TypeAdapter, with_config
+from pydantic import TypeAdapter, with_config
 from torch import Tensor, nn
 
 from vaelab.errors import RunError, in_print
+from vaelab.json_types import Count, Error, Finite
 from vaelab.tensor_file import read_tensors, write_tensors
 from vaelab.training.step import State
-
-Count = Annotated[int, Field(ge=0, lt=2**53)]
-Finite = Annotated[float, Field(allow_inf_nan=False)]
 
 
 @with_config({"extra": "forbid"})
@@ -23,9 +21,7 @@ class Progress:
     """Where training stands, beside the tensors. Frozen: a step on is another record."""
 
     step: Count = 0
-    seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)] = (
-        0.0  # of training; where several runs were trained as one program, this run's share
-    )
+    seconds: Error = 0.0  # of training; where several runs were trained as one program, this run's share
     together: Count = 1  # the most runs that were trained as one program with this one, itself counted
     best_step: Count = 0
     best_loss: Finite | None = None  # what the best weights were chosen by, in nats; None: none were chosen so far

@@ -119,12 +119,12 @@ def ahead_of_time(traced: Traced, folder: Path | None, say: Callable[[str], None
     with nullcontext(folder) if folder else tempfile.TemporaryDirectory() as place:
         kept = Path(place) / f"{traced.name}.pt2"
         if kept.exists():
-            why = "damaged" if is_private(kept) else "a file that other users can change"
-            try:
-                if is_private(kept):
+            why = "a file that other users can change"
+            if is_private(kept):
+                try:
                     return _load(kept)
-            except RuntimeError:
-                pass
+                except RuntimeError:
+                    why = "damaged"
             say(f"{kept} is {why}: the step is compiled anew, which takes half a minute or more")
             kept.unlink(missing_ok=True)
         _build(traced, kept)

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, BinaryIO, NotRequired
 
-from pydantic import AfterValidator, Field, TypeAdapter, with_config
+from pydantic import AfterValidator, TypeAdapter, with_config
 from typing_extensions import TypedDict  # pydantic asks for this one before Python 3.12
 
 from vaelab.files import as_run_error, opened, write_atomically
+from vaelab.json_types import Count, Finding, Finite
 
 
 @dataclass(frozen=True)
@@ -39,9 +40,6 @@ class Watch:
 SILENT = Watch(say=lambda line: None, show=lambda status: None)
 
 
-Finite = Annotated[float, Field(ge=-1e300, le=1e300)]
-
-
 @with_config({"extra": "allow"})
 class Terms(TypedDict):
     """Means over images, in nats."""
@@ -53,25 +51,16 @@ class Terms(TypedDict):
 
 
 @with_config({"extra": "allow"})
-class Found(TypedDict):
-    """A finding."""
-
-    kind: str
-    says: str
-    do: str
-
-
-@with_config({"extra": "allow"})
 class LogRow(TypedDict):
     """A line of log.jsonl: what must stand in it, and of which types."""
 
-    step: Annotated[int, Field(ge=0)]
+    step: Count
     epoch: Finite
     train: Terms
     validation: NotRequired[Terms]
     criterion: NotRequired[str]
     judged: NotRequired[bool]
-    findings: NotRequired[list[Found]]
+    findings: NotRequired[list[Finding]]
 
 
 def _judged_by_something(row: LogRow) -> LogRow:
