@@ -8,6 +8,7 @@ import subprocess
 import sys
 import zipfile
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -349,3 +350,17 @@ def test_too_little_memory_is_told_in_a_line(error, monkeypatch, capsys):
     monkeypatch.setattr("vaelab.cli._answer", fail)
     said = told(capsys, "train")
     assert said.startswith("vaelab: needs ") or "no memory left" in said
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid"), reason="POSIX's owners")
+def test_a_program_that_others_can_change_is_not_loaded(tmp_path, monkeypatch):
+    from vaelab.training import program
+
+    monkeypatch.setattr(program, "_load", lambda path: path.read_bytes())
+    monkeypatch.setattr(program, "_build", lambda traced, path: path.write_bytes(b"ours"))
+    kept, said = tmp_path / "a.pt2", list[str]()
+    for mode, expected in ((0o666, b"ours"), (0o600, b"theirs")):
+        kept.write_bytes(b"theirs")
+        kept.chmod(mode)
+        assert program.ahead_of_time(SimpleNamespace(name="a"), tmp_path, said.append) == expected
+    assert ["other users can change" in line for line in said] == [True]

@@ -254,3 +254,10 @@ def test_options_that_make_no_sense_are_refused(options: dict[str, int]):
 def test_the_table_of_measures_does_not_load_scikit_learn():
     code = "import sys, vaelab.evaluation.measures; sys.exit('sklearn' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+def test_the_probe_of_pixels_sees_them_between_0_and_1():
+    images = np.arange(256).astype(np.uint8)
+    data = dataset(np.stack([images, images[::-1]], 1), np.zeros(256, int), "test")
+    levels = representation._levels(data)
+    assert (levels.min(), levels.max()) == (0, 1)
