@@ -1,3 +1,5 @@
+from math import cos, radians, sin, sqrt
+
 import pytest
 import torch
 from torch import Tensor
@@ -21,6 +23,14 @@ def of(colour: tuple[float, float, float], n: int = 1) -> Tensor:
 @pytest.mark.parametrize("name", HUES)
 def test_pure_colours_have_their_names(name: str) -> None:
     assert hues(of(PURE[name])).tolist() == [HUES.index(name)]
+
+
+@pytest.mark.parametrize("index", range(len(HUES)))
+def test_a_hue_is_a_sixth_of_the_circle_around_its_pure_colour(index: int) -> None:
+    for degrees, expected in ((60 * index - 29.5, index), (60 * index + 29.5, index), (60 * index + 30.5, index + 1)):
+        c, s = 0.3 * cos(radians(degrees)), 0.3 * sin(radians(degrees))
+        colour = (0.5 + 2 / 3 * c, 0.5 - c / 3 + s / sqrt(3), 0.5 - c / 3 - s / sqrt(3))
+        assert hues(of(colour)).tolist() == [expected % len(HUES)], degrees
 
 
 def test_grey_and_faint_tints_have_no_hue() -> None:

@@ -67,6 +67,7 @@ def test_codes_that_are_the_factors_have_every_score():
     for row in rows.values():
         assert (row.unit, row.images, row.split, row.protocol) == ("share", 600, "test", "8bit")
         assert (row.se is None) == (row.interval is not None)
+        assert row.se is None or row.se < 0.05  # of a share of 600 images, or between two fits that agree
     for name in ("mig", "sap", "dci_completeness", "dci_informativeness"):
         assert "parts: a, b, c, d" in rows[name].note
         assert np.mean(rows[name].parts) == pytest.approx(rows[name].value)

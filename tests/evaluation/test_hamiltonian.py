@@ -72,7 +72,9 @@ def test_a_models_parameters_get_no_gradient_and_keep_asking_for_one():
     model = linear_gaussian().model
     x = torch.rand(3, 1, 2, 3)
     for start in ("prior", "posterior"):
-        here = at(path_to_posterior(model, x, start), torch.randn(4, 3, 2, dtype=torch.float64))
+        z = torch.randn(4, 3, 2, dtype=torch.float64)
+        here = at(path_to_posterior(model, x, start), z)
+        assert not z.requires_grad  # what it is given stays as it was
         assert not any(t.requires_grad for t in (here.z, here.log_start, here.log_ratio, here.ratio_gradient))
     assert all(p.grad is None and p.requires_grad for p in model.parameters())
 

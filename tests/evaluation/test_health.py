@@ -3,7 +3,7 @@ import torch
 from torch.distributions import Bernoulli, Independent
 
 from vaelab.distributions import diagonal_normal
-from vaelab.evaluation.health import Finding, Seen, findings, mean_log_sigma
+from vaelab.evaluation.health import STUCK, Finding, Seen, findings, mean_log_sigma
 from vaelab.likelihoods import LOG_SIGMA_CEILING, LOG_SIGMA_FLOOR, Gaussian
 
 
@@ -61,6 +61,9 @@ def test_stuck_units_are_found_by_layer():
     assert found.kind == "stuck-units"
     assert found.says.startswith("100% of the units of posterior.network.2 (Tanh)")
     assert "in 1 other layer" in found.says
+    assert not findings(Seen(15.0, stuck={"a": STUCK}))
+    (found,) = findings(Seen(15.0, stuck={"a": 0.9, "b": STUCK}))
+    assert "other" not in found.says  # as many as are allowed
 
 
 @pytest.mark.parametrize(("limit", "word"), [(LOG_SIGMA_FLOOR, "floor"), (LOG_SIGMA_CEILING, "ceiling")])

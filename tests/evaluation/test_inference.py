@@ -12,7 +12,7 @@ from torch.distributions import Bernoulli, Independent, Normal
 from tests.oracle import Double
 from vaelab.assemble import build_model
 from vaelab.data import Dataset
-from vaelab.evaluation import inference, likelihood
+from vaelab.evaluation import chunk, inference, likelihood
 from vaelab.evaluation.inference import for_inference
 from vaelab.evaluation.likelihood import evaluate
 from vaelab.likelihoods import Bernoulli as BernoulliHead
@@ -157,3 +157,27 @@ def test_draws_are_cut_to_the_memory_and_passes_to_the_cache(monkeypatch):
     assert most.blocks == likelihood.BLOCKS
     monkeypatch.setattr(likelihood, "CACHE_MB", 0.001)
     assert likelihood.at_a_time_within(model, 1000.0).passes == 1
+
+
+@pytest.mark.parametrize("memory_mb", [0.5, 1.0, 2.0, 4.0])
+def test_what_is_held_at_a_time_fits_the_budget_and_fills_it(memory_mb, monkeypatch):
+    monkeypatch.setattr(likelihood, "BLOCKS", 1000)
+    model = built()
+    encoder, draw = likelihood.encoder_bytes(model)
+    block, one = likelihood.IMAGES * likelihood.TEN * draw, likelihood.decoder_bytes(model)
+    found = likelihood.at_a_time_within(model, memory_mb)
+    held = likelihood.IMAGES * encoder + found.blocks * block + found.passes * one
+    assert held <= memory_mb * 1e6 < held + max(block, one)
+
+
+def test_a_pass_of_the_decoder_is_never_larger_than_asked(monkeypatch):
+    """Some draws of every image, whole blocks where more than one fits; else pieces of one draw."""
+    sizes = list[tuple[int, ...]]()
+    model = built()
+    forward = model.likelihood.forward
+    monkeypatch.setattr(model.likelihood, "forward", lambda z: sizes.append(tuple(z.shape[:2])) or forward(z))
+    z, x = torch.randn(60, 4, model.latent), torch.rand(4, *model.image_shape)
+    for passes, most in ((3, (1, 3)), (60, (10, 4)), (100, (20, 4)), (36, (9, 4))):
+        sizes.clear()
+        chunk._log_lik(model.likelihood, x, None, z, torch.zeros(4, *model.image_shape), passes)
+        assert max(sizes) == most

@@ -6,7 +6,7 @@ import torch
 from vaelab.assemble import build_model, completed
 from vaelab.objectives.bounds import distortion, elbo, rate
 from vaelab.objectives.importance import Iwae
-from vaelab.objectives.optimised import optimised
+from vaelab.objectives.optimised import _bound, optimised
 from vaelab.objectives.weighted import Elbo
 from vaelab.spec import Spec
 
@@ -74,3 +74,10 @@ def test_what_counts_for_nothing_and_what_cannot_be_learned_are_told_and_no_faul
     frozen.posterior.requires_grad_(False)  # its rate is a constant of the training
     assert optimised(Elbo(), frozen, X, 0).rate_weight == 0
     assert optimised(Elbo(), frozen, X, 0).bound == "ELBO"
+
+
+def test_a_loss_may_touch_the_negative_elbo_and_is_a_bound_below_it():
+    """One image at the ELBO and one above it: no slack is asked for where the loss is 0."""
+    loss, elbo, iwae = torch.tensor([0.0, 1.0]), torch.tensor([0.0, -0.5]), torch.tensor([0.5, 0.5])
+    assert _bound(loss, elbo, iwae) == "below the ELBO"
+    assert _bound(loss - 0.1, elbo, iwae) == ""
