@@ -59,7 +59,7 @@ def test_a_number_that_is_too_large_to_be_one(run, capsys):
 def test_a_source_with_nul(run, capsys):
     changed(run / "spec.json", data="idx:\0")
     changed(run / "result.json", source={"absolute": "idx:\0", "from_run": "idx:\0"})
-    assert "a path without NUL" in told(capsys, "evaluate", run, "--samples", "3")
+    assert "text that can be printed" in told(capsys, "evaluate", run, "--samples", "3")
 
 
 TERMS = {"elbo": -3.0, "rate": 1.0, "distortion": 2.0}
@@ -285,10 +285,13 @@ def test_a_study_of_other_values(field, said, tmp_path, capsys):
 def test_text_of_a_study_makes_no_link_or_heading_of_report_md(tmp_path):
     from vaelab.report.write import as_markdown
 
-    assert as_markdown("Please [read the docs][x]") == r"Please \[read the docs]\[x]"
-    assert as_markdown("[x]: https://evil.example") == r"\[x]: https://evil.example"
-    assert as_markdown(r"\[x](https://evil.example)") == r"\\\[x](https://evil.example)"
+    assert as_markdown("Please [read the docs][x]") == r"Please \[read the docs\]\[x\]"
+    assert as_markdown("[x]: https://evil.example") == r"\[x\]: https://evil.example"
+    assert as_markdown(r"\[x](https://evil.example)") == r"\\\[x\](https://evil.example)"
     assert as_markdown("# Heading") == r"\# Heading"
+    assert as_markdown("~~~") == r"\~\~\~"
+    assert as_markdown("1. one") == r"1\. one"
+    assert as_markdown("x](https://evil.example/track.png)") == r"x\](https://evil.example/track.png)"
     assert as_markdown("**supported**") == r"\*\*supported\*\*"
 
 

@@ -10,8 +10,8 @@ from vaelab.record import PER_IMAGE, Run
 from vaelab.spec import Spec
 from vaelab.training.autopsy import RECORD, STATE
 
-# What a training writes into its directory, beside spec.json and figures
-FILES = ("log.jsonl", "checkpoint.safetensors", "model.safetensors", PER_IMAGE, "result.json", RECORD, STATE)
+# What a training writes into its directory, beside spec.json
+FILES = ("figures", "log.jsonl", "checkpoint.safetensors", "model.safetensors", PER_IMAGE, "result.json", RECORD, STATE)
 
 
 @contextmanager

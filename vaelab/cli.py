@@ -8,7 +8,9 @@ import io
 import os
 import re
 import sys
+import tempfile
 from collections.abc import Sequence
+from contextlib import chdir
 from typing import TYPE_CHECKING
 
 from vaelab.errors import Interrupted, VaelabError, unknown
@@ -31,6 +33,7 @@ COMMANDS = {
     "data check": "Read a data set; print its counts, shape, hashes and protocol.",
     "data fetch": "Download a data set, checked against its published hashes.",
 }
+NO_MEMORY = ("not enough memory", "out of memory", "allocate memory")  # in messages of torch and of the system
 CLOSED = 141  # 128 and the number of SIGPIPE, as for a program that does not handle it
 DEFAULTS = ("--preset", "--spec")  # of train: what the other flags change
 
@@ -38,6 +41,8 @@ DEFAULTS = ("--preset", "--spec")  # of train: what the other flags change
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; the exit status: 0, 2 for a user's mistake, 130 where it was interrupted, or `CLOSED`."""
     argv = list(sys.argv[1:] if arguments is None else arguments)
+    if sys.stdout is None or sys.stderr is None:  # closed by who started this
+        sys.stdout, sys.stderr = (stream or open(os.devnull, "w") for stream in (sys.stdout, sys.stderr))  # noqa: SIM115
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # for terminals that do not know every letter
@@ -83,7 +88,7 @@ def _answer(argv: list[str]) -> None:
 def _memory(error: Exception) -> str | None:
     """What to say of an error of too little memory, of this machine or of its GPU; None for any other error."""
     said = str(error).lower()
-    if not isinstance(error, MemoryError) and "not enough memory" not in said and "out of memory" not in said:
+    if not isinstance(error, MemoryError) and not any(words in said for words in NO_MEMORY):
         return None
     size = re.search(r"allocate ([\d.]+ ?\w+)", said)
     needs = (
@@ -111,6 +116,8 @@ def _run(name: str, flags: list[str]) -> None:
 
     from vaelab import commands
 
+    _load_matplotlib_elsewhere()
+
     flags = [
         word
         for flag in flags
@@ -122,6 +129,17 @@ def _run(name: str, flags: list[str]) -> None:
         function = functools.partial(function, spec=spec)
     about = [COMMANDS[name], *(inspect.getdoc(command) or "").split("\n\n")[1:]]
     tyro.cli(function, prog=f"vaelab {name}", description="\n\n".join(about), args=flags)
+
+
+def _load_matplotlib_elsewhere() -> None:
+    """Import matplotlib as from an empty folder, where the current one has a matplotlibrc.
+
+    It reads that file when it is imported, and some versions run what stands there.
+    """
+    if not os.path.lexists("matplotlibrc"):
+        return
+    with tempfile.TemporaryDirectory() as empty, chdir(empty):
+        import matplotlib as matplotlib
 
 
 def _spec_of(defaults: list[str], flags: list[str]) -> tuple["Spec", list[str]]:

@@ -36,6 +36,7 @@ Compiled = Annotated[Literal["auto", "always", "never"], tyro.conf.arg(help="com
 Threads = Annotated[int, tyro.conf.arg(help="processor threads to use; 0: all")]
 
 PLAIN = Spec()
+MOST_THREADS = 4096
 
 
 def train(
@@ -138,8 +139,9 @@ def compare(
 def _use(threads: int) -> None:
     import torch
 
-    if threads < 0:
-        raise SpecError(found=f"--threads {threads}", expected="0 for all, or how many", do="raise it")
+    if not 0 <= threads <= MOST_THREADS:
+        expected = f"0 for all, or how many, at most {MOST_THREADS:,}"
+        raise SpecError(found=f"--threads {threads}", expected=expected, do="change it")
     if threads:
         torch.set_num_threads(threads)
 
@@ -235,9 +237,13 @@ def report(
 
 def _write_report(opened: "Study", root: str | None) -> Path:
     from vaelab import terminal
+    from vaelab.claim import check_claim
     from vaelab.evaluation.measure import FEW_EFFECTIVE, FEW_MARK
     from vaelab.report import published_numbers, write_report
 
+    for member in opened.members:
+        if member.run.done:
+            check_claim(member.run, member.spec)  # a report is of the study's own runs
     page, text = write_report(opened, opened.folder, root)
     published = published_numbers(opened)
     for title, records in published:

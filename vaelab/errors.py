@@ -57,7 +57,7 @@ def unknown(kind: str, name: str, known: Iterable[str]) -> SpecError:
     names = sorted(known)
     close = difflib.get_close_matches(name, names, n=1)
     return SpecError(
-        found=f"unknown {kind} '{name}'",
+        found=f"unknown {kind} {shortened(str(name))}",
         expected=f"one of {', '.join(names)}",
         do=f"did you mean '{close[0]}'?" if close else "choose one of these",
     )

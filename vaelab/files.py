@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 import secrets
 import stat
 import tempfile
@@ -31,11 +32,16 @@ def user_cache() -> Path:
     try:
         return Path(named if os.path.isabs(named) else "~/.cache").expanduser() / "vaelab"
     except RuntimeError:
-        return Path(_without_home().name)
+        return own_folder()
+
+
+def own_folder() -> Path:
+    """A folder that this process alone uses, and that goes with it."""
+    return Path(_own_folder().name)
 
 
 @cache
-def _without_home() -> tempfile.TemporaryDirectory[str]:
+def _own_folder() -> tempfile.TemporaryDirectory[str]:
     return tempfile.TemporaryDirectory(prefix="vaelab-")
 
 
@@ -65,6 +71,17 @@ def is_private(path: Path) -> bool:
         return True
     found = path.stat()
     return found.st_uid == os.geteuid() and not found.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+
+
+def small(path: Path) -> Path:
+    """`path`, unless its file is larger than any text of ours, or no file at all.
+
+    Raises:
+        OSError: it is; as `plain`.
+    """
+    if path.exists() and plain(path).stat().st_size > LARGEST_TEXT:
+        raise OSError(errno.EFBIG, f"more than {LARGEST_TEXT / 1e6:.0f} MB", str(path))
+    return path
 
 
 def parsed(
@@ -168,7 +185,7 @@ def _temporary(path: Path) -> tuple[Path, BinaryIO]:
     while True:
         temporary = path.with_name(f"{_mark(path)}{secrets.token_hex(8)}.tmp")
         file = os.fdopen(opened(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL), "wb")
-        _lock(file.fileno())
+        hold(file.fileno())
         if temporary.exists():  # another process may have taken it for a leftover before it was locked
             return temporary, file
         file.close()
@@ -182,18 +199,18 @@ def _remove_leftovers(path: Path) -> None:
     """Remove temporary files of `path` that no process holds: those of writes that were killed."""
     with suppress(OSError), os.scandir(path.parent) as entries:
         for entry in entries:
-            if not (entry.name.startswith(_mark(path)) and entry.name.endswith(".tmp")):
+            if not re.fullmatch(re.escape(_mark(path)) + "[0-9a-f]{16}[.]tmp", entry.name):
                 continue
             with suppress(OSError):  # held by a process that writes it, a link, or gone
                 left = opened(Path(entry.path), os.O_RDONLY)
                 try:
-                    if _lock(left):
+                    if hold(left):
                         os.unlink(entry.path)
                 finally:
                     os.close(left)
 
 
-def _lock(file: int) -> bool:
+def hold(file: int) -> bool:
     """Lock an open file until it is closed; False where locks do not exist. BlockingIOError where another has it."""
     try:
         import fcntl
@@ -275,7 +292,7 @@ def only_writer(folder: Path) -> Iterator[None]:
 
 def _hold(file: int, folder: Path) -> None:
     try:
-        _lock(file)  # where there are no locks, two writers are the user's to avoid
+        hold(file)  # where there are no locks, two writers are the user's to avoid
     except BlockingIOError as error:
         raise RunError(
             found=f"another process is at work in {folder}",

@@ -35,6 +35,7 @@ CALLED = (
     "metric",
 )  # kinds whose parts are called
 GUIDE = "see docs/extending.md"
+LARGEST = 2**31 - 1  # of an option: sizes are counted in 32 bits
 
 POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 
@@ -224,10 +225,14 @@ def _check_makes(kind: str, name: str, constructor: Callable[..., Any]) -> None:
 def _read(what: str, annotation: Any, value: str) -> Any:
     sequence = get_origin(annotation) is tuple
     try:
-        return TypeAdapter(annotation).validate_python([v for v in value.split(",") if v] if sequence else value)
+        read = TypeAdapter(annotation).validate_python([v for v in value.split(",") if v] if sequence else value)
     except ValidationError as error:
         reason = error.errors()[0]["msg"].lower()
         raise SpecError(found=f"{what} is '{value}'", expected=reason, do="give it a value of that kind") from error
+    for number in read if isinstance(read, tuple) else (read,):
+        if isinstance(number, int | float) and abs(number) > LARGEST:
+            raise SpecError(found=f"{what} is '{value}'", expected=f"at most {LARGEST:,}", do="lower it")
+    return read
 
 
 def _write(value: Any) -> str:

@@ -11,7 +11,7 @@ from vaelab.data.dataset import Dataset
 from vaelab.errors import VaelabError, unknown
 from vaelab.figures import FIGURES, WITHOUT_DATA, curves, save
 from vaelab.figures.style import one_look
-from vaelab.files import make_folder
+from vaelab.files import check_no_link, make_folder
 from vaelab.models import VAE
 from vaelab.record import Run
 from vaelab.training.lines import looked_on
@@ -46,6 +46,7 @@ def figure(
         VaelabError: a kind was named, and the model or the data that it needs are not there.
     """
     run, kinds = Run.of(run), (kinds,) if isinstance(kinds, str) else kinds
+    check_no_link(run.path)
     known = (*FIGURES, "curves")
     for kind in kinds:
         if kind not in known:

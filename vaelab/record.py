@@ -22,7 +22,7 @@ from vaelab.data.places import taken_from
 from vaelab.data.sources import parse
 from vaelab.errors import NonFiniteError, RunError, VaelabError, unknown
 from vaelab.evaluation.measure import Metric
-from vaelab.files import plain
+from vaelab.files import small
 from vaelab.memory import check_free
 from vaelab.models import VAE
 from vaelab.result_file import read_result
@@ -87,7 +87,8 @@ class Run:
     def log(self) -> list[dict[str, Any]]:
         """The lines of log.jsonl, one for each validation; RunError where one is damaged."""
         path = self.path / "log.jsonl"
-        rows = [row_of(line) for line in plain(path).read_bytes().splitlines(keepends=True)] if path.exists() else []
+        lines = small(path).read_bytes().splitlines(keepends=True) if path.exists() else []
+        rows = [row_of(line) for line in lines]
         if None in rows[:-1]:
             found = f"{path}, line {rows.index(None) + 1}: damaged"
             raise RunError(found=found, expected="a line of JSON", do="delete that line, or the run")
@@ -190,8 +191,10 @@ class Run:
 
     def check_data(self, splits: Splits) -> None:
         """RunError where `splits` are not the images that the run was made with."""
-        for split in (splits.train, splits.test):
-            then = self.result["data"][split.split]
+        for split in (splits.train, splits.validation, splits.test):
+            then = None if split is None else self.result["data"].get(split.split)
+            if split is None or then is None:  # which the run did not use
+                continue
             if split.sha256 != then["sha256"]:
                 counts = f"{len(split):,} {split.split} images, {then['images']:,} then"
                 same = len(split) == then["images"]

@@ -66,6 +66,7 @@ class Ledger(TypedDict):
     bound: Literal["ELBO", "importance-weighted", "below the ELBO", ""]
     effective_beta: Finite | None
     note: str
+    protocol: str
     seeds: dict[str, int]
 
 
@@ -77,7 +78,7 @@ class Split(TypedDict):
     sha256: str
 
 
-@with_config({"extra": "allow"})
+@with_config({"extra": "forbid"})
 class Data(TypedDict):
     """The splits."""
 

@@ -17,10 +17,10 @@ from vaelab.assemble import build_model, build_objective, build_refit, completed
 from vaelab.claim import check_claim, claimed
 from vaelab.data.dataset import Splits
 from vaelab.data.places import seen_from, taken_from
-from vaelab.errors import RunError, SpecError, VaelabError
+from vaelab.errors import RunError, SpecError, VaelabError, shortened
 from vaelab.evaluation.admission import admit_parts
 from vaelab.evaluation.measure import Measure, Metric, Subject
-from vaelab.files import check_name, only_writer, write_atomically
+from vaelab.files import check_name, check_no_link, only_writer, write_atomically
 from vaelab.measuring import EVALUATION_SEED, default_measures
 from vaelab.memory import check_free
 from vaelab.models import VAE
@@ -81,6 +81,7 @@ def train(
         check_claim(run, spec)
         watch.say(f"done before: {run.path}")
         return run
+    _check_paths(run.path.absolute(), Path.cwd())
     on = find_device(device)
     data = load_data(spec, root)
     measuring.admit(data, watch.say)
@@ -98,6 +99,16 @@ def train(
         progress = fit(model, objective, data, spec, run.path, watch, compile, fingerprint(spec, data))
         conclude(run, spec, model, data, progress, watch)
     return run
+
+
+def _check_paths(*paths: Path) -> None:
+    """SpecError where a path cannot be written into the run's files, which are UTF-8."""
+    for path in paths:
+        try:
+            str(path).encode()
+        except UnicodeEncodeError as error:
+            found = f"{path}, whose name is not UTF-8"
+            raise SpecError(found=found, expected="a path that can be written down", do="rename that folder") from error
 
 
 def conclude(run: Run, spec: Spec, model: VAE, data: Splits, progress: Progress, watch: Watch) -> None:
@@ -164,6 +175,7 @@ def measure(
     measures = measuring.named_measures(names) or measuring.named_measures(default_measures(run.spec))
     if seed < 0:
         raise SpecError(found=f"seed = {seed}", expected="0 or more", do="use --seed 0, as other runs do")
+    check_no_link(run.path)
     book = Book(run, seed, run.result["metrics"])
     todo = {name: measure for name, measure in measures.items() if again or not book.of(name, split)}
     if todo:
@@ -210,6 +222,12 @@ def replay(run: Run, root: str | None = None, source: str | None = None) -> Auto
         RunError: `run` has no autopsy, or one that was made on a device that is not here.
     """
     spec, found = run.spec, Autopsy.read(run.path)
+    if found.device not in ("cpu", "cuda"):
+        raise RunError(
+            found=f"an autopsy that was made on a device {shortened(found.device)}, in {run.path}",
+            expected="cpu or cuda",
+            do="train the run again",
+        )
     if found.device == "cuda" and not torch.cuda.is_available():
         raise RunError(
             found=f"an autopsy that was made on a CUDA device, in {run.path}, and no such device",

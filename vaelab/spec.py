@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
-from vaelab.errors import SpecError
+from vaelab.errors import SpecError, shortened
 from vaelab.files import parsed
 from vaelab.training.plan import Plan
 from vaelab.trust import check_trust, modules_in
@@ -35,7 +35,7 @@ class Spec(Plan):
         description="training images held out: a share, or a number of images; 0: none. Data with validation images of "
         "their own use these instead",
     )
-    split_seed: int = Field(default=0, ge=0, description="of which images are held out")
+    split_seed: int = Field(default=0, ge=0, le=2**63 - 1, description="of which images are held out")
 
     model: str = Field(default="vae", description="how the parts are put together; see `vaelab parts`")
     latent: int = Field(
@@ -61,7 +61,7 @@ class Spec(Plan):
     objective: str = Field(default="elbo", description="what is maximised, such as iwae:samples=5; see `vaelab parts`")
 
     nll_samples: int = Field(
-        default=100, ge=1, description="K, importance samples of the final likelihood of each test image"
+        default=100, ge=1, le=2**31 - 1, description="K, importance samples of the final likelihood of each test image"
     )
 
     @model_validator(mode="after")
@@ -72,6 +72,15 @@ class Spec(Plan):
                 expected="validation images to judge by: nothing is chosen on test",
                 do="set --validation 0.1, or --patience 0",
             )
+        return self
+
+    @model_validator(mode="after")
+    def _text_is_text(self) -> "Spec":
+        for field, value in self.model_dump().items():
+            if isinstance(value, str) and not value.isprintable():
+                raise SpecError(
+                    found=f"{field} = {shortened(value)}", expected="text that can be printed", do=f"change {field}"
+                )
         return self
 
     def canonical_json(self) -> str:

@@ -17,7 +17,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from vaelab.assemble import completed
-from vaelab.claim import claim
+from vaelab.claim import check_claim, claim
 from vaelab.errors import Interrupted, RunError, SpecError, VaelabError, unknown
 from vaelab.files import LONGEST_NAME, check_name, make_folder, parsed
 from vaelab.measuring import named_measures
@@ -35,6 +35,7 @@ from vaelab.trust import check_trust
 from vaelab.workers import Worker
 
 MOST = 10_000  # runs of a group: a longer list is a slip
+MANY_PARTS = re.compile(r"(?:[\w-]+\.){100}")  # of a key, as a.b.c
 
 
 @dataclass(frozen=True)
@@ -89,9 +90,7 @@ def open_study(
     if path is None:
         raise unknown("study", name, known_studies())
     try:
-        file = StudyFile(
-            **parsed(path, tomllib.loads, expected="a study: a TOML file", do="mend that line", error=SpecError)
-        )
+        file = StudyFile(**parsed(path, _toml, expected="a study: a TOML file", do="mend that line", error=SpecError))
     except ValidationError as error:
         first = min(error.errors(), key=lambda one: one["type"] != "extra_forbidden")  # a slip explains what lacks
         where = ".".join(map(str, first["loc"]))
@@ -110,7 +109,11 @@ def open_study(
         check_trust(path, spec.parts, trust)
         return completed(spec)
 
+    _check_groups(path, file)
     members = [member for group in file.group for member in _members(file, group, folder, quick, seeds, asked_for)]
+    if len({member.label for member in members}) < len(members):
+        found = f"{path}: two runs that are called alike"
+        raise SpecError(found=found, expected="groups of different names", do="rename one")
     command = f"vaelab study {name}" + (" --quick" if quick else "") + (f" --seeds {seeds}" if seeds > 1 else "")
     command += f" --trust {' '.join(trust)}" if trust else ""
     return Study(
@@ -129,6 +132,27 @@ def open_study(
     )
 
 
+def _toml(text: str) -> dict[str, Any]:
+    """The tables of a TOML file. Keys of very many parts would take the square of their number in seconds."""
+    if MANY_PARTS.search(text):
+        raise ValueError("a key of more than a hundred parts")
+    return tomllib.loads(text)
+
+
+def _check_groups(path: Path, file: StudyFile) -> None:
+    """SpecError where what is said of groups is of none, or a seed stands where it has no effect."""
+    names = [group.name for group in file.group]
+    for table in (file.base, file.quick, *(group.spec for group in file.group), *(g.quick for g in file.group)):
+        if "seed" in table:
+            found = f"{path}: seed = {table['seed']} beside the grids"
+            raise SpecError(found=found, expected="seeds in a grid, as seed = [0, 1]", do="move it there")
+    named = [name for published in file.published for name in published.values]
+    named += [panel.group for figure in file.figure for panel in figure.panels]
+    for name in named:
+        if name not in names:
+            raise unknown(f"group in {path}:", name, names)
+
+
 def _members(
     file: StudyFile, group: Group, folder: Path, quick: bool, seeds: int, made: Callable[[Spec], Spec]
 ) -> Iterator[Member]:
@@ -137,6 +161,8 @@ def _members(
     if "seed" in group.grid and seeds > 1:
         found = f"--seeds {seeds} beside seed = {group.grid['seed']} in the grid of the group '{group.name}'"
         raise SpecError(found=found, expected="one of them", do="leave --seeds out, or take the seeds out of the file")
+    if seeds > MOST:
+        raise SpecError(found=f"--seeds {seeds:,}", expected=f"at most {MOST:,}", do="lower it")
     grid = {**group.grid, **({"seed": list(range(seeds))} if "seed" not in group.grid else {})}
     if (count := math.prod(map(len, grid.values()))) > MOST:
         found = f"{count:,} runs in the group '{group.name}'"
@@ -280,6 +306,7 @@ def done(study: Study, member: Member) -> bool:
     """Whether a run is trained, and measured as the study asks."""
     if not member.run.done:
         return False
+    check_claim(member.run, member.spec)
     return set(study.metrics) <= {row["measure"] for row in member.run.result["metrics"]}
 
 

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from vaelab.files import LONGEST_NAME, name_fault
+from vaelab.json_types import Positive
 
 
 def _checked(name: str) -> str:
@@ -20,7 +21,7 @@ class Panel(BaseModel):
     """One panel of a figure: what is shown, of which run."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
-    letter: Name
+    letter: Annotated[str, Field(pattern=r"^[A-Za-z]{1,3}$")]
     show: Literal["data", "reconstructions", "samples", "manifold"]
     group: str
     latent: int
@@ -31,7 +32,7 @@ class Figure(BaseModel):
     """Panels side by side, as an article numbers and letters them."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
-    number: Name
+    number: Annotated[str, Field(pattern=r"^[0-9]{1,4}$")]
     title: str
     panels: list[Panel]
 
@@ -42,10 +43,10 @@ class Published(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
     source: str
     metric: str
-    samples: Annotated[int, Field(ge=1)]  # K
+    samples: Positive  # K
     # By one training of theirs: its epochs times its images
     images_seen: Annotated[float, Field(ge=1, allow_inf_nan=False)]
-    values: dict[str, float]
+    values: dict[str, Annotated[float, Field(allow_inf_nan=False)]]
 
 
 class Group(BaseModel):

@@ -128,7 +128,7 @@ def test_names_of_others_add_nothing_to_the_markdown(trained, tmp_path) -> None:
     assert "forged" in text
     assert not [line for line in lines if line.startswith(("# forged", "| x |"))]
     assert "<img" not in text
-    assert text.count("](javascript") == text.count(r"\[l](javascript")
+    assert text.count("](javascript") == text.count(r"\[l\](javascript")
     for line, after in pairwise(lines):
         if line.startswith("|") and after.startswith("|"):
             cells = [re.sub(r"\\\|", "", row).count("|") for row in (line, after)]

@@ -16,7 +16,7 @@ from typing import Any
 from vaelab.data import idx
 from vaelab.data.sources import roots
 from vaelab.errors import DataError, SpecError, shortened
-from vaelab.files import opened
+from vaelab.files import hold, opened
 
 # (name of the file, bytes so far, bytes in all or 0 if the server does not say)
 Progress = Callable[[str, int, int], None]
@@ -168,6 +168,16 @@ class WebOnly(urllib.request.HTTPRedirectHandler):
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 
+def _hold(file: int, part: Path) -> None:
+    """OSError where another process downloads to `part`, or has finished it since it was opened here."""
+    try:
+        hold(file)
+    except BlockingIOError as error:
+        raise OSError("another process downloads this file") from error
+    if not (part.exists() and os.path.samestat(os.fstat(file), part.stat())):
+        raise OSError("another process has finished this file: fetch again")
+
+
 def _download(part: Path, size: int, progress: Progress, url: str, output_file: str, _pooch: object) -> None:
     """The downloader that pooch calls: `output_file` appears whole or not at all, what has arrived waits in `part`.
 
@@ -182,6 +192,7 @@ def _download(part: Path, size: int, progress: Progress, url: str, output_file: 
             length = int(response.headers.get("Content-Length", 0))
             total = start + length if length else 0
             with os.fdopen(opened(part, os.O_WRONLY | os.O_CREAT | os.O_APPEND), "ab") as file:
+                _hold(file.fileno(), part)
                 file.truncate(start)
                 while block := response.read1(2**16):  # what is there: a full block may never come
                     if file.tell() + len(block) > size:

@@ -22,6 +22,7 @@ _SPLITS = {
     for split, spellings in SPELLINGS.items()
 }
 _LAYOUT = "DIR/train, DIR/val and DIR/test, each with or without a sub-folder for each class"
+DEEPEST, LINKS = 20, 1_000  # folders below each other, and links to folders that are followed
 
 
 @dataclass
@@ -39,6 +40,7 @@ class _Tree:
     others: list[tuple[Path, str]] = field(default_factory=list)
     hidden: list[str] = field(default_factory=list)
     empty: list[Path] = field(default_factory=list)
+    links: int = 0  # to folders, that were followed
 
     def left_out(self, folder: Path) -> str:
         """What is not read, counted by kind; "" for nothing."""
@@ -111,6 +113,12 @@ def _walk(folder: Path, tree: _Tree, above: tuple[str, ...]) -> None:
             expected="a folder that you may read",
             do="change its permissions, or move it away",
         ) from error
+    if odd := next((path for path in entries if not _is_text(path.name)), None):
+        raise DataError(
+            found=f"{odd.parent}: a name that is not UTF-8, {odd.name!r}",
+            expected="names that can be written down",
+            do="rename it",
+        )
     visible = [path for path in entries if not (path.name.startswith(".") or path.name == "__MACOSX")]
     hidden = {*entries} - {*visible}
     tree.hidden.extend(f"hidden {'folder' if path.is_dir() else 'file'}" for path in hidden)
@@ -121,6 +129,8 @@ def _walk(folder: Path, tree: _Tree, above: tuple[str, ...]) -> None:
             if (real := os.path.realpath(path)) in above:
                 tree.others.append((path, "circular link"))
             else:
+                tree.links += path.is_symlink()
+                _check_bounds(path, len(above), tree.links)
                 _walk(path, tree, (*above, real))
         elif not path.is_file():
             tree.others.append((path, "broken link"))
@@ -128,6 +138,22 @@ def _walk(folder: Path, tree: _Tree, above: tuple[str, ...]) -> None:
             tree.images.append(path)
         else:
             tree.others.append((path, path.suffix.lower() or "extensionless file"))
+
+
+def _check_bounds(path: Path, depth: int, links: int) -> None:
+    """DataError where folders lie too deep, or lead to each other by too many links."""
+    if depth > DEEPEST or links > LINKS:
+        found = f"more than {DEEPEST} folders deep" if depth > DEEPEST else f"more than {LINKS:,} links to folders"
+        raise DataError(found=f"{path}: {found}", expected="DIR/split/class", do="name the folder that they are in")
+
+
+def _is_text(name: str) -> bool:
+    """Whether a name can be written as UTF-8: bytes that are none come as lone surrogates."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def split_of(name: str) -> str | None:

@@ -40,6 +40,7 @@ def picture(path: Path) -> np.ndarray:
 
     try:
         with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # its memory is asked for below
             warnings.simplefilter("ignore", UserWarning)  # about notes beside the pixels; damaged pixels are an error
             with Image.open(plain(path), formats=tuple(FORMATS)) as opened:
                 check_free(str(path), PER_PIXEL_BYTES * math.prod(opened.size), "cut it, or save it smaller")

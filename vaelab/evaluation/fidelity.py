@@ -81,6 +81,12 @@ class Fidelity:
         if self.neighbours < 1:
             found = f"neighbours = {self.neighbours}"
             raise SpecError(found=found, expected="at least 1", do="use, say, neighbours=5")
+        if 0 < self.images <= self.neighbours:
+            raise SpecError(
+                found=f"images = {self.images} with neighbours = {self.neighbours}",
+                expected="more images than neighbours",
+                do="use more images, or fewer neighbours",
+            )
         if self.draw not in get_args(Drawn):
             raise SpecError(found=f"draw = {self.draw!r}", expected="mean or sample", do="choose one of these")
 

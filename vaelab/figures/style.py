@@ -1,6 +1,7 @@
 """One look for every picture: sizes, colours, fonts, set on the objects and never in matplotlib's global settings."""
 
 import textwrap
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -25,7 +26,9 @@ MARKERS = "osD^vPX<>*"
 @contextmanager
 def one_look() -> Iterator[None]:
     """Inside, pictures have matplotlib's own defaults, whatever a matplotlibrc says, and a "$" in a name is a "$"."""
-    with style.context(["default", {"text.parse_math": False}]):
+    with style.context(["default", {"text.parse_math": False}]), warnings.catch_warnings():
+        for said in ("Glyph .* missing from", "constrained_layout not applied"):  # of long or foreign names
+            warnings.filterwarnings("ignore", said, UserWarning)
         yield
 
 

@@ -8,9 +8,10 @@ from pathlib import Path
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup
 
+from vaelab.errors import RunError
 from vaelab.evaluation.measure import FEW_EFFECTIVE
 from vaelab.figures.style import one_look
-from vaelab.files import make_folder, write_atomically
+from vaelab.files import make_folder, small, write_atomically
 from vaelab.report import measured, pictures, seeds, words
 from vaelab.report.claims import NOT_RUN, Claim, check_claims
 from vaelab.report.claims.claim import QUICK, RULES, UNJUDGED, UNTESTED
@@ -28,8 +29,10 @@ VERDICT_CLASSES = {
     QUICK: "unjudged",
     UNTESTED: "unjudged",
 }
-MARKS = str.maketrans({"\\": "\\\\", "|": "\\|", "[": "\\[", "*": "\\*", "<": "&lt;", "`": "'"})  # of Markdown
-BLOCK = re.compile(r"^(#|>|[-+] )")  # what makes a heading, a quotation or a list of a paragraph
+MARKS = str.maketrans(
+    {"\\": "\\\\", "<": "&lt;", "`": "'", **{mark: f"\\{mark}" for mark in "|[]*~!"}}  # of Markdown
+)
+BLOCK = re.compile(r"^([0-9]*)(#|>|[-+] |(?<=[0-9])[.)] )")  # a heading, a quotation or a list
 TEXT_COLUMNS = ("group", "data", "protocol", "likelihood", "network")  # set left; numbers are set right
 
 
@@ -65,15 +68,28 @@ def write_report(study: Study, folder: Path, root: str | None = None) -> tuple[P
         RunError: a run's data have changed, or the disk is full.
         SpecError: the study names a claim that does not exist.
     """
-    images = folder / "report"
+    images, paths = folder / "report", (folder / "report.html", folder / "report.md")
+    _check_ours(*paths)
     make_folder(folder)
     make_folder(images)
     with one_look():
         context = _context(Material(study, root), folder, images)
-    paths = folder / "report.html", folder / "report.md"
     for path in paths:
         write_atomically(path, _template(path.name).render(context).encode())
     return paths
+
+
+def _check_ours(page: Path, text: Path) -> None:
+    """RunError where files of somebody's own stand in the place of a report: every page of ours names vaelab."""
+    if page.is_file() and b"vaelab" in small(page).read_bytes():
+        return
+    for path in (page, text):
+        if path.exists():
+            raise RunError(
+                found=f"{path}, which vaelab did not write",
+                expected="a report of vaelab's, or no file",
+                do="move it away, or choose another --out",
+            )
 
 
 def _template(name: str) -> Template:
@@ -96,7 +112,7 @@ def as_markdown(value: object) -> str:
     """Text in which what a name holds stays text: no cell, line, tag, link or code of it begins or ends there."""
     if isinstance(value, Markup):  # a table
         return value
-    return BLOCK.sub(r"\\\1", " ".join(str(value).splitlines()).translate(MARKS))
+    return BLOCK.sub(r"\1\\\2", " ".join(str(value).splitlines()).translate(MARKS))
 
 
 def _context(material: Material, folder: Path, images: Path) -> dict[str, object]:

@@ -13,7 +13,7 @@ import torch
 from pydantic import TypeAdapter, ValidationError
 
 from vaelab.errors import Interrupted, NonFiniteError, RunError
-from vaelab.files import plain
+from vaelab.files import small
 from vaelab.training.checkpoint import live_tensors
 from vaelab.training.course import Course
 from vaelab.training.examine import Examination
@@ -51,7 +51,7 @@ class Autopsy:
         """The autopsy of the run in `folder`; RunError where there is none, or none that can be read."""
         path = folder / RECORD
         try:
-            return TypeAdapter(cls).validate_json(plain(path).read_bytes())
+            return TypeAdapter(cls).validate_json(small(path).read_bytes())
         except FileNotFoundError as missing:
             raise RunError(
                 found=f"no {path}",

@@ -109,8 +109,6 @@ def _mark(program: str) -> Path:
 def _with_fallback(step: Step, mark: Path, say: Callable[[str], None]) -> Step:
     """`step`, compiled when it is first called: what it computes hangs on how the networks round by then."""
     folder = mark.parent if _makes(mark.parent) else None
-    if folder:
-        os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(folder))  # torch's own goes with the next start
     chosen: list[Step] = []
 
     def first_then_chosen(*inputs: Tensor) -> None:

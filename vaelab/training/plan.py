@@ -13,13 +13,15 @@ class Plan(BaseModel):
     # Defaults are read as what is given is: 0 and 0.0 are one number, and a Spec has one hash
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, validate_default=True)
 
-    epochs: float = Field(default=30, gt=0, description="passes over the training images")
-    batch: int = Field(default=100, ge=1, description="images in a step; all training images if they are fewer")
+    epochs: float = Field(default=30, gt=0, le=1e9, description="passes over the training images")
+    batch: int = Field(
+        default=100, ge=1, le=2**31 - 1, description="images in a step; all training images if they are fewer"
+    )
     learning_rate: float = Field(default=1e-3, gt=0, description="of Adam, before the schedule")
     schedule: str = Field(
         default="constant", description="of the learning rate, such as cosine:warmup=0.05; see `vaelab parts`"
     )
-    clip_norm: float = Field(default=0, ge=0, description="largest norm of a gradient; 0 does not clip")
+    clip_norm: float = Field(default=0, ge=0, le=1e30, description="largest norm of a gradient; 0 does not clip")
     ema_decay: float = Field(
         default=0, ge=0, lt=1, description="keep an exponential moving average of the weights; 0 does not"
     )
@@ -29,16 +31,19 @@ class Plan(BaseModel):
     patience: float = Field(
         default=0,
         ge=0,
+        le=1e9,
         description="stop after this many epochs without a better validation value of the objective; 0: never",
     )
     validate_every: float = Field(
-        default=1, ge=1e-6, description="epochs from one validation, and line of the log, to the next"
+        default=1, ge=1e-6, le=1e9, description="epochs from one validation, and line of the log, to the next"
     )
     start: Literal["mean", "zero"] = Field(
         default="mean",
         description="where the decoder starts: mean, at the mean training image; zero, as the network has it",
     )
-    seed: int = Field(default=0, ge=0, description="of the weights, the order of the images and the noise")
+    seed: int = Field(
+        default=0, ge=0, le=2**63 - 1, description="of the weights, the order of the images and the noise"
+    )
 
     @model_validator(mode="wrap")
     @classmethod

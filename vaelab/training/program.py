@@ -10,8 +10,8 @@ import platform
 import secrets
 import tempfile
 import warnings
-from collections.abc import Callable, Sequence
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -22,11 +22,14 @@ from torch import Tensor, nn
 from torch.fx import GraphModule
 from torch.fx.experimental.proxy_tensor import make_fx
 
-from vaelab.files import is_private
+from vaelab.files import is_private, own_folder
 
 Run = Callable[[list[Tensor]], object]  # of (held, inputs)
 
-OPTIONS: dict[str, Any] = {"fallback_random": True}  # draws of torch's own generator: those of an eager step
+OPTIONS: dict[str, Any] = {
+    "fallback_random": True,  # draws of torch's own generator: those of an eager step
+    "aot_inductor.precompile_headers": False,  # which torch keeps in /tmp, and takes from there whoever wrote them
+}
 
 
 @dataclass(frozen=True)
@@ -99,7 +102,7 @@ def program(
         Exception: it cannot be traced, or there is no compiler. Nothing has changed then.
     """
     forms, on_cpu = _forms(inputs), inputs[0].device.type == "cpu"
-    with warnings.catch_warnings():
+    with _apart(folder), warnings.catch_warnings():
         for kind in (FutureWarning, DeprecationWarning):  # what torch says of itself (2.13)
             warnings.simplefilter("ignore", kind)
         traced = trace(step, inputs)
@@ -112,6 +115,27 @@ def program(
             run([*traced.held, *inputs])
 
     return take
+
+
+@contextmanager
+def _apart(folder: Path | None) -> Iterator[None]:
+    """Keep what the compiler writes in `folder`, and the current folder off the path of every Python that it starts.
+
+    Without a folder it is one of this process's own: torch's default in /tmp may hold files of other people, which are
+    run. A place that the user named in TORCHINDUCTOR_CACHE_DIR stays.
+    """
+    names = ("PYTHONSAFEPATH", "TORCHINDUCTOR_CACHE_DIR")
+    before = {name: os.environ.get(name) for name in names}
+    os.environ["PYTHONSAFEPATH"] = "1"
+    os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(folder or own_folder()))
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
 
 
 def ahead_of_time(traced: Traced, folder: Path | None, say: Callable[[str], None]) -> Run:
