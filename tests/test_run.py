@@ -109,7 +109,7 @@ def test_damaged_runs(run, tmp_path):
         Run(tmp_path).model()
     (tmp_path / "model.safetensors").write_bytes(whole)
     (tmp_path / "spec.json").write_text(completed(TINY.model_copy(update={"latent": 4})).canonical_json())
-    with pytest.raises(RunError, match="does not fit"):
+    with pytest.raises(RunError, match="written by a run of another Spec"):
         Run(tmp_path).model()
 
 

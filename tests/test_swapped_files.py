@@ -280,3 +280,12 @@ def test_a_foreign_name_is_drawn_without_a_warning(run, capsys):
     foreign = run.rename(run.with_name("\N{CJK UNIFIED IDEOGRAPH-65E5}\N{CJK UNIFIED IDEOGRAPH-672C}"))
     assert main(["figure", str(foreign), "curves"]) == 0
     assert not capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "per_image.safetensors"])
+def test_weights_and_numbers_of_another_run_are_not_taken_for_its_own(name, run, tmp_path, capsys):
+    other = vl.train(
+        vl.Run(run).spec.model_copy(update={"seed": 1}), tmp_path, "other", compile="never", watch=vl.SILENT
+    )
+    shutil.copy(other.path / name, run / name)
+    assert "written by a run of another Spec" in told(capsys, "evaluate", run, "--metrics", "latents:images=20")

@@ -31,6 +31,7 @@ from vaelab.tensor_file import read_tensors, write_tensors
 from vaelab.training.watch import row_of
 
 PER_IMAGE = "per_image.safetensors"
+OWNER = "spec"  # in the header of a file of tensors: the hash of the Spec that it belongs to
 OF_PIXELS = {"posterior.centre", "likelihood.offset"}  # not in older runs, which were trained with both at 0
 AGAIN = "measure again with --again"
 # What stands in the header of model.safetensors
@@ -141,7 +142,15 @@ class Run:
         return found
 
     def _per_image(self) -> dict[str, Tensor]:
-        return read_tensors(self.path / PER_IMAGE, missing=AGAIN, damaged=f"delete it and {AGAIN}")[0]
+        tensors, header = read_tensors(self.path / PER_IMAGE, missing=AGAIN, damaged=f"delete it and {AGAIN}")
+        self._check_owner(PER_IMAGE, header, f"delete it and {AGAIN}")
+        return tensors
+
+    def _check_owner(self, name: str, header: dict[str, str], do: str) -> None:
+        """RunError where the file was written by another run; those of earlier versions do not say."""
+        if header.get(OWNER, self.spec.hash) != self.spec.hash:
+            found = f"{self.path / name} was written by a run of another Spec"
+            raise RunError(found=found, expected="this run's own file", do=do)
 
     def data(self, root: str | None = None, source: str | None = None) -> Splits:
         """The images that the run saw; of a finished run they are held to the digests in result.json.
@@ -210,6 +219,7 @@ class Run:
         """The trained model with its best weights, in evaluation mode, on the CPU."""
         again = "delete the run and train again"
         tensors, header = read_tensors(self.path / "model.safetensors", damaged=again)
+        self._check_owner("model.safetensors", header, again)
         try:
             shape, classes = image_shape or SHAPE.validate_json(header["image_shape"]), tensors.get("labels.classes")
             names = CLASS_NAMES.validate_json(header.get("class_names", "{}"))
@@ -251,7 +261,7 @@ class Book:
     def tensors(self) -> dict[str, Tensor]:
         """The numbers of each image that are kept so far; RunError where their file is damaged."""
         path = self.run.path / PER_IMAGE
-        return read_tensors(path, damaged=f"delete it and {AGAIN}")[0] if path.exists() else {}
+        return self.run._per_image() if path.exists() else {}
 
     def add(self, measure: str, metrics: list[Metric]) -> None:
         """Take the numbers of a measure, in the place of those it gave before; writes those of each image.
@@ -273,7 +283,7 @@ class Book:
         for metric, row in zip(metrics, new, strict=True):
             if metric.per_image is not None:
                 tensors[_key_of(row)] = metric.per_image.contiguous()
-        write_tensors(self.run.path / PER_IMAGE, tensors)
+        write_tensors(self.run.path / PER_IMAGE, tensors, {OWNER: self.run.spec.hash})
 
 
 def _key_of(row: dict[str, Any]) -> str:

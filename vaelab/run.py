@@ -27,7 +27,7 @@ from vaelab.models import VAE
 from vaelab.objectives.criterion import criterion_of
 from vaelab.objectives.losses import Objective
 from vaelab.processor import at_full_speed
-from vaelab.record import Book, Run
+from vaelab.record import OWNER, Book, Run
 from vaelab.spec import Spec
 from vaelab.tensor_file import write_tensors
 from vaelab.training.autopsy import RECORD, STATE, Autopsy
@@ -115,7 +115,7 @@ def conclude(run: Run, spec: Spec, model: VAE, data: Splits, progress: Progress,
     """Of a model that is trained, refit the prior if asked to, keep the weights, measure it, write the result."""
     if spec.refit:
         refit(model, build_refit(spec, model), data.train, spec.seed, watch.say)
-    header = {"image_shape": json.dumps(data.train.shape)}
+    header = {"image_shape": json.dumps(data.train.shape), OWNER: spec.hash}
     if model.labels is not None:
         header["class_names"] = json.dumps(model.labels.names)
     write_tensors(run.path / "model.safetensors", model.state_dict(), header)
