@@ -137,13 +137,13 @@ files.write_atomically(Path(sys.argv[1]), b"x" * 1000)
 
 
 def test_leftovers_of_killed_writes_are_removed_and_no_others(tmp_path):
-    (tmp_path / ".other.123.tmp").write_text("not of this file")
-    (tmp_path / ".file.123.tmp").write_text("of an earlier version's")
+    (tmp_path / ".other.0000000000000123.tmp").write_text("not of this file")
+    (tmp_path / ".file.0000000000000123.tmp").write_text("of an earlier version's")
     writer = subprocess.Popen([sys.executable, "-c", WRITER, str(tmp_path / "file")], stdout=subprocess.PIPE)
     try:
         assert writer.stdout is not None
         writer.stdout.readline()
-        (alive,) = set(tmp_path.iterdir()) - {tmp_path / ".other.123.tmp"}
+        (alive,) = set(tmp_path.iterdir()) - {tmp_path / ".other.0000000000000123.tmp"}
         write_atomically(tmp_path / "file", b"meanwhile")
         assert alive.exists()  # its writer may still end
     finally:
@@ -151,7 +151,7 @@ def test_leftovers_of_killed_writes_are_removed_and_no_others(tmp_path):
         writer.communicate()
     assert alive.exists()
     write_atomically(tmp_path / "file", b"then")
-    assert {path.name for path in tmp_path.iterdir()} == {"file", ".other.123.tmp"}
+    assert {path.name for path in tmp_path.iterdir()} == {"file", ".other.0000000000000123.tmp"}
 
 
 BAD = ["", " ", ".", "..", ".hidden", "a/b", "../../esc", "a\\b", "a\0b", "a\nb", "a\x1b[0m", "x" * 101, "\xe9" * 51]

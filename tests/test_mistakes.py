@@ -124,7 +124,7 @@ def test_damaged_numbers_of_each_image_are_found_out_before_any_work(run, capsys
     [
         ("--seed -1 --metrics latents:images=20", "seed = -1"),
         ("--threads -2", "--threads -2"),
-        ("--metrics likelihood:memory_mb=inf", "memory_mb of metric"),
+        ("--metrics likelihood:memory_mb=inf", "memory_mb = inf"),
         ("--metrics tests.test_mistakes:NoMeasure", "NoMeasure', a class, without check"),
         ("--metrics tests.test_mistakes:TINY", "is a Spec; expected a class or function"),
         ("--metrics unfinished:Metric", "(SyntaxError: "),

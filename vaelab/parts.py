@@ -230,7 +230,7 @@ def _read(what: str, annotation: Any, value: str) -> Any:
         reason = error.errors()[0]["msg"].lower()
         raise SpecError(found=f"{what} is '{value}'", expected=reason, do="give it a value of that kind") from error
     for number in read if isinstance(read, tuple) else (read,):
-        if isinstance(number, int | float) and abs(number) > LARGEST:
+        if isinstance(number, int) and abs(number) > LARGEST:
             raise SpecError(found=f"{what} is '{value}'", expected=f"at most {LARGEST:,}", do="lower it")
     return read
 

@@ -150,7 +150,7 @@ def at_a_time_within(model: VAE, memory_mb: float) -> AtATime:
     Raises:
         SpecError: not even one, or a budget that is no finite number.
     """
-    if not (memory_mb >= 0 and math.isfinite(memory_mb)):
+    if not (memory_mb >= 0 and math.isfinite(memory_mb * 1e6)):
         raise SpecError(
             found=f"memory_mb = {memory_mb:g}", expected="a finite number, 0 or more", do="use memory_mb=256"
         )
