@@ -111,6 +111,10 @@ def test_names_that_cannot_be_written_down_are_refused_before_the_training(tmp_p
     assert "not UTF-8" in told(capsys, "train", "--data", "digits", *TINY, "--out", str(tmp_path / "out"))
     assert "text that can be printed" in told(capsys, "train", "--data", f"folder:{bad}", *TINY)
     assert not (tmp_path / "out").exists()
+    for space in "\u00a0\u202f\u3000":  # which file names of many systems have
+        assert (
+            len(vl.load(vl.Spec(data=f"folder:{images(tmp_path / f'a{space}b')}").data).train) == 2
+        )  # of four: one is tested on, one validated on
 
 
 def test_a_folder_with_figures_of_the_users_own_is_not_made_a_run(tmp_path, capsys):

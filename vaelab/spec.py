@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
-from vaelab.errors import SpecError, shortened
+from vaelab.errors import SpecError, in_print, shortened
 from vaelab.files import parsed
 from vaelab.training.plan import Plan
 from vaelab.trust import check_trust, modules_in
@@ -77,7 +77,7 @@ class Spec(Plan):
     @model_validator(mode="after")
     def _text_is_text(self) -> "Spec":
         for field, value in self.model_dump().items():
-            if isinstance(value, str) and not value.isprintable():
+            if isinstance(value, str) and in_print(value) != value:
                 raise SpecError(
                     found=f"{field} = {shortened(value)}", expected="text that can be printed", do=f"change {field}"
                 )
