@@ -3,7 +3,6 @@
 import math
 import os
 import re
-import tomllib
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -27,7 +26,7 @@ from vaelab.record import Run
 from vaelab.run import measure, train
 from vaelab.spec import Spec
 from vaelab.studies import known_studies
-from vaelab.study_file import Figure, Group, Published, StudyFile, fields_at
+from vaelab.study_file import Figure, Group, Published, StudyFile, check_groups, fields_at, tables
 from vaelab.training.compiled import Compile
 from vaelab.training.lines import in_brief, lines
 from vaelab.training.watch import Status, Watch
@@ -35,7 +34,6 @@ from vaelab.trust import check_trust
 from vaelab.workers import Worker
 
 MOST = 10_000  # runs of a group: a longer list is a slip
-MANY_PARTS = re.compile(r"(?:[\w-]+\.){100}")  # of a key, as a.b.c
 
 
 @dataclass(frozen=True)
@@ -90,7 +88,7 @@ def open_study(
     if path is None:
         raise unknown("study", name, known_studies())
     try:
-        file = StudyFile(**parsed(path, _toml, expected="a study: a TOML file", do="mend that line", error=SpecError))
+        file = StudyFile(**parsed(path, tables, expected="a study: a TOML file", do="mend that line", error=SpecError))
     except ValidationError as error:
         first = min(error.errors(), key=lambda one: one["type"] != "extra_forbidden")  # a slip explains what lacks
         where = ".".join(map(str, first["loc"]))
@@ -109,7 +107,7 @@ def open_study(
         check_trust(path, spec.parts, trust)
         return completed(spec)
 
-    _check_groups(path, file)
+    check_groups(path, file)
     members = [member for group in file.group for member in _members(file, group, folder, quick, seeds, asked_for)]
     if len({member.label for member in members}) < len(members):
         found = f"{path}: two runs that are called alike"
@@ -130,27 +128,6 @@ def open_study(
         command=command,
         folder=folder,
     )
-
-
-def _toml(text: str) -> dict[str, Any]:
-    """The tables of a TOML file. Keys of very many parts would take the square of their number in seconds."""
-    if MANY_PARTS.search(text):
-        raise ValueError("a key of more than a hundred parts")
-    return tomllib.loads(text)
-
-
-def _check_groups(path: Path, file: StudyFile) -> None:
-    """SpecError where what is said of groups is of none, or a seed stands where it has no effect."""
-    names = [group.name for group in file.group]
-    for table in (file.base, file.quick, *(group.spec for group in file.group), *(g.quick for g in file.group)):
-        if "seed" in table:
-            found = f"{path}: seed = {table['seed']} beside the grids"
-            raise SpecError(found=found, expected="seeds in a grid, as seed = [0, 1]", do="move it there")
-    named = [name for published in file.published for name in published.values]
-    named += [panel.group for figure in file.figure for panel in figure.panels]
-    for name in named:
-        if name not in names:
-            raise unknown(f"group in {path}:", name, names)
 
 
 def _members(

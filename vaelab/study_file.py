@@ -1,11 +1,17 @@
 """What a study's TOML file holds."""
 
+import re
+import tomllib
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+from vaelab.errors import SpecError, unknown
 from vaelab.files import LONGEST_NAME, name_fault
 from vaelab.json_types import Positive
+
+MANY_PARTS = re.compile(r"(?:[\w-]+\.){100}")  # of a key, as a.b.c
 
 
 def _checked(name: str) -> str:
@@ -91,3 +97,24 @@ def fields_at(place: tuple[int | str, ...]) -> list[str]:
     }
     table = next((tables[step] for step in reversed(place[:-1]) if step in tables), StudyFile)
     return [".".join(map(str, (*place[:-1], name))) for name in table.model_fields]
+
+
+def tables(text: str) -> dict[str, Any]:
+    """The tables of a TOML file. Keys of very many parts would take the square of their number in seconds."""
+    if MANY_PARTS.search(text):
+        raise ValueError("a key of more than a hundred parts")
+    return tomllib.loads(text)
+
+
+def check_groups(path: Path, file: StudyFile) -> None:
+    """SpecError where what is said of groups is of none, or a seed stands where it has no effect."""
+    names = [group.name for group in file.group]
+    for table in (file.base, file.quick, *(group.spec for group in file.group), *(g.quick for g in file.group)):
+        if "seed" in table:
+            found = f"{path}: seed = {table['seed']} beside the grids"
+            raise SpecError(found=found, expected="seeds in a grid, as seed = [0, 1]", do="move it there")
+    named = [name for published in file.published for name in published.values]
+    named += [panel.group for figure in file.figure for panel in figure.panels]
+    for name in named:
+        if name not in names:
+            raise unknown(f"group in {path}:", name, names)
