@@ -47,9 +47,9 @@ def put_weights(task: Task, *modules: torch.nn.Module) -> None:
 def by_vaelab(task: Task) -> None:
     """`vaelab.evaluate` of the first images."""
     from benchmarks.vaelab_peer import prepare
-    from vaelab.assemble import load_data
-    from vaelab.evaluation.likelihood import evaluate
-    from vaelab.processor import at_full_speed
+    from vaelab.evaluation.likelihood.likelihood import evaluate
+    from vaelab.runs.assemble import load_data
+    from vaelab.system.processor import at_full_speed
 
     ready = prepare(task)
     put_weights(task, ready.model)

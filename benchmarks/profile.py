@@ -26,9 +26,9 @@ from benchmarks.flops import nll_flops, step_flops
 from benchmarks.found import require
 from benchmarks.peer import Task
 from benchmarks.workloads import NLL_SAMPLES, THREADS, Workload, workloads
-from vaelab.assemble import load_data
-from vaelab.evaluation.likelihood import evaluate
+from vaelab.evaluation.likelihood.likelihood import evaluate
 from vaelab.figures.style import DPI, PALETTE, SMALL, label_axes, plot_figure
+from vaelab.runs.assemble import load_data
 
 PRODUCTS = "matrix products and convolutions"
 ELEMENTWISE = "elementwise kernels"

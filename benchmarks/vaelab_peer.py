@@ -11,13 +11,13 @@ from torch import nn
 
 from benchmarks.peer import Stopwatch, Task, read_task, report
 from benchmarks.workloads import COMPONENTS, LEARNING_RATE, THREADS, Training
-from vaelab.assemble import build_model, build_objective, load_data
 from vaelab.models import VAE
-from vaelab.processor import at_full_speed
-from vaelab.spec import Spec
-from vaelab.training.compiled import choose_step
-from vaelab.training.course import Course, bfloat16
-from vaelab.training.step import State, Step
+from vaelab.runs.assemble import build_model, build_objective, load_data
+from vaelab.runs.spec import Spec
+from vaelab.system.processor import at_full_speed
+from vaelab.training.setup import Course, bfloat16
+from vaelab.training.step.compiled import choose_step
+from vaelab.training.step.step import State, Step
 
 LIKELIHOODS = {  # and the protocol by which the pixels are read
     "bernoulli": ("bernoulli", "binary-static"),

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import vaelab as vl
-from vaelab.record import Run
+from vaelab.runs.directory import Run
 
 TINY = vl.Spec(data="digits", latent=2, network="mlp:hidden=4", epochs=0.2, nll_samples=2)
 

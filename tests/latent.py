@@ -10,7 +10,7 @@ from torch.distributions import Distribution
 
 from tests.oracle import Double
 from vaelab.networks import FullyConnected
-from vaelab.parts import make
+from vaelab.parts.names import make
 from vaelab.posteriors import POSTERIORS
 from vaelab.priors import PRIORS
 

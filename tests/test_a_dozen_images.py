@@ -7,9 +7,9 @@ import pytest
 from PIL import Image
 
 import vaelab as vl
-from vaelab.cli import main
-from vaelab.errors import DataError
+from vaelab.cli.main import main
 from vaelab.figures import FIGURES
+from vaelab.system.errors import DataError
 
 SPEC = vl.Spec(latent=2, network="mlp:hidden=8", epochs=2, nll_samples=3, likelihood="gaussian", protocol="8bit")
 
@@ -68,10 +68,10 @@ def test_the_command_says_what_is_left_out_of_a_dozen_images(tmp_path, monkeypat
 
 
 def test_packs_of_few_images_are_lowered_alike(tmp_path):
-    from vaelab.assemble import completed
-    from vaelab.claim import claim
-    from vaelab.pack import train_together
-    from vaelab.record import Run
+    from vaelab.runs.assemble import completed
+    from vaelab.runs.claim import claim
+    from vaelab.runs.directory import Run
+    from vaelab.runs.vmapped import train_together
 
     specs = [completed(SPEC.model_copy(update={"data": made(12, 1, "npz", tmp_path), "seed": s})) for s in (0, 1)]
     runs = [Run(tmp_path / f"seed{spec.seed}", must_exist=False) for spec in specs]

@@ -12,17 +12,17 @@ import pytest
 import torch
 
 from tests.traps.small import dataset, noise
-from vaelab.assemble import TABLES, build_model, build_objective, completed
 from vaelab.data import Splits
-from vaelab.errors import SpecError
-from vaelab.evaluation.likelihood import evaluate
+from vaelab.evaluation.likelihood.likelihood import evaluate
 from vaelab.likelihoods import LIKELIHOODS
 from vaelab.models import VAE
-from vaelab.spec import Spec
-from vaelab.training.begin import begin
-from vaelab.training.course import Course
-from vaelab.training.settling import settle
-from vaelab.training.step import State
+from vaelab.runs.assemble import TABLES, build_model, build_objective, completed
+from vaelab.runs.spec import Spec
+from vaelab.system.errors import SpecError
+from vaelab.training.calibrate import settle
+from vaelab.training.initialise import begin
+from vaelab.training.setup import Course
+from vaelab.training.step.step import State
 
 SHAPE = (2, 6, 5)
 SMALL = {  # as small as they come; of four ReLUs all may be dead

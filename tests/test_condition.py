@@ -8,20 +8,20 @@ import pytest
 import torch
 
 from tests.traps.small import noise
-from vaelab.assemble import build_model, build_objective, completed, load_data
-from vaelab.cli import main
+from vaelab.cli.main import main
 from vaelab.data import Dataset, Splits
-from vaelab.errors import SpecError
-from vaelab.evaluation.likelihood import evaluate
+from vaelab.evaluation.likelihood.likelihood import evaluate
 from vaelab.figures import FIGURES
 from vaelab.models import Conditional
-from vaelab.record import Run
-from vaelab.run import measure, train
-from vaelab.spec import Spec
-from vaelab.training.course import Course
-from vaelab.training.feed import Streamed
+from vaelab.runs.assemble import build_model, build_objective, completed, load_data
+from vaelab.runs.directory import Run
+from vaelab.runs.run import measure, train
+from vaelab.runs.spec import Spec
+from vaelab.system.errors import SpecError
+from vaelab.training.callback import SILENT
+from vaelab.training.loader import Streamed
 from vaelab.training.loop import fit
-from vaelab.training.watch import SILENT
+from vaelab.training.setup import Course
 
 TINY = Spec(data="digits", latent=2, network="mlp:hidden=30", epochs=3, condition="labels", nll_samples=5, batch=20)
 

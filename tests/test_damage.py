@@ -12,11 +12,11 @@ import torch
 
 import vaelab as vl
 from tests.told import told
-from vaelab.cli import main
-from vaelab.errors import RunError, SpecError, VaelabError
-from vaelab.files import expanded
-from vaelab.tensor_file import read_tensors, write_tensors
-from vaelab.training.watch import Watch
+from vaelab.cli.main import main
+from vaelab.system.errors import RunError, SpecError, VaelabError
+from vaelab.system.files import expanded
+from vaelab.system.tensor_file import read_tensors, write_tensors
+from vaelab.training.callback import Watch
 
 SPEC = vl.Spec(data="digits", latent=2, network="mlp:hidden=4", epochs=0.2, nll_samples=2)
 DEEP = "[" * 100_000
@@ -188,7 +188,7 @@ def test_text_is_utf_8_whatever_the_locale(tmp_path):
         "grid = { seed = [0] }\n",
         encoding="utf-8",
     )
-    script = "from vaelab.study import open_study; import sys; print(ascii(open_study(sys.argv[1]).title))"
+    script = "from vaelab.studies.study import open_study; import sys; print(ascii(open_study(sys.argv[1]).title))"
     environment = {"PYTHONUTF8": "0", "LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PATH": "/usr/bin:/bin"}
     words = [sys.executable, "-c", script, str(tmp_path / "study.toml")]
     done = subprocess.run(words, capture_output=True, env=environment, cwd=Path(__file__).parents[1], check=False)
@@ -214,7 +214,7 @@ def test_a_home_that_is_not_known(monkeypatch):
     def unknown(self):
         raise RuntimeError("Could not determine home directory.")
 
-    from vaelab import files
+    from vaelab.system import files
 
     monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
     monkeypatch.setattr(Path, "expanduser", unknown)

@@ -3,9 +3,9 @@
 import importlib
 import re
 
-from vaelab.assemble import TABLES
 from vaelab.evaluation.measures import METRICS
-from vaelab.parts import canonical
+from vaelab.parts.names import canonical
+from vaelab.runs.assemble import TABLES
 
 DEFAULTS = """
 model vae

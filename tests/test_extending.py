@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from vaelab.cli import main
-from vaelab.record import Run
+from vaelab.cli.main import main
+from vaelab.runs.directory import Run
 
 PAGE = (Path(__file__).parents[1] / "docs" / "extending.md").read_text()
 PIECES = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)

@@ -15,9 +15,9 @@ from PIL import Image
 from sklearn.datasets import load_digits
 
 import vaelab as vl
-from vaelab.cli import main
-from vaelab.errors import DataError, Interrupted, RunError, SpecError, VaelabError
+from vaelab.cli.main import main
 from vaelab.figures import FIGURES
+from vaelab.system.errors import DataError, Interrupted, RunError, SpecError, VaelabError
 
 TINY = {"latent": 2, "network": "mlp:hidden=8", "epochs": 1.0, "nll_samples": 5, "batch": 20}
 ON_FOLDER = vl.Spec(data="folder:faces", likelihood="gaussian", protocol="8bit", **TINY)
@@ -207,7 +207,7 @@ class Mlp:
 
 def test_pictures_of_the_decoder_and_the_log_need_no_data(copied, monkeypatch, capsys):
     monkeypatch.chdir(copied)
-    monkeypatch.setattr("vaelab.record.load_data", None)  # nothing is even looked for
+    monkeypatch.setattr("vaelab.runs.directory.load_data", None)  # nothing is even looked for
     paths = vl.figure(vl.Run("runs/done"), ["manifold", "samples", "curves"])
     assert [path.name for path in paths] == ["manifold.png", "samples.png", "curves.png"]
     assert vl.figure(vl.Run("runs/done"), "samples") == paths[1:2]

@@ -15,14 +15,14 @@ import torch
 
 import vaelab as vl
 from tests.told import told
-from vaelab.cli import main
-from vaelab.errors import RunError
-from vaelab.files import is_private, user_cache
-from vaelab.record import Run
-from vaelab.tensor_file import read_tensors, write_tensors
+from vaelab.cli.main import main
+from vaelab.parts.trust import imported
+from vaelab.runs.directory import Run
+from vaelab.system.errors import RunError
+from vaelab.system.files import is_private, user_cache
+from vaelab.system.tensor_file import read_tensors, write_tensors
 from vaelab.training import loop
-from vaelab.training.watch import Status, Watch
-from vaelab.trust import imported
+from vaelab.training.callback import Status, Watch
 
 SPEC = vl.Spec(data="digits", latent=2, network="mlp:hidden=4", epochs=0.2, nll_samples=2)
 ROOT = Path(__file__).parents[1]
@@ -283,7 +283,7 @@ def test_a_study_of_other_values(field, said, tmp_path, capsys):
 
 
 def test_text_of_a_study_makes_no_link_or_heading_of_report_md(tmp_path):
-    from vaelab.report.write import as_markdown
+    from vaelab.reports.write import as_markdown
 
     assert as_markdown("Please [read the docs][x]") == r"Please \[read the docs\]\[x\]"
     assert as_markdown("[x]: https://evil.example") == r"\[x\]: https://evil.example"
@@ -323,7 +323,7 @@ def test_a_picture_that_is_larger_than_memory_is_not_decoded(tmp_path, capsys, m
 
     for number in range(3):
         Image.new("L", (1000, 1000)).save(tmp_path / f"{number}.png")
-    monkeypatch.setattr("vaelab.memory.free_bytes", lambda: 10_000_000)
+    monkeypatch.setattr("vaelab.system.memory.free_bytes", lambda: 10_000_000)
     assert "needs 20.0 MB of memory, 10.0 MB are free" in told(capsys, "data", "check", f"folder:{tmp_path}")
 
 
@@ -350,14 +350,14 @@ def test_too_little_memory_is_told_in_a_line(error, monkeypatch, capsys):
     def fail(argv: list[str]) -> None:
         raise error
 
-    monkeypatch.setattr("vaelab.cli._answer", fail)
+    monkeypatch.setattr("vaelab.cli.main._answer", fail)
     said = told(capsys, "train")
     assert said.startswith("vaelab: needs ") or "no memory left" in said
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid"), reason="POSIX's owners")
 def test_a_program_that_others_can_change_is_not_loaded(tmp_path, monkeypatch):
-    from vaelab.training import program
+    from vaelab.training.step import program
 
     monkeypatch.setattr(program, "_load", lambda path: path.read_bytes())
     monkeypatch.setattr(program, "_build", lambda traced, path: path.write_bytes(b"ours"))

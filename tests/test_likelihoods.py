@@ -13,7 +13,7 @@ from torch import distributions as td
 from vaelab.data.protocol import PROTOCOLS
 from vaelab.likelihoods import LIKELIHOODS
 from vaelab.likelihoods.real import OF_LOGITS
-from vaelab.parts import make
+from vaelab.parts.names import make
 
 HEADS = [
     "bernoulli",

@@ -9,16 +9,16 @@ from pathlib import Path
 import pytest
 
 import vaelab as vl
-from vaelab import files
-from vaelab.assemble import completed
-from vaelab.claim import check_claim, claim
-from vaelab.cli import main
-from vaelab.errors import RunError, SpecError
-from vaelab.files import check_name, only_writer, write_atomically
-from vaelab.report import write_report
-from vaelab.run import default_name
-from vaelab.study import Options, carry_out, open_study
-from vaelab.training.watch import Log
+from vaelab.cli.main import main
+from vaelab.reports import write_report
+from vaelab.runs.assemble import completed
+from vaelab.runs.claim import check_claim, claim
+from vaelab.runs.run import default_name
+from vaelab.studies.study import Options, carry_out, open_study
+from vaelab.system import files
+from vaelab.system.errors import RunError, SpecError
+from vaelab.system.files import check_name, only_writer, write_atomically
+from vaelab.training.callback import Log
 
 TINY = vl.Spec(data="digits", latent=2, network="mlp:hidden=4", epochs=0.1, nll_samples=2)
 PRECIOUS = "precious"
@@ -130,7 +130,7 @@ def test_temporary_files_cannot_be_foreseen_and_are_made_anew(tmp_path, target, 
 WRITER = """
 import sys, time
 from pathlib import Path
-from vaelab import files
+from vaelab.system import files
 files.os.fsync = lambda _: (print("writing", flush=True), time.sleep(60))
 files.write_atomically(Path(sys.argv[1]), b"x" * 1000)
 """
@@ -306,7 +306,7 @@ def test_of_two_specs_that_come_at_once_one_has_the_directory(tmp_path, monkeypa
         if first.pop() if first else False:
             claim(run, other)
 
-    monkeypatch.setattr("vaelab.claim.check_claim", then_another_comes)
+    monkeypatch.setattr("vaelab.runs.claim.check_claim", then_another_comes)
     with pytest.raises(RunError, match=r"was written by another Spec \(seed = 5 there, 0 now"):
         claim(run, spec)
 

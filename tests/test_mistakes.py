@@ -11,15 +11,15 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from vaelab import run as runs
-from vaelab.cli import main
-from vaelab.errors import RunError
-from vaelab.evaluation import classifier
-from vaelab.files import write_atomically
-from vaelab.measuring import carry_out
-from vaelab.record import Run
-from vaelab.run import measure, train
-from vaelab.spec import Spec
+from vaelab.cli.main import main
+from vaelab.evaluation.fidelity import classifier
+from vaelab.runs import run as runs
+from vaelab.runs.directory import Run
+from vaelab.runs.evaluate import carry_out
+from vaelab.runs.run import measure, train
+from vaelab.runs.spec import Spec
+from vaelab.system.errors import RunError
+from vaelab.system.files import write_atomically
 
 TINY = Spec(data="digits", latent=2, network="mlp:hidden=8", epochs=1, nll_samples=5)
 RESULT, MODEL, PER_IMAGE = "result.json", "model.safetensors", "per_image.safetensors"
@@ -115,7 +115,7 @@ def test_weights_that_are_not_finite(run, name: str, capsys):
 
 def test_damaged_numbers_of_each_image_are_found_out_before_any_work(run, capsys, monkeypatch):
     (run / PER_IMAGE).write_bytes(b"abc")
-    monkeypatch.setattr("vaelab.measuring.carry_out", None)
+    monkeypatch.setattr("vaelab.runs.evaluate.carry_out", None)
     assert "delete it and measure again with --again" in told(capsys, "evaluate", run, "--metrics", "latents:images=20")
 
 
@@ -166,15 +166,15 @@ def test_where_nothing_may_be_written(run, capsys, monkeypatch):
         raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(path))
 
     with monkeypatch.context() as patched:
-        patched.setattr("vaelab.files.opened", refuse)
-        patched.setattr("vaelab.measuring.carry_out", None)
+        patched.setattr("vaelab.system.files.opened", refuse)
+        patched.setattr("vaelab.runs.evaluate.carry_out", None)
         assert "cannot be written (Read-only file system)" in told(
             capsys, "evaluate", run, "--metrics", "latents:images=20"
         )
     assert main(["evaluate", str(run)]) == 0  # what was measured before needs no writing
     capsys.readouterr()
     with monkeypatch.context() as patched:
-        patched.setattr("vaelab.files.opened", refuse)
+        patched.setattr("vaelab.system.files.opened", refuse)
         with pytest.raises(RunError, match="cannot be written"):
             write_atomically(run / "new", b"")
     assert "cannot be written" in told(capsys, "train", "--epochs", "1", "--out", run / RESULT)
@@ -196,7 +196,7 @@ def test_what_another_process_measured_in_the_meantime_is_kept(run, monkeypatch)
             measure(Run(run), ["latents:images=30"])
         return original(*args)
 
-    monkeypatch.setattr("vaelab.measuring.subject", slow)
+    monkeypatch.setattr("vaelab.runs.evaluate.subject", slow)
     measure(Run(run), ["latents:images=20"])
     measures = {row["measure"] for row in Run(run).result["metrics"]}
     assert {"latents:images=20:samples=1", "latents:images=30:samples=1"} <= measures
@@ -208,7 +208,7 @@ def test_what_was_measured_before_an_interruption_is_kept(run, monkeypatch, caps
         carry_out({first: measures[first]}, subject, say, keep)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("vaelab.measuring.carry_out", stopped)
+    monkeypatch.setattr("vaelab.runs.evaluate.carry_out", stopped)
     assert main(["evaluate", str(run), "--metrics", "latents:images=20", "latents:images=30"]) == 130
     assert len(capsys.readouterr().err.strip().splitlines()) == 1
     measures = {row["measure"] for row in Run(run).result["metrics"]}

@@ -11,17 +11,17 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
-from vaelab.assemble import build_model
-from vaelab.cli import main
+from vaelab.cli.main import main
 from vaelab.data import Dataset, load
-from vaelab.errors import DataError, SpecError
 from vaelab.evaluation.measure import Subject
 from vaelab.evaluation.measures import METRICS
 from vaelab.figures import FIGURES
-from vaelab.record import Run
-from vaelab.run import train
-from vaelab.spec import Spec
-from vaelab.training.watch import Watch
+from vaelab.runs.assemble import build_model
+from vaelab.runs.directory import Run
+from vaelab.runs.run import train
+from vaelab.runs.spec import Spec
+from vaelab.system.errors import DataError, SpecError
+from vaelab.training.callback import Watch
 
 CLASSES = ("ape", "bee", "cow")
 COUNTS = {"train": 24, "val": 6, "test": 12}

@@ -13,24 +13,25 @@ import numpy as np
 import pytest
 import torch
 
-from vaelab import measuring
-from vaelab.assemble import build_model, build_objective, completed
 from vaelab.data import Dataset
-from vaelab.evaluation import chains, likelihood
+from vaelab.evaluation.ais import chains
+from vaelab.evaluation.likelihood import likelihood
 from vaelab.evaluation.measure import GIVEN_LABELS, Subject
 from vaelab.evaluation.measures import METRICS
 from vaelab.figures import FIGURES
 from vaelab.figures.panels import reconstruction_panel
 from vaelab.models import VAE, Conditional
 from vaelab.priors import LearnedNormal
-from vaelab.report.material import Material
-from vaelab.spec import Spec
-from vaelab.training import refit
-from vaelab.training.course import Course
-from vaelab.training.examine import examine
-from vaelab.training.findings import look
-from vaelab.training.settling import settle
-from vaelab.training.step import State
+from vaelab.reports.material import Material
+from vaelab.runs import evaluate as measuring
+from vaelab.runs.assemble import build_model, build_objective, completed
+from vaelab.runs.spec import Spec
+from vaelab.training import fit_prior as refit
+from vaelab.training.calibrate import settle
+from vaelab.training.diagnosis.dissection import examine
+from vaelab.training.diagnosis.findings import look
+from vaelab.training.setup import Course
+from vaelab.training.step.step import State
 
 CLASSES = (10, 60, 110, 160, 210)
 SPEC = completed(

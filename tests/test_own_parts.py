@@ -11,7 +11,7 @@ from torch import nn
 from torch.distributions import Bernoulli, Independent, Normal
 
 import vaelab as vl
-from vaelab.errors import SpecError, VaelabError
+from vaelab.system.errors import SpecError, VaelabError
 
 SHAPE = (1, 8, 8)
 

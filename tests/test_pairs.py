@@ -11,19 +11,19 @@ import pytest
 import torch
 
 from tests.training.test_loop import SILENT
-from vaelab.assemble import build_model, build_objective, completed, load_data
 from vaelab.data import Splits
-from vaelab.errors import VaelabError
-from vaelab.evaluation.likelihood import evaluate
+from vaelab.evaluation.likelihood.likelihood import evaluate
 from vaelab.evaluation.measure import Subject
 from vaelab.figures import FIGURES
 from vaelab.figures.interpolation import great_circle
-from vaelab.measuring import named_measures
 from vaelab.models import VAE
 from vaelab.objectives.bounds import rate
 from vaelab.posteriors import POSTERIORS
 from vaelab.priors import PRIORS
-from vaelab.spec import Spec
+from vaelab.runs.assemble import build_model, build_objective, completed, load_data
+from vaelab.runs.evaluate import named_measures
+from vaelab.runs.spec import Spec
+from vaelab.system.errors import VaelabError
 from vaelab.training.loop import fit
 
 SMALL = {

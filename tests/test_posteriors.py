@@ -10,10 +10,10 @@ from torch.func import vmap
 
 from tests.latent import assert_samples_fit, ball, circle, head_of, numbers_for, plane
 from vaelab.distributions import diagonal_normal, kl_divergence
-from vaelab.errors import SpecError
-from vaelab.noise import Noise, key_of
-from vaelab.parts import make
+from vaelab.parts.names import make
 from vaelab.posteriors import POSTERIORS
+from vaelab.randomness.noise import Noise, key_of
+from vaelab.system.errors import SpecError
 
 HEADS = ["diagonal", "full", "flow:context=2:hidden=8", "flow:context=0:hidden=8,8:transforms=3", "von-mises-fisher"]
 REAL = [text for text in HEADS if text != "von-mises-fisher"]

@@ -8,13 +8,13 @@ from safetensors.torch import load, save
 from torch.func import functional_call, vmap
 
 from tests.latent import IMAGE, assert_samples_fit, ball, circle, encoder_of, plane, prior_of
-from vaelab.assemble import build_model, completed
-from vaelab.errors import SpecError
 from vaelab.models import VAE
-from vaelab.parts import make
+from vaelab.parts.names import make
 from vaelab.posteriors import POSTERIORS
 from vaelab.priors import PRIORS, VampPrior
-from vaelab.spec import Spec
+from vaelab.runs.assemble import build_model, completed
+from vaelab.runs.spec import Spec
+from vaelab.system.errors import SpecError
 
 VAMPS = [("vamp:components=3", posterior) for posterior in POSTERIORS if posterior not in ("flow", "codes")]
 CASES = [

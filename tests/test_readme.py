@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from vaelab.assemble import completed
-from vaelab.cli import main
+from vaelab.cli.main import main
 from vaelab.data import load
-from vaelab.measuring import named_measures
-from vaelab.presets import preset
-from vaelab.run import measure, train
-from vaelab.spec import Spec
-from vaelab.study import open_study
+from vaelab.runs.assemble import completed
+from vaelab.runs.evaluate import named_measures
+from vaelab.runs.presets import preset
+from vaelab.runs.run import measure, train
+from vaelab.runs.spec import Spec
+from vaelab.studies.study import open_study
 
 README = (Path(__file__).parents[1] / "README.md").read_text()
 GUIDE = (Path(__file__).parents[1] / "docs" / "evaluation.md").read_text()
@@ -42,8 +42,8 @@ def test_the_specs_of_the_commands(line):
 @pytest.mark.parametrize("line", re.findall(r"^vaelab study (.*)$", README, re.MULTILINE))
 def test_the_studies_of_the_commands(line, monkeypatch):
     seen = []
-    monkeypatch.setattr("vaelab.study.carry_out", lambda study, options, watch: seen.append((study, options)))
-    monkeypatch.setattr("vaelab.commands._write_report", lambda *given: None)
+    monkeypatch.setattr("vaelab.studies.study.carry_out", lambda study, options, watch: seen.append((study, options)))
+    monkeypatch.setattr("vaelab.cli.commands._write_report", lambda *given: None)
     words = shlex.split(line.partition("#")[0])
     assert main(["study", *words]) == 0
     ((study, options),) = seen

@@ -13,13 +13,13 @@ from PIL import Image
 
 import vaelab as vl
 from tests.told import told
-from vaelab.cli import main
+from vaelab.cli.main import main
 from vaelab.data import fetch
-from vaelab.errors import DataError, RunError, SpecError
-from vaelab.evaluation.fidelity import Fidelity
-from vaelab.files import hold, opened, own_folder, write_atomically
-from vaelab.study import Options, carry_out, open_study
-from vaelab.training import program
+from vaelab.evaluation.fidelity.fidelity import Fidelity
+from vaelab.studies.study import Options, carry_out, open_study
+from vaelab.system.errors import DataError, RunError, SpecError
+from vaelab.system.files import hold, opened, own_folder, write_atomically
+from vaelab.training.step import program
 
 ROOT = Path(__file__).parents[1]
 TINY = ["--epochs", "0.2", "--latent", "2", "--network", "mlp:hidden=4", "--nll-samples", "2", "--compile", "never"]
@@ -64,7 +64,7 @@ def test_a_matplotlibrc_in_the_current_folder_is_not_read(kind, run, tmp_path):
         os.mkfifo(tmp_path / "matplotlibrc")
     else:
         (tmp_path / "matplotlibrc").write_bytes(b"\xff\xfe: \xff")
-    command = [sys.executable, "-P", "-c", "import sys; from vaelab.cli import main; sys.exit(main(sys.argv[1:]))"]
+    command = [sys.executable, "-P", "-c", "import sys; from vaelab.cli.main import main; sys.exit(main(sys.argv[1:]))"]
     done = subprocess.run(
         [*command, "figure", str(run), "curves"],
         cwd=tmp_path,
@@ -209,7 +209,7 @@ def test_memory_that_linux_does_not_give_is_told_in_a_line(monkeypatch, capsys):
     def fail(argv: list[str]) -> None:
         raise RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate 80 bytes.")
 
-    monkeypatch.setattr("vaelab.cli._answer", fail)
+    monkeypatch.setattr("vaelab.cli.main._answer", fail)
     assert told(capsys, "train").startswith("vaelab: needs 80 bytes of memory at once; ")
 
 

@@ -1,6 +1,6 @@
 """What a command says that was refused."""
 
-from vaelab.cli import main
+from vaelab.cli.main import main
 
 
 def told(capsys, *words: object) -> str:

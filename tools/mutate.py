@@ -31,7 +31,7 @@ from coverage import CoverageData
 ROOT = Path(__file__).parents[1]
 STORE = ROOT / ".mutate"
 LEARNED, FAULTS_FOUND = STORE / "learned.json", STORE / "found.jsonl"
-SCOPE = ["vaelab/objectives", "vaelab/distributions", "vaelab/evaluation", "vaelab/training/step.py"]
+SCOPE = ["vaelab/objectives", "vaelab/distributions", "vaelab/evaluation", "vaelab/training/step/step.py"]
 COPIED = ["vaelab", "tests", "docs", "benchmarks", "tools", "README.md", "Makefile", "pyproject.toml", ".ci"]
 OPERATORS: dict[type[ast.AST], type[ast.AST]] = {
     ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.Div, ast.Div: ast.Mult, ast.Pow: ast.Mult,

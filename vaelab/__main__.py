@@ -1,5 +1,5 @@
 import sys
 
-from vaelab.cli import main
+from vaelab.cli.main import main
 
 sys.exit(main())

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 
 from tests.abuse.damage import QUIET, answer, damage_once, prepare
-from vaelab.cli import COMMANDS
+from vaelab.cli.main import COMMANDS
 
 VALUES = [
     "", "-1", "0", "1", "2", "1e9", "1e999", "nan", "-inf", "99999999999999999999", "0.1", "a", "\xe9", "\u2028",

@@ -17,9 +17,9 @@ from PIL import Image
 
 import vaelab as vl
 from tests.abuse.kills import STUDY
-from vaelab.cli import main
+from vaelab.cli.main import main
 from vaelab.training import loop
-from vaelab.training.watch import Watch
+from vaelab.training.callback import Watch
 
 SLOW_SECONDS = 20.0
 SPEC = vl.Spec(data="digits", latent=2, network="mlp:hidden=4", epochs=0.2, nll_samples=2)

@@ -20,8 +20,8 @@ SIGNALS = [signal.SIGKILL, signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal
 # A command that kills itself at its n-th operation on files, or for n = 0 says at the end how many there were.
 DRIVER = """
 import os, signal, sys
-import vaelab.commands, vaelab.pictures, vaelab.report, vaelab.study
-from vaelab.cli import main
+import vaelab.cli.commands, vaelab.runs.figure, vaelab.reports, vaelab.studies.study
+from vaelab.cli.main import main
 from vaelab.training import loop
 loop.CHECKPOINT_SECONDS = 0.02
 at, seen = int(sys.argv[1]), 0

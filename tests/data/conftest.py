@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from vaelab.errors import VaelabError
+from vaelab.system.errors import VaelabError
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from scipy.io import savemat
 
 from vaelab.data import fetch
 from vaelab.data.check import check, listing
-from vaelab.errors import DataError
+from vaelab.system.errors import DataError
 
 
 def svhn(folder: Path) -> None:

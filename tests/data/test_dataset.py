@@ -6,7 +6,7 @@ import torch
 
 from vaelab.data.dataset import Dataset, Splits, raw, split_off, validation_count
 from vaelab.data.protocol import with_protocol
-from vaelab.errors import DataError, SpecError
+from vaelab.system.errors import DataError, SpecError
 
 
 def numbered(count: int) -> Dataset:

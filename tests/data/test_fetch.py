@@ -11,7 +11,7 @@ import pytest
 
 from vaelab.data import fetch as module
 from vaelab.data.fetch import Published, fetch
-from vaelab.errors import DataError, SpecError
+from vaelab.system.errors import DataError, SpecError
 
 TRAIN, TEST = (os.urandom(300_000) for _ in range(2))
 WHOLE = {"train_32x32.mat": TRAIN, "test_32x32.mat": TEST}

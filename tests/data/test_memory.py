@@ -13,9 +13,10 @@ import pytest
 from PIL import Image
 
 import vaelab as vl
-from vaelab import memory
-from vaelab.data import arrays, folder, idx, mat
-from vaelab.errors import DataError, SpecError
+from vaelab.data.formats import folder, idx, mat
+from vaelab.data.formats import npz as arrays
+from vaelab.system import memory
+from vaelab.system.errors import DataError, SpecError
 
 
 @pytest.fixture(autouse=True)

@@ -4,7 +4,7 @@ import torch
 
 from vaelab.data.dataset import Dataset, Splits
 from vaelab.data.protocol import PROTOCOLS, protocol, with_protocol
-from vaelab.errors import SpecError
+from vaelab.system.errors import SpecError
 
 EVERY_LEVEL = np.arange(256, dtype=np.uint8).reshape(256, 1, 1, 1)
 

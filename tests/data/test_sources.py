@@ -9,7 +9,7 @@ from vaelab.data import SOURCES, load
 from vaelab.data.check import check, listing
 from vaelab.data.dataset import seen
 from vaelab.data.sources import roots
-from vaelab.errors import DataError, SpecError
+from vaelab.system.errors import DataError, SpecError
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (30, 5, 4), np.uint8)
 

@@ -11,8 +11,8 @@ from torch.distributions import Categorical, Independent
 from torch.func import functional_call, vmap
 
 from vaelab.distributions import Autoregressive, CausalTransformer, Codebook, Coded, Quantised
-from vaelab.errors import SpecError
-from vaelab.noise import Noise, key_of
+from vaelab.randomness.noise import Noise, key_of
+from vaelab.system.errors import SpecError
 
 
 def vectors(count: int, length: int = 3, seed: int = 0) -> Tensor:

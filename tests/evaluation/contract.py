@@ -12,15 +12,19 @@ import torch
 from torch import Tensor, nn
 
 from tests.oracle import Double
-from vaelab import parts
 from vaelab.data import Dataset
 from vaelab.data import shapes as source
-from vaelab.evaluation import chains, classifier, disentanglement, disentanglement_scores, representation
+from vaelab.evaluation import representation
+from vaelab.evaluation.ais import chains
+from vaelab.evaluation.disentanglement import disentanglement
+from vaelab.evaluation.disentanglement import scores as disentanglement_scores
+from vaelab.evaluation.fidelity import classifier
 from vaelab.evaluation.measure import Measure, Metric, Subject
 from vaelab.evaluation.measures import METRICS
 from vaelab.likelihoods import Gaussian
 from vaelab.models import VAE, Conditional
 from vaelab.objectives.weighted import Elbo
+from vaelab.parts import names as parts
 from vaelab.posteriors import DiagonalGaussian, VectorQuantised
 from vaelab.priors import StandardNormal, UniformOnCodes
 

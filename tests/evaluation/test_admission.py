@@ -8,7 +8,7 @@ import torch
 
 import vaelab as vl
 from tests.traps.small import build, dataset, noise, splits
-from vaelab.errors import DataError, SpecError
+from vaelab.system.errors import DataError, SpecError
 
 SPEC = vl.Spec(data="digits", latent=2, network="mlp:hidden=8", epochs=1, batch=100, nll_samples=2)
 

@@ -11,10 +11,10 @@ from torch.distributions.transforms import AffineTransform, Transform
 
 from tests.oracle import Double, linear_gaussian
 from vaelab.data import Dataset
-from vaelab.evaluation.likelihood import evaluate
+from vaelab.evaluation.likelihood.likelihood import evaluate
 from vaelab.evaluation.measure import Subject
-from vaelab.measuring import named_measures
 from vaelab.models import VAE
+from vaelab.runs.evaluate import named_measures
 
 
 class Sinh(Transform):

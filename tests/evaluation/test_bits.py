@@ -15,11 +15,11 @@ from torch.nn.functional import logsigmoid
 from tests.traps.small import STILL, answers, build, dataset, fitted, noise, posterior_is_prior, spec_of, splits
 from vaelab.data import Dataset
 from vaelab.data.protocol import PROTOCOLS, protocol
-from vaelab.evaluation.likelihood import Likelihood
+from vaelab.evaluation.likelihood.likelihood import Likelihood
 from vaelab.evaluation.measure import Metric, Subject
 from vaelab.likelihoods import DiscretisedLogistic
 from vaelab.models import VAE
-from vaelab.seeds import derive
+from vaelab.randomness.seeds import derive
 
 
 def rows(model: VAE, data: Dataset, samples: int = 3) -> dict[str, Metric]:

@@ -14,9 +14,9 @@ from torch import Tensor
 
 from tests.oracle import linear_gaussian, mixture_prior, two_level
 from vaelab.data import Dataset
-from vaelab.evaluation import chains as settings
-from vaelab.evaluation.chains import Plan, run_chains
-from vaelab.evaluation.likelihood import evaluate
+from vaelab.evaluation.ais import chains as settings
+from vaelab.evaluation.ais.chains import Plan, run_chains
+from vaelab.evaluation.likelihood.likelihood import evaluate
 
 REPETITIONS = 100
 IMAGES = 2

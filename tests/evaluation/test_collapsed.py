@@ -9,15 +9,15 @@ import torch
 from torch import Tensor, nn
 
 from tests.evaluation.contract import cheapen
-from vaelab.assemble import build_model, completed
 from vaelab.data import Dataset
 from vaelab.distributions import two_means_of
 from vaelab.evaluation.codes import codes
-from vaelab.evaluation.disentanglement import Disentanglement
-from vaelab.evaluation.latents import Latents, active_dimensions
+from vaelab.evaluation.disentanglement.disentanglement import Disentanglement
+from vaelab.evaluation.latents.latents import Latents, active_dimensions
 from vaelab.evaluation.measure import Metric, Subject
 from vaelab.models import VAE
-from vaelab.spec import Spec
+from vaelab.runs.assemble import build_model, completed
+from vaelab.runs.spec import Spec
 
 SHAPE, IMAGES = (1, 8, 8), 100
 MLP = "mlp:hidden=7"

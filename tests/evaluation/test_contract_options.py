@@ -6,10 +6,10 @@ from dataclasses import replace
 import pytest
 
 from tests.evaluation.contract import CASE_OF, cheapen, made, rows, subject
-from vaelab.errors import SpecError
 from vaelab.evaluation.measure import Subject
 from vaelab.evaluation.measures import METRICS
-from vaelab.parts import make
+from vaelab.parts.names import make
+from vaelab.system.errors import SpecError
 
 # Options that matter, a value beside the case's own, and what is impossible.
 OPTIONS = {

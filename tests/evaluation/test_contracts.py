@@ -27,7 +27,9 @@ from tests.evaluation.contract import (
     undrawn,
     witnesses,
 )
-from vaelab.evaluation import aggregate, chains, distances, neighbours
+from vaelab.evaluation.ais import chains
+from vaelab.evaluation.fidelity import distances, neighbours
+from vaelab.evaluation.latents import aggregate
 from vaelab.evaluation.measure import Metric
 from vaelab.evaluation.measures import METRICS
 

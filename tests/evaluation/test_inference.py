@@ -10,15 +10,16 @@ from torch import nn
 from torch.distributions import Bernoulli, Independent, Normal
 
 from tests.oracle import Double
-from vaelab.assemble import build_model
 from vaelab.data import Dataset
-from vaelab.evaluation import chunk, inference, likelihood
+from vaelab.evaluation import inference
 from vaelab.evaluation.inference import for_inference
-from vaelab.evaluation.likelihood import evaluate
+from vaelab.evaluation.likelihood import chunk, likelihood
+from vaelab.evaluation.likelihood.likelihood import evaluate
 from vaelab.likelihoods import Bernoulli as BernoulliHead
 from vaelab.models import VAE, Conditional
-from vaelab.seeds import derive
-from vaelab.spec import Spec
+from vaelab.randomness.seeds import derive
+from vaelab.runs.assemble import build_model
+from vaelab.runs.spec import Spec
 
 onednn = pytest.mark.skipif(not inference._has_onednn(), reason="no oneDNN here")
 

@@ -10,13 +10,13 @@ from torch import Tensor, nn
 from torch.distributions import MultivariateNormal, kl_divergence
 
 from tests.oracle import Double, linear_gaussian, mixture_prior, two_level
-from vaelab.assemble import build_model, build_objective
 from vaelab.data import Dataset, Splits
-from vaelab.evaluation.likelihood import evaluate
+from vaelab.evaluation.likelihood.likelihood import evaluate
 from vaelab.models import VAE
-from vaelab.spec import Spec
+from vaelab.runs.assemble import build_model, build_objective
+from vaelab.runs.spec import Spec
+from vaelab.training.callback import SILENT
 from vaelab.training.loop import fit
-from vaelab.training.watch import SILENT
 
 ORACLES = {"linear": linear_gaussian, "mixture": mixture_prior, "two levels": two_level}
 # ... and with encoders that are off the posterior.

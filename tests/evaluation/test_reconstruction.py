@@ -9,13 +9,13 @@ import pytest
 import torch
 
 from tests.oracle import linear_gaussian
-from vaelab.assemble import build_model, completed, load_data
 from vaelab.data import Dataset
-from vaelab.errors import SpecError
 from vaelab.evaluation import reconstruction
 from vaelab.evaluation.measure import Metric, Subject
 from vaelab.evaluation.reconstruction import Reconstruction, psnr, ssim, window_size
-from vaelab.spec import Spec
+from vaelab.runs.assemble import build_model, completed, load_data
+from vaelab.runs.spec import Spec
+from vaelab.system.errors import SpecError
 
 
 def images(n: int, shape=(1, 28, 28), seed: int = 0) -> np.ndarray:

@@ -14,10 +14,10 @@ from sklearn.preprocessing import StandardScaler
 
 from tests.evaluation.linear import affine, dataset, subject
 from vaelab.data import Dataset
-from vaelab.errors import DataError, SpecError
 from vaelab.evaluation import representation
 from vaelab.evaluation.measure import Metric
 from vaelab.evaluation.representation import Points, Representation
+from vaelab.system.errors import DataError, SpecError
 
 IDENTITY = affine(torch.eye(2) * 255, torch.zeros(2), [0.1, 0.1])  # the codes are the levels
 

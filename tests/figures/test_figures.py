@@ -7,9 +7,9 @@ import torch
 from matplotlib.text import Text
 from torch import nn
 
-from vaelab.errors import SpecError
 from vaelab.figures import FIGURES, save
 from vaelab.figures.drawing import drawing
+from vaelab.system.errors import SpecError
 
 SHAPES = [(1, 28, 20), (3, 12, 16)]
 

@@ -5,9 +5,9 @@ import pytest
 import torch
 from PIL import Image
 
-from vaelab.errors import SpecError
 from vaelab.figures import panels, save
 from vaelab.figures.grids import centres, grid_figure, mosaic
+from vaelab.system.errors import SpecError
 
 
 @pytest.mark.parametrize("channels", [1, 3])

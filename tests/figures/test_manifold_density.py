@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 import torch
 
-from vaelab.assemble import build_model, build_objective, load_data
 from vaelab.data.protocol import protocol
 from vaelab.figures.manifold import SIDE
 from vaelab.models import VAE
-from vaelab.study import open_study
+from vaelab.runs.assemble import build_model, build_objective, load_data
+from vaelab.studies.study import open_study
+from vaelab.training.callback import SILENT
 from vaelab.training.loop import fit
-from vaelab.training.watch import SILENT
 
 LEAST = 0.1  # of the share that the prior gives a block
 BLOCK = 5  # cells across: a block holds 1/16 of the prior, some 50 of SVHN's 810 training images

@@ -8,10 +8,10 @@ from torch import nn
 
 from vaelab.data.dataset import Dataset
 from vaelab.distributions import diagonal_normal
-from vaelab.errors import SpecError
 from vaelab.figures import FIGURES, drawing
 from vaelab.figures.grids import gap_between
 from vaelab.figures.style import subscript
+from vaelab.system.errors import SpecError
 
 
 def cells(ax, shape, columns, gap) -> np.ndarray:

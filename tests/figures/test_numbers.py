@@ -2,8 +2,8 @@
 
 import pytest
 
-from vaelab.errors import RunError
 from vaelab.figures import curves, rate_distortion, save
+from vaelab.system.errors import RunError
 
 
 def chosen(elbo, rate, loss, judged=True):

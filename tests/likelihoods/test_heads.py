@@ -6,11 +6,11 @@ from itertools import pairwise
 import pytest
 import torch
 
-from vaelab.errors import SpecError
 from vaelab.likelihoods import LIKELIHOODS, LOG_SCALE_FLOOR, LOG_SIGMA_FLOOR, DiscretisedLogistic, Gaussian
 from vaelab.likelihoods.limits import SoftLimits
 from vaelab.likelihoods.real import FIRST_CONCENTRATION, Beta, Laplace, StudentT
-from vaelab.parts import make
+from vaelab.parts.names import make
+from vaelab.system.errors import SpecError
 
 SHAPE = (2, 3, 4)  # C, H, W
 

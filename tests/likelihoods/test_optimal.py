@@ -8,7 +8,7 @@ import torch
 
 from tests.traps.small import answers, build, dataset, noise
 from vaelab.likelihoods import LOG_SIGMA_CEILING, LOG_SIGMA_FLOOR, Gaussian
-from vaelab.training.settling import settle
+from vaelab.training.calibrate import settle
 
 TEXT = "gaussian:sigma=optimal"
 

@@ -9,18 +9,18 @@ from torch import Tensor
 from torch.distributions import MultivariateNormal
 
 from tests.oracle import PlainGaussian
-from vaelab.assemble import build_model
 from vaelab.data import Dataset
-from vaelab.errors import SpecError
-from vaelab.evaluation.annealing import importance_weighted, simulate
-from vaelab.evaluation.chains import Plan, run_chains
-from vaelab.evaluation.likelihood import evaluate
+from vaelab.evaluation.ais.annealed import importance_weighted, simulate
+from vaelab.evaluation.ais.chains import Plan, run_chains
+from vaelab.evaluation.likelihood.likelihood import evaluate
 from vaelab.models import VAE, Labels
 from vaelab.models.vae import flat
 from vaelab.networks import FullyConnected
 from vaelab.posteriors import DiagonalGaussian
 from vaelab.priors import StandardNormal
-from vaelab.spec import Spec
+from vaelab.runs.assemble import build_model
+from vaelab.runs.spec import Spec
+from vaelab.system.errors import SpecError
 
 SHAPE, SIGMA = (1, 2, 3), 0.5
 CLASSES = (2, 5, 7)  # labels need not be 0, 1, ...

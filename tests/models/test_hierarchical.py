@@ -7,15 +7,15 @@ import pytest
 import torch
 
 from tests.traps.small import SILENT, dataset, noise, npz, x_of
-from vaelab.assemble import build_model, build_objective, completed
-from vaelab.errors import SpecError
-from vaelab.evaluation.likelihood import evaluate
-from vaelab.measuring import default_measures
+from vaelab.evaluation.likelihood.likelihood import evaluate
 from vaelab.models import VAE, Conditional, round_networks
 from vaelab.objectives.bounds import elbo, rates, sampled_rate
 from vaelab.posteriors import DiagonalGaussian
-from vaelab.run import train
-from vaelab.spec import Spec
+from vaelab.runs.assemble import build_model, build_objective, completed
+from vaelab.runs.evaluate import default_measures
+from vaelab.runs.run import train
+from vaelab.runs.spec import Spec
+from vaelab.system.errors import SpecError
 
 SHAPE = (1, 6, 5)
 MLP, CONV = "mlp:hidden=7,6:activation=tanh", "residual:channels=4,6:groups=2"

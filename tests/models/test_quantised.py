@@ -8,30 +8,30 @@ import pytest
 import torch
 from torch.nn.functional import binary_cross_entropy_with_logits
 
+from tests.training.step.test_vmapped import courses_of
 from tests.training.test_loop import same, stop_at, trained, without_time
-from tests.training.test_together import courses_of
 from tests.traps.small import SILENT, dataset, noise, x_of
-from vaelab.assemble import build_model, build_objective, build_refit, completed
-from vaelab.errors import Interrupted, SpecError
-from vaelab.evaluation.likelihood import evaluate
+from vaelab.evaluation.likelihood.likelihood import evaluate
 from vaelab.evaluation.measure import Subject
-from vaelab.measuring import named_measures
 from vaelab.models import VAE
 from vaelab.networks import NETWORKS
 from vaelab.objectives.bounds import distortion, elbo, rate
 from vaelab.objectives.commitment import Commitment
 from vaelab.objectives.optimised import optimised
 from vaelab.objectives.weighted import Elbo
-from vaelab.parts import make
-from vaelab.pictures import figure
+from vaelab.parts.names import make
 from vaelab.posteriors import POSTERIORS
-from vaelab.run import measure, train
-from vaelab.spec import Spec
+from vaelab.runs.assemble import build_model, build_objective, build_refit, completed
+from vaelab.runs.evaluate import named_measures
+from vaelab.runs.figure import figure
+from vaelab.runs.run import measure, train
+from vaelab.runs.spec import Spec
+from vaelab.system.errors import Interrupted, SpecError
 from vaelab.training import loop
-from vaelab.training.compiled import step_flops
-from vaelab.training.refit import refit
-from vaelab.training.step import State
-from vaelab.training.together import joint_step, take_together
+from vaelab.training.fit_prior import refit
+from vaelab.training.step.compiled import step_flops
+from vaelab.training.step.step import State
+from vaelab.training.step.vmapped import joint_step, take_together
 
 SHAPE = (1, 8, 8)
 BASE = Spec(

@@ -5,9 +5,9 @@ import torch
 from torch.distributions import Independent, Normal
 
 from tests.oracle import linear_gaussian
-from vaelab.assemble import build_model
 from vaelab.objectives.bounds import elbo, iwae, log_weights, rate
-from vaelab.spec import Spec
+from vaelab.runs.assemble import build_model
+from vaelab.runs.spec import Spec
 
 SPECS = {
     "bernoulli": Spec(latent=3, network="mlp:hidden=8"),

@@ -4,12 +4,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from vaelab.errors import SpecError
 from vaelab.networks import NETWORKS
 from vaelab.networks.conv import ArticleConvolutional, Convolutional
 from vaelab.networks.mlp import FullyConnected
 from vaelab.networks.residual import Residual
 from vaelab.networks.scales import ACTIVATIONS
+from vaelab.system.errors import SpecError
 
 SMALL = {
     "mlp": FullyConnected(hidden=(7, 5)),

@@ -9,7 +9,7 @@ from torch import nn
 from vaelab.networks import NETWORKS
 from vaelab.networks.mlp import FullyConnected
 from vaelab.networks.scales import ACTIVATIONS, WIDE, WideLinear, dense, fan_in, scaled
-from vaelab.training.units import stuck_units
+from vaelab.training.diagnosis.units import stuck_units
 
 SIZES = [(1, 8, 8), (3, 32, 32), (1, 112, 92), (3, 128, 96)]
 

@@ -6,12 +6,12 @@ import torch
 
 from tests.oracle import linear_gaussian
 from vaelab.distributions import log_mean_exp
-from vaelab.errors import SpecError
 from vaelab.models import Draw
 from vaelab.objectives import OBJECTIVES
 from vaelab.objectives.bounds import distortion, elbo, iwae, log_weights, rate
 from vaelab.objectives.importance import Iwae
 from vaelab.objectives.weighted import Elbo
+from vaelab.system.errors import SpecError
 
 
 def draws(samples: int, kl: bool = True) -> Draw:

@@ -6,13 +6,13 @@ import pytest
 import torch
 
 from tests.traps.small import build_for, noise
-from vaelab.assemble import build_objective
-from vaelab.errors import SpecError
 from vaelab.objectives import OBJECTIVES
 from vaelab.objectives.bounds import elbo, iwae, miwae
 from vaelab.objectives.criterion import ELBO, Criterion, Ramp, criterion_of, in_words
 from vaelab.objectives.losses import reported
-from vaelab.spec import Spec
+from vaelab.runs.assemble import build_objective
+from vaelab.runs.spec import Spec
+from vaelab.system.errors import SpecError
 
 X = torch.from_numpy(noise(6)) / 255
 STEPS = (*range(30), 10**6)

@@ -15,14 +15,14 @@ from scipy import stats
 
 from tests.test_combinations import CHOICES, CODES, SHAPE, Row, admissible, spec_of
 from tests.traps.small import dataset, noise
-from vaelab.assemble import build_model
 from vaelab.data.protocol import protocol
 from vaelab.models import VAE
 from vaelab.objectives.importance import Iwae, Miwae, Piwae
 from vaelab.objectives.losses import Objective
 from vaelab.objectives.weighted import Elbo
-from vaelab.training.plan import Plan
-from vaelab.training.step import State, gradients_of
+from vaelab.runs.assemble import build_model
+from vaelab.training.config import Plan
+from vaelab.training.step.step import State, gradients_of
 
 FALSE_ALARMS = 1e-3  # of the whole battery
 RESOLUTION = 0.01  # of the norm of a tensor's gradient: how small a bias is let pass

@@ -3,12 +3,12 @@
 import pytest
 import torch
 
-from vaelab.assemble import build_model, completed
 from vaelab.objectives.bounds import distortion, elbo, rate
 from vaelab.objectives.importance import Iwae
 from vaelab.objectives.optimised import _bound, optimised
 from vaelab.objectives.weighted import Elbo
-from vaelab.spec import Spec
+from vaelab.runs.assemble import build_model, completed
+from vaelab.runs.spec import Spec
 
 X = torch.rand(8, 1, 8, 8, generator=torch.Generator().manual_seed(0)).round()
 MODEL = build_model(completed(Spec(latent=3, network="mlp:hidden=10")), (1, 8, 8))

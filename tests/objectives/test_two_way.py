@@ -14,8 +14,8 @@ from vaelab.objectives.losses import Losses
 from vaelab.objectives.two_way import Mcem, WakeSleep, transition
 from vaelab.posteriors import DiagonalGaussian
 from vaelab.priors import StandardNormal
-from vaelab.training.plan import Plan
-from vaelab.training.step import State, gradients_of, update
+from vaelab.training.config import Plan
+from vaelab.training.step.step import State, gradients_of, update
 
 SHAPE, LATENT, SIGMA = (1, 2, 3), 2, 0.5
 

@@ -12,15 +12,15 @@ from pathlib import Path
 import pytest
 import torch
 
-from vaelab.assemble import build_model, build_objective, completed, load_data
 from vaelab.data import Splits
-from vaelab.errors import Interrupted, NonFiniteError, RunError
 from vaelab.models import VAE
-from vaelab.spec import Spec
+from vaelab.runs.assemble import build_model, build_objective, completed, load_data
+from vaelab.runs.spec import Spec
+from vaelab.system.errors import Interrupted, NonFiniteError, RunError
 from vaelab.training import loop
+from vaelab.training.callback import Watch
 from vaelab.training.loop import fit
 from vaelab.training.validation import validate
-from vaelab.training.watch import Watch
 
 BASE = Spec(data="digits", latent=3, network="mlp:hidden=16", epochs=2, batch=50, learning_rate=3e-3)
 SILENT = Watch(say=lambda line: None, show=lambda status: None)
@@ -222,7 +222,7 @@ def test_without_a_compiler_it_goes_on_eagerly_and_says_so(tmp_path):
     script = (
         "from pathlib import Path\nimport sys, torch\ntorch.set_num_threads(1)\n"
         "from tests.training.test_loop import BASE, trained\n"
-        "from vaelab.training.watch import Watch\n"
+        "from vaelab.training.callback import Watch\n"
         "trained(BASE, Path(sys.argv[1]), Watch(say=print, show=lambda s: None), 'always')\n"
     )
     environment = {

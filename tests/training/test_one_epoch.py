@@ -12,17 +12,17 @@ import numpy as np
 import pytest
 import torch
 
-from vaelab.assemble import build_model, build_objective, completed, load_data
 from vaelab.data import Dataset, Splits
 from vaelab.data.protocol import protocol
-from vaelab.evaluation.health import STUCK
 from vaelab.evaluation.measure import evaluating
 from vaelab.networks import NETWORKS
-from vaelab.spec import Spec
-from vaelab.training.findings import mutual_information
+from vaelab.runs.assemble import build_model, build_objective, completed, load_data
+from vaelab.runs.spec import Spec
+from vaelab.training.callback import SILENT
+from vaelab.training.diagnosis.findings import mutual_information
+from vaelab.training.diagnosis.health import STUCK
+from vaelab.training.diagnosis.units import stuck_units
 from vaelab.training.loop import fit
-from vaelab.training.units import stuck_units
-from vaelab.training.watch import SILENT
 
 INFORMED = 0.8  # of the rate, or of log N
 LOOKED_AT = 200

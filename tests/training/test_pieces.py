@@ -8,15 +8,15 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vaelab.errors import SpecError
 from vaelab.objectives.losses import Losses
-from vaelab.parts import make
-from vaelab.training.batches import Batches, lowered
+from vaelab.parts.names import make
+from vaelab.system.errors import SpecError
+from vaelab.training.config import Plan
 from vaelab.training.meters import Meters
-from vaelab.training.plan import Plan
+from vaelab.training.sampler import Batches, lowered
 from vaelab.training.schedules import SCHEDULES
-from vaelab.training.step import State, adam, clip, global_norm, gradients_of
-from vaelab.training.training import crosses_multiple
+from vaelab.training.step.step import State, adam, clip, global_norm, gradients_of
+from vaelab.training.trainer import crosses_multiple
 
 
 @settings(max_examples=60, deadline=None)

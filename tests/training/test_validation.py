@@ -8,23 +8,23 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
+from tests.training.step.test_vmapped import specs_of, trainings
 from tests.training.test_loop import BASE, SILENT, same, stop_at, trained, without_time
-from tests.training.test_together import specs_of, trainings
 from tests.traps.small import STILL, Recorder, build, dataset, fitted, noise, spec_of, splits
-from vaelab.assemble import build_objective, completed, load_data
-from vaelab.errors import Interrupted, NonFiniteError, RunError, SpecError
 from vaelab.objectives.criterion import Criterion, Ramp
 from vaelab.objectives.weighted import Elbo
-from vaelab.presets import PRESETS
-from vaelab.run import train
-from vaelab.seeds import derive
-from vaelab.spec import Spec
-from vaelab.tensor_file import read_tensors
+from vaelab.randomness.seeds import derive
+from vaelab.runs.assemble import build_objective, completed, load_data
+from vaelab.runs.presets import PRESETS
+from vaelab.runs.run import train
+from vaelab.runs.spec import Spec
+from vaelab.system.errors import Interrupted, NonFiniteError, RunError, SpecError
+from vaelab.system.tensor_file import read_tensors
 from vaelab.training import loop
+from vaelab.training.callback import Watch
 from vaelab.training.checkpoint import step_of
 from vaelab.training.loop import fit_together
 from vaelab.training.validation import own_loss
-from vaelab.training.watch import Watch
 
 SMALL = Spec(data="digits", latent=20, network="mlp:hidden=64", epochs=20, learning_rate=3e-3, nll_samples=2)
 

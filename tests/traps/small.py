@@ -8,18 +8,18 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import logsigmoid
 
-from vaelab.assemble import build_model, build_objective, completed
 from vaelab.data import Dataset, Splits
 from vaelab.data.protocol import protocol
 from vaelab.models import VAE, Conditional, Draw
-from vaelab.noise import key_of
 from vaelab.objectives.criterion import criterion_of
-from vaelab.run import Run
-from vaelab.spec import Spec
+from vaelab.randomness.noise import key_of
+from vaelab.runs.assemble import build_model, build_objective, completed
+from vaelab.runs.run import Run
+from vaelab.runs.spec import Spec
+from vaelab.training.callback import Watch
+from vaelab.training.config import Plan
 from vaelab.training.loop import fit
-from vaelab.training.plan import Plan
-from vaelab.training.step import BETA_1, Objective, State, make_step
-from vaelab.training.watch import Watch
+from vaelab.training.step.step import BETA_1, Objective, State, make_step
 
 SILENT = Watch(say=lambda line: None, show=lambda status: None)
 STILL = 1e-12  # a learning rate that moves no weight that float32 can tell

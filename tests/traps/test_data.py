@@ -7,13 +7,13 @@ import pytest
 import torch
 
 from tests.traps.small import Recorder, build, by_hand, fitted, noise, npz, spec_of, x_of
-from vaelab.assemble import completed
 from vaelab.data import load
 from vaelab.data.protocol import PROTOCOLS
-from vaelab.errors import DataError, RunError, SpecError
 from vaelab.objectives.weighted import Elbo
-from vaelab.run import Run, train
-from vaelab.spec import Spec
+from vaelab.runs.assemble import completed
+from vaelab.runs.run import Run, train
+from vaelab.runs.spec import Spec
+from vaelab.system.errors import DataError, RunError, SpecError
 
 
 @pytest.mark.parametrize("data", ["svhn", "frey", "npz:any.npz", "folder:any"])

@@ -10,10 +10,10 @@ from torch import nn
 
 from tests.traps.small import answers, build, dataset, noise, posterior_is_prior
 from vaelab.distributions import diagonal_normal, kl_divergence, log_mean_exp
-from vaelab.evaluation.likelihood import evaluate
+from vaelab.evaluation.likelihood.likelihood import evaluate
 from vaelab.likelihoods import LIKELIHOODS, Bernoulli, Gaussian
 from vaelab.networks import NETWORKS
-from vaelab.parts import canonical, make
+from vaelab.parts.names import canonical, make
 from vaelab.posteriors import DiagonalGaussian
 
 HEADS = ["bernoulli", "gaussian:sigma=0.3", "gaussian:sigma=shared", "gaussian:sigma=pixel"]

@@ -27,9 +27,9 @@ from tests.traps.small import (
     x_of,
 )
 from vaelab.evaluation.admission import B, S
-from vaelab.evaluation.likelihood import evaluate
+from vaelab.evaluation.likelihood.likelihood import evaluate
 from vaelab.models import VAE, Conditional
-from vaelab.run import train
+from vaelab.runs.run import train
 
 BINARY = "binary-threshold"
 

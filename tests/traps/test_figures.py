@@ -8,11 +8,11 @@ from scipy.stats import norm
 from torch import nn
 
 from tests.traps.small import build, dataset, noise, npz, spec_of
-from vaelab.errors import RunError
 from vaelab.figures import FIGURES
 from vaelab.models import Conditional
-from vaelab.run import Run, train
-from vaelab.tensor_file import read_tensors
+from vaelab.runs.run import Run, train
+from vaelab.system.errors import RunError
+from vaelab.system.tensor_file import read_tensors
 
 
 def test_t40_the_manifold_is_even_in_probability_and_decoded_at_once():

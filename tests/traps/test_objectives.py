@@ -20,11 +20,11 @@ from tests.traps.small import (
     step_once,
     x_of,
 )
-from vaelab.assemble import build_objective, completed
 from vaelab.objectives import OBJECTIVES
 from vaelab.objectives.importance import Iwae
 from vaelab.objectives.optimised import optimised
 from vaelab.objectives.weighted import Elbo
+from vaelab.runs.assemble import build_objective, completed
 
 BINARY = "binary-threshold"
 

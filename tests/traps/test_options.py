@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 
 from tests.traps.small import fitted, noise, npz, spec_of, splits
-from vaelab.assemble import TABLES, completed
 from vaelab.data.protocol import PROTOCOLS
-from vaelab.evaluation.likelihood import evaluate
+from vaelab.evaluation.likelihood.likelihood import evaluate
 from vaelab.networks import NETWORKS
-from vaelab.run import train
-from vaelab.spec import Spec
+from vaelab.runs.assemble import TABLES, completed
+from vaelab.runs.run import train
+from vaelab.runs.spec import Spec
 
 # A second choice for each field of a Spec, beside that of `spec_of`.
 FIELDS = {

@@ -20,20 +20,20 @@ from tests.traps.small import (
     splits,
     step_once,
 )
-from vaelab.assemble import build_objective
 from vaelab.data import Splits
 from vaelab.data.protocol import PROTOCOLS, protocol
-from vaelab.noise import key_of
 from vaelab.objectives import OBJECTIVES
 from vaelab.objectives.bounds import distortion, rate
 from vaelab.objectives.importance import Iwae
 from vaelab.objectives.weighted import Elbo
-from vaelab.spec import Spec
-from vaelab.tensor_file import read_tensors
-from vaelab.training.course import bfloat16
+from vaelab.randomness.noise import key_of
+from vaelab.runs.assemble import build_objective
+from vaelab.runs.spec import Spec
+from vaelab.system.tensor_file import read_tensors
+from vaelab.training.config import Plan
 from vaelab.training.loop import fit
-from vaelab.training.plan import Plan
-from vaelab.training.step import State, make_step
+from vaelab.training.setup import bfloat16
+from vaelab.training.step.step import State, make_step
 
 BINARY = "binary-threshold"
 

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import numpy as np
 
-from vaelab.data import idx
 from vaelab.data.dataset import seen
 from vaelab.data.fetch import PUBLISHED, official
+from vaelab.data.formats import idx
 from vaelab.data.sources import SOURCES, locate, missing, parse, read, roots
 
 

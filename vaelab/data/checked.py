@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from vaelab.data.stored import Images, Stored
-from vaelab.errors import DataError
+from vaelab.system.errors import DataError
 
 CHANNELS = (1, 3)
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from vaelab.data.checked import checked_images, checked_numbers
 from vaelab.data.stored import Images, Stored, blocks
-from vaelab.errors import DataError, SpecError
+from vaelab.system.errors import DataError, SpecError
 
 SPLITS = ("train", "validation", "test")
 

@@ -13,10 +13,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from vaelab.data import idx
+from vaelab.data.formats import idx
 from vaelab.data.sources import roots
-from vaelab.errors import DataError, SpecError, shortened
-from vaelab.files import hold, opened
+from vaelab.system.errors import DataError, SpecError, shortened
+from vaelab.system.files import hold, opened
 
 # (name of the file, bytes so far, bytes in all or 0 if the server does not say)
 Progress = Callable[[str, int, int], None]

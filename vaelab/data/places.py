@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from vaelab.data.sources import parse
-from vaelab.files import expanded
+from vaelab.system.files import expanded
 
 
 def taken_from(source: str, folder: Path) -> str:

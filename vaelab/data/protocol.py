@@ -14,7 +14,7 @@ import numpy as np
 
 from vaelab.data.dataset import SPLITS, Dataset, Splits
 from vaelab.data.stored import Stored
-from vaelab.errors import SpecError
+from vaelab.system.errors import SpecError
 
 if TYPE_CHECKING:
     from torch import Tensor

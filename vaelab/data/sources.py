@@ -6,12 +6,14 @@ from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
 
-from vaelab.data import arrays, digits, folder, idx, npy, shapes, svhn
+from vaelab.data import digits, shapes
 from vaelab.data.dataset import Contents, Dataset, Raw, Splits, split_off, validation_count
+from vaelab.data.formats import folder, idx, npy, svhn
+from vaelab.data.formats import npz as arrays
 from vaelab.data.protocol import protocol as find_protocol
 from vaelab.data.protocol import with_protocol
-from vaelab.errors import DataError, SpecError
-from vaelab.files import expanded, user_cache
+from vaelab.system.errors import DataError, SpecError
+from vaelab.system.files import expanded, user_cache
 
 # What must be the same in every run, whatever its seed, for two runs to be compared: the images set aside for testing
 # where a source has no test images of its own, and the draw of `binary-static`.

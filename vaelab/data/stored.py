@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from vaelab.errors import DataError
+from vaelab.system.errors import DataError
 
 BLOCK = 2**20  # bytes read at a time by whoever goes through all images
 

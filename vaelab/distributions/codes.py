@@ -11,7 +11,7 @@ from torch.distributions import Distribution
 from torch.distributions.constraints import Constraint
 from torch.types import _size
 
-from vaelab.errors import SpecError
+from vaelab.system.errors import SpecError
 
 WORDS = {torch.float32: torch.int32, torch.float64: torch.int64}  # as wide as their numbers
 BASE = 0x2545F4914F6CDD1D  # odd: its powers are a polynomial's, modulo 2^64, by which a vector's bits become one number

@@ -9,7 +9,7 @@ from torch.distributions import Distribution
 from torch.distributions.constraints import Constraint
 from torch.types import _size
 
-from vaelab.errors import SpecError
+from vaelab.system.errors import SpecError
 
 _validates = Distribution._validate_args  # type: ignore[attr-defined]
 from zuko.flows.autoregressive import MaskedAutoregressiveTransform  # noqa: E402

@@ -8,9 +8,9 @@ from torch import Tensor, nn
 
 from vaelab.data.dataset import Dataset
 from vaelab.data.protocol import protocol
-from vaelab.errors import DataError, SpecError, VaelabError, in_one_line
 from vaelab.evaluation.measure import evaluating
 from vaelab.models import VAE, Conditional, rows
+from vaelab.system.errors import DataError, SpecError, VaelabError, in_one_line
 
 S, B = 3, 2  # draws and images of a trial: unlike each other, so that axes that were exchanged are seen
 

@@ -11,10 +11,10 @@ from torch.distributions import Distribution
 from vaelab.data.dataset import SPLITS, Dataset
 from vaelab.data.protocol import protocol
 from vaelab.distributions import mean_of, two_means_of
-from vaelab.errors import NonFiniteError
 from vaelab.evaluation.measure import Progress, evaluating
 from vaelab.models import VAE, rows
-from vaelab.seeds import derive
+from vaelab.randomness.seeds import derive
+from vaelab.system.errors import NonFiniteError
 
 GROUP = 500  # images that share a seed and go through the encoder at once; fixed, for the noise goes by it
 

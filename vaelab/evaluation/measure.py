@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from vaelab.data.dataset import Dataset
-from vaelab.errors import DataError, unknown
 from vaelab.models import VAE
+from vaelab.system.errors import DataError, unknown
 
 Better = Literal["higher", "lower", "neither"]  # values of a metric
 Progress = Callable[[float], None]  # takes the share of the work that is done

@@ -2,11 +2,11 @@
 
 from collections.abc import Callable
 
-from vaelab.evaluation.annealing import Annealed
-from vaelab.evaluation.disentanglement import Disentanglement
-from vaelab.evaluation.fidelity import Fidelity
-from vaelab.evaluation.latents import Latents
-from vaelab.evaluation.likelihood import Likelihood
+from vaelab.evaluation.ais.annealed import Annealed
+from vaelab.evaluation.disentanglement.disentanglement import Disentanglement
+from vaelab.evaluation.fidelity.fidelity import Fidelity
+from vaelab.evaluation.latents.latents import Latents
+from vaelab.evaluation.likelihood.likelihood import Likelihood
 from vaelab.evaluation.measure import Measure
 from vaelab.evaluation.reconstruction import Reconstruction
 from vaelab.evaluation.representation import Representation

@@ -7,10 +7,10 @@ from torch import Tensor
 from torch.nn.functional import conv2d
 
 from vaelab.data.protocol import protocol
-from vaelab.errors import SpecError
 from vaelab.evaluation.measure import Better, Metric, Progress, Subject, evaluating, standard_error
 from vaelab.models import VAE, rows
-from vaelab.seeds import derive
+from vaelab.randomness.seeds import derive
+from vaelab.system.errors import SpecError
 
 IMAGES = 100  # in a chunk; fixed, because noise is drawn by chunk
 WINDOW, SIGMA = 11, 1.5  # pixels

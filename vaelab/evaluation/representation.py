@@ -9,11 +9,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from vaelab.data.dataset import Dataset
-from vaelab.errors import DataError, SpecError
 from vaelab.evaluation.codes import codes
 from vaelab.evaluation.measure import Metric, Progress, Subject
-from vaelab.evaluation.share import Share
-from vaelab.seeds import derive
+from vaelab.evaluation.proportion import Share
+from vaelab.randomness.seeds import derive
+from vaelab.system.errors import DataError, SpecError
 
 PENALTIES = (0.01, 1.0)  # C of the probe: what suits hundreds of raw pixels, and what suits a few codes
 HELD_OUT = 5  # one in so many training images of each label chooses between them

@@ -16,7 +16,7 @@ from vaelab.figures.reconstructions import reconstructions
 from vaelab.figures.samples import samples
 from vaelab.figures.style import DPI, one_look
 from vaelab.figures.traversal import traversal
-from vaelab.files import write_atomically
+from vaelab.system.files import write_atomically
 
 # (model, test images, *, title, seed) -> Figure
 FIGURES: dict[str, Callable[..., Figure]] = {

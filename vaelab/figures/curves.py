@@ -2,8 +2,8 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from vaelab.errors import RunError
 from vaelab.figures.style import FAINT, PALETTE, SMALL, label_axes, plot_figure
+from vaelab.system.errors import RunError
 
 # panel -> the value of it in one row's record of a split, nats per image
 PANELS = {

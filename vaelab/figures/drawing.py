@@ -11,9 +11,9 @@ from torch.distributions import Distribution
 from vaelab.data.dataset import Dataset
 from vaelab.data.protocol import protocol
 from vaelab.distributions import mean_of
-from vaelab.errors import RunError
 from vaelab.models import VAE, rows
-from vaelab.seeds import derive
+from vaelab.randomness.seeds import derive
+from vaelab.system.errors import RunError
 
 CHUNK = 512  # images through the encoder, or latent vectors through the decoder, at once
 

@@ -8,8 +8,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from vaelab.errors import SpecError
 from vaelab.figures.style import DPI, HEADING, SMALL, TEXT, wrapped
+from vaelab.system.errors import SpecError
 
 
 def gap_between(images: Tensor) -> int:

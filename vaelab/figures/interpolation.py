@@ -5,11 +5,11 @@ from torch.nn.functional import normalize
 
 from vaelab.data.dataset import Dataset
 from vaelab.distributions import mean_of
-from vaelab.errors import DataError, SpecError
 from vaelab.figures.drawing import choose, code_of, decode, drawing, pixels
 from vaelab.figures.grids import centres, gap_between, grid_figure
 from vaelab.figures.style import TEXT
 from vaelab.models import VAE
+from vaelab.system.errors import DataError, SpecError
 
 PAIRS = 8
 STEPS = 9

@@ -7,11 +7,11 @@ from torch import Tensor
 
 from vaelab.data.dataset import Dataset
 from vaelab.distributions import is_diagonal_normal
-from vaelab.errors import SpecError
 from vaelab.figures.drawing import decode, drawing
 from vaelab.figures.grids import centres, grid_figure
 from vaelab.figures.style import TEXT, subscript
 from vaelab.models import VAE
+from vaelab.system.errors import SpecError
 
 SIDE = 20
 LABELLED = (0, 2, 5, 8, 11, 14, 17, 19)  # enough of the 20 to read the axis by, the same from both ends

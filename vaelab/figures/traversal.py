@@ -5,11 +5,11 @@ from torch import Tensor
 
 from vaelab.data.dataset import Dataset
 from vaelab.distributions import kl_per_dimension
-from vaelab.errors import SpecError
 from vaelab.figures.drawing import CHUNK, choose, code_of, decode, drawing, encode, posterior
 from vaelab.figures.grids import centres, gap_between, grid_figure
 from vaelab.figures.style import PALETTE, TEXT, subscript
 from vaelab.models import VAE
+from vaelab.system.errors import SpecError
 
 STEPS = 13  # -3, -2.5, ..., 3 standard deviations
 DIMENSIONS = 10

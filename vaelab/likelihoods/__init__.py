@@ -3,7 +3,7 @@
 A head says how many parameters it wants for an event shape (C, H, W), turns [..., *those] into a Distribution, and
 names in `protocols` the ways of reading pixels that it describes (see `vaelab.data.protocol`). `biases(mean)`, where a
 head has it, gives the parameters with which every image has the mean [C, H, W]: its decoder starts there (see
-`vaelab.training.begin`).
+`vaelab.training.initialise`).
 """
 
 from vaelab.likelihoods.binary import Bernoulli as Bernoulli

@@ -8,9 +8,9 @@ from torch import Tensor, nn
 from torch.distributions import Distribution
 
 from vaelab.distributions import categorical_levels, coupled_logistics, discretised_logistic, discretised_normal
-from vaelab.errors import SpecError
 from vaelab.likelihoods.scale import OF_LEVELS, START, Scale
-from vaelab.processor import pixels_innermost
+from vaelab.system.errors import SpecError
+from vaelab.system.processor import pixels_innermost
 
 LEVELS = 256
 

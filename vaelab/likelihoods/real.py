@@ -8,9 +8,9 @@ from torch.distributions import Distribution, Independent
 from torch.distributions import Laplace as LaplaceDistribution
 
 from vaelab.distributions import beta, student_t
-from vaelab.errors import SpecError
 from vaelab.likelihoods.limits import SoftLimits
 from vaelab.likelihoods.scale import OF_DENSITIES, START, Scale
+from vaelab.system.errors import SpecError
 
 # The logit of a beta's mean: means of 5e-5 and of 1 less that, a hundredth of a level from the ends.
 OF_LOGITS = SoftLimits(-10.0, 10.0)

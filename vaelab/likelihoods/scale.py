@@ -7,8 +7,8 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from vaelab.errors import SpecError
 from vaelab.likelihoods.limits import SoftLimits
+from vaelab.system.errors import SpecError
 
 # log sigma approaches these limits softly. The lower one lies below the width of a level of 8-bit pixels, log(1/256) =
 # -5.5: on dequantised data only a pixel that never changes, with log(1 / (256 sqrt 12)) = -6.8, would go below; on grey

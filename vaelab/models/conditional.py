@@ -5,8 +5,8 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
-from vaelab.errors import SpecError
 from vaelab.models.contract import check_conditional
+from vaelab.system.errors import SpecError
 
 
 def rounding(on: bool, device: torch.device) -> AbstractContextManager[object]:
@@ -18,8 +18,8 @@ class Conditional(nn.Module):
     """network + head: context -> Distribution. An encoder is q(z|x), a decoder is p(x|z).
 
     Networks see centred pixels. An encoder's is given x minus `centre`; `offset` is added to what a decoder's gives.
-    Both are 0 until a training begins, and then come from the training images (`vaelab.training.begin`): the mean of
-    each channel, and the mean image. Pixels are all positive: uncentred, their mean moves every hidden unit the same
+    Both are 0 until training begins. Then they come from the training images (`vaelab.training.initialise`): the mean
+    of each channel, and the mean image. Pixels are all positive: uncentred, their mean moves every hidden unit the same
     way, units saturate, and the posterior means of all images leave the prior together (LeCun, Bottou, Orr & Mueller
     1998, section 4.3). Without the offset, z carries the mean image through a decoder.
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from vaelab.errors import SpecError
+from vaelab.system.errors import SpecError
 
 
 def check_conditional(network: Any, head: Any) -> None:

@@ -14,12 +14,12 @@ from torch import Tensor, nn
 from torch.distributions import Distribution
 
 from vaelab.distributions import is_diagonal_normal
-from vaelab.errors import SpecError
 from vaelab.models.conditional import Conditional, rounding
 from vaelab.models.draw import Draw
 from vaelab.models.top_down import Hierarchical, Inference, TopDown
 from vaelab.models.vae import VAE
 from vaelab.networks.stages import Stage
+from vaelab.system.errors import SpecError
 
 
 class HierarchicalPrior(nn.Module):

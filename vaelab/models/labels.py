@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from vaelab.errors import SpecError, unknown
+from vaelab.system.errors import SpecError, unknown
 
 SHOWN = 10  # labels that an error names
 

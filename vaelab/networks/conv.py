@@ -4,10 +4,10 @@ from dataclasses import dataclass
 
 from torch import nn
 
-from vaelab.errors import SpecError
 from vaelab.networks.mlp import check_sizes, mlp
 from vaelab.networks.scales import activation_named, scaled
 from vaelab.networks.stages import Shape
+from vaelab.system.errors import SpecError
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,9 +6,9 @@ from math import prod
 
 from torch import nn
 
-from vaelab.errors import SpecError
 from vaelab.networks.scales import activation_named, dense
 from vaelab.networks.stages import Block, Shape, Stage
+from vaelab.system.errors import SpecError
 
 
 def check_sizes(what: str, sizes: Sequence[int]) -> None:

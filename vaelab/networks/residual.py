@@ -4,11 +4,11 @@ from dataclasses import dataclass
 
 from torch import nn
 
-from vaelab.errors import SpecError
 from vaelab.networks.conv import between, check_channels, doubling, halving, halvings
 from vaelab.networks.mlp import check_sizes
 from vaelab.networks.scales import activation_named, scaled
 from vaelab.networks.stages import Block, Shape, Stage
+from vaelab.system.errors import SpecError
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,11 +4,11 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from vaelab.errors import SpecError
 from vaelab.models import VAE, Draw
 from vaelab.objectives.bounds import distortion, rate
 from vaelab.objectives.criterion import Criterion, in_words
 from vaelab.objectives.losses import not_negative
+from vaelab.system.errors import SpecError
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,11 +9,11 @@ from torch import Tensor, nn
 from torch.distributions import Distribution
 
 from vaelab.distributions import is_diagonal_normal
-from vaelab.errors import SpecError
 from vaelab.models import VAE, Draw
 from vaelab.objectives.bounds import distortion, rate
 from vaelab.objectives.criterion import ELBO, Criterion, in_words
 from vaelab.objectives.losses import Losses, at_least_one, not_negative
+from vaelab.system.errors import SpecError
 
 
 def check_diagonal(name: str, model: VAE) -> None:

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from vaelab.errors import SpecError
 from vaelab.objectives.losses import Objective
+from vaelab.system.errors import SpecError
 
 
 @dataclass(frozen=True)

@@ -6,11 +6,11 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor
 
-from vaelab.errors import SpecError, unknown
 from vaelab.models import VAE, Draw
 from vaelab.objectives.bounds import distortion, rate
 from vaelab.objectives.criterion import Criterion, in_words
 from vaelab.objectives.losses import not_negative
+from vaelab.system.errors import SpecError, unknown
 
 Kernel = Literal["imq", "rbf"]
 SCALES = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)  # of the kernels that are summed, in units of 2 D

@@ -5,11 +5,11 @@ from typing import Literal, get_args
 
 from torch import Tensor
 
-from vaelab.errors import SpecError, unknown
 from vaelab.models import VAE, Draw
 from vaelab.objectives.bounds import elbo, iwae, log_weights, miwae, path_log_post
 from vaelab.objectives.criterion import Criterion
 from vaelab.objectives.losses import Losses, at_least_one
+from vaelab.system.errors import SpecError, unknown
 
 Gradient = Literal["plain", "path", "dreg"]
 

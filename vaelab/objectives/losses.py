@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from vaelab.errors import SpecError
 from vaelab.models import VAE, Draw
+from vaelab.system.errors import SpecError
 
 
 class Losses(NamedTuple):

@@ -5,11 +5,11 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from vaelab.errors import SpecError
 from vaelab.models import VAE, Draw
 from vaelab.objectives.bounds import elbo
 from vaelab.objectives.criterion import ELBO
 from vaelab.objectives.losses import Losses, at_least_one
+from vaelab.system.errors import SpecError
 
 FIRST_STEP = 0.1  # size of a leapfrog step, before it is adapted
 ACCEPTANCE = 0.9  # that it is adapted to (Kingma & Welling 2014, appendix E)

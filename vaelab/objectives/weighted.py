@@ -6,11 +6,11 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor
 
-from vaelab.errors import SpecError, unknown
 from vaelab.models import VAE, Draw
 from vaelab.objectives.bounds import distortion, path_log_post, rate, rates, sampled_rate
 from vaelab.objectives.criterion import ELBO, Criterion, Ramp, in_words
 from vaelab.objectives.losses import at_least_one, not_negative
+from vaelab.system.errors import SpecError, unknown
 
 Divergence = Literal["exact", "sampled", "path"]
 

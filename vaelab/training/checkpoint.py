@@ -9,10 +9,10 @@ import torch
 from pydantic import TypeAdapter, with_config
 from torch import Tensor, nn
 
-from vaelab.errors import RunError, in_print
-from vaelab.json_types import Count, Error, Finite
-from vaelab.tensor_file import read_tensors, write_tensors
-from vaelab.training.step import State
+from vaelab.system.errors import RunError, in_print
+from vaelab.system.json_types import Count, Error, Finite
+from vaelab.system.tensor_file import read_tensors, write_tensors
+from vaelab.training.step.step import State
 
 
 @with_config({"extra": "forbid"})

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
 
-from vaelab.training.watch import Watch
+from vaelab.training.callback import Watch
 
 NAMES = ("SIGINT", "SIGTERM", "SIGHUP")  # Ctrl-C, a request to end, a terminal that was closed; Windows has no SIGHUP
 TELL_SECONDS = 1.5  # after which a step is long to wait for, as the first is while it is compiled

@@ -3,8 +3,8 @@
 import sys
 from collections.abc import Callable
 
-from vaelab.errors import in_print
-from vaelab.training.watch import SILENT, Status, Watch
+from vaelab.system.errors import in_print
+from vaelab.training.callback import SILENT, Status, Watch
 
 LINE_EVERY = 20  # plain lines for a whole training, about
 

@@ -8,21 +8,21 @@ from pathlib import Path
 from typing import Any
 
 from vaelab.data.dataset import Splits
-from vaelab.errors import DataError, Interrupted, NonFiniteError
-from vaelab.files import make_folder
 from vaelab.models import VAE
 from vaelab.objectives.losses import Objective
-from vaelab.processor import at_full_speed
-from vaelab.training.batches import lowered
+from vaelab.system.errors import DataError, Interrupted, NonFiniteError
+from vaelab.system.files import make_folder
+from vaelab.system.processor import at_full_speed
+from vaelab.training.callback import Watch
 from vaelab.training.checkpoint import Progress
-from vaelab.training.compiled import Compile, choose_step
-from vaelab.training.course import Course, bfloat16
+from vaelab.training.config import Plan
 from vaelab.training.interrupt import guarded, stop_signals
 from vaelab.training.lines import looked_on
-from vaelab.training.plan import Plan
-from vaelab.training.together import joint_step, take_together
-from vaelab.training.training import Training
-from vaelab.training.watch import Watch
+from vaelab.training.sampler import lowered
+from vaelab.training.setup import Course, bfloat16
+from vaelab.training.step.compiled import Compile, choose_step
+from vaelab.training.step.vmapped import joint_step, take_together
+from vaelab.training.trainer import Training
 
 CHECKPOINT_SECONDS = 30.0  # at most this much work is lost to a kill
 SHOW_SECONDS = 0.5  # from one reading of the meters for the eye to the next
@@ -88,7 +88,7 @@ def fit_together(trainings: Sequence[Training], watch: Watch, compile: Compile =
 
     Arguments:
         trainings: at the same step, of models of the same shapes, of Plans that differ in nothing but
-            `vaelab.training.together.FREE`.
+            `vaelab.training.step.vmapped.FREE`.
 
     Raises:
         SpecError: the parts of these runs cannot be trained so.

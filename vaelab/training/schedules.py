@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass
 
-from vaelab.errors import SpecError
+from vaelab.system.errors import SpecError
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,13 +11,13 @@ from torch import nn
 
 from vaelab.data.dataset import Dataset
 from vaelab.data.protocol import protocol
-from vaelab.errors import NonFiniteError, SpecError
-from vaelab.evaluation.likelihood import evaluate
+from vaelab.evaluation.likelihood.likelihood import evaluate
 from vaelab.evaluation.measure import evaluating
 from vaelab.models import VAE, rows
 from vaelab.objectives.losses import Objective, admit, reported
-from vaelab.seeds import derive, seed_generator
-from vaelab.training.course import Course
+from vaelab.randomness.seeds import derive, seed_generator
+from vaelab.system.errors import NonFiniteError, SpecError
+from vaelab.training.setup import Course
 
 
 @dataclass(frozen=True)

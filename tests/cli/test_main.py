@@ -1,0 +1,201 @@
+"""The command as a person types it: in a process of its own."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from importlib.metadata import version
+from pathlib import Path
+
+import pytest
+
+import vaelab
+from vaelab.cli import commands, terminal
+from vaelab.cli.main import COMMANDS, main
+from vaelab.evaluation.measures import METRICS
+from vaelab.studies import known_studies
+
+ROOT = Path(__file__).parents[2]
+
+
+def command(*words: str, **extra: str) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "100", **extra}
+    return subprocess.run(
+        [sys.executable, "-m", "vaelab", *words], capture_output=True, text=True, env=environment, check=False
+    )
+
+
+def test_help_is_there_at_once_and_lists_every_command():
+    seconds = []
+    for _ in range(5):
+        began = time.perf_counter()
+        done = command("--help")
+        seconds.append(time.perf_counter() - began)
+    assert done.returncode == 0
+    assert all(name in done.stdout for name in COMMANDS)
+    assert min(seconds) < 0.3
+    assert max(map(len, done.stdout.splitlines())) <= 100
+
+
+@pytest.mark.parametrize("words", [["data"], ["data", "--help"]])
+def test_data_alone_lists_its_commands(words, capsys):
+    assert main(words) == 0
+    shown = capsys.readouterr().out
+    assert all((name in shown) == name.startswith("data ") for name in COMMANDS)
+
+
+def test_the_version_is_told(capsys):
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out == f"vaelab {version('vaelab')}\n"
+
+
+def test_help_imports_nothing_slow():
+    script = "import sys; from vaelab.cli.main import main; main(['--help']); print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert not {"torch", "numpy", "matplotlib", "pydantic", "tyro"} & set(done.stdout.split())
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_has_a_function_and_a_help(name, capsys):
+    assert getattr(commands, name.replace(" ", "_")).__doc__
+    with pytest.raises(SystemExit) as exited:
+        main([*name.split(), "--help"])
+    assert exited.value.code == 0
+    assert COMMANDS[name].split(",")[0].split(";")[0] in re.sub(r"\s*\n\s*", " ", capsys.readouterr().out)
+
+
+def test_parts_lists_every_metric(capsys):
+    assert main(["parts"]) == 0
+    listed = capsys.readouterr().out
+    for name in METRICS:
+        assert re.search(rf"^{name}\b", listed, re.MULTILINE), name
+
+
+def test_the_features_of_a_distance_are_shown_with_its_name(capsys):
+    row = {"split": "test", "protocol": "grey", "note": "", "value": 1.5, "se": 0.1, "monte_carlo_se": None}
+    row |= {"name": "frechet[pixels]", "interval": None, "unit": "u", "samples": None, "images": 9}
+    terminal.print_metrics("runs/a[b]", [row])
+    shown = capsys.readouterr().out
+    assert "frechet[pixels]" in shown
+    assert "runs/a[b]" in shown
+
+
+def test_every_field_of_a_spec_is_a_flag(capsys):
+    with pytest.raises(SystemExit):
+        main(["train", "--help"])
+    shown = capsys.readouterr().out
+    assert all(f"--{field.replace('_', '-')} " in shown for field in vaelab.Spec.model_fields)
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ("trian", "did you mean 'train'?"),
+        ("data x", "data check, data fetch, data list"),
+        ("train --network mpl", "expected one of article-conv, conv, mlp, residual; did you mean 'mlp'?"),
+        ("train --likelihood cauchy", "expected one of bernoulli, beta, categorical"),
+        (
+            "train --prior vmap",
+            "expected one of codes, flow, mixture, normal, sphere, standard, transformer, vamp; did you mean 'vamp'?",
+        ),
+        (
+            "train --posterior flwo",
+            "expected one of codes, diagonal, flow, full, von-mises-fisher; did you mean 'flow'?",
+        ),
+        ("train --posterior von-mises-fisher", "a prior of vamp, sphere"),
+        ("train --prior sphere", "a posterior of von-mises-fisher"),
+        ("train --prior vamp:components=5000", "5,000 training images"),
+        ("train --prior mixture:components=0", "components = 0"),
+        ("train --posterior von-mises-fisher --prior sphere --latent 1", "a sphere in 1 dimension"),
+        ("train --objective bta", "did you mean 'beta'?"),
+        ("train --schedule linear", "expected one of constant, cosine, step"),
+        ("train --protocol float", "binary-dynamic"),
+        ("train --data minst", "did you mean mnist?"),
+        ("train --latent 0", "latent = 0"),
+        ("train --batch -5", "batch = -5"),
+        ("train --network mlp:hidden=-1", "hidden = -1"),
+        ("train --likelihood gaussian", "--protocol 8bit"),
+        ("train --device cuda", "no CUDA device"),
+        ("train --spec nowhere.json", "no nowhere.json"),
+        ("train --validation 5000", "validation"),
+        ("evaluate nowhere", "no nowhere"),
+        ("evaluate nowhere --samples -1", "--samples -1"),
+        ("evaluate nowhere --threads -1", "--threads -1"),
+        ("compare", "no run to rank"),
+        ("figure nowhere", "no nowhere"),
+        ("study articel", "did you mean 'article'?"),
+        ("study nowhere.toml", "no nowhere.toml"),
+        ("study digits --only nothing", "matches no run"),
+        ("study digits --jobs 0", "--jobs 0"),
+        ("data check npz:nowhere.npz", "nowhere.npz"),
+        ("data fetch digits", "digits"),
+    ],
+)
+def test_a_mistake_is_one_line_and_exit_status_2(words, expected, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(words.split()) == 2
+    told = capsys.readouterr()
+    lines = told.err.strip().splitlines()
+    assert len(lines) == 1, told.err
+    assert lines[0].startswith("vaelab: ")
+    assert expected in lines[0]
+    assert "; expected " in lines[0]
+    assert not list(tmp_path.glob("runs/**/*.json"))
+
+
+def test_train_prints_its_numbers_and_ends_with_where_they_are(tmp_path):
+    done = command("train", "--epochs", "1", "--latent", "2", "--network", "mlp:hidden=8", "--out", str(tmp_path))
+    assert done.returncode == 0, done.stderr
+    assert re.search(r"epoch 1.*images/s.*-ELBO \d+.*rate \d.*distortion \d+.*nats.*validation \d+", done.stdout)
+    assert re.search(r"KL of each dimension +\d.*nats", done.stdout)
+    assert re.search(r"nll +\d+\.\d+ +\d\.\d+ +\d\S* +nats/image +100", done.stdout)
+    assert max(map(len, done.stdout.splitlines())) <= 100 + len(str(tmp_path))
+    (run,) = tmp_path.iterdir()
+    pictures = {p.stem for p in (run / "figures").iterdir()}
+    assert pictures >= {"manifold", "samples", "reconstructions", "traversal", "interpolation", "latents", "curves"}
+
+    again = command("evaluate", str(run), "--samples", "7")
+    assert re.search(r"nll .* 7 ", again.stdout), again.stderr
+    assert command("figure", str(run), "manifold").stdout.strip().endswith("manifold.png")
+    wrong = command("figure", str(run), "manyfold")
+    assert wrong.returncode == 2
+    assert "did you mean 'manifold'" in wrong.stderr
+
+    elsewhere = command("train", "--spec", str(run / "spec.json"), "--seed", "1", "--out", str(tmp_path))
+    assert elsewhere.returncode == 0
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_ctrl_c_saves_and_says_how_to_go_on(tmp_path):
+    words = ["train", "--epochs", "4000", "--network", "mlp:hidden=8", "--compile", "never", "--out", str(tmp_path)]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "vaelab", *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )  # fmt: skip
+    while not list(tmp_path.glob("*/log.jsonl")) or not next(tmp_path.glob("*/log.jsonl")).read_text():
+        assert process.poll() is None
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    _, told = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert len(told.strip().splitlines()) == 1
+    assert "give the same command again to go on" in told
+    assert list(tmp_path.glob("*/checkpoint.safetensors"))
+    assert not list(tmp_path.glob("*/result.json"))
+
+
+def test_the_public_names_are_sorted_and_there():
+    assert vaelab.__all__ == sorted(vaelab.__all__)
+    for name in vaelab.__all__:
+        assert getattr(vaelab, name).__doc__
+    with pytest.raises(AttributeError):
+        _ = vaelab.nothing
+
+
+@pytest.mark.parametrize("command", ["study", "report"])
+def test_help_names_every_study(command, capsys):
+    with pytest.raises(SystemExit):
+        main([command, "--help"])
+    assert set(known_studies()) <= set(re.findall(r"[\w-]+", capsys.readouterr().out))

@@ -1,0 +1,139 @@
+"""What is printed: within 100 columns, and nothing cut off or swallowed."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from vaelab.cli import terminal
+from vaelab.evaluation.measure import FEW_EFFECTIVE, FEW_MARK
+from vaelab.runs.compare import Ranked, Ranking
+from vaelab.runs.directory import Run
+from vaelab.training.callback import Status
+
+LONG = "frechet_train[my_package.features.networks.InceptionPool3-5cf6e6b0]"
+ROW = {
+    "name": "nll",
+    "value": 101.25,
+    "unit": "squared distance of features",
+    "better": "lower",
+    "images": 10_000,
+    "split": "test",
+    "protocol": "binary-dynamic",
+    "se": 0.031,
+    "monte_carlo_se": 0.0021,
+    "interval": None,
+    "samples": 5_000,
+    "note": "",
+}
+
+
+def printed(capsys) -> str:
+    """What was printed; its lines are no wider than 100."""
+    out = capsys.readouterr().out
+    assert max(map(len, out.splitlines())) <= 100
+    assert "…" not in out
+    return out
+
+
+def joined(out: str) -> str:
+    """A table's first column, its folded lines put together."""
+    return "".join(re.match(r"\S*", line)[0] for line in out.splitlines())  # type: ignore[index]
+
+
+@pytest.mark.parametrize("name", ["nll", "frechet[classifier-5cf6e6b0]", "frechet_train[classifier-5cf6e6b0]", LONG])
+def test_a_metric_is_shown_by_its_whole_name_and_unit(name: str, capsys):
+    rows = [
+        {**ROW, "name": name},
+        {**ROW, "name": f"density{name}", "unit": "neighbourhoods / k", "note": "[red] :smile:"},
+    ]
+    terminal.print_metrics("runs/[odd] name", rows)
+    out = printed(capsys)
+    assert "runs/[odd] name" in out
+    assert "[1] [red] :smile:" in out
+    assert name in joined(out)
+    if name != LONG:  # its features stand in one line
+        assert name.partition("[")[2] in out
+    assert f"density{name}" in joined(out)
+    for word in ["squared", "distance", "of", "features", "neighbourhoods", "101.250", "10,000", "5,000"]:
+        assert word in out
+
+
+@pytest.mark.parametrize("metric", ["nll", "frechet[classifier-5cf6e6b0]", LONG])
+def test_runs_are_ranked_by_their_whole_names(metric: str, capsys):
+    names = [f"npz-home-someone-data-of-mine-gaussian-article-conv-z{i}-0123456789abcdef" for i in range(2)]
+    runs = [
+        Ranked(Run(Path("runs") / name, must_exist=False), {**ROW, "name": metric}, i, 0.1 * i)
+        for i, name in enumerate(names)
+    ]
+    terminal.print_rankings(metric, [Ranking("data [mine]  unit nats", "lower", runs)])
+    out = printed(capsys)
+    assert "data [mine]" in out
+    assert all(name in joined(out) for name in names)
+    assert re.search(r"\b101\.250\b", out)
+    if metric != LONG:
+        assert all(part in out for part in metric.split("["))
+
+
+def test_a_number_that_rests_on_few_draws_is_marked_in_a_ranking(capsys):
+    marked, plain = {**ROW, "note": f"not a likelihood; {FEW_EFFECTIVE}"}, {**ROW, "value": 102.0}
+    runs = [
+        Ranked(Run("runs/few", must_exist=False), marked, 0, None),
+        Ranked(Run("runs/many", must_exist=False), plain, 0.75, 0.1),
+    ]
+    terminal.print_rankings("nll", [Ranking("data mnist", "lower", runs)])
+    lines = printed(capsys).splitlines()
+    assert [FEW_MARK in line for line in lines if line.startswith(("few", "many"))] == [True, False]
+    assert f"{FEW_MARK} {FEW_EFFECTIVE}"[:90] in " ".join(lines)
+    terminal.print_rankings("nll", [Ranking("data mnist", "lower", runs[1:])])
+    assert FEW_MARK not in printed(capsys)
+
+
+def test_a_range_of_draws_is_shown_as_one(capsys):
+    terminal.print_metrics("run", [{**ROW, "fewest_samples": 100, "samples": 10_000, "note": FEW_EFFECTIVE}])
+    out = printed(capsys)
+    assert "100 to 10,000" in out
+    assert f"[1] {FEW_EFFECTIVE}"[:90] in out
+
+
+def test_what_no_direction_is_better_of_is_above_the_first_and_not_behind(capsys):
+    runs = [Ranked(Run(name, must_exist=False), {**ROW, "name": "rate"}, i, None) for i, name in enumerate("ab")]
+    for better in ("lower", "neither"):
+        terminal.print_rankings("rate", [Ranking("data digits", better, runs)])
+    ranked, listed = printed(capsys).split("data digits")[1:]
+    assert "behind" in ranked
+    assert "above" in listed
+    assert "behind" not in listed
+
+
+def test_names_in_brackets_are_facts_and_records_too(capsys):
+    terminal.print_facts("[a]", {"layer": "network[0]"})
+    terminal.print_records("layers [b]", [{"layer": "features[bold]", "kind": "[i]"}])
+    out = printed(capsys)
+    assert all(name in out for name in ("[a]", "network[0]", "layers [b]", "features[bold]", "[i]"))
+
+
+def status(
+    elbo: float,
+    beside: tuple[Status, ...] = (),
+    validation: float | None = None,
+    step: int = 500,
+    judged: bool = True,
+) -> Status:
+    terms = {"elbo": -elbo, "rate": 20.0, "distortion": elbo - 20}
+    row = None if validation is None else {"validation": {"loss": validation}, "criterion": "-ELBO", "judged": judged}
+    return Status(step, 1000, 15, 30, 123_456, 4000, terms, row, beside)
+
+
+def test_a_line_of_runs_that_are_one_program_gives_the_range_of_each_number(capsys):
+    with terminal.watching(terminal.console()) as watch:
+        watch.show(status(101.25, (status(99.5, (), 98.0), status(1234.5, (), 102.5)), 101.0))
+    assert printed(capsys) == (
+        "epoch 15.0/30  3 runs  -ELBO 99.50 to 1,234 nats  1:06:40 left  validation 98.00 to 102.50 (-ELBO)\n"
+    )
+
+
+def test_a_line_says_that_no_weights_are_chosen_while_a_schedule_moves(capsys):
+    with terminal.watching(terminal.console()) as watch:
+        watch.show(status(101.25, (), 98.0, judged=False))
+    assert capsys.readouterr().out.endswith("validation 98.00 (-ELBO; not judged yet: its schedule moves)\n")

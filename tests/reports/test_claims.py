@@ -1,0 +1,544 @@
+"""The rules that make verdicts, on numbers whose verdict is known; and the claims on a study."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from vaelab.evaluation.proportion import Share
+from vaelab.reports import check_report, write_report
+from vaelab.reports.claims import CLAIMS, check_claims, judged
+from vaelab.reports.claims.article import ARTICLE, MNIST, SVHN
+from vaelab.reports.claims.claim import Outcome, Statement, Verdict, agreed, of_parts, tally, verdict
+from vaelab.reports.claims.colours import appears, kept
+from vaelab.reports.claims.comparisons import alike, relative_gain, vast_with_convolution
+from vaelab.reports.claims.complexity import negative_means
+from vaelab.reports.claims.detail import detail
+from vaelab.reports.claims.digits import counts_as_produced, every_digit, majority, only, six_and_seven
+from vaelab.reports.claims.dimensions import markedly
+from vaelab.reports.claims.estimate import Estimate, over_images, over_seeds, paired, ratio
+from vaelab.reports.claims.kinds import by_likelihood, by_network, steps
+from vaelab.reports.claims.manifolds import beyond_shades, eight_more_apparent, light, light_and_dark
+from vaelab.reports.claims.sizes import SIMILAR, SIZES, VAST
+from vaelab.reports.claims.speed import course, epochs_to, way_down
+from vaelab.reports.material import Material
+from vaelab.reports.text import listed, number, plus_minus
+from vaelab.runs.run import train
+from vaelab.studies.study import Options, carry_out, open_study
+from vaelab.training.callback import Watch
+
+SUPPORTED, CONTRADICTED, MIXED, UNJUDGED = "supported", "contradicted", "mixed", "cannot be judged here"
+
+
+@pytest.mark.parametrize(
+    ("signs", "expected"),
+    [
+        ([1, 1, 1], SUPPORTED),
+        ([1, 1, 0], SUPPORTED),
+        ([1, 0, 0], MIXED),
+        ([1, 1, 1, -1], MIXED),
+        ([-1, -1, 0], CONTRADICTED),
+        ([-1, 0, 0], MIXED),
+        ([0, 0, 0], UNJUDGED),
+        ([], UNJUDGED),
+    ],
+)
+def test_the_verdict_of_comparisons(signs, expected) -> None:
+    assert verdict(signs) == expected
+
+
+def test_what_is_undecided_may_be_called_mixed_but_nothing_is_not_judged() -> None:
+    assert verdict([0, 0], "mixed") == MIXED
+    assert verdict([], "mixed") == UNJUDGED
+
+
+def test_verdicts_that_differ_are_mixed() -> None:
+    assert agreed(["supported", "supported"]) == SUPPORTED
+    assert agreed(["supported", "contradicted"]) == MIXED
+    assert agreed([]) == UNJUDGED
+
+
+def test_a_claim_of_two_parts_needs_both() -> None:
+    assert of_parts({"one": SUPPORTED, "two": SUPPORTED}) == SUPPORTED
+    assert of_parts({"one": SUPPORTED, "two": CONTRADICTED}) == MIXED
+    assert of_parts({"one": SUPPORTED, "two": UNJUDGED}) == UNJUDGED
+    assert of_parts({"one": CONTRADICTED, "two": UNJUDGED}) == CONTRADICTED
+    assert of_parts({}) == UNJUDGED
+
+
+def test_a_paired_difference_has_the_error_of_the_differences_and_not_of_the_values() -> None:
+    generator = torch.Generator().manual_seed(0)
+    images = 100 * torch.randn(400, generator=generator)  # images differ far more than models do
+    noise = torch.randn(400, generator=generator)
+    difference = paired([images + 1 + noise], [images])
+    assert difference.mean == pytest.approx(1, abs=0.2)
+    assert difference.half == pytest.approx(1.96 * 0.05, rel=0.1)
+    assert difference.sign == 1
+    assert paired([images], [images + 1 + noise]).sign == -1
+
+
+def test_an_interval_covers_seeds_where_there_are_several() -> None:
+    """Three seeds that differ by 1, 2, 3 on equal images: t_2 s / sqrt(3) = 4.3027 / sqrt(3), and nothing of images."""
+    same = torch.zeros(50)
+    assert over_images([same + 1, same + 2, same + 3]) == over_seeds([1.0, 2.0, 3.0])
+    assert over_seeds([1.0, 2.0, 3.0]).half == pytest.approx(4.3027 / 3**0.5, rel=1e-4)
+    images = torch.randn(400, generator=torch.Generator().manual_seed(0))
+    one, three = over_images([images]), over_images([images + seed for seed in (1, 2, 3)])
+    assert one.half == pytest.approx(1.96 / 20, rel=0.1)
+    assert three.half == pytest.approx((over_seeds([1.0, 2.0, 3.0]).half ** 2 + one.half**2) ** 0.5)  # type: ignore[operator]
+    assert over_seeds([1.0]) == Estimate(1.0, None)
+
+
+def test_an_interval_over_seeds_and_images_covers_95_percent() -> None:
+    """Seeds and images each with an effect of their own, and three seeds: at least 93 of 100 intervals hold zero."""
+    generator, held = torch.Generator().manual_seed(0), 0
+    for _ in range(400):
+        seeds, images = torch.randn(3, 1, generator=generator), 5 * torch.randn(1, 50, generator=generator)
+        values = seeds + images + torch.randn(3, 50, generator=generator)
+        held += over_images(list(values)).sign == 0
+    assert held / 400 > 0.93
+
+
+def test_a_ratio_of_means_has_the_error_of_a_bootstrap() -> None:
+    generator = torch.Generator().manual_seed(0)
+    below = 1 + torch.rand(300, generator=generator, dtype=torch.float64)
+    above = 0.5 * below + 0.1 * torch.randn(300, generator=generator, dtype=torch.float64)
+    rows = torch.randint(300, (2000, 300), generator=generator)
+    spread = (above[rows].mean(1) / below[rows].mean(1)).std().item()
+    found = ratio([above], below)
+    assert found.mean == pytest.approx((above.mean() / below.mean()).item())
+    assert found.half == pytest.approx(1.96 * spread, rel=0.1)
+
+
+def test_a_difference_is_decided_where_its_interval_lies_on_one_side() -> None:
+    assert [Estimate(mean, 1.0).sign for mean in (1.1, 1.0, -1.0, -1.1)] == [1, 0, 0, -1]
+    assert [Estimate(mean, 0.1).above(VAST) for mean in (0.7, 0.55, 0.3)] == [1, 0, -1]
+    assert [Estimate(mean, 0.02).within(SIMILAR) for mean in (0.05, 0.09, -0.2)] == [1, 0, -1]
+    unsure = Estimate(5.0, None)
+    assert (unsure.sign, unsure.above(VAST), unsure.within(SIMILAR)) == (0, 0, 0)
+    assert paired([torch.ones(1)], [torch.zeros(1)]).half is None
+
+
+def test_the_words_of_size_do_not_overlap() -> None:
+    """What is similar is not marked, what is vast is marked, and what is well enough is not far."""
+    assert 0 < SIMILAR < VAST < 1
+    for mean in (0.0, 0.05, 0.2, 0.4, 0.6):
+        one = Estimate(mean, 0.0)
+        similar, marked, vast = one.within(SIMILAR) > 0, one.above(SIMILAR) > 0, one.above(VAST) > 0
+        assert similar != marked
+        assert marked or not vast
+    assert set(SIZES) >= {"well enough"}
+
+
+def test_the_tally_counts_each_way() -> None:
+    assert tally([1, 1, -1, 0], "up", "down") == "4 comparisons: 2 up, 1 down, 1 not clear"
+
+
+def test_digits_in_two_dimensions() -> None:
+    assert of_parts(only(frozenset({0, 1, 3, 8, 9}))) == SUPPORTED
+    assert list(only(frozenset({0, 1, 3, 9})).values()) == [CONTRADICTED, SUPPORTED]
+    assert list(only(frozenset({0, 1, 3, 7, 8, 9})).values()) == [SUPPORTED, CONTRADICTED]
+    assert of_parts(only(frozenset({7}))) == CONTRADICTED
+
+
+def test_digits_in_more_dimensions() -> None:
+    def verdict_of(two: set[int] | None, five: set[int]) -> str:
+        known = {} if two is None else {2: frozenset(two)}
+        return of_parts(six_and_seven({**known, 5: frozenset(five)}))
+
+    assert verdict_of({0, 1}, {1, 6, 7}) == SUPPORTED
+    assert verdict_of({0, 6}, {1, 6, 7}) == MIXED  # two dimensions give the 6 already
+    assert verdict_of(None, {1, 6, 7}) == UNJUDGED
+    assert verdict_of({6, 7}, {1, 2}) == CONTRADICTED
+    assert six_and_seven({2: frozenset({1})}) == {}
+    ten = frozenset(range(10))
+    assert [every_digit(ten - some) for some in (set(), {4}, {4, 5})] == [SUPPORTED, MIXED, CONTRADICTED]
+
+
+def test_with_several_seeds_a_digit_is_produced_by_most_of_them() -> None:
+    assert majority([frozenset({1, 2}), frozenset({1}), frozenset({1, 2, 3})]) == {1, 2}
+    assert majority([frozenset({1}), frozenset({2})]) == frozenset()
+    assert majority([]) == frozenset()
+
+
+def test_a_digit_counts_as_produced_if_recognised_and_sampled() -> None:
+    often, never, unknown = Share(80, 100), Share(0, 100), Share(0, 0)
+    assert counts_as_produced(often, often)
+    assert not counts_as_produced(often, never)
+    assert not counts_as_produced(never, often)
+    assert not counts_as_produced(unknown, often)
+    assert not counts_as_produced(often, unknown)
+
+
+def test_the_colour_that_is_kept_of_an_image() -> None:
+    red = torch.tensor([0.8, 0.2, 0.2])[None, :, None, None].expand(1, 3, 2, 2)
+    grey = torch.full((1, 3, 2, 2), 0.4)
+    assert kept(red, red).item() == pytest.approx(1)
+    assert kept(red, grey).item() == pytest.approx(0, abs=1e-6)
+    assert kept(red, (red + grey) / 2).item() == pytest.approx(0.5, rel=1e-5)
+    assert [appears(*counts) for counts in ((0, 9), (3, 9), (3, 0))] == [SUPPORTED, MIXED, CONTRADICTED]
+
+
+def test_shades_of_one_image_leave_nothing() -> None:
+    pattern = torch.rand(1, 3, 4, 4, generator=torch.Generator().manual_seed(0))
+    shades = pattern + torch.linspace(0, 1, 9)[:, None, None, None]
+    assert beyond_shades(shades) == pytest.approx(0, abs=1e-9)
+    turned = torch.where(torch.arange(9)[:, None, None, None] % 2 == 0, pattern, pattern.flip(-1))
+    assert beyond_shades(turned) > VAST
+
+
+def test_the_detail_of_an_image_is_what_its_mean_colour_lacks() -> None:
+    flat = torch.tensor([0.1, 0.5, 0.9])[None, :, None, None].expand(1, 3, 4, 4)
+    striped = flat.clone()
+    striped[..., ::2] += 0.2
+    assert detail(flat).item() == pytest.approx(0, abs=1e-12)
+    assert detail(striped).item() == pytest.approx(0.01, rel=1e-5)
+
+
+def test_epochs_to_an_error_that_both_reach() -> None:
+    fast = [(1.0, 0.5), (2.0, 0.2), (3.0, 0.1)]
+    slow = [(1.0, 0.9), (2.0, 0.6), (3.0, 0.4), (4.0, 0.3)]
+    target = way_down(1.0, [fast, slow])
+    assert target == pytest.approx(1 - 0.9 * 0.7)  # the worse of the two bests is 0.3
+    assert epochs_to(fast, target) == 2
+    assert epochs_to(slow, target) == 4
+    assert epochs_to(slow, 0.01) is None
+
+
+def test_a_run_without_validation_has_no_course() -> None:
+    assert course([{"epoch": 1.0, "train": {}}]) == []
+
+
+def test_light_and_contrast_are_told_apart() -> None:
+    flat = torch.cat([torch.zeros(1, 1, 2, 2), torch.ones(1, 1, 2, 2)])
+    assert light(flat).spread > 0.5
+    assert light(flat).contrast == 0
+    striped = torch.tensor([[[[0.0, 1.0], [0.0, 1.0]]]]).expand(2, 1, 2, 2)
+    assert light(striped).spread == 0
+    assert light(striped).contrast > 0.5
+    green = torch.tensor([0.0, 1.0, 0.0])[None, :, None, None] * flat
+    assert light(green).spread == pytest.approx(0.587 * light(flat).spread)
+
+
+def test_numbers_read_well() -> None:
+    assert plus_minus(1234.567, 0.0123) == "1,234.567\N{NO-BREAK SPACE}±\N{NO-BREAK SPACE}0.012"
+    assert plus_minus(-99.234, 0.31) == "−99.23\N{NO-BREAK SPACE}±\N{NO-BREAK SPACE}0.31"
+    assert plus_minus(15595.3, 26.1) == "15,595\N{NO-BREAK SPACE}±\N{NO-BREAK SPACE}26"
+    assert plus_minus(0.012345, None) == "0.01235"
+    assert plus_minus(0.0, None) == "0"
+    assert number(-0.001, 2) == "0.00"
+    assert [listed([]), listed(["a"]), listed(["a", "b", "c"])] == ["none", "a", "a, b and c"]
+
+
+@pytest.fixture(scope="module")
+def checked(trained):
+    return check_claims(Material(trained))
+
+
+def test_every_claim_is_checked_with_its_rule_and_evidence(checked) -> None:
+    assert list(checked) == [name for name in CLAIMS if name != "importance-weighting"]
+    for claims in checked.values():
+        for claim in claims:
+            assert claim.statement.says.endswith((".", ")."))
+            assert claim.measured
+            assert claim.rule
+            for table in claim.evidence:
+                assert all(len(row) == len(table.columns) for row in table.rows)
+
+
+def test_every_claim_of_the_article_is_quoted_with_its_section() -> None:
+    """Word for word, where the article is at hand."""
+    statements = [statement for claims in CLAIMS.values() for statement, _ in claims if statement.source is ARTICLE]
+    assert len(statements) == len({statement.says for statement in statements})
+    for statement in statements:
+        assert statement.quote
+        assert statement.section
+        assert set(statement.asked_of) <= {MNIST, SVHN}
+    article = Path(__file__).parents[3] / "shared" / "reference" / "article.txt"
+    if article.exists():
+        text = " ".join(article.read_text().replace("\N{RIGHT SINGLE QUOTATION MARK}", "'").split())
+        assert [s.quote for s in statements if s.quote not in text] == []
+
+
+def test_a_claim_about_other_data_is_not_judged_on_these(checked, trained) -> None:
+    """Eight by eight digits are neither MNIST nor SVHN: what they show is told, and no verdict is given."""
+    for name, claims in checked.items():
+        for claim in claims:
+            assert claim.verdict == "not tested here", name
+            assert claim.verdict_in_words.startswith("asked of ")
+    first = checked["dimensions"][0]
+    assert first.verdict_in_words == "asked of MNIST and SVHN; not tested here"
+    assert first.measured.startswith("digits: 3 comparisons")
+    assert first.basis.startswith("digits (1,")
+    assert "6 runs of 2 epochs at most; one seed: intervals cover the test images only" in first.basis
+
+
+CLAIM = Statement("It is so.", "It is so.", "Conclusion", ("digits",), ARTICLE)
+
+
+def outcome(verdict: Verdict = "supported"):
+    return lambda material: Outcome("It was measured.", verdict, "a rule", material.done)
+
+
+def test_a_claim_about_these_data_has_a_verdict_but_not_at_a_quick_budget(trained) -> None:
+    material = Material(trained)
+    assert judged(material, CLAIM, outcome()).verdict == SUPPORTED
+    quick = judged(material, CLAIM, outcome(), quick=True)
+    assert (quick.verdict, quick.measured) == ("not judged at this budget", "It was measured.")
+
+
+def test_a_claim_about_two_data_sets_is_not_supported_by_one(trained) -> None:
+    both = replace(CLAIM, asked_of=("digits", "mnist"))
+    claim = judged(Material(trained), both, outcome())
+    assert (claim.verdict, "mnist is not in this study" in claim.basis) == (UNJUDGED, True)
+    assert judged(Material(trained), both, outcome("contradicted")).verdict == CONTRADICTED
+
+
+def test_a_quick_study_judges_only_what_must_hold(trained, monkeypatch, tmp_path) -> None:
+    monkeypatch.setitem(CLAIMS, "so", [(CLAIM, outcome())])
+    monkeypatch.setitem(CLAIMS, "must", [(CLAIM, outcome())])
+    quick = replace(trained, quick=True, claims=["so", "must"], must=["must"])
+    found = {name: claim.verdict for name, (claim,) in check_claims(Material(quick)).items()}
+    assert found == {"so": "not judged at this budget", "must": SUPPORTED}
+    page, text = write_report(quick, tmp_path)
+    assert check_report(quick, page) == []
+    assert "**not judged at this budget.**" in text.read_text()
+
+
+def test_the_summary_lists_verdicts_and_counts_what_has_none(trained, monkeypatch, tmp_path) -> None:
+    elsewhere = replace(CLAIM, asked_of=("mnist",))
+    monkeypatch.setitem(CLAIMS, "so", [(CLAIM, outcome()), (elsewhere, outcome()), (elsewhere, outcome())])
+    page, text = write_report(replace(trained, claims=["so"]), tmp_path)
+    summary = text.read_text().partition("## Figures")[0]
+    assert "Statements that were checked: 1. Verdicts: 1 supported." in summary
+    assert "Statements about MNIST, which this study does not test: 2. " in summary
+    assert summary.count("It is so.") == 1
+    assert page.read_text().partition("<h2>Figures")[0].count("It is so.") == 1
+    quick = write_report(replace(trained, claims=["so"], quick=True), tmp_path)[1].read_text()
+    assert "Statements without a verdict at this quick budget: 1. " in quick
+
+
+def test_what_the_study_has_no_runs_for_is_not_measured(checked) -> None:
+    for claim in [*checked["colours"], checked["gaussian-quality"][1], *checked["negative-means"]]:
+        assert claim.evidence == []
+        assert claim.measured == "No run of this study measures it."
+
+
+def test_claims_compare_runs_that_differ_in_one_thing(trained) -> None:
+    material = Material(trained)
+    networks = [(a.label, b.label) for pair in by_network(material) for a, b in pair.seeds]
+    assert networks == [("mlp z=2", "conv z=2"), ("mlp z=5", "conv z=5")]
+    decoders = [(a.label, b.label) for pair in by_likelihood(material) for a, b in pair.seeds]
+    assert decoders == [("conv z=2", "gaussian z=2"), ("conv z=5", "gaussian z=5")]
+    other = [replace(m, spec=m.spec.model_copy(update={"learning_rate": 0.5})) for m in trained.members[2:]]
+    assert by_network(Material(replace(trained, members=[*trained.members[:2], *other]))) == []
+
+
+def test_a_gain_is_the_share_by_which_the_error_of_the_second_is_lower(trained) -> None:
+    material = Material(trained)
+    error = {member.label: member.run.metric("reconstruction_mse")["value"] for member in trained.members}
+    pair = by_network(material)[1]
+    assert relative_gain(material, pair).mean == pytest.approx(1 - error["conv z=5"] / error["mlp z=5"])
+    (step, *_) = steps(trained.members)
+    assert relative_gain(material, step).mean == pytest.approx(1 - error["mlp z=5"] / error["mlp z=2"])
+    assert markedly(material).evidence[0].rows[0][1].endswith("2 \N{RIGHTWARDS ARROW} 5")
+    assert len(vast_with_convolution(material).runs) == len(alike(material).runs) == 4
+
+
+def test_the_compared_numbers_are_those_of_the_table(trained) -> None:
+    material = Material(trained)
+    for member in trained.members:
+        for name in ("elbo", "distortion", "nll", "reconstruction_mse"):
+            mean = material.per_image(member, name).mean().item()
+            assert mean == pytest.approx(member.run.metric(name)["value"], rel=1e-9)
+
+
+def test_claims_with_several_seeds_take_them_together(trained) -> None:
+    twins = [replace(member, spec=member.spec.model_copy(update={"seed": 1})) for member in trained.members]
+    one, two = Material(trained), Material(replace(trained, members=[*trained.members, *twins]))
+    single, double = by_network(one)[0], by_network(two)[0]
+    assert [(a.seed, b.seed) for a, b in double.seeds] == [(0, 0), (1, 1)]
+    assert len(by_network(two)) == len(by_network(one))
+    gains = [relative_gain(material, pair) for material, pair in ((one, single), (two, double))]
+    assert gains[0].mean == pytest.approx(gains[1].mean)  # the same numbers twice
+    assert gains[0].half == pytest.approx(gains[1].half)
+    claim = judged(two, replace(CLAIM, asked_of=("digits",)), vast_with_convolution)
+    assert "2 seeds: intervals cover seeds and test images" in claim.basis
+
+
+COLOURED = """
+title = "Blue and grey squares"
+about = "A study for the tests."
+claims = ["colours", "manifold-separation"]
+
+[base]
+data = "npz:{file}"
+epochs = 40
+learning_rate = 1e-2
+batch = 20
+nll_samples = 2
+protocol = "grey"
+likelihood = "bernoulli"
+
+[[group]]
+name = "mlp"
+title = "Fully connected"
+spec = { network = "mlp:hidden=16" }
+grid = { latent = [2] }
+
+[[group]]
+name = "conv"
+title = "Convolutional"
+spec = { network = "article-conv:maps=2:hidden=16" }
+grid = { latent = [2] }
+"""
+
+
+def test_the_colours_of_images_are_followed_into_reconstructions_and_manifolds(tmp_path) -> None:
+    blue = np.random.default_rng(0).random(100) < 0.5
+    images = np.full((100, 4, 4, 3), 128, np.uint8)
+    images[blue] = (20, 20, 220)
+    images += np.random.default_rng(1).integers(0, 4, images.shape, np.uint8)  # no two are equal
+    np.savez(tmp_path / "squares.npz", train_images=images[:80], test_images=images[80:])
+    (tmp_path / "coloured.toml").write_text(COLOURED.replace("{file}", str(tmp_path / "squares.npz")))
+    study = open_study(str(tmp_path / "coloured.toml"), tmp_path)
+    for member in study.members:
+        train(member.spec, member.run.path.parent, member.run.path.name, compile="never")
+
+    far, green, manifold = (judged(Material(study), *claim) for claim in CLAIMS["colours"])
+    assert {claim.verdict_in_words for claim in (far, green, manifold)} == {"asked of SVHN; not tested here"}
+    counts, of_colour = green.evidence
+    assert counts.rows[1][5] == str(blue[80:].sum())  # blue test images
+    assert "There are too few test images for: red" in green.measured
+    of_blue = [float(row[6].split("\N{NO-BREAK SPACE}")[0]) for row in of_colour.rows]
+    assert all(share > 80 for share in of_blue)
+    assert "blue in the convolutional one alone: mixed" in manifold.measured  # both networks have learned blue
+    assert all(int(row[8]) > 0 for row in manifold.evidence[0].rows)
+    # neither has a Gaussian partner, and the images have no labels
+    assert [c.evidence for c in check_claims(Material(study))["manifold-separation"]] == [[], []]
+
+
+SMALL_SVHN = """
+title = "Coloured digits"
+about = "A study for the tests."
+
+[base]
+data = "npz:{file}"
+epochs = 20
+learning_rate = 1e-2
+batch = 20
+nll_samples = 2
+
+[[group]]
+name = "mlp"
+title = "Fully connected"
+spec = { protocol = "grey", likelihood = "bernoulli", network = "mlp:hidden=16" }
+grid = { latent = [2, 5, 8] }
+
+[[group]]
+name = "conv"
+title = "Convolutional"
+spec = { protocol = "grey", likelihood = "bernoulli", network = "article-conv:maps=2:hidden=16" }
+grid = { latent = [2, 5, 8] }
+
+[[group]]
+name = "gaussian"
+title = "Gaussian"
+spec = { protocol = "8bit", likelihood = "gaussian", network = "article-conv:maps=2:hidden=16" }
+grid = { latent = [2, 5] }
+
+[[group]]
+name = "free"
+title = "Gaussian, free mean"
+spec = { protocol = "8bit", likelihood = "gaussian:mean=free", network = "article-conv:maps=2:hidden=16" }
+grid = { latent = [5] }
+"""
+
+
+@pytest.fixture(scope="module")
+def coloured(tmp_path_factory):
+    """Runs on dark squares of ten colours with labels, as coloured digits are."""
+    folder, random = tmp_path_factory.mktemp("coloured"), np.random.default_rng(0)
+    labels = np.arange(120) % 10
+    shapes = random.integers(0, 250, (10, 1, 1, 3)) * (random.random((10, 4, 4, 1)) < 0.3)
+    images = (shapes[labels] + random.integers(0, 4, (120, 4, 4, 3))).astype(np.uint8)
+    arrays = {"train_images": images[:90], "test_images": images[90:]}
+    np.savez(folder / "c.npz", **arrays, train_labels=labels[:90], test_labels=labels[90:])
+    (folder / "coloured.toml").write_text(SMALL_SVHN.replace("{file}", str(folder / "c.npz")))
+    study = open_study(str(folder / "coloured.toml"), folder)
+    for member in study.members:
+        train(member.spec, member.run.path.parent, member.run.path.name, compile="never")
+    return Material(study)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["dimensions", "eights", "colours", "convolution", "gaussian-quality", "negative-means", "manifold-separation"],
+)
+def test_every_claim_about_colours_is_measured_on_coloured_digits(coloured, name: str) -> None:
+    for statement, check in CLAIMS[name]:
+        found = judged(coloured, replace(statement, asked_of=(coloured.done[0].spec.data,)), check)
+        assert found.evidence, statement.says
+        assert "one seed" in found.basis
+        for table in found.evidence:
+            assert table.rows
+            assert all(len(row) == len(table.columns) for row in table.rows)
+
+
+def test_a_manifold_of_one_seed_decides_nothing(coloured) -> None:
+    for check in (light_and_dark, eight_more_apparent):
+        assert check(coloured).verdict == UNJUDGED
+
+
+def test_only_means_without_a_sigmoid_leave_the_pixels(coloured) -> None:
+    found = negative_means(coloured)
+    below = {row[0]: row[2] for row in found.evidence[0].rows}
+    assert below["Gaussian, free mean"] != below["Gaussian"] == "0.00\N{NO-BREAK SPACE}%"
+    assert found.verdict == SUPPORTED
+    assert pairs_of(coloured) == {("Convolutional", "Gaussian")}  # the free mean is compared with nothing
+
+
+def pairs_of(material: Material) -> set[tuple[str, str]]:
+    return {(a.title, b.title) for pair in by_likelihood(material) for a, b in pair.seeds}
+
+
+BOUNDS = """
+title = "VAE and IWAE"
+about = "A study for the tests."
+claims = ["importance-weighting"]
+metrics = ["likelihood:samples=12:images=60"]
+
+[base]
+data = "digits"
+epochs = 0.3
+nll_samples = 2
+latent = 2
+network = "mlp:hidden=8"
+
+[[group]]
+name = "vae-1"
+title = "VAE"
+grid = { seed = [0, 1] }
+
+[[group]]
+name = "iwae"
+title = "IWAE"
+spec = { objective = "iwae:samples=3" }
+grid = { seed = [0, 1] }
+"""
+
+
+def test_bounds_of_several_seeds_are_compared_seed_by_seed(tmp_path) -> None:
+    (tmp_path / "bounds.toml").write_text(BOUNDS)
+    study = open_study(str(tmp_path / "bounds.toml"), tmp_path)
+    carry_out(study, Options(), Watch(lambda line: None, lambda status: None))
+    order, bounds = check_claims(Material(study))["importance-weighting"]
+    ((more, fewer, *_, gain),) = order.evidence[0].rows
+    assert (more, fewer) == ("IWAE", "VAE")
+    nll = [[run.run.find("nll", 12)["value"] for run in study.members if run.group == g] for g in ("vae-1", "iwae")]
+    found = float(gain.split("\N{NO-BREAK SPACE}")[0].replace("\N{MINUS SIGN}", "-"))
+    assert found == pytest.approx(sum(nll[0]) / 2 - sum(nll[1]) / 2, abs=0.1)
+    assert "2 seeds" in order.basis
+    assert len({row[0] for row in bounds.evidence[0].rows}) == 4  # each run by a name of its own

@@ -1,0 +1,245 @@
+"""What a person sees while something takes long: a bar in a terminal, plain lines elsewhere."""
+
+import math
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn, TransferSpeedColumn
+from rich.segment import Segment
+from rich.table import Table
+
+from vaelab.evaluation.measure import FEW_EFFECTIVE, FEW_MARK, draws_in_words, rests_on_few
+from vaelab.runs.evaluate import beta_in_words, bound_in_words
+from vaelab.system.errors import in_print
+from vaelab.training.callback import Status, Watch
+from vaelab.training.diagnosis.post_mortem import Autopsy, named_images, origin
+from vaelab.training.lines import held_out, lines, summary
+
+if TYPE_CHECKING:
+    from vaelab.runs.compare import Ranking
+
+ONE_LINE = 24  # characters of a metric's name beside which the other columns have room
+
+
+@contextmanager
+def watching(console: Console) -> Iterator[Watch]:
+    """A Watch that shows training on `console`."""
+    if console.is_terminal:
+        with _bar(console) as watch:
+            yield watch
+    else:
+        yield lines(lambda line: console.print(line, highlight=False, soft_wrap=True))
+
+
+@contextmanager
+def _bar(console: Console) -> Iterator[Watch]:
+    columns = (BarColumn(bar_width=8), TextColumn("{task.description}"))
+    with Progress(*columns, console=console, transient=True) as progress:
+        task = progress.add_task("starting", total=1.0, start=True)
+
+        def show(status: Status) -> None:
+            progress.update(task, completed=status.step / status.steps, description=summary(status))
+            if status.step == status.steps:
+                progress.console.print(summary(status) + held_out(status), highlight=False, soft_wrap=True)
+
+        yield Watch(say=lambda line: progress.console.print(line, style="dim", highlight=False), show=show)
+
+
+@contextmanager
+def downloading(console: Console) -> Iterator[Callable[[str, int, int], None]]:
+    """A function of (file, bytes so far, bytes in all) that shows a bar for each file."""
+    columns = (TextColumn("{task.description}"), BarColumn(bar_width=14), DownloadColumn(), TransferSpeedColumn())
+    with Progress(*columns, console=console) as progress:
+        tasks: dict[str, TaskID] = {}
+
+        def show(file: str, done: int, total: int) -> None:
+            if file not in tasks:
+                tasks[file] = progress.add_task(file)
+            progress.update(tasks[file], completed=done, total=total or None)
+
+        yield show
+
+
+class Told(Console):
+    """A console for text that may be anybody's.
+
+    What moves a terminal's cursor is printed as it is written. A closed pipe is an error like any other: rich would end
+    the program there, its state unsaved.
+    """
+
+    def on_broken_pipe(self) -> None:
+        raise  # the BrokenPipeError that is being handled
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterator[Segment]:
+        for segment in super().render(renderable, options):
+            lines = segment.text.split("\n")
+            yield segment if segment.control else Segment("\n".join(map(in_print, lines)), segment.style)
+
+
+def console() -> Console:
+    """Standard output; at most 100 columns wide. What stands in [brackets] is a name, and no style."""
+    found = Told(markup=False, emoji=False)
+    found.width = min(found.width, 100) if found.is_terminal else 100
+    return found
+
+
+def print_records(title: str, records: list[dict[str, Any]]) -> None:
+    """Print records with equal keys as a table, a row each."""
+    table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False)
+    for key, value in records[0].items():
+        table.add_column(str(key).replace("_", " "), justify="right" if isinstance(value, int | float) else "left")
+    for record in records:
+        table.add_row(
+            *(f"{v:,}" if isinstance(v, int) and not isinstance(v, bool) else str(v) for v in record.values())
+        )
+    console().print(table)
+    console().print()
+
+
+def print_facts(title: str, facts: dict[str, str]) -> None:
+    """Print one thing's properties, a line each; those without a value are left out."""
+    table = Table(
+        title=title or None, title_justify="left", title_style="bold", box=None, pad_edge=False, show_header=False
+    )
+    for name, value in facts.items():
+        if value:
+            table.add_row(name, value)
+    console().print(table)
+    console().print()
+
+
+def print_metrics(title: str, metrics: list[dict[str, Any]]) -> None:
+    """Print metrics as result.json holds them, a table for each split and protocol; notes stand below."""
+    for split, pixels in dict.fromkeys((m["split"], m["protocol"]) for m in metrics):
+        rows = [m for m in metrics if (m["split"], m["protocol"]) == (split, pixels)]
+        _print_metrics(f"{title}: {split} images, {pixels}", rows)
+
+
+def _print_metrics(title: str, metrics: list[dict[str, Any]]) -> None:
+    notes = list(dict.fromkeys(m["note"] for m in metrics if m["note"]))
+    drawn = any(m["monte_carlo_se"] is not None for m in metrics)
+    table = Table(box=None, pad_edge=False)
+    table.add_column("metric", no_wrap=all(len(m["name"]) <= ONE_LINE for m in metrics), overflow="fold")
+    for header in ("value", "+- SE or 95 %", *(["+- draws"] if drawn else [])):
+        table.add_column(header, justify="right", no_wrap=True)
+    table.add_column("unit", overflow="fold", min_width=14)
+    for header in ("K", "images"):
+        table.add_column(header, justify="right", no_wrap=True)
+    table.add_column("", no_wrap=True)
+    for m in metrics:
+        decimals = _decimals(m)
+        cells = [f"{m['value']:.{decimals}f}", _error(m, decimals)]
+        if drawn:
+            cells.append("" if m["monte_carlo_se"] is None else f"{m['monte_carlo_se']:.2g}")
+        mark = f"[{notes.index(m['note']) + 1}]" if m["note"] else ""
+        table.add_row(_two_lines(m["name"]), *cells, m["unit"], draws_in_words(m), f"{m['images']:,}", mark)
+    console().print(title, style="bold", highlight=False)
+    console().print(table)
+    for number, note in enumerate(notes, 1):
+        console().print(f"[{number}] {note}", style="dim", highlight=False)
+    console().print()
+
+
+def print_rankings(metric: str, rankings: "list[Ranking]") -> None:
+    """Print rankings of runs, a table each, titled by what its numbers have in common."""
+    for ranking in rankings:
+        table = Table(box=None, pad_edge=False)
+        table.add_column("run", overflow="fold")  # its end tells it from others
+        table.add_column(_two_lines(metric), justify="right", no_wrap=len(metric) <= ONE_LINE, overflow="fold")
+        for header in ("+- SE or 95 %", "above" if ranking.better == "neither" else "behind", "+- SE", ""):
+            table.add_column(header, justify="right", no_wrap=True)
+        for ranked in ranking.runs:
+            decimals, se = _decimals(ranked.row), ranked.behind_se
+            behind = "" if se is None and not ranked.behind else f"{ranked.behind:.{decimals}f}"
+            cells = (f"{ranked.row['value']:.{decimals}f}", _error(ranked.row, decimals), behind)
+            mark = FEW_MARK if rests_on_few(ranked.row) else ""
+            table.add_row(ranked.run.path.name, *cells, "" if se is None else f"{se:.2g}", mark)
+        console().print(ranking.of, style="bold", highlight=False)
+        console().print(table)
+        if any(rests_on_few(ranked.row) for ranked in ranking.runs):
+            console().print(f"{FEW_MARK} {FEW_EFFECTIVE}", style="dim", highlight=False)
+        console().print()
+
+
+def ledger_facts(result: dict[str, Any]) -> dict[str, str]:
+    """What the numbers of a run are to be read by, and what was found amiss with it."""
+    ledger = result["ledger"]
+    bound = bound_in_words(ledger)
+    seeds = "  ".join(f"{use} {seed}" for use, seed in ledger["seeds"].items())
+    facts = {
+        "objective": f"{ledger['objective']}, which is {bound}; effective beta {beta_in_words(ledger)}",
+        "seeds": seeds,
+    }
+    return facts | {finding["kind"]: f"{finding['says']}; {finding['do']}" for finding in result["findings"]}
+
+
+def _two_lines(metric: str) -> str:
+    """A name that is too long for one line, with the features that it was measured by in a second."""
+    return metric.replace("[", "\n[", 1) if len(metric) > ONE_LINE else metric
+
+
+def _error(m: dict[str, Any], decimals: int) -> str:
+    if m["interval"] is not None:
+        return f"{m['interval'][0]:.{decimals}f} to {m['interval'][1]:.{decimals}f}"
+    return "" if m["se"] is None else f"{m['se']:.{decimals}f}"
+
+
+def _decimals(m: dict[str, Any]) -> int:
+    """Decimals that show two digits of the uncertainty; four digits of a value without one, none of a whole number."""
+    if m["interval"] is not None:
+        error = (m["interval"][1] - m["interval"][0]) / 4
+    else:
+        error = m["se"] or m["monte_carlo_se"]
+    if error:
+        return max(0, 1 - math.floor(math.log10(error)))
+    return 0 if float(m["value"]).is_integer() else max(0, 3 - math.floor(math.log10(abs(m["value"]))))
+
+
+def print_autopsy(title: str, autopsy: Autopsy) -> None:
+    """Print what a step that was taken apart computed: its terms, layers and gradients."""
+    failed, seen = autopsy.failure, autopsy.examination
+    clipped = f"clipped at {seen.clip_norm:g}" if seen.clip_norm else "not clipped"
+    print_facts(
+        title,
+        {
+            "training found": f"{failed.terms} not finite at step {failed.step:,}",
+            "first in": origin(seen, failed) if seen.stage else "nothing: every number is finite this time",
+            "training images": named_images(seen.images, len(seen.batch)) if seen.images else "none is to blame",
+            "learning rate": f"{seen.learning_rate:.3g}",
+            "gradient norm": f"{_number(seen.gradient_norm)}, {clipped}",
+            "weights before the step": f"not finite: {', '.join(seen.weights_not_finite)}"
+            if seen.weights_not_finite
+            else "finite",
+            "not finite behind it": ", ".join(seen.updates_not_finite),
+        },
+    )
+    print_records(
+        f"terms of step {seen.step:,}, nats, over the {len(seen.batch)} images of its batch",
+        [
+            {
+                "term": term.name,
+                "not finite": len(term.images),
+                "least": _number(term.least),
+                "largest": _number(term.largest),
+                "training images": named_images(term.images, len(seen.batch)) if term.images else "",
+            }
+            for term in seen.terms
+        ],
+    )
+    print_records(
+        "layers, in the order of the forward pass",
+        [
+            {"layer": la.name, "kind": la.kind, "not finite": la.not_finite, "largest |output|": _number(la.largest)}
+            for la in seen.layers
+        ],
+    )
+    print_records(
+        "gradients, mean over the batch, before clipping",
+        [{"parameter": g.name, "not finite": g.not_finite, "norm": _number(g.norm)} for g in seen.gradients],
+    )
+
+
+def _number(value: float | None) -> str:
+    return "not finite" if value is None else f"{value:.3g}"

@@ -1,0 +1,236 @@
+"""Annealed importance sampling (Neal 2001) of log p(x), forward and in reverse.
+
+Forward chains start at a known f_0 and end near the posterior; their weights have mean p(x), so that the logarithm of
+their average is a stochastic lower bound of log p(x). Reverse chains start at an exact posterior sample; their weights
+have mean 1 / p(x), and give a stochastic upper bound (Grosse, Ghahramani & Adams 2015).
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from vaelab.distributions import log_mean_exp
+from vaelab.evaluation.ais.hamiltonian import Noise, Path, adapted, at, noises, transition
+from vaelab.evaluation.likelihood.importance_weights import jackknife
+from vaelab.models import VAE, rows
+from vaelab.randomness.seeds import derive
+from vaelab.system.errors import NonFiniteError
+
+PASSES = 1_000  # decoder passes at a time, each with its gradient: bounds the memory
+BANDS = 100  # temperatures of the preliminary run, each with a step size of its own
+WARM_UP = 20  # transitions at each of the first two of them, in which the first step sizes are sought
+
+Start = Literal["prior", "posterior"]
+Tick = Callable[[int], None]  # takes the number of images that have made one more transition
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """How images are annealed.
+
+    Arguments:
+        temperatures: T, steps of the schedule from b = 0 to 1.
+        chains: M, for each image.
+        leapfrog: steps of each transition.
+        start: f_0, which is p(z) or q(z|x).
+    """
+
+    temperatures: int
+    chains: int
+    leapfrog: int
+    start: Start
+
+    def transitions(self, reverse: bool) -> int:
+        """That an image's chains make, with the preliminary run that finds their step sizes."""
+        return 2 * WARM_UP + BANDS - 1 + (1 + reverse) * (self.temperatures - 1)
+
+
+@dataclass(frozen=True)
+class Chains:
+    """The weights of M chains for each of N images; float64, on the CPU. Their logarithms are in nats."""
+
+    log_w: Tensor  # [M, N]  forward: the mean of w is p(x)
+    log_v: Tensor | None  # [M, N]  reverse: the mean of v is 1 / p(x); None without exact posterior samples
+    acceptance: Tensor  # [N]  of the forward chains, mean over chains and temperatures
+
+    @property
+    def lower(self) -> Tensor:
+        """log 1/M sum_m w_m, [N]: the estimate of log p(x), at most log p(x) in expectation."""
+        return log_mean_exp(self.log_w)
+
+    @property
+    def upper(self) -> Tensor:
+        """-log 1/M sum_m v_m, [N], at least log p(x) in expectation."""
+        assert self.log_v is not None
+        return -log_mean_exp(self.log_v)
+
+    @property
+    def ess(self) -> Tensor:
+        """(sum w)^2 / sum w^2, [N], effective number of chains (Kong 1992)."""
+        return (2 * torch.logsumexp(self.log_w, 0) - torch.logsumexp(2 * self.log_w, 0)).exp()
+
+    @property
+    def variance(self) -> Tensor:
+        """Of `lower` over the chains' draws, [N]: see `jackknife`; nan for one chain."""
+        return jackknife(self.log_w, torch.ones(len(self.log_w)))[0]
+
+
+def schedule(temperatures: int) -> Tensor:
+    """b_0 = 0, ..., b_T = 1, float64 [T + 1]: a sigmoid, slow at both ends (Wu et al. 2017)."""
+    s = torch.linspace(-4, 4, temperatures + 1, dtype=torch.float64).sigmoid()
+    return (s - s[0]) / (s[-1] - s[0])
+
+
+def anneal(
+    path: Path, z: Tensor, b: Sequence[float], step: Tensor, leapfrog: int, noise: Iterator[Noise], tick: Tick
+) -> tuple[Tensor, Tensor]:
+    """log w = sum_t (b_t - b_{t-1}) log r(z_{t-1}), with z_t from z_{t-1} by a transition that leaves f_{b_t} as it is.
+
+    For b from 0 to 1 and z_0 ~ f_0 the mean of w is the integral of f_1 over that of f_0 (Neal 2001). For b from 1 to 0
+    and z_0 ~ f_1 it is the inverse: the same sum, since the transitions are reversible.
+
+    Arguments:
+        z: z_0, [M, B, D].
+        b: b_0, ..., b_T.
+        step: step sizes, [T - 1, B], of b_1, ..., b_{T-1}.
+        tick: told after each transition.
+
+    Returns: log w, float64 [M, B], and the mean probability of acceptance, float64 [B] (nan without a transition).
+    """
+    here = at(path, z)
+    log_w = z.new_zeros(z.shape[:2], dtype=torch.float64)
+    acceptance = torch.zeros_like(log_w)
+    for t in range(1, len(b)):
+        log_w += (b[t] - b[t - 1]) * here.log_ratio.double()
+        if t < len(b) - 1:
+            here, probability = transition(path, here, b[t], step[t - 1], leapfrog, next(noise))
+            acceptance += probability
+            tick(z.shape[1])
+    return log_w, acceptance.mean(0) / (len(b) - 2)
+
+
+def find_steps(path: Path, z: Tensor, noise: Iterator[Noise], leapfrog: int, tick: Tick) -> Tensor:
+    """Step sizes [BANDS + 1, B] for `schedule(BANDS)`, by a run that seeks the target acceptance as it goes.
+
+    Its draws are used for nothing else. The weights of a run are unbiased only if each transition leaves its f_b as it
+    is, which one whose step depends on the states before it does not: so the steps are found first, and then kept.
+    """
+    here = at(path, z)
+    step = z.new_full(z.shape[1:2], z.shape[-1] ** -0.25)  # Beskos et al. (2013): of order D^(-1/4)
+    found: list[Tensor] = []
+    for b in schedule(BANDS).tolist():
+        for _ in range(WARM_UP if len(found) < 2 else 1):  # f_b changes most just above b = 0
+            here, acceptance = transition(path, here, b, step, leapfrog, next(noise))
+            step = adapted(step, acceptance)
+            tick(z.shape[1])
+        found.append(step)
+    return torch.stack(found)
+
+
+def path_to_posterior(model: VAE, x: Tensor, start: Start) -> Path:
+    """From f_0 = p(z), or q(z|x), to f_1(z) = p(x, z), for images x [B, C, H, W]; B must be the z's."""
+    prior, q = model.prior(), model.posterior(x)
+
+    def from_prior(z: Tensor) -> tuple[Tensor, Tensor]:
+        return prior.log_prob(z), model.likelihood(z).log_prob(x)
+
+    def from_posterior(z: Tensor) -> tuple[Tensor, Tensor]:
+        log_q = q.log_prob(z)
+        return log_q, model.likelihood(z).log_prob(x) + prior.log_prob(z) - log_q
+
+    return from_prior if start == "prior" else from_posterior
+
+
+@torch.no_grad()
+def run_chains(
+    model: VAE,
+    x: Tensor,
+    plan: Plan,
+    seed: int,
+    exact: Tensor | None = None,
+    code: Tensor | None = None,
+    tick: Tick = lambda images: None,
+) -> Chains:
+    """AIS of each image of x [N, C, H, W]: forward, and in reverse from `exact` [N, D], samples of p(z|x).
+
+    A model that is told labels is told those of `code` [N, K]; then x stands for x given y.
+
+    The draws of image i are a function of (seed, i) alone, and its step sizes of its own chains: how many images are
+    annealed at a time does not matter, beyond the last digits of a larger matrix product. For a model in evaluation
+    mode; starting states are drawn from the global generator, seeded anew for each image.
+
+    Raises:
+        NonFiniteError: the weights of an image are not finite.
+    """
+    some = max(1, PASSES // plan.chains)
+    columns = [
+        _run_chunk(
+            model,
+            x[first : first + some],
+            plan,
+            seed,
+            range(first, min(first + some, len(x))),
+            rows(exact, slice(first, first + some)),
+            rows(code, slice(first, first + some)),
+            tick,
+        )
+        for first in range(0, len(x), some)
+    ]
+    log_w, acceptance, *log_v = (torch.cat(chunks, -1).cpu() for chunks in zip(*columns, strict=True))
+    chains = Chains(log_w, log_v[0] if log_v else None, acceptance)
+    finite = torch.stack([estimate.isfinite() for estimate in (chains.lower, *(chains.upper for _ in log_v))]).all(0)
+    if not finite.all():
+        raise NonFiniteError(
+            found=f"annealed weights of {int((~finite).sum()):,} of {len(x):,} images that are not finite",
+            expected="finite log-densities log p(z), log q(z|x) and log p(x|z)",
+            do="look at the run's log for diverged training, or leave this metric out",
+        )
+    return chains
+
+
+def _run_chunk(
+    model: VAE,
+    x: Tensor,
+    plan: Plan,
+    seed: int,
+    ranks: range,
+    exact: Tensor | None,
+    code: Tensor | None,
+    tick: Tick,
+) -> tuple[Tensor, ...]:
+    path = path_to_posterior(model.told(code), x, plan.start)
+    b, leapfrog = schedule(plan.temperatures).tolist(), plan.leapfrog
+
+    def starts(run: str) -> Tensor:
+        return _starts(model, x, code, plan, seeds_of(seed, f"{run} start", ranks))
+
+    def noise(run: str) -> Iterator[Noise]:
+        return noises(seeds_of(seed, f"{run} noise", ranks), z)
+
+    z = starts("preliminary")
+    bands = (torch.arange(1, plan.temperatures) * BANDS / plan.temperatures).ceil().long()  # a step rather too small
+    step = find_steps(path, z, noise("preliminary"), leapfrog, tick)[bands]
+    forward = anneal(path, starts("forward"), b, step, leapfrog, noise("forward"), tick)
+    if exact is None:
+        return forward
+    reverse = anneal(path, exact.expand_as(z), b[::-1], step.flip(0), leapfrog, noise("reverse"), tick)
+    return *forward, reverse[0]
+
+
+def _starts(model: VAE, x: Tensor, code: Tensor | None, plan: Plan, seeds: Sequence[int]) -> Tensor:
+    """z [M, B, D] from f_0, each image's chains from its own seed."""
+    columns: list[Tensor] = []
+    for i, seed in enumerate(seeds):
+        torch.manual_seed(seed)
+        own = slice(i, i + 1)
+        f_0 = model.prior() if plan.start == "prior" else model.told(rows(code, own)).posterior(x[own])
+        columns.append(f_0.sample(torch.Size([plan.chains])).reshape(plan.chains, 1, -1))
+    return torch.cat(columns, 1)
+
+
+def seeds_of(seed: int, what: str, images: range) -> list[int]:
+    """A seed for each image and use of randomness, the use by name."""
+    return [derive(seed, "evaluation", int.from_bytes(f"annealing: {what}".encode()), i) for i in images]

@@ -1,0 +1,159 @@
+"""Feature extractors: what distances between images are measured in.
+
+A distance between images means nothing without its features, so that their name and digest are part of the metric's.
+"""
+
+import hashlib
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from vaelab.evaluation.fidelity.classifier import cached, check_labels, classifier, scaled, seen, weights_sha256
+from vaelab.evaluation.measure import Subject, evaluating
+from vaelab.parts.trust import imported, is_dotted
+from vaelab.system.errors import SpecError, in_one_line, unknown
+
+WEAK = 0.9  # accuracy below which a classifier's features are said to be weak
+
+
+@dataclass(frozen=True)
+class Extractor:
+    """Images to features.
+
+    Arguments:
+        name: "pixels", "classifier", or the package.module.Name of a module of the user's own.
+        sha256: of its weights, hexadecimal; of the name, where it has none.
+        function: images [N, C, H, W] in [0, 1] -> [N, F], of any float type.
+        note: what must be said beside every number computed with it.
+        seen: how many training images, the first of `by_content`, had a part in it.
+    """
+
+    name: str
+    sha256: str
+    function: Callable[[Tensor], Tensor]
+    note: str = ""
+    seen: int = 0
+
+    @property
+    def label(self) -> str:
+        """The name, and the first 8 digits of the digest where the name alone does not say which features these are."""
+        return self.name if self.name == "pixels" else f"{self.name}-{self.sha256[:8]}"
+
+    @torch.no_grad()
+    def __call__(self, images: Tensor) -> Tensor:
+        """Features of images float32 [N, C, H, W], float64 [N, F] on the CPU.
+
+        Raises:
+            SpecError: the function gives anything but one vector of finite numbers for each image.
+        """
+        features = self.function(images)
+        if (
+            not isinstance(features, Tensor)
+            or features.dim() != 2
+            or len(features) != len(images)
+            or not features.numel()
+        ):
+            got = tuple(features.shape) if isinstance(features, Tensor) else type(features).__name__
+            raise SpecError(
+                found=f"features={self.name} makes {got} of {len(images)} images",
+                expected=f"a tensor of shape ({len(images)}, F)",
+                do="flatten what the module returns to one vector for each image",
+            )
+        features = features.double().cpu()
+        if not features.isfinite().all():
+            raise SpecError(
+                found=f"features={self.name} makes numbers that are not finite",
+                expected="finite features for images in [0, 1]",
+                do="mend the module",
+            )
+        return features
+
+    def of(self, chunks: Iterable[Tensor]) -> Tensor:
+        """The features of images that come in chunks, together: float64 [N, F]."""
+        return torch.cat([self(chunk) for chunk in chunks])
+
+
+def check_features(name: str, subject: Subject) -> None:
+    """What `extractor` would raise, and a module of the user's own tried on two images, before any work.
+
+    Raises:
+        SpecError: no such features, or a module that does not do what it must.
+        DataError: labels that the classifier needs are missing.
+        RunError: the classifier in the cache is damaged.
+    """
+    if name == "classifier":
+        check_labels(subject.train)
+        cached(subject.train, subject.cache)
+    elif name != "pixels":
+        own = _users_own(name, next(subject.model.parameters()).device)
+        with evaluating(subject.model):  # for the generators: the module may draw
+            own(scaled(torch.from_numpy(subject.data.images[:2])))
+
+
+def extractor(name: str, subject: Subject) -> Extractor:
+    """The features called `name`: "pixels", "classifier" (fitted if it is not in the cache), or package.module.Name.
+
+    `pixels` are the values of all pixels and channels; `classifier` are the 64 penultimate activations of a classifier
+    of the training labels; package.module.Name is a torch module, constructed without arguments, that maps images
+    [N, C, H, W] in [0, 1] to [N, F]. It runs in evaluation mode on the model's device.
+
+    Raises:
+        VaelabError: as `check_features` does.
+    """
+    device = next(subject.model.parameters()).device
+    if name == "pixels":
+        return Extractor("pixels", hashlib.sha256(b"pixels").hexdigest(), lambda images: images.flatten(1))
+    if name == "classifier":
+        fitted = classifier(subject.train, subject.cache)
+        low, high = fitted.accuracy.interval
+        note = (
+            f"classifier right on {fitted.accuracy.value:.1%} of {fitted.accuracy.n:,} held-out training images"
+            f" ({low:.1%} to {high:.1%})"
+        )
+        if fitted.accuracy.value < WEAK:
+            note += ": a weak classifier, whose features miss much of what is in an image"
+        module = fitted.features.to(device)
+        return Extractor(
+            "classifier",
+            weights_sha256(fitted.network),
+            lambda images: module(images.to(device)),
+            note,
+            seen(subject.train),
+        )
+    return _users_own(name, device)
+
+
+def _users_own(name: str, device: torch.device) -> Extractor:
+    package, _, attribute = name.rpartition(".")
+    if not is_dotted(name):
+        raise unknown("features", name, ("pixels", "classifier", "package.module.Name"))
+    try:
+        constructor = imported(package, attribute)
+        with torch.random.fork_rng(devices=[]):
+            torch.default_generator.manual_seed(0)  # a module that starts from random weights starts from the same ones
+            module = constructor()
+    except Exception as error:  # of whatever kind: the code is the user's
+        raise SpecError(
+            found=f"features={name} cannot be made ({in_one_line(error)})",
+            expected="package.module.Name of a torch module that is constructed without arguments",
+            do="check the spelling, and that the package is installed",
+        ) from error
+    if not isinstance(module, nn.Module):
+        raise SpecError(
+            found=f"features={name} is a {type(module).__name__}", expected="a torch.nn.Module", do="name a module"
+        )
+    module = module.eval().to(device)
+
+    def function(images: Tensor) -> Tensor:
+        try:
+            return module(images.to(device))
+        except Exception as error:  # likewise
+            raise SpecError(
+                found=f"features={name} fails on images of shape {tuple(images.shape)} ({in_one_line(error)})",
+                expected="a module that maps images [N, C, H, W] in [0, 1] to [N, F]",
+                do="mend the module, or name another",
+            ) from error
+
+    return Extractor(name, weights_sha256(module), function)

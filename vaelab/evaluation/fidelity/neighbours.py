@@ -1,0 +1,78 @@
+"""Precision, recall, density and coverage: how two sets of features lie in each other's neighbourhoods."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from vaelab.evaluation.proportion import Share
+
+ENTRIES = 2**22  # of a matrix of distances at a time: 34 MB
+TIES = 1e-9  # share of a radius within which a point on it counts as inside: images with few levels tie often
+EQUAL = 1e-12  # share of |a|^2 + |b|^2 below which a squared distance is rounding, and a equals b
+
+
+@dataclass(frozen=True)
+class Neighbourhoods:
+    """What N real and M generated features say of each other, with balls that reach to the k-th nearest neighbour."""
+
+    precision: Share  # of the generated ones, those inside a ball of a real one
+    recall: Share  # of the real ones, those inside a ball of a generated one
+    coverage: Share  # of the real ones, those whose ball holds a generated one
+    density: Tensor  # [M], of each generated one: the number of real balls that hold it, over k
+
+
+def neighbourhoods(real: Tensor, generated: Tensor, k: int) -> Neighbourhoods:
+    """Precision and recall (Kynkaanniemi et al. 2019, section 2), density and coverage (Naeem et al. 2020, section 3).
+
+    A ball around a feature reaches to its k-th nearest neighbour in its own set, itself not counted, and holds what
+    lies on its surface. For equal distributions the expected density is 1 and the expected coverage
+
+        1 - (N - 1)...(N - k) / ((M + N - 1)...(M + N - k))
+
+    (Naeem et al. 2020, section 3); those of precision and recall have no closed form, are not 1, and depend on N and M.
+
+    Arguments:
+        real: [N, F] float64, N above k.
+        generated: [M, F] float64, M above k.
+    """
+    real_radius, generated_radius = squared_radii(real, k), squared_radii(generated, k)
+    holders = torch.zeros(len(generated), dtype=torch.int64)
+    covered, recalled = 0, 0
+    size = _chunk(len(generated))
+    for rows, radius in zip(real.split(size), real_radius.split(size), strict=True):
+        distance = squared_distances(rows, generated)
+        held = distance <= radius[:, None] * (1 + TIES)
+        holders += held.sum(0)
+        covered += int(held.any(1).sum())
+        recalled += int((distance <= generated_radius * (1 + TIES)).any(1).sum())
+    n, m = len(real), len(generated)
+    return Neighbourhoods(
+        precision=Share(int((holders > 0).sum()), m),
+        recall=Share(recalled, n),
+        coverage=Share(covered, n),
+        density=holders.double() / k,
+    )
+
+
+def squared_radii(features: Tensor, k: int) -> Tensor:
+    """The squared distance of each of [N, F] to its k-th nearest neighbour among the others, [N]."""
+    assert 1 <= k < len(features)
+    radii, start = [], 0
+    for rows in features.split(_chunk(len(features))):
+        distance = squared_distances(rows, features)
+        distance.diagonal(start).fill_(torch.inf)
+        radii.append(distance.topk(k, dim=1, largest=False).values[:, -1])
+        start += len(rows)
+    return torch.cat(radii)
+
+
+def squared_distances(a: Tensor, b: Tensor) -> Tensor:
+    """|a_i - b_j|^2 of [n, F] and [m, F] in float64, [n, m]: exactly 0 for equal rows."""
+    norms = a.square().sum(1)[:, None] + b.square().sum(1)
+    distance = torch.addmm(norms, a, b.T, alpha=-2)
+    return torch.where(distance > EQUAL * norms, distance, 0.0)
+
+
+def _chunk(columns: int) -> int:
+    return max(1, ENTRIES // columns)

@@ -1,0 +1,127 @@
+"""The bounds of a chunk of images from K draws of z each, streamed over blocks of draws."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.distributions import Distribution
+
+from vaelab.distributions import kl_divergence, kl_per_dimension, mean_of
+from vaelab.evaluation.likelihood.importance_weights import Stream
+from vaelab.models import VAE, Conditional
+from vaelab.randomness.seeds import derive, seed_generator
+
+TEN = 10  # draws of z in a block; fixed, because their noise is drawn by block
+
+
+@dataclass(frozen=True)
+class Noise:
+    """Which noise is drawn: a function of the seed, the number of the chunk, and what it is used for."""
+
+    seed: int
+    chunk: int
+    use: tuple[int, ...] = ()
+
+    def begin(self, device: torch.device, block: int) -> None:
+        """Seed the generator of `device` for a block of draws of z; block 0 is the noise of the pixels."""
+        seed_generator(device, derive(self.seed, "evaluation", self.chunk, block, *self.use))
+
+
+@dataclass(frozen=True)
+class AtATime:
+    """How the draws of a chunk of images are cut to fit the memory."""
+
+    blocks: int  # of ten draws of z
+    passes: int  # of the decoder
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """What an Evaluation holds, of B images; nats without the protocol's offset."""
+
+    rate: Tensor
+    distortion: Tensor
+    nll: Tensor
+    nll_variance: Tensor
+    nll_excess: Tensor
+    effective: Tensor
+    sizes: list[int]
+    bounds: Tensor  # [B, len(sizes)]
+    squared_error: Tensor
+    posterior_mean: Tensor
+    kl_per_dimension: Tensor  # [B, 0] where there is no closed form
+
+
+def evaluate_chunk(
+    model: VAE,
+    decoder: Conditional,
+    x: Tensor,
+    code: Tensor | None,
+    samples: int,
+    noise: Noise,
+    at_a_time: AtATime,
+) -> Chunk:
+    """The bounds of images x [B, C, H, W] from `samples` draws of z each.
+
+    Arguments:
+        decoder: of `model`, as it runs fastest.
+        code: of the images' labels, [B, classes], where the model is told them.
+    """
+    q, prior = model.told(code).posterior(x), model.prior()
+    stream = Stream(len(x), x.device)
+    rate, distortion = torch.zeros_like(stream.log_sum), torch.zeros_like(stream.log_sum)
+    image = torch.zeros_like(x)
+    for first in range(0, samples, at_a_time.blocks * TEN):
+        z, log_ratio = _draw(q, prior, first, min(samples, first + at_a_time.blocks * TEN), noise, x.device)
+        log_lik = _log_lik(decoder, x, code, z, image, at_a_time.passes)
+        stream.add(log_lik + log_ratio)
+        rate -= log_ratio.sum(0)
+        distortion -= log_lik.sum(0)
+    kl = kl_per_dimension(q, prior)
+    exact = kl_divergence(q, prior) if kl is None else kl.double().sum(1)
+    bounds = stream.bounds
+    return Chunk(
+        rate=rate / samples if exact is None else exact.double(),
+        distortion=distortion / samples,
+        nll=stream.nll,
+        nll_variance=stream.nll_variance,
+        nll_excess=stream.nll_excess,
+        effective=stream.effective,
+        sizes=list(bounds),
+        bounds=torch.stack(list(bounds.values()), 1) if bounds else rate.new_zeros(len(x), 0),
+        squared_error=(x - image / samples).double().square().flatten(1).mean(1),
+        posterior_mean=mean_of(q).double(),
+        kl_per_dimension=x.new_zeros(len(x), 0) if kl is None else kl.double(),
+    )
+
+
+def _draw(
+    q: Distribution, prior: Distribution, first: int, stop: int, noise: Noise, device: torch.device
+) -> tuple[Tensor, Tensor]:
+    """Draws `first` to `stop` of z ~ q(z|x), [S, B, D], and their log p(z) - log q(z|x), [S, B] in float64.
+
+    `first` begins a block. The densities are computed block by block: a flow knows that of the very tensor it drew, and
+    a mixture's takes memory for each component.
+    """
+    draws, log_ratios = list[Tensor](), list[Tensor]()
+    for start in range(first, stop, TEN):
+        noise.begin(device, start // TEN + 1)
+        z = q.rsample(torch.Size([min(TEN, stop - start)]))
+        draws.append(z)
+        log_ratios.append(prior.log_prob(z).double() - q.log_prob(z).double())
+    return torch.cat(draws), torch.cat(log_ratios)
+
+
+def _log_lik(decoder: Conditional, x: Tensor, code: Tensor | None, z: Tensor, image: Tensor, passes: int) -> Tensor:
+    """log p(x|z), [S, B] in float64, `passes` of the decoder at a time; their means are added to `image`."""
+    rows = max(1, passes // len(x))  # draws of every image, or pieces of one draw where not even that fits
+    rows -= rows % TEN if rows > TEN else 0  # pieces of one size, but for the last
+    columns = min(passes, len(x))
+    log_lik = torch.empty(z.shape[:2], dtype=torch.float64, device=x.device)
+    for r in range(0, len(z), rows):
+        for c in range(0, len(x), columns):
+            s, b = slice(r, r + rows), slice(c, c + columns)
+            p = (decoder if code is None else decoder.given(code[b]))(z[s, b])
+            log_lik[s, b] = p.log_prob(x[b]).double()
+            image[b] += p.mean.sum(0)
+    return log_lik

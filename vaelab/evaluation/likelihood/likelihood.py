@@ -1,0 +1,276 @@
+"""Likelihood bounds of a data set, image by image, streamed over images and draws within a budget of memory."""
+
+import math
+from dataclasses import dataclass, replace
+from typing import Literal, get_args
+
+import torch
+from torch import Tensor
+
+from vaelab.data.dataset import Dataset
+from vaelab.data.protocol import protocol
+from vaelab.evaluation.admission import admit_data, admit_likelihood, admit_parts, admit_protocol
+from vaelab.evaluation.inference import Precision, for_inference
+from vaelab.evaluation.likelihood.allotment import FEWEST, allotment
+from vaelab.evaluation.likelihood.chunk import TEN, AtATime, Noise, evaluate_chunk
+from vaelab.evaluation.measure import FEW_EFFECTIVE, Better, Metric, Progress, Subject, evaluating, standard_error
+from vaelab.evaluation.memory import decoder_bytes, encoder_bytes
+from vaelab.evaluation.proportion import Share
+from vaelab.models import VAE, rows
+from vaelab.system.errors import SpecError, unknown
+
+IMAGES = 100  # in a chunk; fixed, because noise is drawn by chunk, and must not hang on the budget
+BLOCKS = 10  # at a time, if they fit: kernels of a useful size for the densities and sums of z
+MEMORY_MB = 256  # where no budget is given and a chunk of images takes no more
+CACHE_MB = 64  # of decoder passes at a time on a processor: more would leave its cache between one layer and the next
+FEW = 2.0  # effective draws below which the estimate for an image rests on one of them
+MANY = 0.01  # share of such images above which a number says that it rests on few draws: a few images hold the bias
+AT_MOST = 10_000  # draws for an image under `samples=auto`, where no other number is given
+AT_LEAST = "a lower bound of the bias of the NLL (upwards)"
+EXCESS = "estimated bias of the NLL (upwards), by the jackknife; an underestimate when few draws are effective"
+
+Samples = int | Literal["auto"]
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """One number for each of N images, in the order of the data set; float64, on the CPU.
+
+    Nats are those of the image as its protocol counts it: of the 8-bit levels under `8bit` and `levels`.
+    """
+
+    samples: Tensor  # [N] K, draws of z for each image
+    rate: Tensor  # [N] nats
+    distortion: Tensor  # [N] nats
+    nll: Tensor  # [N] nats, the importance-weighted estimate of -log p(x) with K draws
+    nll_variance: Tensor  # [N] nats^2, of the draws; nan for K = 1
+    nll_excess: Tensor  # [N] nats, the estimate of how far nll lies above -log p(x); nan for K = 1
+    effective: Tensor  # [N] effective number of the K draws
+    bounds: dict[int, Tensor]  # k -> [N] nats, E[log 1/k sum w] for k = 1, 10, 100, ... below K
+    squared_error: Tensor  # [N] mean over pixels of (x - mean of the K decoder means)^2
+    posterior_mean: Tensor  # [N, D]
+    kl_per_dimension: Tensor | None  # [N, D] nats, where a closed form exists
+
+    @property
+    def elbo(self) -> Tensor:
+        """[N] nats."""
+        return -self.rate - self.distortion
+
+
+@torch.no_grad()
+def evaluate(
+    model: VAE,
+    data: Dataset,
+    samples: Samples,
+    seed: int,
+    memory_mb: float = 0.0,
+    progress: Progress = lambda share: None,
+    precision: Precision = "float32",
+    at_most: int = AT_MOST,
+) -> Evaluation:
+    """The bounds of every image of `data` from `samples` = K draws of z each: every image once, K exactly.
+
+    The encoder sees an image once. Rate and distortion are means over the K draws (the rate exact where it has a closed
+    form); nll is -log 1/K sum_k w_k (Burda, Grosse & Salakhutdinov 2016, equation 8), which falls to -log p(x) as K
+    grows. Sums over draws and images are in float64. The pixels' noise (binarisation, dequantisation) and the draws are
+    a function of `seed` and of the images' content: neither their order nor the budget changes a number beyond
+    rounding. The global generator is left as it was. A model that is told labels is told those of the images, and x
+    stands for x given y.
+
+    Arguments:
+        model: put into evaluation mode while this lasts.
+        data: images; they are moved to the model's device.
+        samples: K, at least 1; or "auto": 100, 1,000, ... or `at_most` draws, as an image needs them (see `allotment`).
+        memory_mb: megabytes that the draws may take at a time, however many there are; 0: 256, or what a chunk of 100
+            images takes where that is more.
+        precision: of the decoder's network; densities and sums are the same with either (`for_inference`).
+        at_most: draws for an image under "auto", at least 100.
+
+    Raises:
+        SpecError: fewer draws than 1, one draw of one image does not fit the budget, the model wants labels that are
+            not there, or the pixels are read by another protocol than the model was trained with.
+        DataError: no Dataset, or images of another shape.
+    """
+    admit_data(model, data)
+    admit_protocol(model, data)
+    if model.protocol is None:  # not trained by vaelab: nobody has asked its parts yet
+        admit_likelihood(model, data)
+        admit_parts(model, data)
+    _check_samples(samples, at_most)
+    device = next(model.parameters()).device
+    reading = protocol(data.protocol)
+    with evaluating(model):
+        at_a_time, decoder = at_a_time_within(model, memory_mb), for_inference(model.likelihood, precision)
+        columns: dict[str, Tensor] = {"samples": torch.empty(len(data), dtype=torch.int64)}
+        sizes: list[int] = []
+        for number, start in enumerate(range(0, len(data), IMAGES)):
+            chosen = torch.from_numpy(data.by_content[start : start + IMAGES])
+            noise = Noise(seed, number)
+            noise.begin(torch.device("cpu"), 0)
+            x = reading.pixels(torch.from_numpy(data.images[chosen.numpy()])).to(device)  # the same on every device
+            code = model.code(rows(data.labels, chosen.numpy()))
+            if samples == "auto":
+                groups = allotment(model, decoder, x, code, at_most, noise, at_a_time)
+            else:
+                groups = [(torch.arange(len(x), device=device), samples)]
+            for own, k in groups:
+                drawn = noise if k == samples else replace(noise, use=(k,))
+                chunk = evaluate_chunk(model, decoder, x[own], rows(code, own), k, drawn, at_a_time)
+                sizes = [size for size in chunk.sizes if size < (FEWEST if samples == "auto" else k)]
+                chunk = replace(chunk, bounds=chunk.bounds[:, : len(sizes)])
+                columns["samples"][chosen[own.cpu()]] = k
+                # Into their place in one tensor: small tensors that are kept between the large ones that are not would
+                # split what the allocator has, and memory grow with every chunk.
+                for name, values in vars(chunk).items():
+                    if name != "sizes":
+                        whole = columns.setdefault(name, values.new_empty(len(data), *values.shape[1:], device="cpu"))
+                        whole[chosen[own.cpu()]] = values.cpu()
+            progress(min(1.0, (start + IMAGES) / len(data)))
+
+    offset = reading.nats_offset(data.shape)
+    kl, bounds = columns["kl_per_dimension"], columns["bounds"] - offset
+    return Evaluation(
+        samples=columns["samples"],
+        rate=columns["rate"],
+        distortion=columns["distortion"] + offset,
+        nll=columns["nll"] + offset,
+        nll_variance=columns["nll_variance"],
+        nll_excess=columns["nll_excess"],
+        effective=columns["effective"],
+        bounds=dict(zip(sizes, bounds.unbind(1), strict=True)),
+        squared_error=columns["squared_error"],
+        posterior_mean=columns["posterior_mean"],
+        kl_per_dimension=kl if kl.shape[1] else None,
+    )
+
+
+def at_a_time_within(model: VAE, memory_mb: float) -> AtATime:
+    """What `memory_mb` megabytes hold beside a chunk of images; on a processor the passes also fit its cache.
+
+    Raises:
+        SpecError: not even one, or a budget that is no finite number.
+    """
+    if not (memory_mb >= 0 and math.isfinite(memory_mb * 1e6)):
+        raise SpecError(
+            found=f"memory_mb = {memory_mb:g}", expected="a finite number, 0 or more", do="use memory_mb=256"
+        )
+    encoder, draw = encoder_bytes(model)
+    block = IMAGES * TEN * draw
+    fixed = IMAGES * encoder + block
+    one = decoder_bytes(model)
+    budget = memory_mb * 1e6 or max(MEMORY_MB * 1e6, fixed + IMAGES * one)
+    if (passes := int((budget - fixed) // one)) < 1:
+        raise SpecError(
+            found=f"memory_mb = {memory_mb:g}",
+            expected=f"at least {math.ceil((fixed + one) / 1e6):,}: {IMAGES} images and one draw of one of them",
+            do="raise it: the number of draws in all does not matter, they come one after another",
+        )
+    if next(model.parameters()).device.type == "cpu":
+        passes = min(passes, max(1, int(CACHE_MB * 1e6 / one)))
+    return AtATime(blocks=min(BLOCKS, 1 + int((budget - fixed - passes * one) / block)), passes=passes)
+
+
+def _check_samples(samples: Samples, at_most: int) -> None:
+    if samples != "auto" and samples < 1:
+        raise SpecError(found=f"samples = {samples}", expected="at least 1 draw of z", do="use samples=1 or more")
+    if at_most < FEWEST:
+        found, expected = f"at_most = {at_most}", f"at least {FEWEST} draws of z, which every image gets"
+        raise SpecError(found=found, expected=expected, do=f"use at_most={AT_MOST}, or fewer draws with samples=K")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Likelihood:
+    """ELBO, rate, distortion and the importance-weighted NLL with K = samples (Burda et al. 2016, equation 8).
+
+    Arguments:
+        samples: K, draws of z for each image; "auto": 100, and ten times as many and more for images that need them.
+        at_most: the most draws that an image gets under samples=auto, 100 or more.
+        images: how many images, a random choice; 0 for all.
+        memory_mb: megabytes that the draws may take at a time; 0 for 256, or what a chunk of 100 images takes.
+        precision: of the decoder's network, float32 or bfloat16; densities are float32 and sums float64.
+    """
+
+    samples: Samples = 100
+    at_most: int = AT_MOST
+    images: int = 0
+    memory_mb: float = 0.0
+    precision: Precision = "float32"
+
+    def __post_init__(self) -> None:
+        _check_samples(self.samples, self.at_most)
+        if self.images < 0:
+            raise SpecError(found=f"images = {self.images}", expected="0 for all, or how many", do="change it")
+        if self.precision not in get_args(Precision):
+            raise unknown("precision", self.precision, get_args(Precision))
+
+    def check(self, subject: Subject) -> None:
+        subject.need_images("likelihood", max(1, self.images))
+        at_a_time_within(subject.model, self.memory_mb)
+
+    def __call__(self, subject: Subject, progress: Progress) -> list[Metric]:
+        data = subject.data.some(self.images)
+        e = evaluate(
+            subject.model,
+            data,
+            self.samples,
+            subject.seed,
+            self.memory_mb,
+            progress,
+            self.precision,
+            self.at_most,
+        )
+        n = len(data)
+        fewest, most = (FEWEST, self.at_most) if self.samples == "auto" else (None, self.samples)
+        few = Share(int((e.effective < FEW).sum()), n)
+        mark = FEW_EFFECTIVE if most > 1 and few.value > MANY else ""
+
+        def row(name: str, better: Better, per_image: Tensor, unit: str = "nats/image", *notes: str) -> Metric:
+            return subject.metric(
+                name,
+                per_image.mean().item(),
+                unit,
+                better=better,
+                se=standard_error(per_image),
+                images=n,
+                samples=most,
+                fewest_samples=fewest,
+                note="; ".join(note for note in notes if note),
+                per_image=per_image,
+            )
+
+        def bound(name: str, better: Better, per_image: Tensor, *notes: str) -> Metric:
+            return row(name, better, per_image, "nats/image", subject.note, *notes)
+
+        kl = () if e.kl_per_dimension is None else tuple(e.kl_per_dimension.mean(0).tolist())
+        error = None if most == 1 else e.nll_variance.sum().sqrt().item() / n
+        rows = [
+            bound("elbo", "higher", e.elbo),
+            replace(row("rate", "neither", e.rate), parts=kl),
+            bound("distortion", "lower", e.distortion),
+        ]
+        rows.append(replace(bound("nll", "lower", e.nll, mark), monte_carlo_se=error))
+        rows += [
+            replace(bound("iwae_bound", "higher", of_k), samples=k, fewest_samples=None) for k, of_k in e.bounds.items()
+        ]
+        if most > 1:
+            rows.append(row("nll_excess", "lower", e.nll_excess, "nats/image", AT_LEAST if mark else EXCESS, mark))
+            rows.append(row("effective_samples", "higher", e.effective, "draws"))
+            below = subject.metric(
+                f"effective_below_{FEW:g}",
+                few.value,
+                "share",
+                better="lower",
+                interval=few.interval,
+                images=n,
+                samples=most,
+                fewest_samples=fewest,
+            )
+            rows.append(below)
+        if fewest is not None:
+            drawn = f"K is {e.samples.min():,} to {e.samples.max():,}"
+            rows.append(row("samples_drawn", "neither", e.samples.double(), "draws", drawn))
+        if protocol(data.protocol).counts_levels:
+            bits = math.prod(data.shape) * math.log(2)
+            in_bits = row("bits_per_dim", "lower", e.nll / bits, "bits/dim", subject.note, mark)
+            rows.append(replace(in_bits, monte_carlo_se=error and error / bits))
+        return rows

@@ -1,0 +1,239 @@
+"""A part by name: `NAME:option=value:option=value`, read in one place for every table.
+
+A table maps names to constructors. A constructor's keyword-only parameters are the options that a user may write, and
+their annotations and defaults say how they are read: nothing is declared twice. Its other parameters are given what
+they are called after, such as `latent`: see `make`. `package.module:Name` reaches a constructor of the user's own.
+Examples: `mlp`, `mlp:hidden=500,500:activation=relu`, `gaussian:sigma=0.1`.
+"""
+
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any, get_origin, get_type_hints
+
+from pydantic import TypeAdapter, ValidationError
+
+from vaelab.parts.trust import imported
+from vaelab.system.errors import SpecError, VaelabError, in_one_line, unknown
+
+# What parts of the user's own must have. Their constructor is held to it before it is called, by its class or by the
+# class that it says it returns: a name may lead to any code, and only parts are called. What it makes is held too.
+DECLARED = {"likelihood": ("protocols", "admitted")}
+WANTED = {
+    "likelihood": ("parameter_shape",),
+    "posterior": ("parameter_shape",),
+    "network": ("encoder", "decoder"),
+    "model": ("given", "told", "draw", "sample"),
+    "metric": ("check",),
+}
+CALLED = (
+    "likelihood",
+    "posterior",
+    "prior",
+    "objective",
+    "schedule",
+    "model",
+    "metric",
+)  # kinds whose parts are called
+GUIDE = "see docs/extending.md"
+LARGEST = 2**31 - 1  # of an option: sizes are counted in 32 bits
+
+POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+
+
+def resolve(kind: str, table: Mapping[str, Callable[..., Any]], text: str) -> tuple[Callable[..., Any], dict[str, Any]]:
+    """The constructor that `text` names and all of its options, those left out at their defaults.
+
+    Arguments:
+        kind: what the table holds, for messages: "likelihood", "network", ...
+        table: name -> constructor.
+        text: `NAME` or `package.module:Name`, then `:option=value` any number of times.
+
+    Raises:
+        SpecError: an unknown name or option, or a value that does not fit the option's type.
+    """
+    segments = text.split(":")
+    name = _name(text)
+    constructor = table.get(name) or _import(kind, name, table)
+    if name not in table:
+        _hold(f"{kind} '{name}', a {type(constructor).__name__}", constructor, DECLARED.get(kind, ()))
+    known = {p.name: p for p in _parameters(kind, name, constructor) if p.kind is p.KEYWORD_ONLY}
+    options = {option: parameter.default for option, parameter in known.items()}
+    for segment in segments:
+        if "=" not in segment:
+            continue
+        option, _, value = segment.partition("=")
+        if option not in known:
+            if not known:
+                found = f"{kind} '{name}' has no options, but '{option}' was given"
+                raise SpecError(found=found, expected="none", do="leave it out")
+            raise unknown(f"option of {kind} {name}:", option, known)
+        options[option] = _read(f"{option} of {kind} '{name}'", known[option].annotation, value)
+    for option, value in options.items():
+        if value is inspect.Parameter.empty:
+            found = f"{kind} '{name}' without its option '{option}'"
+            raise SpecError(found=found, expected=f"'{name}:{option}=VALUE'", do="give it a value")
+    return constructor, options
+
+
+def canonical(kind: str, table: Mapping[str, Callable[..., Any]], text: str) -> str:
+    """`text` with every option spelt out, so that two ways to write one part are one string."""
+    name = _name(text)
+    options = resolve(kind, table, text)[1]
+    return ":".join([name, *(f"{option}={_write(value)}" for option, value in options.items())])
+
+
+def brief(kind: str, table: Mapping[str, Callable[..., Any]], text: str) -> str:
+    """`text` with those options alone that are not at their defaults; SpecError as `resolve`."""
+    name = ":".join(segment for segment in text.split(":") if "=" not in segment)
+    constructor, options = resolve(kind, table, text)
+    defaults = inspect.signature(constructor).parameters
+    changed = {option: value for option, value in options.items() if value != defaults[option].default}
+    return ":".join([name, *(f"{option}={_write(value)}" for option, value in changed.items())])
+
+
+def make(
+    kind: str, table: Mapping[str, Callable[..., Any]], text: str, context: Mapping[str, Any] | None = None
+) -> Any:
+    """Construct the part that `text` names.
+
+    Arguments:
+        context: what is known where it is made, by name. A constructor's parameters that are no options say by their
+            names what of it they are given.
+
+    Raises:
+        SpecError: as `resolve`; or a constructor asks for what is not known there.
+    """
+    constructor, options = resolve(kind, table, text)
+    known = context or {}
+    wanted = [
+        p.name
+        for p in inspect.signature(constructor).parameters.values()
+        if p.kind in POSITIONAL and p.default is p.empty
+    ]
+    name = _name(text)
+    if unmet := [parameter for parameter in wanted if parameter not in known]:
+        raise _cannot_give(kind, name, unmet[0], f"of ({', '.join(wanted)})", constructor, known)
+    given = {parameter: known[parameter] for parameter in wanted}
+    if name in table:
+        return constructor(**given, **options)
+    _check_makes(kind, name, constructor)
+    return _own(kind, name, lambda: constructor(**given, **options))
+
+
+def _cannot_give(
+    kind: str, name: str, parameter: str, signature: str, constructor: Callable[..., Any], known: Mapping[str, Any]
+) -> SpecError:
+    """A constructor asks for `parameter`, which is not known there; a plain function may be the part itself."""
+    expected = f"from nothing, or from {', '.join(known)}" if known else "from its options alone"
+    if inspect.isfunction(constructor):
+        return SpecError(
+            found=f"{kind} '{name}', a function {signature}",
+            expected=f"a class or function that makes the {kind}, {expected}",
+            do=f"name a function that returns the {kind}, or put its options behind a '*'",
+        )
+    found = f"{kind} '{name}', which is made from '{parameter}'"
+    return SpecError(found=found, expected=expected, do="rename the parameter, or put it behind a '*'")
+
+
+def _own(kind: str, name: str, construct: Callable[[], Any]) -> Any:
+    """A part of the user's own, held to what its kind must have."""
+    try:
+        made = construct()
+    except VaelabError:
+        raise
+    except Exception as error:  # of whatever kind: the code is the user's
+        found = f"{kind} '{name}' cannot be made ({in_one_line(error)})"
+        raise SpecError(found=found, expected="a part", do="mend its constructor") from error
+    what = f"{kind} '{name}' makes an object of type {type(made).__name__}"
+    _hold(what, made, WANTED.get(kind, ()))
+    if kind in CALLED and not callable(made):
+        found, expected = f"{what}, which cannot be called", f"a {kind}: an object with __call__, or an nn.Module"
+        raise SpecError(found=found, expected=expected, do=GUIDE)
+    return made
+
+
+def _hold(what: str, found: Any, names: tuple[str, ...]) -> None:
+    if lacks := [name for name in names if not hasattr(found, name)]:
+        raise SpecError(
+            found=f"{what}, without {', '.join(lacks)}", expected=f"one that has {', '.join(names)}", do=GUIDE
+        )
+
+
+def _name(text: str) -> str:
+    """NAME or package.module:Name, without the options."""
+    return ":".join(segment for segment in text.split(":") if "=" not in segment)
+
+
+def describe(kind: str, table: Mapping[str, Callable[..., Any]]) -> list[dict[str, str]]:
+    """A row for each entry of a table: how it is written, with its defaults, and what it is."""
+    return [
+        {kind: canonical(kind, table, name), "what it is": (inspect.getdoc(constructor) or "").split("\n")[0]}
+        for name, constructor in table.items()
+    ]
+
+
+def _import(kind: str, name: str, table: Mapping[str, object]) -> Callable[..., Any]:
+    module, colon, attribute = name.partition(":")
+    if not colon:
+        raise unknown(kind, name, table)
+    try:
+        found = imported(module, attribute)
+    except Exception as error:  # of whatever kind: the code is the user's
+        raise SpecError(
+            found=f"{kind} '{name}' cannot be imported ({in_one_line(error)})",
+            expected=f"package.module:Name, or one of {', '.join(sorted(table))}",
+            do="check the spelling, and that the package is installed",
+        ) from error
+    if not (inspect.isclass(found) or inspect.isfunction(found)):
+        raise SpecError(
+            found=f"{kind} '{name}' is a {type(found).__name__}", expected="a class or function", do="name one"
+        )
+    return found
+
+
+def _parameters(kind: str, name: str, constructor: Callable[..., Any]) -> list[inspect.Parameter]:
+    try:
+        return list(inspect.signature(constructor).parameters.values())
+    except (ValueError, TypeError) as error:  # not written in Python
+        found = f"{kind} '{name}', which does not say what it is made from"
+        raise SpecError(found=found, expected="a class or function written in Python", do=GUIDE) from error
+
+
+def _check_makes(kind: str, name: str, constructor: Callable[..., Any]) -> None:
+    """SpecError unless a constructor of the user's own says, before it is called, that it makes a part of this kind."""
+    made: Any = constructor
+    what = f"{kind} '{name}', a class"
+    if inspect.isfunction(constructor):
+        try:
+            hint = get_type_hints(constructor).get("return")
+            made = get_origin(hint) or hint  # Callable[...] is one of Callable
+        except Exception:  # of whatever kind: an annotation is the user's code
+            made = None
+        if not inspect.isclass(made):
+            raise SpecError(
+                found=f"{kind} '{name}', a function that does not say what it makes",
+                expected=f"the class of the {kind} as its return annotation, so that nothing else is called",
+                do=f"write def {constructor.__name__}(...) -> CLASS",
+            )
+        what = f"{kind} '{name}', a function that returns a {made.__name__}"
+    _hold(what, made, WANTED.get(kind, ()))
+    if kind in CALLED and not any("__call__" in vars(base) for base in made.__mro__):
+        found = f"{what}, whose objects cannot be called"
+        raise SpecError(found=found, expected=f"a {kind}: a class with __call__, or an nn.Module", do=GUIDE)
+
+
+def _read(what: str, annotation: Any, value: str) -> Any:
+    sequence = get_origin(annotation) is tuple
+    try:
+        read = TypeAdapter(annotation).validate_python([v for v in value.split(",") if v] if sequence else value)
+    except ValidationError as error:
+        reason = error.errors()[0]["msg"].lower()
+        raise SpecError(found=f"{what} is '{value}'", expected=reason, do="give it a value of that kind") from error
+    for number in read if isinstance(read, tuple) else (read,):
+        if isinstance(number, int) and abs(number) > LARGEST:
+            raise SpecError(found=f"{what} is '{value}'", expected=f"at most {LARGEST:,}", do="lower it")
+    return read
+
+
+def _write(value: Any) -> str:
+    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)

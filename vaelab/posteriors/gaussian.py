@@ -1,0 +1,61 @@
+"""Gaussian posterior heads: diagonal and full covariance."""
+
+import math
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+from torch.distributions import Independent, MultivariateNormal
+
+from vaelab.distributions import (
+    diagonal_normal,
+    full_normal,
+)
+
+
+class DiagonalGaussian(nn.Module):
+    """q(z|x) = N(mu, diag(sigma^2)), from mu and log sigma^2 (Kingma & Welling 2014, equation 9)."""
+
+    support: ClassVar = "real"
+
+    def parameter_shape(self, event_shape: tuple[int, ...]) -> tuple[int, ...]:
+        (latent,) = event_shape
+        return (2 * latent,)
+
+    def forward(self, parameters: Tensor) -> Independent:
+        mu, log_var = parameters.chunk(2, dim=-1)
+        return diagonal_normal(mu, 0.5 * log_var)
+
+
+class FullGaussian(nn.Module):
+    """q(z|x) = N(mu, L L'), with L lower triangular (Kingma & Welling 2019, section 2.5.1).
+
+    L = diag(sigma) (I + S / sqrt(D)): the network gives mu, log sigma, and S below its diagonal, row by row. So a row
+    shrinks as a whole, and the many numbers beside the diagonal weigh no more than it.
+
+    Arguments:
+        latent: D, the number of latent dimensions.
+    """
+
+    support: ClassVar = "real"
+
+    below: Tensor
+
+    def __init__(self, latent: int) -> None:
+        super().__init__()
+        # of each place of L, which of [0, the numbers below the diagonal] stands there
+        places = torch.zeros(latent, latent, dtype=torch.int64)
+        rows, columns = torch.tril_indices(latent, latent, -1)
+        places[rows, columns] = torch.arange(len(rows)) + 1
+        self.register_buffer("below", places, persistent=False)
+
+    def parameter_shape(self, event_shape: tuple[int, ...]) -> tuple[int, ...]:
+        (latent,) = event_shape
+        return (latent + latent * (latent + 1) // 2,)
+
+    def forward(self, parameters: Tensor) -> MultivariateNormal:
+        latent = len(self.below)
+        mu, log_sigma, below = parameters.split([latent, latent, latent * (latent - 1) // 2], dim=-1)
+        strict = torch.cat([torch.zeros_like(mu[..., :1]), below / math.sqrt(latent)], -1)[..., self.below]
+        sigma = log_sigma.exp()
+        return full_normal(mu, sigma.diag_embed() + sigma.unsqueeze(-1) * strict)

@@ -1,0 +1,21 @@
+"""Priors p(z): the distribution of the latent variables before an image is seen.
+
+A prior is a module without arguments: () -> Distribution.
+"""
+
+from vaelab.priors.codes import TransformerOnCodes, UniformOnCodes
+from vaelab.priors.flow import AutoregressiveFlow
+from vaelab.priors.gaussian import LearnedNormal, StandardNormal
+from vaelab.priors.mixture import GaussianMixture, VampPrior
+from vaelab.priors.sphere import UniformOnSphere
+
+PRIORS = {
+    "standard": StandardNormal,
+    "normal": LearnedNormal,
+    "mixture": GaussianMixture,
+    "vamp": VampPrior,
+    "flow": AutoregressiveFlow,
+    "sphere": UniformOnSphere,
+    "codes": UniformOnCodes,
+    "transformer": TransformerOnCodes,
+}

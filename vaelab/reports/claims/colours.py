@@ -1,0 +1,239 @@
+"""Which colours the models miss, and how far from the data they stay."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from vaelab.reports.claims.article import ARTICLE, CONV_SECTION, MLP_SECTION, SVHN
+from vaelab.reports.claims.claim import (
+    UNJUDGED,
+    Outcome,
+    Statement,
+    Table,
+    Verdict,
+    agreed,
+    of_parts,
+    parts_in_words,
+    verdict,
+)
+from vaelab.reports.claims.detail import as_percent, missing
+from vaelab.reports.claims.estimate import Estimate, over_images, over_seeds, paired
+from vaelab.reports.claims.kinds import Pair, bernoulli, between, by_network, fully_connected, ladders
+from vaelab.reports.claims.manifolds import believed, light, manifold
+from vaelab.reports.claims.sizes import SIMILAR, VAST
+from vaelab.reports.colours import COLOURFUL, FEWEST, HUES, chroma, hue_counts, hues
+from vaelab.reports.labels import points
+from vaelab.reports.material import Material, plain
+from vaelab.reports.text import DASH, listed, number, percent
+from vaelab.studies.study import Member
+
+NO_GREEN = Statement(
+    "The fully connected network never perceives green.",
+    "In particular, the color green has not been perceived by the learner.",
+    f"{MLP_SECTION}, Figure 3",
+    (SVHN,),
+    ARTICLE,
+)
+STILL_FAR = Statement(
+    "With more dimensions the fully connected network shows more colours and numbers, but stays far from the data.",
+    "As the dimension rises, more colors and numbers are classified but they are still far from the sample data.",
+    f"{MLP_SECTION}, Figure 3",
+    (SVHN,),
+    ARTICLE,
+)
+BLUE_TOO = Statement(
+    "The convolutional network's 2-D manifold looks like the fully connected one's, but includes blue as well.",
+    "In Figure 2c, the learned manifold looks similar to 2b. In addition, the color blue is also included.",
+    f"{CONV_SECTION}, Figure 2c",
+    (SVHN,),
+    ARTICLE,
+)
+GREEN, BLUE = HUES.index("green"), HUES.index("blue")
+KEPT = (
+    f"An image has a hue if its mean colour has a chroma of at least {COLOURFUL:g}. The kept share of its colour is "
+    "the chroma of the reconstruction along the hue of the image over the image's own: 100 % keeps it, 0 is grey."
+)
+
+
+def no_green(material: Material) -> Outcome:
+    """Whether the fully connected network's reconstructions lack more than half of the colour of green images."""
+    models = points([m for m in material.done if _coloured(material, m)])
+    own = [runs for runs in models if _asked(runs[0])]
+    lost = [_lost(material, runs, GREEN) for runs in own]
+    rows = [
+        [runs[0].title, material.point(runs[0]), *(_kept(material, runs, hue) for hue in range(len(HUES)))]
+        for runs in models
+    ]
+    said = [
+        f"{_kept(material, runs, GREEN)} is kept at {material.point(runs[0])}"
+        for runs, one in zip(own, lost, strict=True)
+        if one is not None
+    ]
+    rare = _rare(material, own[0][0]) if own else []
+    counts = [row for runs in own[:1] for row in _counts(material, runs[0])]
+    return Outcome(
+        f"Of the colour of green images {'; '.join(said) if said else 'nothing can be said'}."
+        + (f" There are too few test images for: {listed(rare)}." if rare else ""),
+        verdict([0 if one is None else one.above(VAST) for one in lost]),
+        f"{KEPT} Green is missed where more than {percent(VAST)} is lost. Nothing is said of fewer than {FEWEST} "
+        "images.",
+        [run for runs in own for run in runs],
+        [Table(["images of", *HUES, "no hue"], counts), Table(["colour kept by", "at", *HUES], rows)],
+    )
+
+
+def still_far(material: Material) -> Outcome:
+    """Whether the largest fully connected model keeps more colours and numbers, and is still far from the data."""
+    rows, verdicts, said, runs = list[list[str]](), list[Verdict](), list[str](), list[Member]()
+    for ladder in ladders([m for m in material.done if _coloured(material, m) and _asked(m) and m.latent > 2]):
+        for model in ladder:
+            share = missing(material, model)
+            rows.append([model[0].title, material.point(model[0]), as_percent(share)])
+        ends = between(ladder[0], ladder[-1])
+        if not ends.first:  # no seed in common
+            continue
+        few, many = ends.first, ends.second
+        share = missing(material, many)
+        rises = few[0].latent < many[0].latent
+        parts: dict[str, Verdict] = {
+            "more colours": _more(_colour_gained(material, few, many) if rises else None),
+            "more numbers": _more(_numbers_gained(material, few, many) if rises else None),
+            "far from the data": verdict([share.above(VAST)]),
+        }
+        said.append(
+            f"At {material.point(many[0])} {as_percent(share)} of the detail is missing. {parts_in_words(parts)}"
+        )
+        verdicts.append(of_parts(parts))
+        runs += [run for model in ladder for run in model]
+    return Outcome(
+        " ".join(said),
+        agreed(verdicts),
+        "The model with the most dimensions is compared with the one with the fewest. More colours, or numbers: the "
+        "share of colour that is kept, or of digits that a classifier reads rightly, is higher by more than "
+        f"{percent(SIMILAR)} of the whole. "
+        f"{KEPT} Far is more than {percent(VAST)}.",
+        runs,
+        [Table(["model", "at", "missing detail"], rows)],
+    )
+
+
+def blue_too(material: Material) -> Outcome:
+    """Whether the two networks' 2-D manifolds are alike in light and contrast, and only the convolutional has blue."""
+    found = [p for p in by_network(material) if p.first[0].latent == 2 and _coloured(material, p.first[0])]
+    rows, verdicts, said = list[list[str]](), list[Verdict](), list[str]()
+    for pair in found:
+        shown = [[manifold(material, run) for run in runs] for runs in (pair.first, pair.second)]
+        counts = [[hue_counts(images) for images in of] for of in shown]
+        blue: list[Verdict] = [appears(a[BLUE], b[BLUE]) for a, b in zip(*counts, strict=True)]
+        parts: dict[str, Verdict] = {**_alike(shown), "blue in the convolutional one alone": agreed(blue)}
+        blues = [", ".join(str(count[BLUE]) for count in of) for of in counts]
+        said.append(
+            f"Blue are {blues[1]} of the 400 images of the convolutional manifold and {blues[0]} of the fully "
+            f"connected one. {parts_in_words(parts)}"
+        )
+        verdicts.append(of_parts(parts))
+        rows += _manifold_rows(material, pair, shown)
+    return Outcome(
+        " ".join(said),
+        agreed(verdicts),
+        "They look similar if the spread of light over the manifold's images, and the contrast within them, differ by "
+        f"at most {percent(SIMILAR)}. The part on blue is supported if the convolutional manifold has blue "
+        "images and the other has none, contradicted if the convolutional one has none, mixed if both have some.",
+        [run for pair in found for run in pair.runs],
+        [Table(["manifold of", "run", "spread of light", "contrast", *HUES, "no hue"], rows)],
+    )
+
+
+def _alike(shown: Sequence[Sequence[Tensor]]) -> dict[str, Verdict]:
+    """Whether light and contrast of two manifolds are similar, seed by seed."""
+    first, second = ([light(images) for images in of] for of in shown)
+    spread = over_seeds([b.spread / a.spread - 1 for a, b in zip(first, second, strict=True)])
+    contrast = over_seeds([b.contrast / a.contrast - 1 for a, b in zip(first, second, strict=True)])
+    return {
+        "similar spread of light": verdict([spread.within(SIMILAR)]),
+        "similar contrast": verdict([contrast.within(SIMILAR)]),
+    }
+
+
+def _manifold_rows(material: Material, pair: Pair, shown: Sequence[Sequence[Tensor]]) -> list[list[str]]:
+    rows = list[list[str]]()
+    for run, images in zip(pair.runs, [*shown[0], *shown[1]], strict=True):
+        seen = light(images)
+        measured = number(seen.spread, 3), number(seen.contrast, 3), *map(str, hue_counts(images))
+        rows.append([run.title, material.at(run), *measured])
+    return rows
+
+
+def appears(fully_connected: int, convolutional: int) -> Verdict:
+    """The verdict by the numbers of blue images of the two manifolds."""
+    if not convolutional:
+        return "contradicted"
+    return "mixed" if fully_connected else "supported"
+
+
+def kept(images: Tensor, reconstructions: Tensor) -> Tensor:
+    """The kept share of the colour of each of images [N, 3, H, W] in [0, 1]: [N]; nan for those without colour."""
+    before, after = chroma(images), chroma(reconstructions)
+    return (before * after).sum(1) / before.square().sum(1)
+
+
+def _lost(material: Material, runs: Sequence[Member], hue: int) -> Estimate | None:
+    """The lost share of a hue; None for fewer images than FEWEST."""
+    images = material.images(runs[0])
+    chosen = hues(images) == hue
+    if int(chosen.sum()) < FEWEST:
+        return None
+    return over_images([1 - kept(images, material.reconstructions(run))[chosen] for run in runs])
+
+
+def _kept(material: Material, runs: Sequence[Member], hue: int) -> str:
+    lost = _lost(material, runs, hue)
+    return DASH if lost is None else as_percent(Estimate(1 - lost.mean, lost.half))
+
+
+def _more(gained: Estimate | None) -> Verdict:
+    return UNJUDGED if gained is None else verdict([gained.above(SIMILAR)])
+
+
+def _colour_gained(material: Material, few: Sequence[Member], many: Sequence[Member]) -> Estimate | None:
+    """How much more of the colour the larger model keeps, over the images that have a hue; None where too few have."""
+    images = material.images(few[0])
+    chosen = hues(images) >= 0
+    if int(chosen.sum()) < FEWEST:
+        return None
+    shares = [[kept(images, material.reconstructions(run))[chosen] for run in runs] for runs in (many, few)]
+    return paired(*shares)
+
+
+def _numbers_gained(material: Material, few: Sequence[Member], many: Sequence[Member]) -> Estimate | None:
+    """How many more digits are read rightly in the larger model's images; None without a classifier to believe."""
+    labels = material.test(few[0]).labels
+    if labels is None or not believed(reader := material.reader(few[0])):
+        return None
+    right = [
+        [torch.from_numpy(reader.read(material.reconstructions(run))[0] == labels).float() for run in runs]
+        for runs in (many, few)
+    ]
+    return paired(*right)
+
+
+def _coloured(material: Material, member: Member) -> bool:
+    return material.data(member).test.shape[0] == 3
+
+
+def _asked(member: Member) -> bool:
+    return fully_connected(member) and bernoulli(member)
+
+
+def _rare(material: Material, member: Member) -> list[str]:
+    counts = hue_counts(material.images(member))
+    return [hue for hue, count in zip(HUES, counts, strict=False) if count < FEWEST]
+
+
+def _counts(material: Material, member: Member) -> list[list[str]]:
+    data = material.data(member)
+    return [
+        [f"{name} (n = {len(split):,})", *map(number, hue_counts(plain(split)))]
+        for name, split in (("training", data.train), ("test", data.test))
+    ]

@@ -1,0 +1,195 @@
+"""Convolutional against fully connected networks, and Gaussian against Bernoulli decoders, image by image."""
+
+from collections.abc import Sequence
+
+from torch import Tensor
+
+from vaelab.reports.claims.article import ARTICLE, CONCLUSION, CONV_SECTION, GAUSSIAN_SECTION, SVHN
+from vaelab.reports.claims.claim import Outcome, Statement, Table, tally, verdict
+from vaelab.reports.claims.detail import as_percent, missing
+from vaelab.reports.claims.estimate import Estimate, Sign, over_images, paired
+from vaelab.reports.claims.kinds import Pair, bernoulli, by_likelihood, by_network, convolutional, pairs
+from vaelab.reports.claims.sizes import SIMILAR, VAST
+from vaelab.reports.labels import points
+from vaelab.reports.material import Material
+from vaelab.reports.text import listed, percent
+from vaelab.studies.study import Member
+
+VAST_QUOTE = "While increasing the dimensions, we do observe the vast improvement in generated images in Figure 4."
+VAST_WITH_DIMENSIONS = Statement(
+    "With a convolutional encoder, more latent dimensions improve the images vastly (Figure 4, read from 5 to 100).",
+    VAST_QUOTE,
+    CONV_SECTION,
+    (SVHN,),
+    ARTICLE,
+)
+VAST_WITH_CONVOLUTION = Statement(
+    "A convolutional encoder improves the images vastly on the fully connected network (Figure 4 read beside Figure "
+    "3).",
+    VAST_QUOTE,
+    CONV_SECTION,
+    (SVHN,),
+    ARTICLE,
+)
+COPIES = Statement(
+    "With 100 latent dimensions the convolutional network's images are almost the same as the data.",
+    "At 100D latent space, the generated images are almost the same as the sample data.",
+    CONV_SECTION,
+    (SVHN,),
+    ARTICLE,
+)
+WELL_ENOUGH = Statement(
+    "With convolutional networks the autoencoder learns SVHN well enough.",
+    "The variational autoencoder based on Kingma, Welling (2014) can learn the SVHN dataset well enough using "
+    "Convolutional neural networks.",
+    CONCLUSION,
+    (SVHN,),
+    ARTICLE,
+)
+ALIKE = Statement(
+    "With the same network, a Gaussian decoder performs like a Bernoulli one: there may be no advantage.",
+    "From Figure 5, under the same neural network architecture, the performance is similar to the Bernoulli version so "
+    "there might not be an advantage of using Gaussian.",
+    GAUSSIAN_SECTION,
+    (SVHN,),
+    ARTICLE,
+)
+BETTER_IN_COLOUR = Statement(
+    "For coloured images a Gaussian decoder may be better than a Bernoulli one.",
+    "Lastly, a Gaussian decoder may be better than a Bernoulli decoder working with colored images.",
+    CONCLUSION,
+    (SVHN,),
+    ARTICLE,
+)
+WHY = (
+    "The two decoders are compared by the squared error of reconstructions alone: the nats of a Bernoulli "
+    "cross-entropy on grey levels and those of a density of 8-bit pixels are different quantities."
+)
+
+
+def vast_with_dimensions(material: Material) -> Outcome:
+    """Whether the largest number of latent dimensions has less than half the error of the smallest above two."""
+    members = [m for m in material.done if convolutional(m) and bernoulli(m) and m.latent > 2]
+    numbers = {m.latent for m in members}
+    if len(numbers) < 2:
+        return _vast(material, [], "more dimensions")
+    fewest, most = min(numbers), max(numbers)
+    found = pairs(
+        material,
+        lambda m: m in members and m.latent == fewest,
+        lambda m: m in members and m.latent == most,
+        ("latent",),
+    )
+    return _vast(material, found, "more dimensions")
+
+
+def vast_with_convolution(material: Material) -> Outcome:
+    """Whether the convolutional network has less than half the error of the fully connected one."""
+    return _vast(material, by_network(material), "the convolutional network")
+
+
+def _vast(material: Material, found: list[Pair], better: str) -> Outcome:
+    gains = [relative_gain(material, pair) for pair in found]
+    signs: list[Sign] = [gain.above(VAST) for gain in gains]
+    return Outcome(
+        f"The error with {better} is {span(gains)}. {tally(signs, 'vast', 'not vast')}.",
+        verdict(signs),
+        f"The improvement is the share by which the reconstruction MSE is lower with {better}. It is vast if it is "
+        f"more than {percent(VAST)}.",
+        [run for pair in found for run in pair.runs],
+        [_errors_beside(material, found, gains)],
+    )
+
+
+def copies(material: Material) -> Outcome:
+    """Whether the largest convolutional models' reconstructions lack next to nothing of the images' detail."""
+    members = [m for m in material.study.members if convolutional(m) and bernoulli(m)]
+    most = max((m.latent for m in members), default=0)
+    largest = points([m for m in members if m.run.done and m.latent == most])
+    shares = [(missing(material, runs), runs) for runs in largest]
+    return _missing(material, shares, SIMILAR, "Almost the same")
+
+
+def well_enough(material: Material) -> Outcome:
+    """Whether the best convolutional model's reconstructions are not far from the images."""
+    shares = [(missing(material, runs), runs) for runs in points([m for m in material.done if convolutional(m)])]
+    best = sorted(shares, key=lambda pair: pair[0].mean)[:1]
+    return _missing(material, best, VAST, "The model with the least is taken. Well enough")
+
+
+def _missing(material: Material, shares: list[tuple[Estimate, list[Member]]], size: float, word: str) -> Outcome:
+    sides = [share.above(size) for share, _ in shares]
+    signs: list[Sign] = [1 if side < 0 else -1 if side else 0 for side in sides]
+    rows = [[runs[0].title, material.point(runs[0]), as_percent(share)] for share, runs in shares]
+    return Outcome(
+        "; ".join(f"{title}, {where}: {share} of the detail is missing" for title, where, share in rows) + ".",
+        verdict(signs),
+        f"{word}: at most {percent(size)} is missing. Supported if the whole interval lies below, "
+        "contradicted if it lies above, otherwise not judged.",
+        [run for _, runs in shares for run in runs],
+        [Table(["model", "at", "missing detail"], rows)],
+    )
+
+
+def alike(material: Material) -> Outcome:
+    """Whether Gaussian and Bernoulli decoders reconstruct alike."""
+    found = by_likelihood(material)
+    gains = [relative_gain(material, pair) for pair in found]
+    signs: list[Sign] = [gain.within(SIMILAR) for gain in gains]
+    return Outcome(
+        f"The Gaussian decoder's error is {span(gains)}. {_at(material, found, signs)}.",
+        verdict(signs),
+        f"{WHY} Two errors are similar where the interval of their difference lies within {percent(SIMILAR)} "
+        f"of the Bernoulli decoder's error, and not similar where it lies outside.",
+        [run for pair in found for run in pair.runs],
+        [_errors_beside(material, found, gains)],
+    )
+
+
+def _at(material: Material, found: list[Pair], signs: list[Sign]) -> str:
+    """Where two decoders are similar, where not, and where it is not clear."""
+    said = list[str]()
+    for sign, word in ((1, "similar"), (-1, "not similar"), (0, "unclear")):
+        at = [material.point(pair.first[0]) for pair, own in zip(found, signs, strict=True) if own == sign]
+        said += [f"{word} at {listed(at)}"] if at else []
+    return "; ".join(said).capitalize()
+
+
+def better_in_colour(material: Material) -> Outcome:
+    """Whether the Gaussian decoder reconstructs coloured images better, by any amount."""
+    found = [pair for pair in by_likelihood(material) if material.data(pair.first[0]).test.shape[0] == 3]
+    gains = [relative_gain(material, pair) for pair in found]
+    signs: list[Sign] = [gain.sign for gain in gains]
+    return Outcome(
+        f"The Gaussian decoder's error is {span(gains)}. "
+        f"{tally(signs, 'for the Gaussian decoder', 'for the Bernoulli decoder')}.",
+        verdict(signs),
+        f"{WHY} Better is a difference of any size whose interval does not contain zero.",
+        [run for pair in found for run in pair.runs],
+        [_errors_beside(material, found, gains)],
+    )
+
+
+def relative_gain(material: Material, pair: Pair) -> Estimate:
+    """By which share of the first model's reconstruction MSE the second's is lower."""
+    first, second = (_errors(material, runs) for runs in (pair.first, pair.second))
+    return paired(first, second).over(over_images(first).mean)
+
+
+def _errors_beside(material: Material, found: list[Pair], gains: list[Estimate]) -> Table:
+    rows = list[list[str]]()
+    for pair, gain in zip(found, gains, strict=True):
+        models = [f"{runs[0].title}, {material.point(runs[0])}" for runs in (pair.first, pair.second)]
+        errors = [str(over_images(_errors(material, runs))) for runs in (pair.first, pair.second)]
+        rows.append([models[0], errors[0], models[1], errors[1], as_percent(gain)])
+    return Table(["model", "its MSE", "beside", "its MSE", "lower by"], rows)
+
+
+def _errors(material: Material, runs: Sequence[Member]) -> list[Tensor]:
+    return [material.per_image(run, "reconstruction_mse") for run in runs]
+
+
+def span(gains: Sequence[Estimate]) -> str:
+    """The least and the most by which errors are lower, such as "7 % lower to 68 % lower"."""
+    ends = [min((gain.mean for gain in gains), default=0.0), max((gain.mean for gain in gains), default=0.0)]
+    return " to ".join(dict.fromkeys(f"{percent(abs(end))} {'lower' if end >= 0 else 'higher'}" for end in ends))

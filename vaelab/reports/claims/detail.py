@@ -1,0 +1,29 @@
+"""How much of the images' detail a model's reconstructions lack: near the data, or far from them."""
+
+from collections.abc import Sequence
+
+from torch import Tensor
+
+from vaelab.reports.claims.estimate import Estimate, ratio
+from vaelab.reports.material import Material
+from vaelab.reports.text import percent
+from vaelab.studies.study import Member
+
+
+def detail(images: Tensor) -> Tensor:
+    """The variance of the pixels within each of images [N, C, H, W], about its own mean colour: [N]."""
+    return (images - images.mean((2, 3), keepdim=True)).double().square().flatten(1).mean(1)
+
+
+def missing(material: Material, runs: Sequence[Member]) -> Estimate:
+    """The share of the test images' detail that the reconstructions lack; `runs` differ in their seeds alone."""
+    images = material.images(runs[0])
+    errors = [(material.reconstructions(run) - images).double().square().flatten(1).mean(1) for run in runs]
+    return ratio(errors, detail(images))
+
+
+def as_percent(share: Estimate) -> str:
+    """Such as "27.1 ± 1.3 %"."""
+    if share.half is None:
+        return percent(share.mean, 1)
+    return f"{Estimate(100 * share.mean, 100 * share.half)} %"

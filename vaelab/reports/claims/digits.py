@@ -1,0 +1,240 @@
+"""Which digits a model can produce, by its number of latent dimensions."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from vaelab.evaluation.proportion import Share
+from vaelab.reports.claims.article import ARTICLE, MNIST, MNIST_SECTION
+from vaelab.reports.claims.claim import (
+    UNJUDGED,
+    Outcome,
+    Statement,
+    Table,
+    Verdict,
+    agreed,
+    of_parts,
+    parts_in_words,
+)
+from vaelab.reports.claims.kinds import bernoulli, fully_connected, ladders
+from vaelab.reports.claims.manifolds import manifold
+from vaelab.reports.digits import DIGITS, appearance, recognition
+from vaelab.reports.material import Material
+from vaelab.reports.text import DASH, latent, listed, percent
+from vaelab.studies.study import Member
+
+TWO_DIMENSIONS = Statement(
+    "With two dimensions only 0, 1, 3, 8 and 9 are recognised in the decoder's images.",
+    "In the 2 dimensional space, it appears only 0, 1, 3, 8, and 9 are recognized.",
+    f"{MNIST_SECTION}, Figure 1b",
+    (MNIST,),
+    ARTICLE,
+)
+FIVE_DIMENSIONS = Statement(
+    "With five dimensions 6 and 7 are recognised, which two dimensions do not give.",
+    "In 1c, 6, and 7 get recognized.",
+    f"{MNIST_SECTION}, Figure 1c",
+    (MNIST,),
+    ARTICLE,
+)
+MORE_DIMENSIONS = Statement(
+    "With ten and with twenty dimensions the decoder can represent all digits.",
+    "In 1d and 1e, all digits can be represented by the decoder.",
+    f"{MNIST_SECTION}, Figures 1d and 1e",
+    (MNIST,),
+    ARTICLE,
+)
+SAME_DIGITS = Statement(
+    "The two-dimensional manifold shows the digits that are recognised among the reconstructions.",
+    "Figure 2, 2a shows the space learned by our autoencoder. It is consistent with what we see in the 2D case in "
+    "Figure 1b.",
+    f"{MNIST_SECTION}, Figure 2a",
+    (MNIST,),
+    ARTICLE,
+)
+PRIOR_SAMPLES = 2_000
+RECOGNISED = 0.5  # least share of a digit's reconstructions that are read as that digit
+APPEARS = 0.02  # least share of a digit among the confident images: a fifth of an even share
+ALL = frozenset(range(DIGITS))
+NAMED = frozenset({0, 1, 3, 8, 9})
+READ = (
+    f"Images are read by the five nearest of up to 10,000 training images. A digit counts as produced if at least "
+    f"{percent(RECOGNISED)} of the reconstructions of its test images are read as that digit, and it makes up at least "
+    f"{percent(APPEARS)} of those of {PRIOR_SAMPLES:,} prior samples (decoder means) on which four of the five "
+    "neighbours agree; with several seeds, if it does so with more than half of them."
+)
+
+
+@dataclass(frozen=True)
+class Produced:
+    """What one run makes of each of the ten digits."""
+
+    member: Member
+    recognised: list[Share]  # of the digit's reconstructions, those read as the digit
+    appears: list[Share]  # of the confident prior samples, those read as the digit
+
+    @property
+    def digits(self) -> frozenset[int]:
+        """The digits that count as produced."""
+        return frozenset(d for d in ALL if counts_as_produced(self.recognised[d], self.appears[d]))
+
+
+def two_dimensions(material: Material) -> Outcome:
+    """Whether two dimensions produce the digits that the article names, and no others."""
+    return _outcome(material, (2,), lambda digits: only(digits[2]))
+
+
+def five_dimensions(material: Material) -> Outcome:
+    """Whether five dimensions produce 6 and 7, and two do not."""
+    return _outcome(material, (2, 5), six_and_seven)
+
+
+def more_dimensions(material: Material) -> Outcome:
+    """Whether ten dimensions produce every digit, and whether twenty do."""
+
+    def every(digits: dict[int, frozenset[int]]) -> dict[str, Verdict]:
+        return {f"all with {latent(z)}": every_digit(digits[z]) for z in sorted(digits)}
+
+    return _outcome(material, (10, 20), every)
+
+
+def same_digits(material: Material) -> Outcome:
+    """Whether the manifold shows the same digits as are recognised among the reconstructions in two dimensions."""
+    runs = [m for m in material.done if _asked(material, m) and m.latent == 2]
+    rows, seen, recognised = list[list[str]](), list[frozenset[int]](), list[frozenset[int]]()
+    for run in runs:
+        shares = appearance(material.reader(run), manifold(material, run))
+        seen.append(frozenset(d for d in ALL if shares[d].n and shares[d].value >= APPEARS))
+        produced = _produced(material, run)
+        recognised.append(
+            frozenset(d for d in ALL if produced.recognised[d].n and produced.recognised[d].value >= RECOGNISED)
+        )
+        where = material.at(run)
+        rows.append(["manifold", where, *_cells(shares)])
+        rows.append(["reconstructions read rightly", where, *_cells(produced.recognised)])
+    shown, known = majority(seen), majority(recognised)
+    parts: dict[str, Verdict] = {
+        "the manifold shows what is recognised": _holds(known <= shown),
+        "it shows nothing else": _holds(shown <= known),
+    }
+    return Outcome(
+        f"The manifold shows {names(shown)}; recognised among the reconstructions are {names(known)}. "
+        f"{parts_in_words(parts)}",
+        of_parts(parts),
+        "Images are read by the five nearest of up to 10,000 training images. The manifold shows a digit that makes "
+        f"up at least {percent(APPEARS)} of its confident images; a digit is recognised if at least "
+        f"{percent(RECOGNISED)} of the reconstructions of its test images are read as it.",
+        runs,
+        [Table(["share", "run", *map(str, range(DIGITS))], rows)],
+    )
+
+
+def counts_as_produced(recognised: Share, appears: Share) -> bool:
+    """Whether most of a digit's reconstructions are recognised, and it is seen among the prior samples."""
+    return recognised.n > 0 and recognised.value >= RECOGNISED and appears.n > 0 and appears.value >= APPEARS
+
+
+def majority(sets: Sequence[frozenset[int]]) -> frozenset[int]:
+    """The digits that are in more than half of the sets, one for each seed."""
+    return frozenset(d for d in ALL if 2 * sum(d in one for one in sets) > len(sets))
+
+
+def only(produced: frozenset[int]) -> dict[str, Verdict]:
+    """The two parts of "only 0, 1, 3, 8 and 9"."""
+    return {"0, 1, 3, 8 and 9": _holds(produced >= NAMED), "no others": _holds(produced <= NAMED)}
+
+
+def six_and_seven(digits: dict[int, frozenset[int]]) -> dict[str, Verdict]:
+    """The parts of "6 and 7 get recognised", by the digits of each number of dimensions that was trained."""
+    if 5 not in digits:
+        return {}
+    five: dict[str, Verdict] = {f"{d} with five": _holds(d in digits[5]) for d in (6, 7)}
+    return {**five, "neither with two": _holds(not digits[2] & {6, 7}) if 2 in digits else UNJUDGED}
+
+
+def every_digit(produced: frozenset[int]) -> Verdict:
+    """The verdict on "all digits": mixed where one is missing."""
+    missing = len(ALL - produced)
+    return "supported" if not missing else "mixed" if missing == 1 else "contradicted"
+
+
+def names(some: frozenset[int]) -> str:
+    """Such as "0, 1 and 7"."""
+    return listed([str(d) for d in sorted(some)])
+
+
+def _holds(true: bool) -> Verdict:
+    return "supported" if true else "contradicted"
+
+
+def _outcome(
+    material: Material, latents: tuple[int, ...], rule: Callable[[dict[int, frozenset[int]]], dict[str, Verdict]]
+) -> Outcome:
+    """What the models with these numbers of latent dimensions produce, and the parts of the claim by `rule`."""
+    produced, said, verdicts = list[Produced](), list[str](), list[Verdict]()
+    for ladder in ladders([m for m in material.done if _asked(material, m) and m.latent in latents]):
+        made = {runs[0].latent: [_produced(material, run) for run in runs] for runs in ladder}
+        digits = {z: majority([one.digits for one in of]) for z, of in made.items()}
+        parts = rule(digits)
+        said += [f"With {material.point(of[0].member)} the model draws {drawn(digits[z])}." for z, of in made.items()]
+        said += [parts_in_words(parts)] if len(parts) > 1 else []
+        verdicts.append(of_parts(parts))
+        produced += [one for of in made.values() for one in of]
+    if produced:
+        said.append(f"(Judge: 5-nearest-neighbour classifier, {_accuracy(material, produced[0].member)}.)")
+    return Outcome(
+        " ".join(said),
+        agreed(verdicts),
+        f"{READ}",
+        [one.member for one in produced],
+        [_table(material, produced)],
+    )
+
+
+def drawn(some: frozenset[int]) -> str:
+    """Such as "recognisable 0, 1 and 7, and no others"."""
+    return "all ten digits" if some == ALL else f"recognisable {names(some)}, and no others" if some else "no digit"
+
+
+def _accuracy(material: Material, member: Member) -> str:
+    accuracy = material.reader(member).accuracy
+    low, high = accuracy.interval
+    return f"{percent(accuracy.value)} accurate, {percent(low)} to {percent(high)}"
+
+
+def _asked(material: Material, member: Member) -> bool:
+    """Whether it is the kind of model that the article speaks of here: fully connected, Bernoulli, on grey digits."""
+    if not (fully_connected(member) and bernoulli(member)):
+        return False
+    test = material.data(member).test
+    return test.shape[0] == 1 and test.labels is not None and set(test.labels.tolist()) == set(ALL)
+
+
+def _produced(material: Material, member: Member) -> Produced:
+    reader, labels = material.reader(member), material.test(member).labels
+    assert labels is not None
+    return Produced(
+        member,
+        recognition(reader, material.reconstructions(member), labels),
+        appearance(reader, material.prior_means(member, PRIOR_SAMPLES)),
+    )
+
+
+def _table(material: Material, produced: list[Produced]) -> Table:
+    return Table(["share", "run", *map(str, range(DIGITS))], [row for one in produced for row in _rows(material, one)])
+
+
+def _rows(material: Material, one: Produced) -> list[list[str]]:
+    labels, where = material.test(one.member).labels, material.at(one.member)
+    assert labels is not None
+    real = recognition(material.reader(one.member), material.images(one.member), labels)
+    kinds = [
+        ("test images read rightly", real),
+        ("reconstructions read rightly", one.recognised),
+        (f"prior samples (of {one.appears[0].n:,} confident)", one.appears),
+    ]
+    marks = ["yes" if d in one.digits else "no" for d in range(DIGITS)]
+    return [*([name, where, *_cells(shares)] for name, shares in kinds), ["counts as produced", where, *marks]]
+
+
+def _cells(shares: list[Share]) -> list[str]:
+    return [percent(share.value) if share.n else DASH for share in shares]

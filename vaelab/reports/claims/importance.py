@@ -1,0 +1,88 @@
+"""Whether training on a tighter bound makes a better model, and whether the bounds lie where they must."""
+
+from itertools import combinations
+
+from vaelab.objectives.importance import Iwae
+from vaelab.reports.claims.article import MNIST
+from vaelab.reports.claims.claim import Outcome, Source, Statement, Table, tally, verdict
+from vaelab.reports.claims.estimate import Sign, over_images, paired
+from vaelab.reports.claims.kinds import between
+from vaelab.reports.labels import points
+from vaelab.reports.material import Material
+from vaelab.reports.text import with_errors
+from vaelab.runs.assemble import build_objective
+from vaelab.runs.directory import Run
+from vaelab.studies.study import Member
+
+BURDA = Source("Importance Weighted Autoencoders", "Burda, Grosse & Salakhutdinov (2016)", "arXiv 1509.00519")
+TIGHTER_IS_BETTER = Statement(
+    "A model trained on a tighter bound is better: IWAE with 50 samples before 5 before the VAE.",
+    "",
+    "Table 1, one stochastic layer",
+    (MNIST,),
+    BURDA,
+)
+BOUNDS_IN_ORDER = Statement(
+    "Every bound lies below the estimate of log p(x) with more samples.",
+    "",
+    "Theorem 1",
+    (MNIST,),
+    BURDA,
+)
+
+
+def tighter_is_better(material: Material) -> Outcome:
+    """IWAE-50 before IWAE-5 before the VAE, image by image."""
+    rows, signs, runs = list[list[str]](), list[Sign](), list[Member]()
+    models = points([m for m in material.done if _draws(m) > 1 or m.group == "vae-1"])
+    for fewer, more in combinations(sorted(models, key=lambda model: _draws(model[0])), 2):
+        pair = between(fewer, more)
+        if not pair.first:  # no seed in common
+            continue
+        a, b = ([run.run.per_image(_nll(run.run)) for run in side] for side in (pair.first, pair.second))
+        gain = paired(a, b)
+        signs.append(gain.sign)
+        runs += pair.runs
+        rows.append([more[0].title, fewer[0].title, str(over_images(b)), str(over_images(a)), str(gain)])
+    return Outcome(
+        tally(signs, "for more samples", "for fewer") + ".",
+        verdict(signs),
+        "The gain is the difference in NLL, image by image over the same test images, and seed by seed. It is decided "
+        "where its interval does not contain zero.",
+        runs,
+        [Table(["more samples", "fewer", "NLL of the first", "NLL of the second", "gain, nats per image"], rows)],
+    )
+
+
+def bounds_in_order(material: Material) -> Outcome:
+    """Whether the NLL bound of each run falls as samples are added."""
+    rows, signs = list[list[str]](), list[Sign]()
+    for member in material.done:
+        nll = _nll(member.run)
+        for row in member.run.result["metrics"]:
+            if row["measure"] == nll["measure"] and row["name"] in ("elbo", "iwae_bound"):
+                gap = paired([-member.run.per_image(row)], [member.run.per_image(nll)])
+                signs.append(1 if gap.mean >= 0 else gap.sign)
+                name = "ELBO" if row["name"] == "elbo" else f"L({row['samples']:,})"
+                rows.append([material.named(member), name, with_errors(row), with_errors(nll), str(gap)])
+    return Outcome(
+        tally(signs, "below", "above") + ".",
+        verdict(signs),
+        "The gap is the NLL bound less the NLL with the most importance samples, image by image.",
+        material.done,
+        [Table(["model", "bound", "value", "NLL", "gap, nats per image"], rows)],
+    )
+
+
+def _draws(member: Member) -> int:
+    """k of an importance-weighted objective; 1 of any other."""
+    objective = build_objective(member.spec)
+    return objective.samples if isinstance(objective, Iwae) else 1
+
+
+def _nll(run: Run) -> dict:
+    """The test NLL from the most importance samples."""
+    return max(
+        (row for row in run.result["metrics"] if row["name"] == "nll" and row["split"] == "test"),
+        key=lambda row: row["samples"],
+    )

@@ -1,0 +1,100 @@
+"""The kinds of runs that the claims speak of, and which runs are compared with which."""
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+from vaelab.reports.labels import points
+from vaelab.reports.material import Material
+from vaelab.studies.study import Member
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two models that differ in what is compared alone, and their runs, seed by seed."""
+
+    first: list[Member]
+    second: list[Member]
+
+    @property
+    def seeds(self) -> list[tuple[Member, Member]]:
+        return list(zip(self.first, self.second, strict=True))
+
+    @property
+    def runs(self) -> list[Member]:
+        return [*self.first, *self.second]
+
+
+def fully_connected(member: Member) -> bool:
+    return _name(member.spec.network) == "mlp"
+
+
+def convolutional(member: Member) -> bool:
+    return _name(member.spec.network) in ("article-conv", "conv")
+
+
+def bernoulli(member: Member) -> bool:
+    return _name(member.spec.likelihood) == "bernoulli"
+
+
+def gaussian(member: Member) -> bool:
+    """A Gaussian decoder whose means go through a sigmoid, as the article's do."""
+    return _name(member.spec.likelihood) == "gaussian" and not free_mean(member)
+
+
+def free_mean(member: Member) -> bool:
+    """A Gaussian decoder whose means may be any number."""
+    return _name(member.spec.likelihood) == "gaussian" and "mean=free" in member.spec.likelihood.split(":")
+
+
+def by_network(material: Material) -> list[Pair]:
+    """(fully connected, convolutional) models with the same Spec but for the network."""
+    return pairs(material, fully_connected, convolutional, ("network",))
+
+
+def by_likelihood(material: Material) -> list[Pair]:
+    """(Bernoulli, Gaussian) models with the same Spec but for the likelihood and what it reads pixels as."""
+    return pairs(material, bernoulli, gaussian, ("likelihood", "protocol"))
+
+
+def pairs(
+    material: Material, first: Callable[[Member], bool], second: Callable[[Member], bool], apart: tuple[str, ...]
+) -> list[Pair]:
+    """Models of the two kinds whose Specs are equal but for the fields `apart`, with the seeds that both have."""
+    found = [
+        between(a, b)
+        for a in points([member for member in material.done if first(member)])
+        for b in points([member for member in material.done if second(member)])
+        if _key(a[0], apart) == _key(b[0], apart)
+    ]
+    return [pair for pair in found if pair.first]
+
+
+def ladders(members: Sequence[Member]) -> list[list[list[Member]]]:
+    """Models whose Specs are equal but for the latent dimensions, by rising number; each as its runs over the seeds."""
+    found = dict[str, list[list[Member]]]()
+    for point in points(members):
+        found.setdefault(_key(point[0], ("latent",)), []).append(point)
+    return [sorted(ladder, key=lambda point: point[0].latent) for ladder in found.values()]
+
+
+def steps(members: Sequence[Member]) -> list[Pair]:
+    """From each number of latent dimensions to the next larger one of the same Spec, with the seeds that both have."""
+    found = [between(a, b) for ladder in ladders(members) for a, b in pairwise(ladder)]
+    return [pair for pair in found if pair.first]
+
+
+def between(a: list[Member], b: list[Member]) -> Pair:
+    """The runs of two models, each over its seeds, with the seeds that both have."""
+    first, second = ({member.seed: member for member in point} for point in (a, b))
+    common = [seed for seed in first if seed in second]
+    return Pair([first[seed] for seed in common], [second[seed] for seed in common])
+
+
+def _key(member: Member, apart: tuple[str, ...]) -> str:
+    return json.dumps(member.spec.model_dump(exclude={"seed", *apart}), sort_keys=True)
+
+
+def _name(part: str) -> str:
+    return part.split(":")[0]

@@ -1,0 +1,67 @@
+"""Which digits a model's images show, as a classifier of real digits reads them."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from sklearn.neighbors import KNeighborsClassifier
+from torch import Tensor
+
+from vaelab.data.dataset import Dataset
+from vaelab.evaluation.proportion import Share
+
+DIGITS = 10
+NEIGHBOURS = 5
+CONFIDENT = 0.8  # share of the neighbours that must agree: four of five
+FITTED_ON = 10_000  # training images at most: more are slower to search and hardly more accurate
+JUDGED_ON = 2_000  # test images at most, for its accuracy within 1 %
+
+
+@dataclass(frozen=True)
+class Reader:
+    """The classifier, and how often it is right about the real test images."""
+
+    classifier: KNeighborsClassifier
+    accuracy: Share
+
+    def read(self, images: Tensor) -> tuple[np.ndarray, np.ndarray]:
+        """The digit of each of images [N, C, H, W] in [0, 1], int64 [N], and the neighbours' share for it, [N]."""
+        votes = np.asarray(self.classifier.predict_proba(_flat(images)))
+        return self.classifier.classes_[votes.argmax(1)], votes.max(1)
+
+
+def fit_reader(train: Dataset, test: Dataset) -> Reader:
+    """The five nearest neighbours, by squared error of pixels, among up to 10,000 training images with labels.
+
+    Arguments:
+        test: images that it has not seen; up to 2,000 say how accurate it is.
+    """
+    assert train.labels is not None
+    assert test.labels is not None
+    random = np.random.default_rng(0)
+    some, unseen = random.permutation(len(train))[:FITTED_ON], random.permutation(len(test))[:JUDGED_ON]
+    classifier = KNeighborsClassifier(NEIGHBOURS, algorithm="brute").fit(
+        _levels(train.images[some]), train.labels[some]
+    )
+    right = classifier.predict(_levels(test.images[unseen])) == test.labels[unseen]
+    return Reader(classifier, Share(int(right.sum()), len(right)))
+
+
+def recognition(reader: Reader, images: Tensor, labels: np.ndarray) -> list[Share]:
+    """For each digit, how many of its images [N, C, H, W] in [0, 1] are read as that digit."""
+    said, _ = reader.read(images)
+    return [Share(int((said[labels == d] == d).sum()), int((labels == d).sum())) for d in range(DIGITS)]
+
+
+def appearance(reader: Reader, images: Tensor) -> list[Share]:
+    """For each digit, its share among those images [N, C, H, W] in [0, 1] that are read with confidence."""
+    said, confidence = reader.read(images)
+    sure = said[confidence >= CONFIDENT]
+    return [Share(int((sure == d).sum()), len(sure)) for d in range(DIGITS)]
+
+
+def _flat(images: Tensor) -> np.ndarray:
+    return images.flatten(1).numpy().astype(np.float32)
+
+
+def _levels(images: np.ndarray) -> np.ndarray:
+    return images.reshape(len(images), -1).astype(np.float32) / 255

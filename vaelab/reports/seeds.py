@@ -1,0 +1,109 @@
+"""What models give over their seeds: one row for each Spec of a study that was trained with more than one seed."""
+
+import statistics
+from typing import Any
+
+from vaelab.evaluation.measure import FEW_MARK, rests_on_few
+from vaelab.reports.behind import behind
+from vaelab.reports.claims.claim import Table
+from vaelab.reports.claims.estimate import over_seeds as mean_over_seeds
+from vaelab.reports.labels import points
+from vaelab.reports.material import Material
+from vaelab.reports.table import better_of, in_words
+from vaelab.reports.text import DASH, KEEP, MINUS, latent, listed, number, plus_minus
+from vaelab.runs.compare import kind
+from vaelab.studies.study import Member
+
+BEST = 3  # models that a sentence names
+VAGUE = f"{FEW_MARK} Few effective draws: these NLLs are too high by an unknown amount, which may decide the order."
+COLUMNS = {  # heading -> a metric, whatever it was measured with (frechet[...] is frechet), and its sign
+    f"{MINUS}ELBO": ("elbo", -1),
+    "rate": ("rate", 1),
+    "distortion": ("distortion", 1),
+    "NLL(K)": ("nll", 1),
+    "active units": ("active_units", 1),
+    "probe accuracy": ("probe_accuracy", 1),
+    "Fréchet distance": ("frechet", 1),
+}
+SECONDS = "training / s"
+
+
+def over_seeds(material: Material) -> dict[str, Table]:
+    """The table of each data set and protocol, by its title; none where no Spec has several seeds done."""
+    tables = dict[str, Table]()
+    for title, models in _several(material).items():
+        rows = [_row(material, members) for members in models]
+        heads = ["model", "z", "seeds", *COLUMNS, SECONDS]
+        shown = [i for i in range(len(heads)) if any(row[i] != DASH for row in rows)]
+        tables[title] = Table([heads[i] for i in shown], [[row[i] for i in shown] for row in rows])
+    return tables
+
+
+def directions(material: Material) -> str:
+    """Which columns are better for being lower or higher, as their metrics state it."""
+    members = [member for models in _several(material).values() for runs in models for member in runs]
+    rows = {head: row for head, (name, _) in COLUMNS.items() for m in members if (row := _find(m, name)) is not None}
+    return in_words({head: better_of(row, COLUMNS[head][1]) for head, row in rows.items()})
+
+
+def ranking(material: Material) -> list[str]:
+    """Which models have the best NLL over their seeds, and which the worst, among those whose numbers compare."""
+    said = list[str]()
+    for title, models in _several(material).items():
+        alike = dict[tuple[int, str], list[list[Member]]]()
+        for members in models:
+            row = members[0].run.metric("nll")
+            alike.setdefault((members[0].latent, str(kind(members[0].run, row))), []).append(members)
+        said += [_ranked(material, title, rivals) for rivals in alike.values() if len(rivals) > 1]
+    return explained(said)
+
+
+def explained(said: list[str]) -> list[str]:
+    """`said`, and once behind it what its mark means, where it is used."""
+    return [*said, VAGUE] if any(FEW_MARK in line for line in said) else said
+
+
+def _ranked(material: Material, title: str, rivals: list[list[Member]]) -> str:
+    what = f"{title}, {latent(rivals[0][0].latent)}: the NLL (nats per image, mean over the seeds)"
+    best, *others = sorted(rivals, key=lambda runs: statistics.fmean(m.run.metric("nll")["value"] for m in runs))
+    next_ones = [f"{material.of_model(runs[0])} ({behind(best, runs, 'nll')})" for runs in others[: BEST - 1]]
+    worst = f" It is highest for {material.of_model(others[-1][0])} ({_cell(others[-1], 'nll', 1)})."
+    return (
+        f"{what} is lowest for {material.of_model(best[0])} ({_cell(best, 'nll', 1)}), then {listed(next_ones)}."
+        f"{worst if len(rivals) > BEST else ''}"
+    )
+
+
+def _several(material: Material) -> dict[str, list[list[Member]]]:
+    """For each data set and protocol, the runs of each Spec that has several seeds done."""
+    found = dict[str, list[list[Member]]]()
+    for members in points(material.done):
+        if len(members) > 1:
+            found.setdefault(f"{members[0].spec.data}, {members[0].spec.protocol}", []).append(members)
+    return found
+
+
+def _row(material: Material, members: list[Member]) -> list[str]:
+    cells = [_cell(members, name, sign) for name, sign in COLUMNS.values()]
+    seconds = interval([member.run.result["seconds"]["training"] for member in members])
+    return [material.of_model(members[0]), str(members[0].latent), number(len(members)), *cells, seconds]
+
+
+def _cell(members: list[Member], name: str, sign: int) -> str:
+    rows = [_find(member, name) for member in members]
+    mean = interval([None if row is None else sign * row["value"] for row in rows])
+    return f"{mean}{KEEP}{FEW_MARK}" if any(row and rests_on_few(row) for row in rows) else mean
+
+
+def _find(member: Member, name: str) -> dict[str, Any] | None:
+    rows = (r for r in member.run.result["metrics"] if r["name"].partition("[")[0] == name and r["split"] == "test")
+    return next(rows, None)
+
+
+def interval(values: list[float | None]) -> str:
+    """The mean of n values and half the width of its 95 % interval; a dash for fewer than two, or where one lacks."""
+    known = [value for value in values if value is not None]
+    if len(known) < max(2, len(values)):
+        return DASH
+    mean = mean_over_seeds(known)
+    return plus_minus(mean.mean, mean.half)

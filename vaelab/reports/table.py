@@ -1,0 +1,149 @@
+"""The comparison table: one row for each run, in blocks whose numbers may be compared."""
+
+from collections import Counter
+from dataclasses import dataclass, replace
+from typing import Any
+
+from vaelab.evaluation.measure import FEW_MARK, draws_in_words, rests_on_few
+from vaelab.reports.material import Material
+from vaelab.reports.text import DASH, MINUS, PLUS_MINUS, listed, number, plus_minus
+from vaelab.runs.compare import kind
+from vaelab.studies.study import Member
+
+# key -> heading; in the order of the table
+COLUMNS = {
+    "group": "group",
+    "data": "data",
+    "protocol": "protocol",
+    "likelihood": "likelihood",
+    "network": "network",
+    "latent": "z",
+    "elbo": f"{MINUS}ELBO",
+    "rate": "rate",
+    "distortion": "distortion",
+    "nll": "NLL(K)",
+    "samples": "K",
+    "bits_per_dim": "bits/dim",
+    "active_units": "active units",
+    "reconstruction_mse": "reconstruction MSE",
+    "parameters": "parameters",
+    "best_epoch": "best epoch",
+    "seconds": "training / s",
+}
+MEASURED = tuple(COLUMNS)[tuple(COLUMNS).index("elbo") :]  # what a run has once it is done
+MEANS = ("elbo", "rate", "distortion", "nll", "bits_per_dim", "reconstruction_mse")  # over images
+OTHER, AMISS = "\N{DOUBLE DAGGER}", "\N{WARNING SIGN}"  # of another kind than most of its column; see the ledger
+UNITS = f"Nats per image, mean {PLUS_MINUS} standard error over the test images."
+
+
+@dataclass(frozen=True)
+class Cell:
+    """Text, and the number to sort by where it is one."""
+
+    text: str
+    value: float | None = None
+    detail: str = ""  # in small print below
+    mark: str = ""  # OTHER, AMISS or FEW_MARK
+
+
+@dataclass(frozen=True)
+class Row:
+    """One run."""
+
+    label: str
+    done: bool
+    note: str  # "not a likelihood", or empty
+    cells: dict[str, Cell]  # by key of COLUMNS; of a run that is not done only what its Spec says
+
+
+@dataclass(frozen=True)
+class Block:
+    """Runs on the same data under the same protocol: numbers of different blocks are not comparable."""
+
+    data: str
+    protocol: str
+    rows: list[Row]
+
+
+def directions(material: Material) -> str:
+    """Which columns are better for being lower or higher, as their metrics state it; empty where none is known."""
+    rows = {name: row for m in material.done for name in MEANS if (row := m.run.find(name)) is not None}
+    return in_words({COLUMNS[name]: better_of(row, -1 if name == "elbo" else 1) for name, row in rows.items()})
+
+
+def better_of(row: dict[str, Any], sign: int = 1) -> str:
+    """Which values of sign * the metric are better."""
+    turned = {"lower": "higher", "higher": "lower", "neither": "neither"}
+    return row["better"] if sign > 0 else turned[row["better"]]
+
+
+def in_words(better: dict[str, str]) -> str:
+    """Such as "Lower is better for NLL(K) and MSE.", from the direction of each column."""
+    columns = {way: [name for name, of in better.items() if of == way] for way in ("lower", "higher")}
+    return " ".join(f"{way.capitalize()} is better for {listed(names)}." for way, names in columns.items() if names)
+
+
+def comparison(material: Material) -> list[Block]:
+    """Every run of the study, by (data, protocol), in the order of the study."""
+    members = material.study.members
+    pixels = dict.fromkeys((m.spec.data, str(m.spec.protocol)) for m in members)
+    return [_block(*of, material, [m for m in members if (m.spec.data, m.spec.protocol) == of]) for of in pixels]
+
+
+def _block(data: str, protocol: str, material: Material, members: list[Member]) -> Block:
+    rows = {member.label: _row(material, member) for member in members}
+    for name in MEANS:
+        kinds = {m.label: str(kind(m.run, row)) for m in members if m.run.done and (row := m.run.find(name))}
+        usual = Counter(kinds.values()).most_common(1)
+        for label, own in kinds.items():
+            if own != usual[0][0]:
+                cells = rows[label].cells
+                cells[name] = replace(cells[name], mark=cells[name].mark + OTHER)
+    return Block(data, protocol, list(rows.values()))
+
+
+def best_epoch(result: dict[str, Any]) -> float:
+    """The epoch of the weights that were kept."""
+    images = result["data"]["train"]["images"]
+    return result["best_step"] * min(result["spec"]["batch"], images) / images
+
+
+def _row(material: Material, member: Member) -> Row:
+    spec, run = member.spec, member.run
+    cells = {
+        "group": Cell(member.group, detail=material.at(member)),
+        "data": Cell(spec.data),
+        "protocol": Cell(str(spec.protocol)),
+        "likelihood": _part(spec.likelihood),
+        "network": _part(spec.network),
+        "latent": Cell(str(spec.latent), spec.latent),
+    }
+    if not run.done:
+        return Row(member.label, False, "", cells)
+    result = run.result
+    if result["findings"]:
+        cells["group"] = replace(cells["group"], mark=AMISS)
+    for name in MEANS:
+        cells[name] = _metric(member.run.find(name), sign=-1 if name == "elbo" else 1)
+    nll = run.metric("nll")
+    cells["samples"] = Cell(draws_in_words(nll), nll["samples"])
+    units = member.run.find("active_units")
+    cells["active_units"] = Cell(f"{units['value']:.0f} / {spec.latent}", units["value"]) if units else Cell(DASH)
+    cells["parameters"] = Cell(number(result["parameters"]), result["parameters"])
+    cells["best_epoch"] = Cell(number(best_epoch(result), 1), best_epoch(result))
+    seconds = result["seconds"]["training"]
+    cells["seconds"] = Cell(number(seconds, 1 if seconds < 10 else 0), seconds)
+    return Row(member.label, True, run.metric("elbo")["note"], cells)
+
+
+def _metric(metric: dict[str, Any] | None, sign: int) -> Cell:
+    if metric is None:
+        return Cell(DASH)
+    value = sign * metric["value"]
+    return Cell(plus_minus(value, metric["se"]), value, mark=FEW_MARK if rests_on_few(metric) else "")
+
+
+def _part(written: str) -> Cell:
+    """A part, with its options below: "mlp", "hidden 500, activation tanh"."""
+    name, _, options = written.partition(":")
+    return Cell(name, detail=options.replace(":", ", ").replace("=", " "))

@@ -1,0 +1,58 @@
+"""Numbers as text, the same way everywhere."""
+
+from math import floor, log10
+from typing import Any
+
+from vaelab.evaluation.proportion import Share
+
+DASH = "\N{EM DASH}"  # what does not exist for this row
+MINUS = "\N{MINUS SIGN}"
+PLUS_MINUS = "\N{PLUS-MINUS SIGN}"
+KEEP = "\N{NO-BREAK SPACE}"  # where a line must not end
+
+
+def number(value: float, decimals: int = 0) -> str:
+    """With separated thousands, a real minus sign, and no negative zero."""
+    text = f"{value:,.{decimals}f}"
+    return text.replace("-", MINUS) if any(digit in text for digit in "123456789") else text.lstrip("-")
+
+
+def plus_minus(value: float, se: float | None) -> str:
+    """The value with its standard error, which is given two significant digits; four for a value without one."""
+    if not se:
+        return number(value, max(0, 3 - floor(log10(abs(value)))) if value else 0)
+    decimals = max(0, 1 - floor(log10(se)))
+    return f"{number(value, decimals)}{KEEP}{PLUS_MINUS}{KEEP}{number(se, decimals)}"
+
+
+def latent(dimensions: int) -> str:
+    return f"z{KEEP}={KEEP}{dimensions}"
+
+
+def percent(share: float, decimals: int = 0) -> str:
+    return f"{number(100 * share, decimals)}{KEEP}%"
+
+
+def with_errors(row: dict[str, Any]) -> str:
+    """The value of a row of result.json with its 95 % interval, or standard error and the error of its draws."""
+    if row["interval"] is None:
+        draws = row["monte_carlo_se"]
+        return plus_minus(row["value"], row["se"]) + (f" (draws {PLUS_MINUS}{KEEP}{draws:.2g})" if draws else "")
+    low, high = row["interval"]
+    decimals = max(0, 1 - floor(log10((high - low) / 4))) if high > low else 3
+    return f"{number(row['value'], decimals)} ({number(low, decimals)} to {number(high, decimals)})"
+
+
+def with_interval(share: Share) -> str:
+    low, high = share.interval
+    return f"{100 * share.value:.1f} % (95 % interval {100 * low:.1f} to {100 * high:.1f}, n = {share.n:,})"
+
+
+def counted(count: int, thing: str) -> str:
+    """Such as "1 run" and "3 runs"."""
+    return f"{number(count)} {thing}{'' if count == 1 else 's'}"
+
+
+def listed(words: list[str]) -> str:
+    """a, b and c; "none" for no words."""
+    return " and ".join(filter(None, [", ".join(words[:-1]), *words[-1:]])) or "none"

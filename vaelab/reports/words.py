@@ -1,0 +1,205 @@
+"""The sentences of a report, made from the measurements and from the notes on the data."""
+
+import statistics
+from collections import Counter
+
+from vaelab.reports.behind import behind
+from vaelab.reports.claims import Claim
+from vaelab.reports.claims.claim import QUICK, UNTESTED, data_in_words
+from vaelab.reports.colours import HUES, hue_counts
+from vaelab.reports.labels import points
+from vaelab.reports.material import Material, plain
+from vaelab.reports.seeds import interval, ranking
+from vaelab.reports.table import best_epoch
+from vaelab.reports.text import MINUS, latent, listed, number, percent, plus_minus
+from vaelab.runs.assemble import NOT_A_LIKELIHOOD
+from vaelab.runs.compare import kind
+from vaelab.studies.study import Member
+
+FEW = 20  # test images of a label, below which a sentence says how few there are
+EARLY = 0.75  # share of the epochs, before which the best epoch is early
+LATE = 0.99  # ... and after which it is the last
+BESIDE = "What was measured stands with each of them below."
+
+
+def findings(material: Material, claims: dict[str, list[Claim]]) -> list[str]:
+    """The main results, a sentence or two each: of the models, of the latent dimensions in use, of the claims."""
+    ranked = ranking(material)
+    said = [*ranked, *(_of_group(material, models) for models in _groups(material) if len(models) > 1 or not ranked)]
+    if idle := [text for models in _groups(material) if (text := _idle(material, models))]:
+        said.append(f"Some models ignore latent dimensions: {'; '.join(idle)}.")
+    return said + _of_claims([claim for group in claims.values() for claim in group])
+
+
+def _of_claims(claims: list[Claim]) -> list[str]:
+    """How many statements have which verdict, and why the others have none: a line each."""
+    judged = Counter(claim.verdict for claim in claims if claim.was_judged)
+    said = list[str]()
+    if judged:
+        counts = [f"{count} {verdict}" for verdict, count in judged.most_common()]
+        said.append(f"Statements that were checked: {judged.total()}. Verdicts: {listed(counts)}.")
+    if quick := [claim for claim in claims if claim.verdict == QUICK]:
+        said.append(f"Statements without a verdict at this quick budget: {len(quick)}. {BESIDE}")
+    if untested := [claim for claim in claims if claim.verdict == UNTESTED]:
+        about = data_in_words(untested)
+        said.append(f"Statements about {about}, which this study does not test: {len(untested)}. {BESIDE}")
+    return said
+
+
+def limits(material: Material) -> list[str]:
+    """What the data and the design of this study cannot show, from their notes and counts."""
+    said = list[str]()
+    for member in {m.spec.data: m for m in material.done}.values():
+        said += _of_data(material, member)
+    seeds = {member.seed for member in material.study.members}
+    if len(seeds) == 1:
+        said.append(
+            f"Every model was trained once, with seed {min(seeds)}. Standard errors and intervals cover the test "
+            "images only: another seed would give other numbers."
+        )
+    if any(NOT_A_LIKELIHOOD in member.run.metric("elbo")["note"] for member in material.done):
+        said.append(
+            "A Bernoulli cross-entropy on grey levels is not a likelihood of the images. Its nats can be compared with "
+            "each other only."
+        )
+    if any(member.spec.condition == "labels" for member in material.done):
+        said.append(
+            "A model that is told the labels has bounds of log p(x|y), not of log p(x). It can be compared with such "
+            "models only."
+        )
+    if material.done and not material.study.quick:
+        still = sum(best_epoch(m.run.result) > LATE * m.spec.epochs for m in material.done if m.spec.validation)
+        if still:
+            said.append(
+                f"In {still} of {len(material.done)} runs the weights of the last epoch were the best: more training "
+                "would improve them."
+            )
+    if material.study.quick:
+        said.append("This is the quick version: training stopped long before the models had learned what they can.")
+    return said
+
+
+def data_notes(material: Material) -> list[str]:
+    """Each data set with its counts and note."""
+    return [f"{name}: {_counts(member)}" for name, member in {m.spec.data: m for m in material.done}.items()]
+
+
+def made_with(material: Material) -> list[str]:
+    """Versions, machine and date of the runs; several where they differ."""
+    environments = [member.run.result["environment"] for member in material.done]
+    dates = sorted({environment["date"] for environment in environments})
+    kinds = list(dict.fromkeys(_environment(environment) for environment in environments))
+    when = [f"Runs finished {' to '.join(dict.fromkeys([dates[0], dates[-1]]))}."] if dates else []
+    return when + (kinds if len(kinds) < 2 else [f"The runs were made in {len(kinds)} environments:", *kinds])
+
+
+def _groups(material: Material) -> list[list[list[Member]]]:
+    """The groups of the study whose ELBOs compare: models, each with its runs over the seeds."""
+    found = dict[tuple[str, str], list[Member]]()
+    for member in material.done:
+        of = str(kind(member.run, member.run.metric("elbo")))
+        found.setdefault((member.group, of), []).append(member)
+    return [points(members) for members in found.values()]
+
+
+def _of_group(material: Material, models: list[list[Member]]) -> str:
+    # ELBOs of unlike objectives are of unlike encoders: these models are judged by the NLL
+    judge, sign = ("nll", 1) if len({runs[0].spec.objective for runs in models}) > 1 else ("elbo", -1)
+    best, *others = sorted(models, key=lambda runs: sign * _mean(runs, judge))
+    closest = min(models, key=lambda runs: _mean(runs, "reconstruction_mse"))
+    note = best[0].run.metric("elbo")["note"]
+    elbo = f"{MINUS}ELBO {_value(best, 'elbo', -1)} nats{f', {note}' if note else ''}"
+    score = elbo if judge == "elbo" else f"NLL {_value(best, 'nll')} nats{f', {note}' if note else ''}"
+    if len(models) == 1:
+        return f"{material.of_model(best[0])}, {latent(best[0].latent)}: {elbo}."
+    if len({runs[0].latent for runs in models}) < len(models):  # something else differs
+        where = material.point(best[0])
+    else:
+        where = f"{best[0].latent} latent dimensions"
+    behind_it = f"{material.point(others[0][0])} is {behind(best, others[0], judge, sign)}"
+    early = [runs for runs in models if all(_early(run) for run in runs)]
+    return (
+        f"{best[0].title} is best with {where} ({score}); {behind_it}. Its reconstructions are closest at "
+        f"{material.point(closest[0])} (mean squared error {_value(closest, 'reconstruction_mse')})."
+        + (
+            f" The weights that were kept come from the first {percent(EARLY)} of the epochs at "
+            f"{listed([material.point(runs[0]) for runs in early])}."
+            if early
+            else ""
+        )
+    )
+
+
+def _early(run: Member) -> bool:
+    return bool(run.spec.validation) and best_epoch(run.run.result) < EARLY * run.spec.epochs
+
+
+def _idle(material: Material, models: list[list[Member]]) -> str:
+    """Which runs of a group leave latent dimensions unused; empty where none does."""
+    said = list[str]()
+    for runs in models:
+        units = [units["value"] for run in runs if (units := run.run.find("active_units"))]
+        if units and min(units) < runs[0].latent:
+            ends = dict.fromkeys(f"{value:.0f}" for value in (min(units), max(units)))
+            said.append(f"{' to '.join(ends)} of {runs[0].latent}")
+    return f"{material.of_model(models[0][0])} uses {listed(said)}" if said else ""
+
+
+def _mean(runs: list[Member], name: str) -> float:
+    return statistics.fmean(run.run.metric(name)["value"] for run in runs)
+
+
+def _value(runs: list[Member], name: str, sign: int = 1) -> str:
+    """The value with its error: over the seeds where there are several, otherwise over the images."""
+    if len(runs) > 1:
+        return interval([sign * run.run.metric(name)["value"] for run in runs])
+    metric = runs[0].run.metric(name)
+    return plus_minus(sign * metric["value"], metric["se"])
+
+
+def _of_data(material: Material, member: Member) -> list[str]:
+    result, name = member.run.result, member.spec.data
+    note, data = result["note"], material.data(member)
+    said = list[str]()
+    if "slice" in note:
+        said.append(
+            f"{name} is here the {note}. Its {number(len(data.test))} test images are not the official test split, so "
+            "no number can be compared with a published one. They are few, so standard errors are large."
+        )
+        if name == "svhn":
+            said.append(
+                "Digits from the same house number can be in both training and test images, so memorising pays."
+            )
+    elif note:
+        said.append(f"{name}: {note}. The numbers cannot be compared with published ones.")
+    if count := result["test_images_trained_on"]:
+        said.append(f"{number(count)} of the test images of {name} were also trained on.")
+    if data.test.shape[0] == 3:
+        few = [f"{n} {hue}" for hue, n in zip(HUES, hue_counts(plain(data.test)), strict=False) if n < FEW]
+        if few:
+            said.append(f"There are few test images of some colours in {name}: {listed(few)}.")
+    if data.test.labels is not None:
+        counts = Counter(data.test.labels.tolist())
+        few = [
+            f"{count} of label {data.test.class_name(label)}" for label, count in sorted(counts.items()) if count < FEW
+        ]
+        if few:
+            said.append(f"There are few test images for some labels of {name}: {listed(few)}.")
+    return said
+
+
+def _counts(member: Member) -> str:
+    result = member.run.result
+    names = {"train": "training"}
+    parts = [f"{number(split['images'])} {names.get(name, name)}" for name, split in result["data"].items()]
+    channels, height, width = result["data"]["test"]["shape"]
+    kind = {1: "grey", 3: "colour"}.get(channels, f"{channels}-channel")
+    return f"{listed(parts)} images, {height} x {width}, {kind}" + (f" ({result['note']})" if result["note"] else "")
+
+
+def _environment(environment: dict[str, object]) -> str:
+    e = environment
+    return (
+        f"vaelab {e['vaelab']}, torch {e['torch']}, Python {e['python']}, {e['system']}, {e['device']}, "
+        f"{e['threads']} thread{'' if e['threads'] == 1 else 's'}"
+    )

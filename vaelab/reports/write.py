@@ -1,0 +1,163 @@
+"""A study's report: report.html, which holds everything, and report.md with its pictures beside it."""
+
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from jinja2 import Environment, PackageLoader, StrictUndefined, Template
+from markupsafe import Markup
+
+from vaelab.evaluation.measure import FEW_EFFECTIVE
+from vaelab.figures.style import one_look
+from vaelab.reports import measured, pictures, seeds, words
+from vaelab.reports.claims import NOT_RUN, Claim, check_claims
+from vaelab.reports.claims.claim import QUICK, RULES, UNJUDGED, UNTESTED
+from vaelab.reports.claims.sizes import SIZES, SIZES_NOTE
+from vaelab.reports.material import Material
+from vaelab.reports.table import COLUMNS, MEASURED, UNITS, comparison, directions
+from vaelab.reports.text import number
+from vaelab.studies.study import Member, Study
+from vaelab.system.errors import RunError
+from vaelab.system.files import make_folder, small, write_atomically
+
+VERDICT_CLASSES = {
+    "supported": "supported",
+    "contradicted": "contradicted",
+    "mixed": "mixed",
+    UNJUDGED: "unjudged",
+    QUICK: "unjudged",
+    UNTESTED: "unjudged",
+}
+MARKS = str.maketrans(
+    {"\\": "\\\\", "<": "&lt;", "`": "'", **{mark: f"\\{mark}" for mark in "|[]*~!"}}  # of Markdown
+)
+BLOCK = re.compile(r"^([0-9]*)(#|>|[-+] |(?<=[0-9])[.)] )")  # a heading, a quotation or a list
+TEXT_COLUMNS = ("group", "data", "protocol", "likelihood", "network")  # set left; numbers are set right
+
+
+@dataclass(frozen=True)
+class Checked:
+    """A claim as the report shows it."""
+
+    key: str  # "digits-1"
+    claim: Claim
+    picture: pictures.Picture | None
+
+
+@dataclass(frozen=True)
+class Appendix:
+    """What there is to say about one run."""
+
+    label: str
+    folder: str  # from the report's
+    parts: list[tuple[str, str]]
+    kl: list[float]  # of each latent dimension, largest first; empty where it is not known
+
+
+def write_report(study: Study, folder: Path, root: str | None = None) -> tuple[Path, Path]:
+    """Write report.html, report.md and report/*.png to `folder`; the paths of the first two.
+
+    Runs that are not done are shown as such. The report is a function of the runs: written again, it has equal bytes.
+
+    Arguments:
+        root: where data lie, as `vaelab.data.load` takes it.
+
+    Raises:
+        DataError: the data are not there.
+        RunError: a run's data have changed, or the disk is full.
+        SpecError: the study names a claim that does not exist.
+    """
+    images, paths = folder / "report", (folder / "report.html", folder / "report.md")
+    _check_ours(*paths)
+    make_folder(folder)
+    make_folder(images)
+    with one_look():
+        context = _context(Material(study, root), folder, images)
+    for path in paths:
+        write_atomically(path, _template(path.name).render(context).encode())
+    return paths
+
+
+def _check_ours(page: Path, text: Path) -> None:
+    """RunError where files of somebody's own stand in the place of a report: every page of ours names vaelab."""
+    if page.is_file() and b"vaelab" in small(page).read_bytes():
+        return
+    for path in (page, text):
+        if path.exists():
+            raise RunError(
+                found=f"{path}, which vaelab did not write",
+                expected="a report of vaelab's, or no file",
+                do="move it away, or choose another --out",
+            )
+
+
+def _template(name: str) -> Template:
+    loader, of_markdown = PackageLoader("vaelab", "report"), name.endswith(".md")
+    environment = Environment(
+        loader=loader,
+        autoescape=not of_markdown,
+        finalize=as_markdown if of_markdown else None,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters["number"] = number
+    environment.filters["cells"] = lambda row: Markup(" | ".join(map(as_markdown, row)))
+    return environment.get_template(f"{name}.j2")
+
+
+def as_markdown(value: object) -> str:
+    """Text in which what a name holds stays text: no cell, line, tag, link or code of it begins or ends there."""
+    if isinstance(value, Markup):  # a table
+        return value
+    return BLOCK.sub(r"\1\\\2", " ".join(str(value).splitlines()).translate(MARKS))
+
+
+def _context(material: Material, folder: Path, images: Path) -> dict[str, object]:
+    study, claims = material.study, check_claims(material)
+    checked = [_checked(f"{name}-{i}", claim, images) for name in claims for i, claim in enumerate(claims[name], 1)]
+    return {
+        "study": study,
+        "not_run": NOT_RUN,
+        "missing": [member.label for member in study.members if not member.run.done],
+        "made_with": words.made_with(material),
+        "data_notes": words.data_notes(material),
+        "findings": words.findings(material, claims),
+        "figures": pictures.figures(material, images),
+        "columns": COLUMNS,
+        "of_done_runs": MEASURED,
+        "text_columns": TEXT_COLUMNS,
+        "units": UNITS,
+        "few_effective": FEW_EFFECTIVE,
+        "better": directions(material),
+        "better_over_seeds": seeds.directions(material),
+        "seeds": seeds.over_seeds(material),
+        "blocks": comparison(material),
+        "published": measured.published(material),
+        "measured": measured.measured(material),
+        "ledger": measured.ledger(material),
+        "rate_distortion": pictures.rate_distortion_plot(material, images),
+        "learning": pictures.learning_curves(material, images),
+        "claims": checked,
+        "judged": [one for one in checked if one.claim.was_judged],
+        "sources": list(dict.fromkeys(str(claim.statement.source) for name in claims for claim in claims[name])),
+        "sizes": SIZES,
+        "sizes_note": SIZES_NOTE,
+        "rules": RULES,
+        "verdict_classes": VERDICT_CLASSES,
+        "limits": words.limits(material),
+        "appendix": [_appendix(member, folder) for member in material.done],
+    }
+
+
+def _checked(key: str, claim: Claim, images: Path) -> Checked:
+    picture = pictures.draw(claim.figure, images, f"claim-{key}", claim.caption) if claim.figure else None
+    return Checked(key, claim, picture)
+
+
+def _appendix(member: Member, folder: Path) -> Appendix:
+    parts = [(name.replace("_", " "), str(value)) for name, value in member.spec.model_dump().items()]
+    kl = sorted(member.run.metric("rate")["parts"], reverse=True)
+    return Appendix(member.label, Path(os.path.relpath(member.run.path, folder)).as_posix(), parts, kl)

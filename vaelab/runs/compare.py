@@ -1,0 +1,120 @@
+"""Runs side by side: ranked only among those whose numbers are of the same thing."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import sqrt
+from pathlib import Path
+from typing import Any
+
+from vaelab.evaluation.measure import GIVEN_LABELS, Better, draws_in_words
+from vaelab.runs.directory import Run
+from vaelab.system.errors import RunError
+
+UNBIASED = ("elbo", "rate", "distortion")  # whose expectation does not hang on K
+ORDER: dict[Better, str] = {
+    "higher": "the highest value is best",
+    "lower": "the lowest value is best",
+    "neither": "by value, neither direction is better",
+}
+
+
+@dataclass(frozen=True)
+class Ranked:
+    """A run with its number, and how far it is behind the first of its kind, on the same images."""
+
+    run: Run
+    row: dict[str, Any]
+    behind: float
+    behind_se: float | None  # of the difference in pairs; None for the first, and where there are no pairs
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """Runs whose numbers may be compared, the best first; where neither direction is better, the lowest value first."""
+
+    of: str  # what the numbers have in common
+    better: Better
+    runs: list[Ranked]
+
+
+def kind(run: Run, row: dict[str, Any]) -> dict[str, Any]:
+    """What must agree for two rows to be numbers of the same thing, in words.
+
+    The images are told by their digest: one set of images may go by several names.
+    """
+    result = run.result
+    same = {
+        "pixels": row["protocol"],
+        "split": row["split"],
+        "images": row["images"],
+        "sha256": result["data"][row["split"]]["sha256"][:10],
+        "seed": row["seed"],
+        "unit": row["unit"],
+        "order": ORDER[row["better"]],
+    }
+    if row["name"] not in UNBIASED and row["samples"] is not None:
+        same["K"] = draws_in_words(row)
+    if not row["measure"].startswith("likelihood:"):  # whose other options change no number, but for this one
+        same["measure"] = row["measure"]
+    elif row["measure"].endswith(":precision=bfloat16"):
+        same["precision"] = "bfloat16"
+    if result["ledger"]["note"] and row["unit"].startswith(("nats", "bits")):
+        same["note"] = result["ledger"]["note"]
+    if GIVEN_LABELS in row["note"].split("; "):
+        same["given"] = "the labels"
+    return same
+
+
+def rankings(paths: Sequence[Path | str], metric: str) -> list[Ranking]:
+    """The runs by `metric`, in one ranking for each kind of number that it is; a run stands in each where it has a row.
+
+    Raises:
+        RunError: a run that is not done, or that has no such metric: none is left out without a word.
+    """
+    if not paths:
+        raise RunError(found="no run to rank", expected="runs' directories", do="name them, as in runs/*")
+    found: dict[str, list[tuple[Run, dict[str, Any]]]] = {}
+    runs = [Run(path) for path in paths]
+    without = [run for run in runs if all(row["name"] != metric for row in run.result["metrics"])]
+    if without:
+        raise _without(without, runs, metric)
+    for run in runs:
+        for row in run.result["metrics"]:
+            if row["name"] == metric:
+                of = "  ".join(f"{what} {value}" for what, value in kind(run, row).items())
+                found.setdefault(of, []).append((run, row))
+    return [Ranking(f"data {_names(rows)}  {of}", rows[0][1]["better"], _ranked(rows)) for of, rows in found.items()]
+
+
+def _names(rows: list[tuple[Run, dict[str, Any]]]) -> str:
+    """By what the data of these runs go, each name once."""
+    return ", ".join(dict.fromkeys(run.result["spec"]["data"] for run, _ in rows))
+
+
+def _without(without: list[Run], runs: list[Run], metric: str) -> RunError:
+    """Of `runs`, those `without` this metric cannot be ranked by it."""
+    who = "no run has" if len(without) == len(runs) else f"{', '.join(str(run.path) for run in without)} without"
+    if metric == "bits_per_dim":
+        readings = ", ".join(sorted({str(run.result["spec"]["protocol"]) for run in without}))
+        found, expected = f"{who} 'bits_per_dim', read by {readings}", "pixels as 8-bit levels, protocol levels or 8bit"
+        return RunError(found=found, expected=expected, do="rank them by another metric, or leave them out")
+    names = sorted({row["name"] for run in runs for row in run.result["metrics"]})
+    return RunError(found=f"{who} '{metric}'", expected=f"one of {', '.join(names)}", do="measure it first")
+
+
+def _ranked(rows: list[tuple[Run, dict[str, Any]]]) -> list[Ranked]:
+    sign = -1 if rows[0][1]["better"] == "higher" else 1
+    rows = sorted(rows, key=lambda pair: sign * pair[1]["value"])
+    best = rows[0]
+    return [Ranked(*pair, abs(pair[1]["value"] - best[1]["value"]), difference_se(pair, best)) for pair in rows]
+
+
+def difference_se(one: tuple[Run, dict[str, Any]], other: tuple[Run, dict[str, Any]]) -> float | None:
+    """Standard error of the difference of two means over the same images, taken image by image.
+
+    None for a number and itself, for a single image, and where no numbers of each image were kept.
+    """
+    if one is other or any(row["se"] is None or not run.keeps(row) for run, row in (one, other)):
+        return None
+    differences = one[0].per_image(one[1]) - other[0].per_image(other[1])
+    return (differences.std() / sqrt(len(differences))).item()

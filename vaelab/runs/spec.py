@@ -1,0 +1,125 @@
+"""The Spec: one run, described completely."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, model_validator
+
+from vaelab.parts.trust import check_trust, modules_in
+from vaelab.system.errors import SpecError, in_print, shortened
+from vaelab.system.files import parsed
+from vaelab.training.config import Plan
+
+PARTS = ("model", "network", "likelihood", "posterior", "prior", "refit", "objective", "schedule")
+
+
+class Spec(Plan):
+    """A frozen description of one run: what is learned from, the model, the objective, and how it is trained.
+
+    Parts are written `name` or `name:option=value:option=value`; `package.module:Name` is a part of your own.
+    """
+
+    data: str = Field(
+        default="digits", description="images, such as mnist, npz:FILE or folder:DIR; see `vaelab data list`"
+    )
+    protocol: str | None = Field(
+        default=None,
+        description="binary-dynamic | binary-static | binary-threshold | grey | levels | 8bit; the data's own if none",
+    )
+    validation: float = Field(
+        default=0.1,
+        ge=0,
+        description="training images held out: a share, or a number of images; 0: none. Data with validation images of "
+        "their own use these instead",
+    )
+    split_seed: int = Field(default=0, ge=0, le=2**63 - 1, description="of which images are held out")
+
+    model: str = Field(default="vae", description="how the parts are put together; see `vaelab parts`")
+    latent: int = Field(
+        default=20, ge=1, le=2**31 - 1, description="D, latent dimensions; of a ladder, in each group at each place"
+    )
+    network: str = Field(
+        default="mlp", description="of encoder and decoder, such as mlp:hidden=500,200; see `vaelab parts`"
+    )
+    likelihood: str = Field(
+        default="",
+        description="p(x|z), such as gaussian:sigma=0.1; see `vaelab parts`. Empty: one that describes the pixels, "
+        "bernoulli for binary ones and gaussian:sigma=shared for 8bit",
+    )
+    posterior: str = Field(default="diagonal", description="q(z|x); see `vaelab parts`")
+    prior: str = Field(default="standard", description="p(z); see `vaelab parts`")
+    condition: Literal["none", "labels"] = Field(
+        default="none", description="what encoder and decoder are told beside x and z: none | labels"
+    )
+    refit: str = Field(
+        default="",
+        description="a prior fitted to the codes when training is over, in the place of `prior`; empty: none",
+    )
+    objective: str = Field(default="elbo", description="what is maximised, such as iwae:samples=5; see `vaelab parts`")
+
+    nll_samples: int = Field(
+        default=100, ge=1, le=2**31 - 1, description="K, importance samples of the final likelihood of each test image"
+    )
+
+    @model_validator(mode="after")
+    def _patience_needs_validation(self) -> "Spec":
+        if self.patience and not self.validation:
+            raise SpecError(
+                found=f"patience = {self.patience:g} with validation = 0",
+                expected="validation images to judge by: nothing is chosen on test",
+                do="set --validation 0.1, or --patience 0",
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _text_is_text(self) -> "Spec":
+        for field, value in self.model_dump().items():
+            if isinstance(value, str) and in_print(value) != value:
+                raise SpecError(
+                    found=f"{field} = {shortened(value)}", expected="text that can be printed", do=f"change {field}"
+                )
+        return self
+
+    def canonical_json(self) -> str:
+        """The Spec as JSON with sorted keys: equal for equal Specs."""
+        return json.dumps(self.model_dump(), sort_keys=True, indent=1) + "\n"
+
+    @property
+    def hash(self) -> str:
+        """Ten hexadecimal digits that name this Spec."""
+        return hashlib.sha256(self.canonical_json().encode()).hexdigest()[:10]
+
+    @property
+    def parts(self) -> dict[str, str]:
+        """The fields whose text names parts, of the user's own too."""
+        return {field: value for field, value in self.model_dump().items() if field in PARTS and value}
+
+    @property
+    def own_modules(self) -> tuple[str, ...]:
+        """The modules of the user's own that its parts are in."""
+        return tuple(dict.fromkeys(module for text in self.parts.values() for module in modules_in(text)))
+
+    @classmethod
+    def read(cls, path: Path, trust: Sequence[str] = ()) -> "Spec":
+        """The Spec in a JSON file.
+
+        Arguments:
+            trust: the modules of the user's own that it may name.
+
+        Raises:
+            RunError: the file is missing, or not JSON of an object.
+            SpecError: it names a module that is not trusted.
+        """
+        spec = cls(**parsed(path, _fields, expected="a Spec: a JSON object", do="give another, or delete that run"))
+        check_trust(path, spec.parts, trust)
+        return spec
+
+
+def _fields(text: str) -> dict[str, Any]:
+    found = json.loads(text)
+    if not isinstance(found, dict):
+        raise TypeError(f"a {type(found).__name__} in the place of an object")
+    return found

@@ -1,0 +1,120 @@
+"""Packs: runs that are trained as one program, each in a directory of its own."""
+
+import json
+from collections.abc import Sequence
+from contextlib import ExitStack
+from typing import Any
+
+from vaelab.runs import evaluate as measuring
+from vaelab.runs.assemble import build_model, build_objective, load_data, training_bytes
+from vaelab.runs.claim import claimed
+from vaelab.runs.directory import Run
+from vaelab.runs.run import Device, conclude, find_device, fingerprint
+from vaelab.runs.spec import Spec
+from vaelab.system.errors import RunError, SpecError, VaelabError
+from vaelab.system.memory import check_free
+from vaelab.training.callback import Watch
+from vaelab.training.checkpoint import step_of
+from vaelab.training.initialise import check_begin
+from vaelab.training.loop import fit_together
+from vaelab.training.sampler import lowered
+from vaelab.training.setup import Course
+from vaelab.training.step.compiled import Compile
+from vaelab.training.step.vmapped import FREE
+from vaelab.training.trainer import Training
+
+APART = (*FREE, "nll_samples")  # the fields of a Spec in which the runs of a pack may differ
+
+
+def packs(runs: Sequence[Run], largest: int) -> list[list[Run]]:
+    """`runs`, those together that can be trained as one program, at most `largest` of them.
+
+    They have equal Specs but for the fields of `APART`, and equally many steps behind them.
+    """
+    alike: dict[str, list[Run]] = {}
+    for run in runs:
+        alike.setdefault(_kind(run), []).append(run)
+    return [kin[i : i + largest] for kin in alike.values() for i in range(0, len(kin), largest)]
+
+
+def _kind(run: Run) -> str:
+    if run.done:
+        return str(run.path)
+    try:
+        behind = step_of(run.path / "checkpoint.safetensors")
+    except RunError:  # damaged: that run's own trouble
+        return str(run.path)
+    return json.dumps([behind, run.spec.model_dump(exclude=set(APART))], sort_keys=True)
+
+
+def differences(specs: Sequence[Spec]) -> dict[str, list[Any]]:
+    """The fields in which the Specs of a pack differ, and each one's value there."""
+    values = {field: [getattr(spec, field) for spec in specs] for field in APART}
+    return {field: of_each for field, of_each in values.items() if len(set(of_each)) > 1}
+
+
+def described(specs: Sequence[Spec]) -> str:
+    """`differences` in words, such as "seed 0 to 3, learning_rate 0.001, 0.003"."""
+    return ", ".join(f"{field} {_listed(sorted(set(values)))}" for field, values in differences(specs).items())
+
+
+def _listed(values: list[Any]) -> str:
+    if len(values) > 2 and values == list(range(int(values[0]), int(values[0]) + len(values))):
+        return f"{values[0]} to {values[-1]}"
+    return ", ".join(map(str, values))
+
+
+def train_together(
+    runs: Sequence[Run],
+    root: str | None,
+    compile: Compile,
+    watch: Watch,
+    device: Device = "auto",
+) -> dict[Run, VaelabError]:
+    """Train a pack as one program and measure each run; the errors of those that failed.
+
+    Each result matches that of `vaelab.runs.run.train` up to rounding. A run resumes where it was stopped, in this
+    pack, in another one or alone.
+
+    Arguments:
+        runs: claimed, not done, and one of `packs`.
+        root: where data lie.
+
+    Raises:
+        SpecError: the parts of these runs cannot be trained as one program.
+        VaelabError: what `vaelab.runs.run.train` raises, where it is no single run's.
+    """
+    specs = [run.spec for run in runs]
+    on = find_device(device)
+    data = load_data(specs[0], root)
+    measuring.admit(data, watch.say)
+    memory_bytes = sum(training_bytes(spec, data.train.shape) for spec in specs)
+    check_free(f"{len(runs)} such models", memory_bytes, "train fewer at a time", SpecError)
+    shape, labels, names = data.train.shape, data.train.labels, data.train.class_names
+    models = [build_model(spec, shape, labels, class_names=names).to(on) for spec in specs]
+    check_begin(models[0], len(data.train))
+    objectives = [build_objective(spec, len(data.train)) for spec in specs]
+    first = Course.of(models[0], objectives[0], data.train, specs[0])
+    if word := lowered(specs[0].batch, len(data.train)):
+        watch.say(word)
+    differing = differences(specs)
+    with ExitStack() as held:
+        trainings: dict[Run, Training] = {}
+        for number, (run, spec, model, objective) in enumerate(zip(runs, specs, models, objectives, strict=True)):
+            held.enter_context(claimed(run, spec))
+            if run.done:  # since another process that was at work on it has ended
+                continue
+            name = " ".join(f"{field}={values[number]}" for field, values in differing.items())
+            course = first.beside(model, objective, spec)
+            trainings[run] = Training(course, data, run.path, watch, fingerprint(spec, data), name)
+        failed: dict[Run, VaelabError] = {}
+        errors = fit_together(list(trainings.values()), watch, compile) if trainings else []
+        for (run, training), error in zip(trainings.items(), errors, strict=True):
+            if error is not None:
+                failed[run] = error
+                continue
+            try:
+                conclude(run, run.spec, training.course.model, data, training.progress, watch)
+            except VaelabError as unlike:
+                failed[run] = unlike
+    return failed

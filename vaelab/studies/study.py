@@ -1,0 +1,310 @@
+"""A study: a base Spec x a grid -> runs -> one report, described by a TOML file (see `vaelab/studies/`)."""
+
+import math
+import os
+import re
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass
+from fnmatch import fnmatch
+from itertools import product
+from pathlib import Path
+from queue import SimpleQueue
+from typing import Any
+
+from pydantic import ValidationError
+
+from vaelab.parts.trust import check_trust
+from vaelab.runs.assemble import completed
+from vaelab.runs.claim import check_claim, claim
+from vaelab.runs.directory import Run
+from vaelab.runs.evaluate import named_measures
+from vaelab.runs.presets import preset
+from vaelab.runs.run import measure, train
+from vaelab.runs.spec import Spec
+from vaelab.runs.vmapped import described, packs, train_together
+from vaelab.studies import known_studies
+from vaelab.studies.study_file import Figure, Group, Published, StudyFile, check_groups, fields_at, tables
+from vaelab.studies.workers import Worker
+from vaelab.system.errors import Interrupted, RunError, SpecError, VaelabError, unknown
+from vaelab.system.files import LONGEST_NAME, check_name, make_folder, parsed
+from vaelab.training.callback import Status, Watch
+from vaelab.training.lines import in_brief, lines
+from vaelab.training.step.compiled import Compile
+
+MOST = 10_000  # runs of a group: a longer list is a slip
+
+
+@dataclass(frozen=True)
+class Member:
+    """One run of a study."""
+
+    group: str
+    title: str
+    label: str
+    spec: Spec
+    run: Run
+
+    @property
+    def latent(self) -> int:
+        return self.spec.latent
+
+    @property
+    def seed(self) -> int:
+        return self.spec.seed
+
+
+@dataclass(frozen=True)
+class Study:
+    """A study with its runs, done or not."""
+
+    name: str
+    title: str
+    about: str
+    claims: list[str]
+    must: list[str]
+    figures: list[Figure]
+    published: list[Published]
+    metrics: list[str]
+    members: list[Member]
+    quick: bool
+    command: str
+    folder: Path
+
+
+def open_study(
+    name: str, out: Path | str = "runs", quick: bool = False, seeds: int = 1, trust: Sequence[str] = ()
+) -> Study:
+    """The study called `name`, or described by the file `name`, with its runs below `out`/<study>/.
+
+    Arguments:
+        trust: the modules of the user's own that the file may name; their code runs.
+
+    Raises:
+        SpecError: no such study, a file that is no study, a module that is not trusted, or a Spec that cannot be.
+    """
+    path = Path(name) if name.endswith(".toml") else known_studies().get(name)
+    if path is None:
+        raise unknown("study", name, known_studies())
+    try:
+        file = StudyFile(**parsed(path, tables, expected="a study: a TOML file", do="mend that line", error=SpecError))
+    except ValidationError as error:
+        first = min(error.errors(), key=lambda one: one["type"] != "extra_forbidden")  # a slip explains what lacks
+        where = ".".join(map(str, first["loc"]))
+        if first["type"] == "extra_forbidden":
+            raise unknown(f"field of {path}:", where, fields_at(first["loc"])) from error
+        found = f"{path}: {where}: {first['msg'].lower()}"
+        raise SpecError(
+            found=found, expected="the fields of a study", do="see A study of your own in README.md"
+        ) from error
+    label = check_name("a study called", path.stem) + ("-quick" if quick else "")
+    folder = Path(out) / label
+    metrics = file.quick_metrics if quick and file.quick_metrics is not None else file.metrics
+    check_trust(path, {f"metric {number}": name for number, name in enumerate(metrics, 1)}, trust)
+
+    def asked_for(spec: Spec) -> Spec:
+        check_trust(path, spec.parts, trust)
+        return completed(spec)
+
+    check_groups(path, file)
+    members = [member for group in file.group for member in _members(file, group, folder, quick, seeds, asked_for)]
+    if len({member.label for member in members}) < len(members):
+        found = f"{path}: two runs that are called alike"
+        raise SpecError(found=found, expected="groups of different names", do="rename one")
+    command = f"vaelab study {name}" + (" --quick" if quick else "") + (f" --seeds {seeds}" if seeds > 1 else "")
+    command += f" --trust {' '.join(trust)}" if trust else ""
+    return Study(
+        name=path.stem,
+        title=file.title,
+        about=file.about,
+        claims=file.claims,
+        must=file.must,
+        figures=file.figure,
+        published=file.published,
+        metrics=list(named_measures(metrics)),
+        members=members,
+        quick=quick,
+        command=command,
+        folder=folder,
+    )
+
+
+def _members(
+    file: StudyFile, group: Group, folder: Path, quick: bool, seeds: int, made: Callable[[Spec], Spec]
+) -> Iterator[Member]:
+    named = preset(group.preset).fields if group.preset else {}
+    fixed = {**file.base, **named, **group.spec, **({**file.quick, **group.quick} if quick else {})}
+    if "seed" in group.grid and seeds > 1:
+        found = f"--seeds {seeds} beside seed = {group.grid['seed']} in the grid of the group '{group.name}'"
+        raise SpecError(found=found, expected="one of them", do="leave --seeds out, or take the seeds out of the file")
+    if seeds > MOST:
+        raise SpecError(found=f"--seeds {seeds:,}", expected=f"at most {MOST:,}", do="lower it")
+    grid = {**group.grid, **({"seed": list(range(seeds))} if "seed" not in group.grid else {})}
+    if (count := math.prod(map(len, grid.values()))) > MOST:
+        found = f"{count:,} runs in the group '{group.name}'"
+        raise SpecError(found=found, expected=f"at most {MOST:,}", do="take values out of its grid")
+    for values in product(*grid.values()):
+        point = dict(zip(grid, values, strict=True))
+        spec = made(Spec(**{**fixed, **point}))
+        shown = {key: value for key, value in point.items() if key != "seed" or len(grid["seed"]) > 1}
+        label = " ".join([group.name, *(f"{_short(key)}={value}" for key, value in shown.items())])
+        if "seed" not in group.grid and not spec.seed:
+            shown.pop("seed", None)  # what was run with one seed is the first run of several
+        words = [group.name, *(f"{_short(key)}{value}" for key, value in shown.items()), spec.hash]
+        run = Run(folder / _as_a_name("-".join(words)), trust=spec.own_modules, must_exist=False)
+        yield Member(group.name, group.title, label, spec, run)
+
+
+def _short(key: str) -> str:
+    return "z" if key == "latent" else key
+
+
+def _as_a_name(words: str) -> str:
+    """What a directory may be called: without the separators of parts, paths and values.
+
+    A colon would be one of them to scp and rsync, which then take what stands before it for a machine.
+    """
+    name = re.sub(r"[\s/\\:]+", "-", words.replace("=", ""))
+    return name if len(name.encode()) <= LONGEST_NAME else f"{name[: LONGEST_NAME // 4]}-{name[-LONGEST_NAME // 4 :]}"
+
+
+@dataclass(frozen=True)
+class Options:
+    """How the runs of a study are carried out; none of it changes what they compute."""
+
+    only: str = "*"  # a pattern of labels, as a shell matches names
+    jobs: int = 1  # runs at a time, in processes of their own when more than one
+    root: str | None = None  # where data lie
+    compile: Compile = "auto"
+    together: int = 1  # runs that are trained as one program, at most
+
+
+def carry_out(study: Study, options: Options, watch: Watch) -> None:
+    """Train what is not done yet of what `options.only` matches.
+
+    Raises:
+        SpecError: nothing matches; or runs are to be trained both in processes and as one program.
+        RunError: runs of other processes, or of one program, failed; each is named.
+        VaelabError: what `vaelab.runs.run.train` raises, where runs share this process.
+    """
+    if options.jobs > 1 and options.together > 1:
+        found = f"--jobs {options.jobs} beside --together {options.together}"
+        raise SpecError(found=found, expected="one of them", do="leave --jobs out: one program uses all processors")
+    pattern = options.only if "*" in options.only else f"*{options.only}*"
+    chosen = [member for member in study.members if fnmatch(member.label, pattern)]
+    if not chosen:
+        known = ", ".join(member.label for member in study.members)
+        raise SpecError(found=f"--only '{options.only}' matches no run", expected=f"part of: {known}", do="change it")
+    make_folder(study.folder)
+    todo = [member for member in chosen if not done(study, member)]
+    watch.say(f"{study.title}: {len(chosen)} runs, {len(chosen) - len(todo)} done before")
+    if options.together > 1:
+        _report_failures(list(_in_packs(study, todo, options, watch)), len(todo))
+        return
+    if options.jobs == 1:
+        for number, member in enumerate(todo, 1):
+            watch.say(f"[{number}/{len(todo)}] {member.label}")
+            _train(member, options, watch)
+            _measure(study, member, options, watch)
+        return
+    idle, workers = SimpleQueue[Worker](), [Worker() for _ in range(options.jobs)]
+    for worker in workers:
+        idle.put(worker)
+
+    def by_whoever_is_idle(member: Member) -> str | None:
+        worker = idle.get()
+        try:
+            return _by_worker(worker, study, member, options, watch.say)
+        finally:
+            idle.put(worker)
+
+    with ExitStack() as stack:
+        for worker in workers:
+            stack.callback(worker.close)
+        pool = stack.enter_context(ThreadPoolExecutor(options.jobs))
+        futures = [pool.submit(by_whoever_is_idle, member) for member in todo]
+        try:
+            failures = [failure for future in futures if (failure := future.result())]
+        except KeyboardInterrupt:
+            for worker in workers:
+                worker.stop()
+            pool.shutdown(cancel_futures=True)
+            raise
+    _report_failures(failures, len(todo))
+
+
+def _report_failures(failures: list[str], of: int) -> None:
+    if failures:
+        raise RunError(
+            found=f"{len(failures)} of {of} runs failed: {'; '.join(failures)}",
+            expected="all of them to finish",
+            do="mend that and give the same command again: finished runs are kept",
+        )
+
+
+def _train(member: Member, options: Options, watch: Watch) -> None:
+    path = member.run.path
+    train(member.spec, path.parent, path.name, options.root, options.compile, watch=watch)
+
+
+def _measure(study: Study, member: Member, options: Options, watch: Watch) -> None:
+    if study.metrics:
+        measure(member.run, study.metrics, options.root, watch=watch)
+
+
+def _in_packs(study: Study, todo: list[Member], options: Options, watch: Watch) -> Iterator[str]:
+    """Train the members, those that can be as one program; what the failed ones said."""
+    for member in todo:
+        claim(member.run, member.spec)  # their Specs are read there
+    members, before = {member.run: member for member in todo}, 0
+    for pack in packs(list(members), options.together):
+        label, last, failed = members[pack[0]].label, before + len(pack), dict[Run, VaelabError]()
+        if len(pack) > 1:
+            unlike = described([members[run].spec for run in pack])
+            watch.say(f"[{before + 1}-{last}/{len(todo)}] {label}: {len(pack)} runs as one program, {unlike}")
+            failed = train_together(pack, options.root, options.compile, watch)
+        else:
+            watch.say(f"[{last}/{len(todo)}] {label}")
+        for member in [members[run] for run in pack if run not in failed]:
+            try:
+                if len(pack) == 1:
+                    _train(member, options, watch)
+                _measure(study, member, options, watch)
+            except Interrupted:
+                raise
+            except VaelabError as error:
+                failed[member.run] = error
+        yield from (f"{members[run].label}: {error}" for run, error in failed.items())
+        before = last
+
+
+def done(study: Study, member: Member) -> bool:
+    """Whether a run is trained, and measured as the study asks."""
+    if not member.run.done:
+        return False
+    check_claim(member.run, member.spec)
+    return set(study.metrics) <= {row["measure"] for row in member.run.result["metrics"]}
+
+
+def _by_worker(
+    worker: Worker, study: Study, member: Member, options: Options, say: Callable[[str], None]
+) -> str | None:
+    """Train and measure one member with its share of the processors; what was said last if it failed."""
+    job = {
+        "spec": member.spec.model_dump(),
+        "folder": str(member.run.path),
+        "metrics": study.metrics,
+        "root": options.root,
+        "compile": options.compile,
+        "threads": max(1, (os.cpu_count() or 1) // options.jobs),
+    }
+    watch = lines(lambda line: say(f"{member.label}: {line}"), in_brief)
+
+    def tell(said: dict[str, Any]) -> None:
+        if "status" in said:
+            watch.show(Status(**said["status"]))
+
+    failure = worker.carry_out(job, tell)
+    say(f"{member.label}: {failure or 'done'}")
+    return f"{member.label}: {failure}" if failure else None

@@ -1,0 +1,81 @@
+"""The program of a worker process: it trains and evaluates runs, one job per line of input, and reports progress."""
+
+import json
+import os
+import signal
+import sys
+import threading
+import time
+from contextlib import suppress
+from dataclasses import asdict
+from pathlib import Path
+from queue import SimpleQueue
+from typing import Any
+
+import torch
+
+from vaelab.runs.run import measure, train
+from vaelab.runs.spec import Spec
+from vaelab.system.errors import VaelabError, in_one_line
+from vaelab.training.callback import Status, Watch
+
+GRACE_SECONDS = 3.0  # for a worker to save its state after its parent died
+
+
+def serve() -> None:
+    """Carry out the jobs of the input until it ends. What else is printed goes to the standard error."""
+    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+
+    def tell(said: dict[str, Any]) -> None:
+        print(json.dumps(said), file=answers, flush=True)
+
+    jobs, busy = SimpleQueue[dict[str, Any] | None](), threading.Event()
+    threading.Thread(target=_listen, args=(jobs, busy), daemon=True).start()
+    while (job := jobs.get()) is not None:
+        busy.set()
+        end = _carried_out(job, tell)
+        busy.clear()
+        with suppress(BrokenPipeError):  # nobody is there to be told
+            tell({"end": end})
+
+
+def _listen(jobs: "SimpleQueue[dict[str, Any] | None]", busy: threading.Event) -> None:
+    """Hand on what is ordered; where the orders end in the midst of a job, the parent died: save, and end."""
+    for line in sys.stdin:
+        order = json.loads(line)
+        if order != "stop":
+            jobs.put(order)
+        elif busy.is_set():
+            os.kill(os.getpid(), signal.SIGTERM)
+    jobs.put(None)
+    if busy.is_set():
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(GRACE_SECONDS)
+        if hasattr(os, "killpg"):
+            os.killpg(0, signal.SIGKILL)  # compilers that it started too
+        os._exit(1)
+
+
+def _carried_out(job: dict[str, Any], tell: Any) -> str:
+    """Train and measure the run of a job; what went wrong, or "" for nothing.
+
+    Arguments:
+        job: spec, folder, metrics, root, compile, threads.
+    """
+
+    def show(status: Status) -> None:
+        tell({"status": {**asdict(status), "beside": ()}})
+
+    watch = Watch(say=lambda line: tell({"say": line}), show=show)
+    torch.set_num_threads(job["threads"])
+    folder = Path(job["folder"])
+    try:
+        run = train(Spec(**job["spec"]), folder.parent, folder.name, job["root"], job["compile"], watch=watch)
+        if job["metrics"]:
+            measure(run, job["metrics"], job["root"], watch=watch)
+    except VaelabError as error:
+        return str(error)
+    except Exception as error:  # a fault of ours, or of a part of the user's own
+        return in_one_line(error)
+    return ""

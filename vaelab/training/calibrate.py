@@ -1,0 +1,43 @@
+"""What parts of a model are not trained step by step but computed from training images, once they are asked for."""
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from vaelab.data.dataset import Dataset
+from vaelab.data.protocol import protocol
+from vaelab.evaluation.measure import evaluating
+from vaelab.models import VAE, rows
+from vaelab.randomness.seeds import derive, seed_generator
+
+IMAGES = 100  # at a time; fixed, because noise is drawn by as many
+
+
+def settle(model: VAE, train: Dataset, seed: int, images: int = 0) -> None:
+    """Call `settle(batches)` of every module of `model` that has one, with the model in evaluation mode.
+
+    A batch is the model, told the labels of these images if it is told any, and x [B, C, H, W] on its device; what is
+    drawn for a batch, of its pixels and while it is in use, is a function of `seed` and of its images alone. The
+    generators at hand are left as they were.
+
+    Arguments:
+        train: training images.
+        images: how many of them, the same random choice each time; 0 for all.
+    """
+    for module in model.modules():
+        if hook := getattr(module, "settle", None):
+            with evaluating(model):
+                hook(_batches(model, train, seed, images))
+
+
+def _batches(model: VAE, train: Dataset, seed: int, images: int) -> Iterator[tuple[VAE, Tensor]]:
+    device = next(model.parameters()).device
+    order = train.by_content[: images or len(train)]  # those of `Dataset.some`, not copied
+    for number, start in enumerate(range(0, len(order), IMAGES)):
+        chosen = order[start : start + IMAGES]
+        levels = torch.from_numpy(train.images[chosen])
+        seed_generator(torch.device("cpu"), derive(seed, "settling", number))
+        x = protocol(train.protocol).pixels(levels).to(device)  # the same noise on every device
+        seed_generator(device, derive(seed, "settling", number, 1))
+        yield model.given(rows(train.labels, chosen)), x

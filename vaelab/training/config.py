@@ -1,0 +1,62 @@
+"""How a model is trained: the part of a Spec that the training loop reads."""
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ModelWrapValidatorHandler, ValidationError, model_validator
+
+from vaelab.system.errors import SpecError, shortened, unknown
+
+
+class Plan(BaseModel):
+    """How a model is trained. Raises SpecError where a field is unknown or its value impossible."""
+
+    # Defaults are read as what is given is: 0 and 0.0 are one number, and a Spec has one hash
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, validate_default=True)
+
+    epochs: float = Field(default=30, gt=0, le=1e9, description="passes over the training images")
+    batch: int = Field(
+        default=100, ge=1, le=2**31 - 1, description="images in a step; all training images if they are fewer"
+    )
+    learning_rate: float = Field(default=1e-3, gt=0, description="of Adam, before the schedule")
+    schedule: str = Field(
+        default="constant", description="of the learning rate, such as cosine:warmup=0.05; see `vaelab parts`"
+    )
+    clip_norm: float = Field(default=0, ge=0, le=1e30, description="largest norm of a gradient; 0 does not clip")
+    ema_decay: float = Field(
+        default=0, ge=0, lt=1, description="keep an exponential moving average of the weights; 0 does not"
+    )
+    precision: Literal["float32", "bfloat16"] = Field(
+        default="float32", description="of the networks; densities are float32"
+    )
+    patience: float = Field(
+        default=0,
+        ge=0,
+        le=1e9,
+        description="stop after this many epochs without a better validation value of the objective; 0: never",
+    )
+    validate_every: float = Field(
+        default=1, ge=1e-6, le=1e9, description="epochs from one validation, and line of the log, to the next"
+    )
+    start: Literal["mean", "zero"] = Field(
+        default="mean",
+        description="where the decoder starts: mean, at the mean training image; zero, as the network has it",
+    )
+    seed: int = Field(
+        default=0, ge=0, le=2**63 - 1, description="of the weights, the order of the images and the noise"
+    )
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _one_line_errors(cls, data: Any, handler: ModelWrapValidatorHandler["Plan"]) -> "Plan":
+        try:
+            return handler(data)
+        except ValidationError as error:
+            first = error.errors()[0]
+            name = ".".join(map(str, first["loc"]))
+            if first["type"] == "extra_forbidden":
+                raise unknown("field", name, cls.model_fields) from error
+            raise SpecError(
+                found=f"{name} = {shortened(first['input'])}",
+                expected=first["msg"].removeprefix("Input should be ").removeprefix("Value error, "),
+                do=f"change {name}",
+            ) from error
