@@ -8,12 +8,12 @@ the image, does not need. The encoder sees an image once; the decoder works on e
 from itertools import pairwise
 from math import prod
 
-from benchmarks.workloads import Training
+from benchmarks.workloads import Trainer
 
 KERNEL = 4 * 4
 
 
-def encoder_layers(training: Training) -> list[int]:
+def encoder_layers(training: Trainer) -> list[int]:
     """FLOPs of each layer of the encoder, forward, for one image."""
     channels, height, width = training.shape
     layers = []
@@ -25,7 +25,7 @@ def encoder_layers(training: Training) -> list[int]:
     return layers + _linear(sizes)
 
 
-def decoder_layers(training: Training) -> list[int]:
+def decoder_layers(training: Trainer) -> list[int]:
     """FLOPs of each layer of the decoder, forward, for one z."""
     _, height, width = training.shape
     halvings = len(training.channels)
@@ -42,7 +42,7 @@ def _linear(sizes: list[int]) -> list[int]:
     return [2 * prod(pair) for pair in pairwise(sizes)]
 
 
-def step_flops(training: Training) -> int:
+def step_flops(training: Trainer) -> int:
     """FLOPs of one training step on a batch."""
     first, *others = encoder_layers(training)
     encoder = 2 * first + 3 * sum(others)
@@ -50,6 +50,6 @@ def step_flops(training: Training) -> int:
     return training.batch * (encoder + max(1, training.samples) * decoder)
 
 
-def nll_flops(training: Training, samples: int) -> int:
+def nll_flops(training: Trainer, samples: int) -> int:
     """FLOPs of the importance-weighted estimate of one image: the encoder once, the decoder `samples` times."""
     return sum(encoder_layers(training)) + samples * sum(decoder_layers(training))

@@ -19,13 +19,13 @@ from jax import lax, random
 from jax.nn import log_sigmoid, log_softmax, logsumexp, sigmoid, softplus
 
 from benchmarks.peer import Stopwatch, Task, read_task, since_start
-from benchmarks.workloads import BETA_1, BETA_2, COMPONENTS, EPSILON, LEARNING_RATE, Training
+from benchmarks.workloads import BETA_1, BETA_2, COMPONENTS, EPSILON, LEARNING_RATE, Trainer
 
 NHWC = ("NHWC", "HWIO", "NHWC")
 LOG_SCALE_FLOOR, LOG_SCALE_CEILING, START = -9.0, 2.0, 0.25  # as vaelab's likelihood has them
 
 
-def initial(training: Training, seed: int) -> list:
+def initial(training: Trainer, seed: int) -> list:
     """Weights and biases, encoder and decoder, each uniform within 1 / sqrt(fan in), as PyTorch has it."""
     channels, height, width = training.shape
     kinds = []  # (shape of the weight, fan in)
@@ -49,7 +49,7 @@ def initial(training: Training, seed: int) -> list:
     return jax.tree.map(lambda a: jnp.asarray(a, jnp.float32), layers)
 
 
-def encode(training: Training, layers: list, x):
+def encode(training: Trainer, layers: list, x):
     """x [B, H, W, C] -> mu, log sigma^2."""
     activation = jax.nn.relu if training.activation == "relu" else jnp.tanh
     convolutions, last = len(training.channels), len(training.channels) + len(training.hidden)
@@ -62,7 +62,7 @@ def encode(training: Training, layers: list, x):
     return jnp.split(x, 2, -1)
 
 
-def decode(training: Training, layers: list, z):
+def decode(training: Trainer, layers: list, z):
     """z [B, D] -> parameters of p(x|z), [B, H, W, P]."""
     activation = jax.nn.relu if training.activation == "relu" else jnp.tanh
     halvings = len(training.channels)
@@ -78,7 +78,7 @@ def decode(training: Training, layers: list, z):
     return z
 
 
-def distortion(training: Training, parameters, x):
+def distortion(training: Trainer, parameters, x):
     """-log p(x|z), [...], from parameters [..., H, W, P]; without log(2 pi) / 2 a pixel where p is Gaussian."""
     if training.likelihood == "bernoulli":
         loss = softplus(parameters) - x * parameters
@@ -109,7 +109,7 @@ def logistic_mixture(parameters, x):
     return -logsumexp(log_softmax(logits, -2) + log_p, -2)
 
 
-def loss(training: Training, layers: list, key, x):
+def loss(training: Trainer, layers: list, key, x):
     """Mean of -ELBO or -L_k over the batch."""
     mu, log_var = encode(training, layers, x)
     samples = max(1, training.samples)
@@ -123,7 +123,7 @@ def loss(training: Training, layers: list, key, x):
     return (math.log(samples) - logsumexp(log_w, 0)).mean()
 
 
-def step(training: Training, images, carry, indices):
+def step(training: Trainer, images, carry, indices):
     """One step of Adam (Kingma & Ba 2015, algorithm 1)."""
     layers, m, v, t, key = carry
     key, noise = random.split(key)
@@ -136,7 +136,7 @@ def step(training: Training, images, carry, indices):
     return (layers, m, v, t, key), value
 
 
-def epoch(training: Training, images, carry):
+def epoch(training: Trainer, images, carry):
     """All steps of an epoch, in an order of its own."""
     *state, key = carry
     key, order = random.split(key)
@@ -144,7 +144,7 @@ def epoch(training: Training, images, carry):
     return lax.scan(partial(step, training, images), (*state, key), rows)
 
 
-def compiled(task: Task, images, carry, watch: Stopwatch) -> Callable[[Any, Any], tuple[Any, Any]]:
+def compiled(task: Task, images, carry, callback: Stopwatch) -> Callable[[Any, Any], tuple[Any, Any]]:
     """The function that takes the steps of an epoch: (images, state) -> (state, losses)."""
     training, order = task.training, np.random.default_rng(task.seed)
     if not training.channels:
@@ -157,9 +157,9 @@ def compiled(task: Task, images, carry, watch: Stopwatch) -> Callable[[Any, Any]
         for rows in order.permutation(len(images)).reshape(training.steps, training.batch):
             carry, value = one(images, carry, rows)
             losses.append(value)
-            if watch.to_first_step is None:
+            if callback.to_first_step is None:
                 value.block_until_ready()
-                watch.first_step()
+                callback.first_step()
         return carry, losses
 
     return steps
@@ -167,23 +167,23 @@ def compiled(task: Task, images, carry, watch: Stopwatch) -> Callable[[Any, Any]
 
 def train(task: Task) -> None:
     """Train as `task` says, and report."""
-    training, watch = task.training, Stopwatch(task)
+    training, callback = task.training, Stopwatch(task)
     images = jnp.asarray(np.load(task.array).transpose(0, 2, 3, 1), jnp.float32) / 255
     layers = initial(training, task.seed)
     zeros = partial(jax.tree.map, jnp.zeros_like)
     carry = (layers, zeros(layers), zeros(layers), jnp.zeros(()), random.key(task.seed))
     began = time.perf_counter()
-    block = compiled(task, images, carry, watch)
+    block = compiled(task, images, carry, callback)
     compiling, ready, losses = time.perf_counter() - began, since_start(), np.zeros(0)
     for _ in range(training.warm + training.blocks):
-        watch.begin()
+        callback.begin()
         carry, found = block(images, carry)
         losses = np.asarray(found)  # waits for all of them
-        watch.end()
+        callback.end()
     # A scan shows nothing of its first step: it ends one step behind the compilation.
-    watch.to_first_step = watch.to_first_step or ready + watch.blocks[0] / training.steps
+    callback.to_first_step = callback.to_first_step or ready + callback.blocks[0] / training.steps
     error = float(losses.std() / len(losses) ** 0.5)
-    watch.report(float(losses.mean()), error, compile_seconds=compiling)
+    callback.report(float(losses.mean()), error, compile_seconds=compiling)
 
 
 if __name__ == "__main__":

@@ -9,12 +9,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from benchmarks.workloads import COMPONENTS, Training
+from benchmarks.workloads import COMPONENTS, Trainer
 
 ACTIVATIONS: dict[str, type[nn.Module]] = {"relu": nn.ReLU, "tanh": nn.Tanh}
 
 
-def encoder(training: Training) -> nn.Sequential:
+def encoder(training: Trainer) -> nn.Sequential:
     """x [B, C, H, W] -> mu and log sigma^2 side by side, [B, 2 D]."""
     activation = ACTIVATIONS[training.activation]
     layers: list[nn.Module] = []
@@ -30,7 +30,7 @@ def encoder(training: Training) -> nn.Sequential:
     return nn.Sequential(*layers, nn.Linear(size, 2 * training.latent))
 
 
-def decoder(training: Training) -> nn.Sequential:
+def decoder(training: Trainer) -> nn.Sequential:
     """z [B, D] -> parameters of p(x|z), [B, P, H, W]."""
     activation = ACTIVATIONS[training.activation]
     _, height, width = training.shape
@@ -49,7 +49,7 @@ def decoder(training: Training) -> nn.Sequential:
     return nn.Sequential(*layers)
 
 
-def distortion(training: Training, parameters: Tensor, x: Tensor) -> Tensor:
+def distortion(training: Trainer, parameters: Tensor, x: Tensor) -> Tensor:
     """-log p(x|z), [...], from parameters [..., P, H, W]; without log(2 pi) / 2 a pixel where p is Gaussian."""
     if training.likelihood == "bernoulli":
         loss = F.binary_cross_entropy_with_logits(parameters, x.expand_as(parameters), reduction="none")
@@ -89,7 +89,7 @@ def logistic_mixture(parameters: Tensor, x: Tensor) -> Tensor:
     return -torch.logsumexp(torch.log_softmax(logits, -4) + log_p, -4)
 
 
-def loss(training: Training, encode: nn.Module, decode: nn.Module, x: Tensor, bfloat16: bool) -> Tensor:
+def loss(training: Trainer, encode: nn.Module, decode: nn.Module, x: Tensor, bfloat16: bool) -> Tensor:
     """-ELBO or -L_k of each image, [B]: a sum over pixels and latent dimensions. Densities are float32."""
     with torch.autocast(x.device.type, torch.bfloat16, enabled=bfloat16):
         code = encode(x)

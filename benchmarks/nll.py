@@ -47,7 +47,7 @@ def put_weights(task: Task, *modules: torch.nn.Module) -> None:
 def by_vaelab(task: Task) -> None:
     """`vaelab.evaluate` of the first images."""
     from benchmarks.vaelab_peer import prepare
-    from vaelab.evaluation.likelihood.likelihood import evaluate
+    from vaelab.evaluation.likelihood.likelihood import estimate_bounds
     from vaelab.runs.assemble import load_data
     from vaelab.system.processor import at_full_speed
 
@@ -57,9 +57,11 @@ def by_vaelab(task: Task) -> None:
     data = load_data(ready.spec).test.take(np.arange(count))
     precision = "bfloat16" if task.precision == "bfloat16" else "float32"
     with at_full_speed():
-        evaluate(ready.model, data.take(np.arange(common)), 10, task.seed, precision=precision)  # warm, as pythae is
+        estimate_bounds(
+            ready.model, data.take(np.arange(common)), 10, task.seed, precision=precision
+        )  # warm, as pythae is
         began = time.perf_counter()
-        found = evaluate(ready.model, data, NLL_SAMPLES, task.seed, precision=precision)
+        found = estimate_bounds(ready.model, data, NLL_SAMPLES, task.seed, precision=precision)
         seconds = time.perf_counter() - began
     error = found.nll_variance[:common].sum().sqrt().item() / common
     report(

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from benchmarks.workloads import Training, Workload, workloads
+from benchmarks.workloads import Trainer, Workload, workloads
 
 STARTED = "BENCHMARK_STARTED"  # when the driver started this process, in seconds of the clock on the wall
 
@@ -28,7 +28,7 @@ class Task:
     rest: tuple[str, ...]
 
     @property
-    def training(self) -> Training:
+    def training(self) -> Trainer:
         assert self.workload.training is not None
         return self.workload.training
 

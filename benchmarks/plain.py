@@ -11,7 +11,7 @@ from benchmarks.workloads import LEARNING_RATE, THREADS
 
 def train(task: Task) -> None:
     """Train as `task` says, and report."""
-    training, watch = task.training, Stopwatch(task)
+    training, callback = task.training, Stopwatch(task)
     torch.manual_seed(task.seed)
     images = torch.from_numpy(np.load(task.array)).float() / 255
     loader = DataLoader(TensorDataset(images), batch_size=training.batch, shuffle=True)
@@ -21,16 +21,16 @@ def train(task: Task) -> None:
     losses: list[float] = []
     for _ in range(training.warm + training.blocks):
         losses = []
-        watch.begin()
+        callback.begin()
         for (x,) in loader:
             optimizer.zero_grad()
             value = loss(training, encode, decode, x, bfloat16).mean()
             value.backward()
             losses.append(value.item())
             optimizer.step()
-            watch.first_step()
-        watch.end()
-    watch.report(float(np.mean(losses)), float(np.std(losses) / len(losses) ** 0.5))
+            callback.first_step()
+        callback.end()
+    callback.report(float(np.mean(losses)), float(np.std(losses) / len(losses) ** 0.5))
 
 
 if __name__ == "__main__":

@@ -26,7 +26,7 @@ from benchmarks.flops import nll_flops, step_flops
 from benchmarks.found import require
 from benchmarks.peer import Task
 from benchmarks.workloads import NLL_SAMPLES, THREADS, Workload, workloads
-from vaelab.evaluation.likelihood.likelihood import evaluate
+from vaelab.evaluation.likelihood.likelihood import estimate_bounds
 from vaelab.figures.style import DPI, PALETTE, SMALL, label_axes, plot_figure
 from vaelab.runs.assemble import load_data
 
@@ -106,13 +106,13 @@ def of_training(task: Task) -> Profile:
 
 
 def of_evaluation(task: Task) -> Profile:
-    """`evaluate` with fewer draws than (e) has, scaled to as many: each costs the same."""
+    """`estimate_bounds` with fewer draws than (e) has, scaled to as many: each costs the same."""
     ready = vaelab_peer.prepare(task)
     data = load_data(ready.spec).test.take(np.arange(NLL_IMAGES))
-    evaluate(ready.model, data, 10, 0)
+    estimate_bounds(ready.model, data, 10, 0)
     with profile(activities=[ProfilerActivity.CPU]) as profiled:
         began = time.perf_counter()
-        evaluate(ready.model, data, NLL_DRAWS, 0)
+        estimate_bounds(ready.model, data, NLL_DRAWS, 0)
         seconds = time.perf_counter() - began
     units = NLL_IMAGES * NLL_DRAWS / NLL_SAMPLES
     return grouped(profiled, seconds, units, "an image", nll_flops(task.training, NLL_SAMPLES))

@@ -26,13 +26,13 @@ from pythae.trainers.training_callbacks import TrainingCallback  # noqa: E402
 
 from benchmarks import networks  # noqa: E402
 from benchmarks.peer import Stopwatch, Task, read_task  # noqa: E402
-from benchmarks.workloads import LEARNING_RATE, THREADS, Training  # noqa: E402
+from benchmarks.workloads import LEARNING_RATE, THREADS, Trainer  # noqa: E402
 
 
 class Encoder(BaseEncoder):
     """The workload's encoder, as pythae wants one."""
 
-    def __init__(self, training: Training) -> None:
+    def __init__(self, training: Trainer) -> None:
         super().__init__()
         self.network = networks.encoder(training)
 
@@ -44,7 +44,7 @@ class Encoder(BaseEncoder):
 class Decoder(BaseDecoder):
     """The workload's decoder, as pythae wants one."""
 
-    def __init__(self, training: Training) -> None:
+    def __init__(self, training: Trainer) -> None:
         super().__init__()
         self.network = nn.Sequential(networks.decoder(training), nn.Sigmoid())
 
@@ -70,7 +70,7 @@ class Bound(IWAE):
         return found
 
 
-def build(training: Training) -> VAE | Bound:
+def build(training: Trainer) -> VAE | Bound:
     """pythae's model with the networks of the workload."""
     loss = {"bernoulli": "bce", "gaussian": "mse"}[training.likelihood]
     common = {"input_dim": training.shape, "latent_dim": training.latent, "reconstruction_loss": loss}
@@ -85,19 +85,19 @@ def build(training: Training) -> VAE | Bound:
 class Epochs(TrainingCallback):
     """Looks at the clock at the ends of epochs, and keeps the loss of the last one."""
 
-    def __init__(self, watch: Stopwatch, model: VAE) -> None:
-        self.watch, self.model, self.loss = watch, model, math.nan
+    def __init__(self, callback: Stopwatch, model: VAE) -> None:
+        self.callback, self.model, self.loss = callback, model, math.nan
 
     def on_epoch_begin(self, training_config, **kwargs) -> None:
         if isinstance(self.model, Bound):
             self.model.keeping = kwargs["epoch"] == training_config.num_epochs
-        self.watch.begin()
+        self.callback.begin()
 
     def on_train_step_end(self, training_config, **kwargs) -> None:
-        self.watch.first_step()
+        self.callback.first_step()
 
     def on_epoch_end(self, training_config, **kwargs) -> None:
-        self.watch.end()
+        self.callback.end()
 
     def on_log(self, training_config, logs, **kwargs) -> None:
         self.loss = logs["train_epoch_loss"]
@@ -105,7 +105,7 @@ class Epochs(TrainingCallback):
 
 def train(task: Task) -> None:
     """Train as `task` says, and report."""
-    training, watch = task.training, Stopwatch(task)
+    training, callback = task.training, Stopwatch(task)
     torch.manual_seed(task.seed)
     images = torch.from_numpy(np.load(task.array)).float() / 255
     model = build(training)
@@ -119,11 +119,11 @@ def train(task: Task) -> None:
             seed=task.seed,
             no_cuda=True,
         )
-        epochs = Epochs(watch, model)
+        epochs = Epochs(callback, model)
         data = BaseDataset(images, torch.zeros(len(images)))
         BaseTrainer(model, train_dataset=data, training_config=config, callbacks=[epochs]).train()
     loss = float(np.mean(model.kept)) if isinstance(model, Bound) else epochs.loss
-    watch.report(loss, None)
+    callback.report(loss, None)
 
 
 if __name__ == "__main__":

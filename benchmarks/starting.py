@@ -18,10 +18,10 @@ from benchmarks.workloads import THREADS, A
 
 def first_step(task: Task, compile: str) -> None:
     """`vaelab train` of (a) on all of MNIST, up to the end of step 1."""
-    import vaelab.runs.run
+    import vaelab.runs.train
     import vaelab.training.loop
     from vaelab.cli import main as cli
-    from vaelab.training.callback import Status, Watch
+    from vaelab.training.callback import Callback, Status
 
     said: list[str] = []
 
@@ -30,15 +30,15 @@ def first_step(task: Task, compile: str) -> None:
         report(task, seconds=since_start(), said=said)
         os._exit(0)  # what a training does behind its first step is not asked for
 
-    train: Callable[..., Any] = vaelab.runs.run.train
+    train: Callable[..., Any] = vaelab.runs.train.train
 
     def watched(*arguments: Any) -> Any:
-        *others, watch = arguments
-        assert isinstance(watch, Watch)
-        return train(*others, replace(watch, show=show, say=said.append))
+        *others, callback = arguments
+        assert isinstance(callback, Callback)
+        return train(*others, replace(callback, show=show, say=said.append))
 
     vaelab.training.loop.SHOW_SECONDS = 0.0
-    vaelab.runs.run.train = watched  # type: ignore[assignment]
+    vaelab.runs.train.train = watched  # type: ignore[assignment]
     command = ["train", "--data", "mnist", "--protocol", "binary-static", "--validation", "0", "--compile", compile]
     command += ["--latent", str(A.latent), "--network", f"mlp:hidden={A.hidden[0]}", "--batch", str(A.batch)]
     with tempfile.TemporaryDirectory() as out:

@@ -10,14 +10,14 @@ import torch
 from torch import nn
 
 from benchmarks.peer import Stopwatch, Task, read_task, report
-from benchmarks.workloads import COMPONENTS, LEARNING_RATE, THREADS, Training
+from benchmarks.workloads import COMPONENTS, LEARNING_RATE, THREADS, Trainer
 from vaelab.models import VAE
 from vaelab.runs.assemble import build_model, build_objective, load_data
 from vaelab.runs.spec import Spec
 from vaelab.system.processor import at_full_speed
-from vaelab.training.setup import Course, bfloat16
+from vaelab.training.setup import TrainingSetup, bfloat16
 from vaelab.training.step.compiled import choose_step
-from vaelab.training.step.step import State, Step
+from vaelab.training.step.step import Step, TrainState
 
 LIKELIHOODS = {  # and the protocol by which the pixels are read
     "bernoulli": ("bernoulli", "binary-static"),
@@ -27,7 +27,7 @@ LIKELIHOODS = {  # and the protocol by which the pixels are read
 EAGER_STEPS = 4  # taken behind the measured ones, to know what compiling saves
 
 
-def spec_of(training: Training, data: str, precision: str = "float32", seed: int = 0) -> Spec:
+def spec_of(training: Trainer, data: str, precision: str = "float32", seed: int = 0) -> Spec:
     """The Spec of a workload on the source `data`."""
     likelihood, protocol = LIKELIHOODS[training.likelihood]
     if training.channels:
@@ -55,16 +55,16 @@ class Ready:
     """A training before its first step."""
 
     spec: Spec
-    course: Course
-    state: State
+    setup: TrainingSetup
+    state: TrainState
     model: VAE
     bfloat16: bool
     said: list[str]
 
     def step(self, compiled: bool) -> Step:
-        """The function that `course.take` takes."""
+        """The function that `setup.take` takes."""
         choice = "always" if compiled else "never"
-        return choose_step(self.course.step(self.state), self.course.work, choice, self.said.append)[0]
+        return choose_step(self.setup.step(self.state), self.setup.work, choice, self.said.append)[0]
 
     @contextmanager
     def training(self) -> Iterator[None]:
@@ -87,11 +87,11 @@ def prepare(task: Task) -> Ready:
     spec = spec_of(task.training, f"npz:{task.array.with_suffix('.npz')}", task.precision, task.seed)
     data = load_data(spec)
     model = start_as_torch_does(build_model(spec, data.train.shape), task.seed)
-    course = Course.of(model, build_objective(spec), data.train, spec)
-    return Ready(spec, course, State.start(model, spec), model, task.precision == "bfloat16", [])
+    setup = TrainingSetup.of(model, build_objective(spec), data.train, spec)
+    return Ready(spec, setup, TrainState.start(model, spec), model, task.precision == "bfloat16", [])
 
 
-def constant(training: Training) -> float:
+def constant(training: Trainer) -> float:
     """What vaelab's loss holds and the peers' does not: log(2 pi) / 2 for each pixel of a Gaussian."""
     return prod(training.shape) * log(2 * pi) / 2 if training.likelihood == "gaussian" else 0.0
 
@@ -100,13 +100,13 @@ def seconds_a_step(ready: Ready, step: Step, first: int, count: int) -> float:
     """Take `count` steps from number `first` on; the seconds that one took."""
     began = time.perf_counter()
     for t in range(first, first + count):
-        ready.course.take(step, t)
+        ready.setup.take(step, t)
     return (time.perf_counter() - began) / count
 
 
 def train(task: Task) -> None:
     """Train as `task` says, compiled, and report; with --prime, only as far as to fill the cache of compiled code."""
-    training, watch = task.training, Stopwatch(task)
+    training, callback = task.training, Stopwatch(task)
     ready = prepare(task)
     with ready.training():
         step = ready.step(compiled=True)
@@ -116,24 +116,24 @@ def train(task: Task) -> None:
         taken, to_compile, meters = 0, 0.0, dict[str, float]()
         for _ in range(training.warm + training.blocks):
             ready.state.meters.reset()
-            watch.begin()
+            callback.begin()
             for _ in range(training.steps):
                 if taken == 0:
                     to_compile = seconds_a_step(ready, step, 0, 1)
                 else:
-                    ready.course.take(step, taken)
+                    ready.setup.take(step, taken)
                 taken += 1
-                watch.first_step()
+                callback.first_step()
             meters = ready.state.meters.read()  # waits for the device
-            watch.end()
-        watch.stop()
+            callback.end()
+        callback.stop()
         eager = ready.step(compiled=False)
         seconds_a_step(ready, eager, taken, 1)
         eager_ms = 1e3 * seconds_a_step(ready, eager, taken + 1, EAGER_STEPS)
-    watch.report(
+    callback.report(
         meters["loss"] - constant(training),
         meters["loss_se"],
-        compile_seconds=to_compile - min(watch.blocks[1:]) / training.steps,
+        compile_seconds=to_compile - min(callback.blocks[1:]) / training.steps,
         eager_step_ms=eager_ms,
         said=ready.said,
     )

@@ -11,7 +11,7 @@ MNIST, SVHN = (1, 28, 28), (3, 32, 32)  # (C, H, W)
 
 
 @dataclass(frozen=True)
-class Training:
+class Trainer:
     """What every peer trains: one architecture, one likelihood, one batch, one number of steps.
 
     A block is an epoch: `images` / `batch` steps, over all images once, in an order of its own.
@@ -92,7 +92,7 @@ class Workload:
     references: tuple[str, ...]
     pairs: int
     timeout: float
-    training: Training | None = None
+    training: Trainer | None = None
     note: str = ""
     sizes: dict[str, int] = field(default_factory=dict)  # what else a process must know
 
@@ -104,9 +104,9 @@ PYTHAE = Contestant("pythae", module="benchmarks.pythae_peer")
 JAX = Contestant("JAX", module="benchmarks.jax_peer")
 BOTH = (VAELAB.label, VAELAB_BF16.label)
 
-A = Training(MNIST, (500,), (), 20, "bernoulli", 0, batch=100, images=8_000, warm=1, blocks=3)
-B = Training(MNIST, (200, 200), (), 50, "bernoulli", 5, batch=20, images=3_000, warm=1, blocks=3)
-C = Training(SVHN, (), (32, 64, 128), 100, "gaussian", 0, batch=100, images=800, warm=1, blocks=2)
+A = Trainer(MNIST, (500,), (), 20, "bernoulli", 0, batch=100, images=8_000, warm=1, blocks=3)
+B = Trainer(MNIST, (200, 200), (), 50, "bernoulli", 5, batch=20, images=3_000, warm=1, blocks=3)
+C = Trainer(SVHN, (), (32, 64, 128), 100, "gaussian", 0, batch=100, images=800, warm=1, blocks=2)
 D = replace(C, likelihood="logistic", images=300)
 
 STEP = ("step_ms", "ms a step")
@@ -200,9 +200,9 @@ FULL = (
         (
             _study("one after another"),
             _study("two processes", "--jobs", "2"),
-            _study("together", "--together", "16"),
+            _study("vmapped", "--vmapped", "16"),
         ),
-        ("two processes", "together"),
+        ("two processes", "vmapped"),
         pairs=2,
         timeout=240,
     ),

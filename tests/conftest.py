@@ -30,7 +30,7 @@ def real_data() -> str:
 
 @pytest.fixture(scope="session")
 def done(tmp_path_factory) -> Run:
-    return vl.train(TINY, tmp_path_factory.mktemp("runs"), "run", compile="never", watch=vl.SILENT)
+    return vl.train(TINY, tmp_path_factory.mktemp("runs"), "run", compile="never", callback=vl.SILENT)
 
 
 @pytest.fixture

@@ -33,9 +33,9 @@ def made(count: int, channels: int, kind: str, home: Path) -> str:
 )
 def test_few_images_are_trained_on_measured_and_drawn(count, channels, kind, test, tmp_path):
     said = list[str]()
-    watch = vl.Watch(said.append, lambda status: None)
+    callback = vl.Callback(said.append, lambda status: None)
     spec = SPEC.model_copy(update={"data": made(count, channels, kind, tmp_path)})
-    run = vl.train(spec, tmp_path / "runs", compile="never", watch=watch)
+    run = vl.train(spec, tmp_path / "runs", compile="never", callback=callback)
     images = {split: held["images"] for split, held in run.result["data"].items()}
     assert sum(images.values()) == count
     assert images["test"] == test
@@ -44,7 +44,7 @@ def test_few_images_are_trained_on_measured_and_drawn(count, channels, kind, tes
     assert run.spec.batch == 100  # as it was asked for: the run's name stays what it is
     assert {"elbo", "nll", "bits_per_dim", "reconstruction_mse"} <= {row["name"] for row in run.result["metrics"]}
 
-    drawn = {path.stem for path in vl.figure(run, watch=watch)}
+    drawn = {path.stem for path in vl.figure(run, callback=callback)}
     if test == 1:
         assert any(
             line.startswith("latents") and "left out: the aggregate posterior of 1 test" in line for line in said
@@ -71,13 +71,13 @@ def test_packs_of_few_images_are_lowered_alike(tmp_path):
     from vaelab.runs.assemble import completed
     from vaelab.runs.claim import claim
     from vaelab.runs.directory import Run
-    from vaelab.runs.vmapped import train_together
+    from vaelab.runs.vmapped import train_vmapped
 
     specs = [completed(SPEC.model_copy(update={"data": made(12, 1, "npz", tmp_path), "seed": s})) for s in (0, 1)]
     runs = [Run(tmp_path / f"seed{spec.seed}", must_exist=False) for spec in specs]
     for run, spec in zip(runs, specs, strict=True):
         claim(run, spec)
     said = list[str]()
-    assert train_together(runs, None, "never", vl.Watch(said.append, lambda status: None)) == {}
+    assert train_vmapped(runs, None, "never", vl.Callback(said.append, lambda status: None)) == {}
     assert [run.result["steps"] for run in runs] == [2, 2]
     assert "batch = 100: each step takes all 10 training images, for there are no more" in said

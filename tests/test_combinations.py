@@ -13,7 +13,7 @@ import torch
 
 from tests.traps.small import dataset, noise
 from vaelab.data import Splits
-from vaelab.evaluation.likelihood.likelihood import evaluate
+from vaelab.evaluation.likelihood.likelihood import estimate_bounds
 from vaelab.likelihoods import LIKELIHOODS
 from vaelab.models import VAE
 from vaelab.runs.assemble import TABLES, build_model, build_objective, completed
@@ -21,8 +21,8 @@ from vaelab.runs.spec import Spec
 from vaelab.system.errors import SpecError
 from vaelab.training.calibrate import settle
 from vaelab.training.initialise import begin
-from vaelab.training.setup import Course
-from vaelab.training.step.step import State
+from vaelab.training.setup import TrainingSetup
+from vaelab.training.step.step import TrainState
 
 SHAPE = (2, 6, 5)
 SMALL = {  # as small as they come; of four ReLUs all may be dead
@@ -110,12 +110,12 @@ def spec_of(row: Row) -> Spec:
     return completed(Spec(data="npz:x.npz", protocol=protocol, latent=3, batch=6, epochs=1, **fields))
 
 
-def prepared(row: Row) -> tuple[VAE, Splits, Course]:
+def prepared(row: Row) -> tuple[VAE, Splits, TrainingSetup]:
     spec = spec_of(row)
     images = dataset(noise(24, SHAPE), spec.protocol)
     model = build_model(spec, SHAPE, images.labels)
     objective = build_objective(spec, len(images))
-    return model, Splits(images, None, images), Course.of(model, objective, images, spec)
+    return model, Splits(images, None, images), TrainingSetup.of(model, objective, images, spec)
 
 
 def test_the_array_covers_every_pair():
@@ -128,19 +128,19 @@ def test_the_array_covers_every_pair():
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: "-".join(row.values()))
 def test_it_trains_and_is_evaluated(row):
-    model, data, course = prepared(row)
+    model, data, setup = prepared(row)
     begin(model, data.train, 0)
     before = [p.detach().clone() for p in model.parameters()]
-    state = State.start(model, course.plan, course.objective)
-    step = course.step(state)
+    state = TrainState.start(model, setup.plan, setup.objective)
+    step = setup.step(state)
     for t in range(2):
-        course.take(step, t)
+        setup.take(step, t)
     assert state.meters.first_bad() is None
     for (name, p), old in zip(model.named_parameters(), before, strict=True):
         assert p.isfinite().all(), name
         assert not torch.equal(p, old), f"{name} was not trained"
     settle(model, data.train, 0)
-    found = evaluate(model, data.test, samples=2, seed=0)
+    found = estimate_bounds(model, data.test, samples=2, seed=0)
     assert all(math.isfinite(value) for value in (found.elbo.mean(), found.nll.mean()))
     assert model.sample(3).mean.shape == (3, *SHAPE)
 

@@ -10,18 +10,19 @@ import torch
 from tests.traps.small import noise
 from vaelab.cli.main import main
 from vaelab.data import Dataset, Splits
-from vaelab.evaluation.likelihood.likelihood import evaluate
+from vaelab.evaluation.likelihood.likelihood import estimate_bounds
 from vaelab.figures import FIGURES
 from vaelab.models import Conditional
 from vaelab.runs.assemble import build_model, build_objective, completed, load_data
 from vaelab.runs.directory import Run
-from vaelab.runs.run import measure, train
+from vaelab.runs.evaluate import evaluate
 from vaelab.runs.spec import Spec
+from vaelab.runs.train import train
 from vaelab.system.errors import SpecError
 from vaelab.training.callback import SILENT
 from vaelab.training.loader import Streamed
 from vaelab.training.loop import fit
-from vaelab.training.setup import Course
+from vaelab.training.setup import TrainingSetup
 
 TINY = Spec(data="digits", latent=2, network="mlp:hidden=30", epochs=3, condition="labels", nll_samples=5, batch=20)
 
@@ -35,9 +36,9 @@ def test_it_learns_what_the_labels_tell(run):
     """The images' own labels beat wrong ones, image by image."""
     test = run.data().test
     model = run.model()
-    told = evaluate(model, test, 20, seed=0)
+    told = estimate_bounds(model, test, 20, seed=0)
     wrong = Dataset(test.name, "test", test.images, (test.labels + 1) % 10, test.protocol)
-    others = evaluate(model, wrong, 20, seed=0)
+    others = estimate_bounds(model, wrong, 20, seed=0)
     loss = others.nll - told.nll
     assert loss.mean() > 5 * loss.std() / np.sqrt(len(test))
 
@@ -48,18 +49,18 @@ def test_what_is_kept_is_the_model(run):
     counts = np.bincount(run.data().train.labels)
     torch.testing.assert_close(model.labels.shares, torch.from_numpy(counts / counts.sum()).float())
     row = run.metric("nll")
-    again = evaluate(model, test, row["samples"], seed=0).nll
+    again = estimate_bounds(model, test, row["samples"], seed=0).nll
     torch.testing.assert_close(again[torch.from_numpy(test.by_content)].sort().values, run.per_image(row).sort().values)
 
 
 def test_every_number_says_that_it_is_given_the_labels(run):
     names = ("ais:temperatures=5:chains=2:images=4:simulated=4:samples=5", "representation", "fidelity:features=pixels")
-    rows = [*run.result["metrics"], *measure(run, names)]
+    rows = [*run.result["metrics"], *evaluate(run, names)]
     for row in rows:
         own = row["name"] == "probe_accuracy_pixels" or "[pixels]" in row["name"]
         assert ("given the labels" in row["note"]) != own, row
     assert any("labels as frequent as in training" in row["note"] for row in rows)
-    told = run.result["ledger"]
+    told = run.result["provenance"]
     assert (told["bound"], told["is_bound"], told["given"], told["note"]) == ("ELBO", True, "labels", "")
 
 
@@ -77,13 +78,13 @@ def test_samples_have_a_label_for_each_row_and_a_z_for_each_column(monkeypatch):
     plain = Conditional.forward
 
     def forward(conditional, context):
-        passes.append((context, conditional.code))
+        passes.append((context, conditional.condition))
         return plain(conditional, context)
 
     monkeypatch.setattr(Conditional, "forward", forward)
     figure = FIGURES["samples"](model, images)
-    ((z, code),) = passes
-    assert code.long().argmax(1).tolist() == [row for row in range(3) for _ in range(8)]
+    ((z, condition),) = passes
+    assert condition.long().argmax(1).tolist() == [row for row in range(3) for _ in range(8)]
     columns = z.unflatten(0, (3, 8))
     assert torch.equal(columns, columns[:1].expand_as(columns))
     assert len(columns[0].unique(dim=0)) == 8
@@ -95,20 +96,22 @@ def made(labels: np.ndarray, protocol: str = "binary-threshold", split: str = "t
     return Dataset("made", split, noise(len(labels), (1, 4, 4)), labels.astype(np.int64), protocol)
 
 
-def of(spec: Spec, images: Dataset) -> Course:
-    return Course.of(build_model(spec, images.shape, images.labels), build_objective(spec, len(images)), images, spec)
+def of(spec: Spec, images: Dataset) -> TrainingSetup:
+    return TrainingSetup.of(
+        build_model(spec, images.shape, images.labels), build_objective(spec, len(images)), images, spec
+    )
 
 
 @pytest.mark.parametrize("streamed", [False, True])
 def test_images_meet_their_own_labels(streamed):
     labels = np.random.default_rng(0).choice([3, 40, 200], 50)
     images = Dataset("made", "train", np.repeat(labels, 4).reshape(50, 1, 2, 2).astype(np.uint8), labels, "grey")
-    course = of(completed(Spec(condition="labels", latent=2, batch=8, network="mlp:hidden=4", protocol="grey")), images)
+    setup = of(completed(Spec(condition="labels", latent=2, batch=8, network="mlp:hidden=4", protocol="grey")), images)
     if streamed:
-        course = replace(course, feed=Streamed(images.images, course.batches, course.device))
+        setup = replace(setup, feed=Streamed(images.images, setup.batches, setup.device))
     for t in (0, 3, 6, 7, 20, 1):
-        code = course.code(t)
-        assert course.model.labels.classes[code.long().argmax(1)].tolist() == course.batch(t)[:, 0, 0, 0].tolist()
+        condition = setup.condition(t)
+        assert setup.model.labels.classes[condition.long().argmax(1)].tolist() == setup.batch(t)[:, 0, 0, 0].tolist()
 
 
 def three_inputs(images, learning_rate, number):
@@ -184,7 +187,7 @@ def test_together_and_a_study_take_it(tmp_path, capsys):
         '[[group]]\nname = "vae"\ntitle = "VAE"\ngrid = { latent = [2], seed = [0] }\n'
         '[[group]]\nname = "cvae"\ntitle = "Conditional"\npreset = "cvae"\ngrid = { latent = [2], seed = [0, 1] }\n'
     )
-    words = ["study", str(tmp_path / "study.toml"), "--out", str(tmp_path), "--together", "2"]
+    words = ["study", str(tmp_path / "study.toml"), "--out", str(tmp_path), "--vmapped", "2"]
     assert main([*words, "--compile", "never"]) == 0
     said = capsys.readouterr()
     report = next(tmp_path.rglob("report.md")).read_text()

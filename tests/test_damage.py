@@ -16,7 +16,7 @@ from vaelab.cli.main import main
 from vaelab.system.errors import RunError, SpecError, VaelabError
 from vaelab.system.files import expanded
 from vaelab.system.tensor_file import read_tensors, write_tensors
-from vaelab.training.callback import Watch
+from vaelab.training.callback import Callback
 
 SPEC = vl.Spec(data="digits", latent=2, network="mlp:hidden=4", epochs=0.2, nll_samples=2)
 DEEP = "[" * 100_000
@@ -64,7 +64,7 @@ def test_a_flipped_bit_in_a_checkpoint_is_told(tmp_path, capsys):
     loop.CHECKPOINT_SECONDS = 0.0
     try:
         with pytest.raises(KeyboardInterrupt):
-            vl.train(spec, tmp_path, "run", compile="never", watch=Watch(say=lambda line: None, show=raise_at(5)))
+            vl.train(spec, tmp_path, "run", compile="never", callback=Callback(say=lambda line: None, show=raise_at(5)))
     finally:
         loop.CHECKPOINT_SECONDS = before
     path = tmp_path / "run" / "checkpoint.safetensors"
@@ -72,7 +72,7 @@ def test_a_flipped_bit_in_a_checkpoint_is_told(tmp_path, capsys):
     content[len(content) // 2] ^= 1
     path.write_bytes(content)
     with pytest.raises(RunError, match="its content is not what was written"):
-        vl.train(spec, tmp_path, "run", compile="never", watch=vl.SILENT)
+        vl.train(spec, tmp_path, "run", compile="never", callback=vl.SILENT)
 
 
 def raise_at(step: int):
@@ -236,7 +236,7 @@ def test_a_folder_that_is_taken_away_while_it_is_trained_in(tmp_path):
 
     spec = SPEC.model_copy(update={"epochs": 2.0, "validate_every": 0.2})
     with pytest.raises(RunError, match="runs/run"):
-        vl.train(spec, tmp_path / "runs", "run", compile="never", watch=Watch(say=lambda line: None, show=remove))
+        vl.train(spec, tmp_path / "runs", "run", compile="never", callback=Callback(say=lambda line: None, show=remove))
 
 
 def test_an_error_is_one_line_and_moves_no_cursor_whatever_a_name_holds(capsys):

@@ -35,7 +35,7 @@ def test_the_commands_work(command, mine, capsys):
     assert main([*shlex.split(command), *short]) == 0
     (path,) = Path("out").iterdir()
     if "Tempered:temperature=3" in command:
-        assert Run(path).result["ledger"]["effective_beta"] == pytest.approx(3, rel=1e-4)
+        assert Run(path).result["provenance"]["effective_beta"] == pytest.approx(3, rel=1e-4)
 
 
 TINY = ["--epochs", "0.1", "--latent", "3", "--nll-samples", "2", "--compile", "never"]

@@ -67,7 +67,7 @@ def told(capsys, *words: object) -> str:
         (lambda: vl.Spec(data=np.zeros((50, 50))), "data = a ndarray; expected a valid string"),
         (lambda: vl.Spec(laten=2), "unknown field 'laten'; .* did you mean 'latent'"),
         (lambda: vl.figure("nowhere", "samples"), "no nowhere/spec.json"),
-        (lambda: vl.measure("nowhere"), "no nowhere/spec.json"),
+        (lambda: vl.evaluate("nowhere"), "no nowhere/spec.json"),
     ],
 )
 def test_a_slip_is_told_in_one_line(slip, says):
@@ -88,7 +88,7 @@ def test_a_metric_that_was_not_measured_is_told_with_those_that_were(project):
 def test_pictures_and_numbers_are_had_by_the_name_of_a_run_too(copied):
     path = copied / "runs" / "done"
     assert vl.figure(str(path), "samples") == [path / "figures" / "samples.png"]
-    assert vl.measure(str(path))[0] in vl.Run(path).result["metrics"]
+    assert vl.evaluate(str(path))[0] in vl.Run(path).result["metrics"]
 
 
 # the names ----------------------------------------------------------------------------------------------------------
@@ -157,10 +157,10 @@ def test_training_says_what_happens_in_a_terminal_and_nothing_elsewhere(tmp_path
     assert "validation" in terminal.text
     assert "measuring likelihood on test images" in terminal.text
     terminal.text = ""
-    vl.measure(run, "latents:images=20")
+    vl.evaluate(run, "latents:images=20")
     assert "measuring latents" in terminal.text
     terminal.text = ""
-    vl.train(spec, tmp_path / "c", compile="never", watch=vl.SILENT)
+    vl.train(spec, tmp_path / "c", compile="never", callback=vl.SILENT)
     assert terminal.text == ""
 
 
@@ -168,9 +168,9 @@ def test_a_notebook_is_a_place_where_somebody_looks_on(monkeypatch):
     notebook = type("OutStream", (), {"__module__": "ipykernel.iostream", "isatty": lambda self: False})
     lines = importlib.import_module("vaelab.training.lines")
     monkeypatch.setattr(sys, "stdout", notebook())
-    assert lines.looked_on() is not vl.SILENT
+    assert lines.default_callback() is not vl.SILENT
     monkeypatch.setattr(sys, "stdout", None)  # as under pythonw
-    assert lines.looked_on() is vl.SILENT
+    assert lines.default_callback() is vl.SILENT
 
 
 def test_own_parts_are_fitted_in_a_folder_given_as_text_that_is_not_there(tmp_path):
@@ -245,7 +245,7 @@ def test_curves_of_a_run_that_was_stopped(tmp_path, capsys):
 
     spec = vl.Spec(**{**TINY, "epochs": 50.0, "batch": 500})
     with pytest.raises(Interrupted):
-        vl.train(spec, tmp_path, "stopped", compile="never", watch=vl.Watch(lambda line: None, stop))
+        vl.train(spec, tmp_path, "stopped", compile="never", callback=vl.Callback(lambda line: None, stop))
     run = vl.Run(tmp_path / "stopped")
     assert [path.name for path in vl.figure(run, "curves")] == ["curves.png"]
     assert [path.name for path in vl.figure(run)] == ["curves.png"]

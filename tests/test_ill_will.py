@@ -22,7 +22,7 @@ from vaelab.system.errors import RunError
 from vaelab.system.files import is_private, user_cache
 from vaelab.system.tensor_file import read_tensors, write_tensors
 from vaelab.training import loop
-from vaelab.training.callback import Status, Watch
+from vaelab.training.callback import Callback, Status
 
 SPEC = vl.Spec(data="digits", latent=2, network="mlp:hidden=4", epochs=0.2, nll_samples=2)
 ROOT = Path(__file__).parents[1]
@@ -126,14 +126,14 @@ def stopped(tmp_path, monkeypatch) -> Path:
 
     monkeypatch.setattr(loop, "CHECKPOINT_SECONDS", 0.0)
     with pytest.raises(KeyboardInterrupt):
-        train_on(tmp_path, Watch(lambda line: None, stop))
+        train_on(tmp_path, Callback(lambda line: None, stop))
     assert (tmp_path / "run" / "checkpoint.safetensors").exists()
     return tmp_path / "run"
 
 
-def train_on(folder: Path, watch: Watch = vl.SILENT) -> Run:
+def train_on(folder: Path, callback: Callback = vl.SILENT) -> Run:
     spec = SPEC.model_copy(update={"epochs": 2.0, "validate_every": 0.2})
-    return vl.train(spec, folder, "run", compile="never", watch=watch)
+    return vl.train(spec, folder, "run", compile="never", callback=callback)
 
 
 PROGRESS = [
@@ -189,8 +189,8 @@ def test_no_text_of_a_run_moves_the_cursor(run, capsys):
     result = json.loads((run / "result.json").read_text())
     rows = [{**row, "note": HOSTILE, "unit": HOSTILE} for row in result["metrics"]]
     finding = {"kind": "odd", "says": HOSTILE, "do": HOSTILE}
-    ledger = {**result["ledger"], "objective": HOSTILE}
-    changed(run / "result.json", metrics=rows, findings=[finding], ledger=ledger, criterion=HOSTILE)
+    provenance = {**result["provenance"], "objective": HOSTILE}
+    changed(run / "result.json", metrics=rows, findings=[finding], provenance=provenance, criterion=HOSTILE)
     assert main(["evaluate", str(run), "--metrics", "latents"]) == 0
     assert main(["compare", str(run)]) == 0
     said = capsys.readouterr().out

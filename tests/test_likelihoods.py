@@ -12,7 +12,7 @@ from torch import distributions as td
 
 from vaelab.data.protocol import PROTOCOLS
 from vaelab.likelihoods import LIKELIHOODS
-from vaelab.likelihoods.real import OF_LOGITS
+from vaelab.likelihoods.heavy_tailed import OF_LOGITS
 from vaelab.parts.names import make
 
 HEADS = [

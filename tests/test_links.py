@@ -13,7 +13,7 @@ from vaelab.cli.main import main
 from vaelab.reports import write_report
 from vaelab.runs.assemble import completed
 from vaelab.runs.claim import check_claim, claim
-from vaelab.runs.run import default_name
+from vaelab.runs.train import default_name
 from vaelab.studies.study import Options, carry_out, open_study
 from vaelab.system import files
 from vaelab.system.errors import RunError, SpecError
@@ -35,7 +35,7 @@ def target(tmp_path):
 
 
 def trained(folder: Path, name: str = "run") -> vl.Run:
-    return vl.train(TINY, folder, name, compile="never", watch=vl.SILENT)
+    return vl.train(TINY, folder, name, compile="never", callback=vl.SILENT)
 
 
 @pytest.mark.parametrize("name", [".lock", "log.jsonl", "checkpoint.safetensors", "model.safetensors", "result.json"])
@@ -66,9 +66,9 @@ def test_a_link_in_a_run_that_is_measured_is_not_followed(name, tmp_path, target
     (run.path / name).symlink_to(target if name == ".lock" else copy)
     if name == ".lock":
         with pytest.raises(RunError, match=r"\.lock is a symbolic link"):
-            vl.measure(run, "latents:images=100")
+            vl.evaluate(run, "latents:images=100")
     else:
-        vl.measure(run, "latents:images=100")
+        vl.evaluate(run, "latents:images=100")
         assert copy.read_bytes() == content
         assert not (run.path / name).is_symlink()
 
@@ -244,7 +244,7 @@ def test_a_run_that_is_a_link_is_not_trained_in(name, tmp_path, target):
     path = tmp_path / (name if name == "run" else default_name(completed(TINY)))
     path.symlink_to(tmp_path / "victim")
     with pytest.raises(RunError, match="is a symbolic link"):
-        vl.train(TINY, tmp_path, None if name == "default" else name, compile="never", watch=vl.SILENT)
+        vl.train(TINY, tmp_path, None if name == "default" else name, compile="never", callback=vl.SILENT)
     assert {file.read_text() for file in (tmp_path / "victim").iterdir()} == {PRECIOUS}
 
 
@@ -264,7 +264,7 @@ def test_a_folder_of_features_that_is_a_link_is_not_written_to(tmp_path):
     (tmp_path / "victim").mkdir()
     (tmp_path / ".features").symlink_to(tmp_path / "victim")
     with pytest.raises(RunError, match=r"\.features is a symbolic link"):
-        vl.measure(run, "fidelity:features=classifier:images=100")
+        vl.evaluate(run, "fidelity:features=classifier:images=100")
     assert not list((tmp_path / "victim").iterdir())
 
 
@@ -290,10 +290,10 @@ def test_a_result_belongs_to_its_spec_whatever_spec_json_says(tmp_path):
     (run.path / "spec.json").write_text(completed(other).canonical_json())
     for spec in (TINY, other):
         with pytest.raises(RunError, match=r"was written by another Spec \(seed = "):
-            vl.train(spec, tmp_path, "run", compile="never", watch=vl.SILENT)
+            vl.train(spec, tmp_path, "run", compile="never", callback=vl.SILENT)
     (run.path / "spec.json").unlink()
     with pytest.raises(RunError, match=r"was written by another Spec \(seed = 0 there, 5 now"):
-        vl.train(other, tmp_path, "run", compile="never", watch=vl.SILENT)
+        vl.train(other, tmp_path, "run", compile="never", callback=vl.SILENT)
 
 
 def test_of_two_specs_that_come_at_once_one_has_the_directory(tmp_path, monkeypatch):

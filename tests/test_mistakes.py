@@ -15,9 +15,9 @@ from vaelab.cli.main import main
 from vaelab.evaluation.fidelity import classifier
 from vaelab.runs import run as runs
 from vaelab.runs.directory import Run
-from vaelab.runs.evaluate import carry_out
-from vaelab.runs.run import measure, train
+from vaelab.runs.evaluate import evaluate, run_measures
 from vaelab.runs.spec import Spec
+from vaelab.runs.train import train
 from vaelab.system.errors import RunError
 from vaelab.system.files import write_atomically
 
@@ -79,7 +79,7 @@ def test_a_damaged_result(run, content: bytes, command: str, capsys):
     assert "delete the run and train again" in line
 
 
-@pytest.mark.parametrize("key", ["ledger", "findings", "data", "metrics.0.measure", "metrics.0.interval"])
+@pytest.mark.parametrize("key", ["provenance", "findings", "data", "metrics.0.measure", "metrics.0.interval"])
 @pytest.mark.parametrize("command", ["evaluate", "compare"])
 def test_a_result_of_an_earlier_version_is_told_what_it_lacks(run, key: str, command: str, capsys):
     result = json.loads((run / RESULT).read_text())
@@ -115,7 +115,7 @@ def test_weights_that_are_not_finite(run, name: str, capsys):
 
 def test_damaged_numbers_of_each_image_are_found_out_before_any_work(run, capsys, monkeypatch):
     (run / PER_IMAGE).write_bytes(b"abc")
-    monkeypatch.setattr("vaelab.runs.evaluate.carry_out", None)
+    monkeypatch.setattr("vaelab.runs.evaluate.run_measures", None)
     assert "delete it and measure again with --again" in told(capsys, "evaluate", run, "--metrics", "latents:images=20")
 
 
@@ -153,7 +153,7 @@ def test_runs_are_ranked_by_a_metric_that_is_no_mean_over_images(run, capsys):
     """Without a standard error of their difference, which is taken image by image."""
     other = Path(shutil.copytree(run, run.with_name("other")))
     for path in (run, other):
-        measure(Run(path), ["fidelity:features=pixels"])
+        evaluate(Run(path), ["fidelity:features=pixels"])
     names = [row["name"] for row in Run(run).result["metrics"] if row["se"] is not None]
     for name in dict.fromkeys(names):
         assert main(["compare", str(run), str(other), "--metric", name]) == 0
@@ -167,7 +167,7 @@ def test_where_nothing_may_be_written(run, capsys, monkeypatch):
 
     with monkeypatch.context() as patched:
         patched.setattr("vaelab.system.files.opened", refuse)
-        patched.setattr("vaelab.runs.evaluate.carry_out", None)
+        patched.setattr("vaelab.runs.evaluate.run_measures", None)
         assert "cannot be written (Read-only file system)" in told(
             capsys, "evaluate", run, "--metrics", "latents:images=20"
         )
@@ -188,27 +188,27 @@ def test_a_cache_that_cannot_be_made_is_found_out_before_the_classifier_is_fitte
 
 def test_what_another_process_measured_in_the_meantime_is_kept(run, monkeypatch):
     """It comes and goes while this one reads the data."""
-    original, calls = runs.measuring.subject, []
+    original, calls = runs.measuring.context, []
 
     def slow(*args):
         if not calls:
             calls.append(1)
-            measure(Run(run), ["latents:images=30"])
+            evaluate(Run(run), ["latents:images=30"])
         return original(*args)
 
-    monkeypatch.setattr("vaelab.runs.evaluate.subject", slow)
-    measure(Run(run), ["latents:images=20"])
+    monkeypatch.setattr("vaelab.runs.evaluate.context_of", slow)
+    evaluate(Run(run), ["latents:images=20"])
     measures = {row["measure"] for row in Run(run).result["metrics"]}
     assert {"latents:images=20:samples=1", "latents:images=30:samples=1"} <= measures
 
 
 def test_what_was_measured_before_an_interruption_is_kept(run, monkeypatch, capsys):
-    def stopped(measures, subject, say, keep):
+    def stopped(measures, context, say, keep):
         first, _ = measures
-        carry_out({first: measures[first]}, subject, say, keep)
+        run_measures({first: measures[first]}, context, say, keep)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("vaelab.runs.evaluate.carry_out", stopped)
+    monkeypatch.setattr("vaelab.runs.evaluate.run_measures", stopped)
     assert main(["evaluate", str(run), "--metrics", "latents:images=20", "latents:images=30"]) == 130
     assert len(capsys.readouterr().err.strip().splitlines()) == 1
     measures = {row["measure"] for row in Run(run).result["metrics"]}

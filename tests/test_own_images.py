@@ -13,15 +13,15 @@ from safetensors.torch import load_file, save_file
 
 from vaelab.cli.main import main
 from vaelab.data import Dataset, load
-from vaelab.evaluation.measure import Subject
+from vaelab.evaluation.measure import EvaluationContext
 from vaelab.evaluation.measures import METRICS
 from vaelab.figures import FIGURES
 from vaelab.runs.assemble import build_model
 from vaelab.runs.directory import Run
-from vaelab.runs.run import train
 from vaelab.runs.spec import Spec
+from vaelab.runs.train import train
 from vaelab.system.errors import DataError, SpecError
-from vaelab.training.callback import Watch
+from vaelab.training.callback import Callback
 
 CLASSES = ("ape", "bee", "cow")
 COUNTS = {"train": 24, "val": 6, "test": 12}
@@ -81,9 +81,9 @@ def test_it_is_trained_on_with_no_more_than_its_name_and_all_is_said(images, tmp
 
 def test_an_explicit_likelihood_is_never_changed(images, tmp_path):
     said = []
-    watch = Watch(say=said.append, show=lambda status: None)
+    callback = Callback(say=said.append, show=lambda status: None)
     spec = Spec(data=f"folder:{images}", likelihood="laplace", **SMALL)
-    assert train(spec, tmp_path, watch=watch).spec.likelihood.startswith("laplace:")
+    assert train(spec, tmp_path, callback=callback).spec.likelihood.startswith("laplace:")
     assert not any("no likelihood" in line for line in said)
     with pytest.raises(SpecError, match="gaussian:sigma=shared"):
         train(spec.model_copy(update={"likelihood": "bernoulli"}), tmp_path)
@@ -93,7 +93,7 @@ def test_a_model_is_told_classes_by_name(run):
     model = run.model()
     x = torch.rand(4, 3, 8, 8)
     for names, numbers in (("bee", 1), (["ape", "cow", "ape", "bee"], [0, 2, 0, 1]), (np.array(["cow"] * 4), [2] * 4)):
-        torch.testing.assert_close(model.code(names), model.code(numbers))
+        torch.testing.assert_close(model.condition(names), model.condition(numbers))
         torch.testing.assert_close(model.given(names).posterior(x).mean, model.given(numbers).posterior(x).mean)
     with pytest.raises(SpecError, match=r"unknown label 'bea'; expected one of ape, bee, cow; did you mean 'bee'"):
         model.given("bea")
@@ -140,7 +140,7 @@ def test_a_class_that_is_not_trained_on_is_called_by_name(images, tmp_path):
     data = load(spec.data)
     model = build_model(spec, data.train.shape).eval()
     measure = METRICS["representation"](neighbours=1)
-    rows = measure(Subject(model, data.train, data.test, 0, "", tmp_path), lambda share: None)
+    rows = measure(EvaluationContext(model, data.train, data.test, 0, "", tmp_path), lambda share: None)
     assert any("none with label bee" in row.note for row in rows)
 
 
@@ -152,7 +152,7 @@ def test_test_images_that_are_trained_on_are_counted_before_any_noise(tmp_path, 
     test[:2] = training[7]
     np.savez(tmp_path / "a.npz", train_images=training, test_images=test)
     spec, said = Spec(data=f"npz:{tmp_path / 'a.npz'}", protocol=protocol, validation=0, **SMALL), []
-    run = train(spec, tmp_path, watch=Watch(say=said.append, show=lambda status: None))
+    run = train(spec, tmp_path, callback=Callback(say=said.append, show=lambda status: None))
     assert "2 of 30 test images are training images too: their pixels are equal" in said
     assert run.result["test_images_trained_on"] == 2
     test[:4] = training[7]

@@ -16,22 +16,23 @@ import torch
 from vaelab.data import Dataset
 from vaelab.evaluation.ais import chains
 from vaelab.evaluation.likelihood import likelihood
-from vaelab.evaluation.measure import GIVEN_LABELS, Subject
+from vaelab.evaluation.measure import GIVEN_LABELS, EvaluationContext
 from vaelab.evaluation.measures import METRICS
 from vaelab.figures import FIGURES
 from vaelab.figures.panels import reconstruction_panel
 from vaelab.models import VAE, Conditional
 from vaelab.priors import LearnedNormal
-from vaelab.reports.material import Material
-from vaelab.runs import evaluate as measuring
+from vaelab.reports.context import ReportContext
+from vaelab.runs import evaluate as evaluating
 from vaelab.runs.assemble import build_model, build_objective, completed
+from vaelab.runs.provenance import provenance
 from vaelab.runs.spec import Spec
 from vaelab.training import fit_prior as refit
 from vaelab.training.calibrate import settle
-from vaelab.training.diagnosis.dissection import examine
-from vaelab.training.diagnosis.findings import look
-from vaelab.training.setup import Course
-from vaelab.training.step.step import State
+from vaelab.training.diagnosis.findings import find_findings
+from vaelab.training.diagnosis.replay import replay_step
+from vaelab.training.setup import TrainingSetup
+from vaelab.training.step.step import TrainState
 
 CLASSES = (10, 60, 110, 160, 210)
 SPEC = completed(
@@ -73,7 +74,7 @@ class Witness:
             if not torch.equal(context, torch.zeros_like(context)):  # of those who ask for shapes
                 image = len(conditional.context_shape) == 3
                 if image or self.decoded:
-                    self.compare((context[..., 0, 0, 0] if image else context[..., 0]).detach(), conditional.code)
+                    self.compare((context[..., 0, 0, 0] if image else context[..., 0]).detach(), conditional.condition)
             return plain(conditional, context)
 
         monkeypatch.setattr(Conditional, "forward", forward)
@@ -85,34 +86,34 @@ class Witness:
         self.seen += value.numel()
 
 
-def step(made: VAE, train: Dataset, take: Callable[[Course, State], Any]) -> None:
-    course = Course.of(made, build_objective(SPEC), train, SPEC)
-    take(course, State.start(made, SPEC))
+def step(made: VAE, train: Dataset, take: Callable[[TrainingSetup, TrainState], Any]) -> None:
+    setup = TrainingSetup.of(made, build_objective(SPEC), train, SPEC)
+    take(setup, TrainState.start(made, SPEC))
 
 
 def measured(name: str) -> Callable[[VAE, Dataset, Dataset], Any]:
     def carry_out(made: VAE, train: Dataset, test: Dataset) -> Any:
-        (measure,) = measuring.named_measures([name]).values()
-        subject = Subject(made, train, test, 0, "", Path("unused"), GIVEN_LABELS)
-        measure.check(subject)
-        return measure(subject, lambda share: None)
+        (measure,) = evaluating.named_measures([name]).values()
+        context = EvaluationContext(made, train, test, 0, "", Path("unused"), GIVEN_LABELS)
+        measure.check(context)
+        return measure(context, lambda share: None)
 
     return carry_out
 
 
 def reported(made: VAE, test: Dataset) -> None:
     material: Any = SimpleNamespace(model=lambda member: made, test=lambda member: test)
-    Material.reconstructions(material, SimpleNamespace(seed=0))  # type: ignore[arg-type]
+    ReportContext.reconstructions(material, SimpleNamespace(seed=0))  # type: ignore[arg-type]
 
 
 # What looks at images, and whether all that it decodes are theirs.
 USES: dict[str, tuple[Callable[[VAE, Dataset, Dataset], Any], bool]] = {
-    "training": (lambda m, train, test: step(m, train, lambda course, state: course.take(course.step(state), 3)), True),
-    "examine": (lambda m, train, test: step(m, train, lambda course, state: examine(course, state, 7)), True),
+    "training": (lambda m, train, test: step(m, train, lambda setup, state: setup.take(setup.step(state), 3)), True),
+    "examine": (lambda m, train, test: step(m, train, lambda setup, state: replay_step(setup, state, 7)), True),
     "settle": (lambda m, train, test: settle(m, train, 0), True),
-    "findings": (lambda m, train, test: look(m, test, 1.0, 0), True),
+    "findings": (lambda m, train, test: find_findings(m, test, 1.0, 0), True),
     "refit": (lambda m, train, test: refit.refit(m, LearnedNormal(2), train, 0, lambda line: None), True),
-    "ledger": (lambda m, train, test: measuring.ledger(SPEC, m, train, 9), True),
+    "ledger": (lambda m, train, test: provenance(SPEC, m, train, 9), True),
     "evaluate": (lambda m, train, test: likelihood.evaluate(m, test, 3, 0), True),
     "ais": (measured("ais:temperatures=3:chains=2:leapfrog=1:images=30:simulated=0:start=posterior"), False),
     "disentanglement": (measured("disentanglement:images=600"), True),

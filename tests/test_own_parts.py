@@ -207,7 +207,7 @@ def test_parts_put_together_by_hand_are_asked_at_their_first_use(parts, word: st
     with pytest.raises(SpecError) as in_training:
         vl.fit(model, vl.Elbo(), few, vl.Spec(batch=20), tmp_path, compile="never")
     with pytest.raises(SpecError) as in_evaluation:
-        vl.evaluate(model, few.test, 1, 0)
+        vl.estimate_bounds(model, few.test, 1, 0)
     for caught in (in_training, in_evaluation):
         assert word in str(caught.value)
         assert "\n" not in str(caught.value)
@@ -217,7 +217,7 @@ def test_a_network_of_another_size_is_named(few):
     model = model_of()
     model.likelihood.network = nn.Linear(7, 64)
     with pytest.raises(SpecError, match=r"network Linear \(decoder\) fails \(RuntimeError: mat1 and mat2"):
-        vl.evaluate(model, few.test, 1, 0)
+        vl.estimate_bounds(model, few.test, 1, 0)
 
 
 def test_asking_leaves_no_trace(few):
@@ -225,7 +225,7 @@ def test_asking_leaves_no_trace(few):
     torch.manual_seed(3)
     expected = torch.rand(4)
     torch.manual_seed(3)
-    vl.evaluate(model, few.test, 1, 0)
+    vl.estimate_bounds(model, few.test, 1, 0)
     assert torch.equal(torch.rand(4), expected)
     assert model.training
 
@@ -291,4 +291,4 @@ def test_parts_in_one_piece_are_trained_and_measured(own, tmp_path):
     parts |= {"likelihood": OwnLikelihood()} if own != "posterior" else {}
     model = vl.VAE(vl.StandardNormal(2), **parts)
     vl.fit(model, vl.Elbo(), data, vl.Spec(epochs=1), tmp_path, vl.SILENT, "never")
-    assert vl.evaluate(model, data.test, samples=5, seed=0).elbo.isfinite().all()
+    assert vl.estimate_bounds(model, data.test, samples=5, seed=0).elbo.isfinite().all()

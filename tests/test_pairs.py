@@ -12,8 +12,8 @@ import torch
 
 from tests.training.test_loop import SILENT
 from vaelab.data import Splits
-from vaelab.evaluation.likelihood.likelihood import evaluate
-from vaelab.evaluation.measure import Subject
+from vaelab.evaluation.likelihood.likelihood import estimate_bounds
+from vaelab.evaluation.measure import EvaluationContext
 from vaelab.figures import FIGURES
 from vaelab.figures.interpolation import great_circle
 from vaelab.models import VAE
@@ -73,7 +73,7 @@ def of(prior: str, posterior: str) -> tuple[VAE, Splits]:
 @pytest.mark.parametrize(("prior", "posterior"), PAIRS)
 def test_trained_it_has_a_finite_elbo_of_which_the_rate_is_a_divergence(prior, posterior):
     model, data = of(prior, posterior)
-    e = evaluate(model, data.test, 50, seed=0)
+    e = estimate_bounds(model, data.test, 50, seed=0)
     assert e.elbo.isfinite().all()
     assert e.elbo.mean() > -64 * math.log(2)  # better than a guess
     gain = (-e.nll - e.elbo).mean()  # of the tighter bound; nothing where z is certain
@@ -105,14 +105,14 @@ def refusal(act) -> str:
 @pytest.mark.parametrize(("prior", "posterior"), PAIRS)
 def test_every_measure_takes_it_or_says_why_not(prior, posterior):
     model, data = of(prior, posterior)
-    subject = Subject(model, data.train.some(80), data.test, 0, "", Path("unused"))
+    context = EvaluationContext(model, data.train.some(80), data.test, 0, "", Path("unused"))
     refused = set()
     for name, measure in named_measures(MEASURES).items():
-        if said := refusal(lambda measure=measure: measure.check(subject)):
+        if said := refusal(lambda measure=measure: measure.check(context)):
             refused.add(name.split(":")[0])
             assert "\n" not in said
             continue
-        rows = measure(subject, lambda share: None)
+        rows = measure(context, lambda share: None)
         assert all(np.isfinite(row.value) for row in rows)
     assert refused == ({"ais"} if posterior in (SPHERE, "codes") else set())
 

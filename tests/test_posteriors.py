@@ -100,10 +100,10 @@ class TestContract:
                 return z, q.log_prob(z)
 
         keys = torch.stack([key_of(1), key_of(2)])
-        together = vmap(lambda p, w, k: terms(p, w, k, True))(parameters, weights, keys)
+        vmapped = vmap(lambda p, w, k: terms(p, w, k, True))(parameters, weights, keys)
         for run in range(2):
             alone = terms(parameters[run], {n: w[run] for n, w in weights.items()}, keys[run], False)
-            for a, b in zip(alone, together, strict=True):
+            for a, b in zip(alone, vmapped, strict=True):
                 torch.testing.assert_close(a, b[run], rtol=1e-6, atol=1e-6)
 
     def test_it_is_traced_whole(self, text):

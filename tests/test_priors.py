@@ -82,10 +82,10 @@ class TestContract:
         def log_p(z, weights):
             return functional_call(prior, weights, ()).log_prob(z) if weights else prior().log_prob(z)
 
-        together = vmap(log_p)(z, weights)
+        vmapped = vmap(log_p)(z, weights)
         for run in range(2):
             alone = log_p(z[run], {n: w[run] for n, w in weights.items()})
-            torch.testing.assert_close(together[run], alone)
+            torch.testing.assert_close(vmapped[run], alone)
 
     def test_it_is_traced_whole(self, text, posterior):
         prior = made(text, posterior)

@@ -10,10 +10,10 @@ import pytest
 from vaelab.cli.main import main
 from vaelab.data import load
 from vaelab.runs.assemble import completed
-from vaelab.runs.evaluate import named_measures
+from vaelab.runs.evaluate import evaluate, named_measures
 from vaelab.runs.presets import preset
-from vaelab.runs.run import measure, train
 from vaelab.runs.spec import Spec
+from vaelab.runs.train import train
 from vaelab.studies.study import open_study
 
 README = (Path(__file__).parents[1] / "README.md").read_text()
@@ -42,13 +42,15 @@ def test_the_specs_of_the_commands(line):
 @pytest.mark.parametrize("line", re.findall(r"^vaelab study (.*)$", README, re.MULTILINE))
 def test_the_studies_of_the_commands(line, monkeypatch):
     seen = []
-    monkeypatch.setattr("vaelab.studies.study.carry_out", lambda study, options, watch: seen.append((study, options)))
+    monkeypatch.setattr(
+        "vaelab.studies.study.carry_out", lambda study, options, callback: seen.append((study, options))
+    )
     monkeypatch.setattr("vaelab.cli.commands._write_report", lambda *given: None)
     words = shlex.split(line.partition("#")[0])
     assert main(["study", *words]) == 0
     ((study, options),) = seen
     assert study.name == words[0]
-    assert (options.together > 1) == ("--together" in words)
+    assert (options.vmapped > 1) == ("--vmapped" in words)
     assert study.members
 
 
@@ -71,8 +73,8 @@ def test_the_metrics_of_the_commands(line):
 def test_every_number_is_explained(tmp_path):
     """What the measures of a small run print stands in the guide, by name."""
     run = train(Spec(data="digits", latent=2, network="mlp:hidden=8", epochs=1, nll_samples=11), tmp_path)
-    measure(run, ["fidelity:features=pixels", "representation", "ais:images=1:simulated=1:temperatures=2"])
-    printed = {row["name"].partition("[")[0] for row in run.result["metrics"]} | set(run.result["ledger"])
+    evaluate(run, ["fidelity:features=pixels", "representation", "ais:images=1:simulated=1:temperatures=2"])
+    printed = {row["name"].partition("[")[0] for row in run.result["metrics"]} | set(run.result["provenance"])
     printed |= {*run.log[0], *run.log[0]["train"], *run.log[0]["validation"]}
     assert printed - {"likelihood", "note", "protocol"} <= set(re.findall(r"`(\w+)(?:\[…\])?`", GUIDE))
 

@@ -174,7 +174,7 @@ def test_validation_images_that_changed_are_noticed(tmp_path):
     for place, (name, count) in enumerate(splits.items()):
         images(tmp_path / "faces" / name, count, 50 * place)
     spec = vl.Spec(data=f"folder:{tmp_path / 'faces'}", latent=2, network="mlp:hidden=4", epochs=1, nll_samples=2)
-    run = vl.train(spec, tmp_path / "out", compile="never", watch=vl.SILENT)
+    run = vl.train(spec, tmp_path / "out", compile="never", callback=vl.SILENT)
     Image.fromarray(np.full((8, 8), 200, np.uint8)).save(tmp_path / "faces" / "val" / "0.png")
     with pytest.raises(RunError, match=r"other images than those of .* now .*validation images"):
         run.data()
@@ -231,7 +231,7 @@ def test_fewer_images_than_neighbours_are_refused():
 def test_a_result_that_lacks_a_field_or_has_one_too_many(change, run, capsys):
     result = json.loads((run / "result.json").read_text())
     if change == "protocol":
-        del result["ledger"]["protocol"]
+        del result["provenance"]["protocol"]
     else:
         result["data"]["foo"] = 5
     (run / "result.json").write_text(json.dumps(result))
@@ -289,7 +289,7 @@ def test_a_foreign_name_is_drawn_without_a_warning(run, capsys):
 @pytest.mark.parametrize("name", ["model.safetensors", "per_image.safetensors"])
 def test_weights_and_numbers_of_another_run_are_not_taken_for_its_own(name, run, tmp_path, capsys):
     other = vl.train(
-        vl.Run(run).spec.model_copy(update={"seed": 1}), tmp_path, "other", compile="never", watch=vl.SILENT
+        vl.Run(run).spec.model_copy(update={"seed": 1}), tmp_path, "other", compile="never", callback=vl.SILENT
     )
     shutil.copy(other.path / name, run / name)
     assert "written by a run of another Spec" in told(capsys, "evaluate", run, "--metrics", "latents:images=20")

@@ -22,7 +22,7 @@ FLAGS = [
     "--data", "--protocol", "--validation", "--split-seed", "--model", "--latent", "--network", "--likelihood",
     "--posterior", "--prior", "--condition", "--refit", "--objective", "--nll-samples", "--epochs", "--batch",
     "--learning-rate", "--schedule", "--clip-norm", "--ema-decay", "--precision", "--patience", "--start", "--seed",
-    "--name", "--preset", "--spec", "--samples", "--metrics", "--split", "--only", "--jobs", "--together", "--seeds",
+    "--name", "--preset", "--spec", "--samples", "--metrics", "--split", "--only", "--jobs", "--vmapped", "--seeds",
     "--trust", "--metric", "--data-root", "--threads", "--device",
 ]  # fmt: skip
 

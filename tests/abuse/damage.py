@@ -19,7 +19,7 @@ import vaelab as vl
 from tests.abuse.kills import STUDY
 from vaelab.cli.main import main
 from vaelab.training import loop
-from vaelab.training.callback import Watch
+from vaelab.training.callback import Callback
 
 SLOW_SECONDS = 20.0
 SPEC = vl.Spec(data="digits", latent=2, network="mlp:hidden=4", epochs=0.2, nll_samples=2)
@@ -38,10 +38,12 @@ class TimeLimit(Exception):
 def prepare(folder: Path) -> Path:
     """A finished run, one that stopped, a study, a Spec and data in every format."""
     folder.mkdir(parents=True)
-    vl.train(SPEC, folder / "runs", "done", compile="never", watch=vl.SILENT)
+    vl.train(SPEC, folder / "runs", "done", compile="never", callback=vl.SILENT)
     before, loop.CHECKPOINT_SECONDS = loop.CHECKPOINT_SECONDS, 0.0
     try:
-        vl.train(LONG, folder / "runs", "stopped", compile="never", watch=Watch(say=lambda line: None, show=_stop))
+        vl.train(
+            LONG, folder / "runs", "stopped", compile="never", callback=Callback(say=lambda line: None, show=_stop)
+        )
     except Stop:
         pass
     finally:

@@ -71,7 +71,7 @@ def scenarios(toml: Path) -> list[Scenario]:
         Scenario("evaluation", evaluate, [[*TRAIN, "."]]),
         Scenario("report", ["report", str(toml), "--out", "."], [study]),
         Scenario("study, two processes", [*study, "--jobs", "2"], []),
-        Scenario("study, one program", [*study, "--together", "2"], [], exact=False),
+        Scenario("study, one program", [*study, "--vmapped", "2"], [], exact=False),
     ]
 
 

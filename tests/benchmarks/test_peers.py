@@ -14,17 +14,17 @@ from torch.utils.flop_counter import FlopCounterMode
 from benchmarks import networks, peer, plain, vaelab_peer, workloads
 from benchmarks.flops import decoder_layers, encoder_layers, step_flops
 from benchmarks.peer import Task
-from benchmarks.workloads import MNIST, SVHN, A, Training, Workload
+from benchmarks.workloads import MNIST, SVHN, A, Trainer, Workload
 
 SMALL = {
-    "elbo": Training(MNIST, (7,), (), 3, "bernoulli", 0, batch=4, images=12, warm=1, blocks=1),
-    "iwae": Training(MNIST, (7, 5), (), 3, "bernoulli", 5, batch=4, images=12, warm=1, blocks=1),
-    "gaussian": Training(SVHN, (), (2, 3, 4), 3, "gaussian", 0, batch=4, images=12, warm=1, blocks=1),
-    "logistic": Training(SVHN, (), (2, 3, 4), 3, "logistic", 0, batch=4, images=12, warm=1, blocks=1),
+    "elbo": Trainer(MNIST, (7,), (), 3, "bernoulli", 0, batch=4, images=12, warm=1, blocks=1),
+    "iwae": Trainer(MNIST, (7, 5), (), 3, "bernoulli", 5, batch=4, images=12, warm=1, blocks=1),
+    "gaussian": Trainer(SVHN, (), (2, 3, 4), 3, "gaussian", 0, batch=4, images=12, warm=1, blocks=1),
+    "logistic": Trainer(SVHN, (), (2, 3, 4), 3, "logistic", 0, batch=4, images=12, warm=1, blocks=1),
 }
 
 
-def task(tmp_path: Path, training: Training) -> Task:
+def task(tmp_path: Path, training: Trainer) -> Task:
     levels = np.random.default_rng(0).integers(0, 256, (training.images, *training.shape), np.uint8)
     images = 255 * (levels > 127).astype(np.uint8) if training.likelihood == "bernoulli" else levels
     np.save(tmp_path / "x.npy", images)
@@ -34,7 +34,7 @@ def task(tmp_path: Path, training: Training) -> Task:
 
 
 @pytest.mark.parametrize("training", SMALL.values(), ids=SMALL)
-def test_flops_are_those_that_torch_counts(training: Training):
+def test_flops_are_those_that_torch_counts(training: Trainer):
     encode, decode = networks.encoder(training), networks.decoder(training)
     x = torch.rand(training.batch, *training.shape).round()
     with FlopCounterMode(display=False) as counter:
@@ -53,7 +53,7 @@ def test_flops_of_the_first_workload_by_hand():
 
 
 @pytest.mark.parametrize("training", SMALL.values(), ids=SMALL)
-def test_vaelab_has_the_same_layers_and_the_same_loss(tmp_path: Path, training: Training):
+def test_vaelab_has_the_same_layers_and_the_same_loss(tmp_path: Path, training: Trainer):
     ready = vaelab_peer.prepare(task(tmp_path, training))
     encode, decode = networks.encoder(training), networks.decoder(training)
     ours = list(ready.model.parameters())
@@ -62,16 +62,16 @@ def test_vaelab_has_the_same_layers_and_the_same_loss(tmp_path: Path, training: 
     with torch.no_grad():
         for p, q in zip(theirs, ours, strict=True):
             p.copy_(q)
-        x = ready.course.reading.pixels(ready.course.batch(0)[:4])
+        x = ready.setup.reading.pixels(ready.setup.batch(0)[:4])
         torch.manual_seed(1)
-        loss, _ = ready.course.objective(ready.model, x, torch.tensor(0))
+        loss, _ = ready.setup.objective(ready.model, x, torch.tensor(0))
         torch.manual_seed(1)
         plainly = networks.loss(training, encode, decode, x, False)
     torch.testing.assert_close(loss - vaelab_peer.constant(training), plainly, rtol=2e-5, atol=1e-3)
 
 
 @pytest.mark.parametrize("training", SMALL.values(), ids=SMALL)
-def test_jax_has_the_same_layers_and_the_same_loss(training: Training):
+def test_jax_has_the_same_layers_and_the_same_loss(training: Trainer):
     pytest.importorskip("jax")
     from benchmarks import jax_peer
 
@@ -92,7 +92,7 @@ def test_jax_has_the_same_layers_and_the_same_loss(training: Training):
     np.testing.assert_allclose(np.asarray(found), loss, rtol=1e-5)
 
 
-def _for_jax(network: torch.nn.Sequential, training: Training) -> list[tuple[np.ndarray, np.ndarray]]:
+def _for_jax(network: torch.nn.Sequential, training: Trainer) -> list[tuple[np.ndarray, np.ndarray]]:
     """The weights of a network in the layout of the JAX peer: maps last, kernels of transposed convolutions turned."""
     halvings = len(training.channels)
     _, height, width = training.shape

@@ -126,14 +126,14 @@ def status(
 
 
 def test_a_line_of_runs_that_are_one_program_gives_the_range_of_each_number(capsys):
-    with terminal.watching(terminal.console()) as watch:
-        watch.show(status(101.25, (status(99.5, (), 98.0), status(1234.5, (), 102.5)), 101.0))
+    with terminal.watching(terminal.console()) as callback:
+        callback.show(status(101.25, (status(99.5, (), 98.0), status(1234.5, (), 102.5)), 101.0))
     assert printed(capsys) == (
         "epoch 15.0/30  3 runs  -ELBO 99.50 to 1,234 nats  1:06:40 left  validation 98.00 to 102.50 (-ELBO)\n"
     )
 
 
 def test_a_line_says_that_no_weights_are_chosen_while_a_schedule_moves(capsys):
-    with terminal.watching(terminal.console()) as watch:
-        watch.show(status(101.25, (), 98.0, judged=False))
+    with terminal.watching(terminal.console()) as callback:
+        callback.show(status(101.25, (), 98.0, judged=False))
     assert capsys.readouterr().out.endswith("validation 98.00 (-ELBO; not judged yet: its schedule moves)\n")

@@ -21,7 +21,7 @@ def test_a_source_is_described_split_by_split(tmp_path: Path, monkeypatch: pytes
     svhn(tmp_path / "svhn")
     digests = dict(fetch.PUBLISHED["svhn"].md5)
     digests["test_32x32.mat"] = hashlib.md5((tmp_path / "svhn" / "test_32x32.mat").read_bytes()).hexdigest()
-    monkeypatch.setitem(fetch.PUBLISHED, "svhn", fetch.Published((), digests, {}))
+    monkeypatch.setitem(fetch.PUBLISHED, "svhn", fetch.PublishedFile((), digests, {}))
     (train, test), said = check("svhn", tmp_path)
     assert said == (f"svhn is read from {tmp_path / 'svhn'}",)
     assert (train.split, train.count, train.shape, train.labels) == ("train", 6, (3, 32, 32), {"0": 6})

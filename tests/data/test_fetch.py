@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from vaelab.data import fetch as module
-from vaelab.data.fetch import Published, fetch
+from vaelab.data.fetch import PublishedFile, fetch
 from vaelab.system.errors import DataError, SpecError
 
 TRAIN, TEST = (os.urandom(300_000) for _ in range(2))
@@ -78,7 +78,7 @@ def serve(monkeypatch: pytest.MonkeyPatch) -> Iterator[type[Server]]:
 
     digests = {name: hashlib.md5(content).hexdigest() for name, content in WHOLE.items()}
     monkeypatch.setitem(
-        module.PUBLISHED, "svhn", Published(("http://127.0.0.1:9/never/",), digests, dict.fromkeys(WHOLE, 300_000))
+        module.PUBLISHED, "svhn", PublishedFile(("http://127.0.0.1:9/never/",), digests, dict.fromkeys(WHOLE, 300_000))
     )
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     yield start

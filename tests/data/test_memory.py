@@ -96,6 +96,6 @@ def test_images_that_are_small_files_of_much(tmp_path: Path, refused):
 def test_a_model_that_is_too_large(tmp_path: Path):
     spec = vl.Spec(data="digits", latent=1_000_000, network="mlp:hidden=500")
     with pytest.raises(SpecError, match=r"such a model: needs 36\.0 GB of memory, 10\.0 MB are free"):
-        vl.train(spec, tmp_path, compile="never", watch=vl.SILENT)
+        vl.train(spec, tmp_path, compile="never", callback=vl.SILENT)
     assert not list(tmp_path.iterdir())
     tracemalloc.clear_traces()  # modules were imported

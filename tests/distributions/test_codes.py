@@ -118,18 +118,18 @@ class TestCodebook:
         """Each run's codebook learns from its own batch, by its own draws."""
         of, x = Codebook(5, 3, 0.9, 0.1), vectors(40).reshape(2, 20, 3)
         state = [{"codes": vectors(5, seed=8 + r), "uses": torch.tensor([0.0, 0.2, 0.3, 0.0, 0.4])} for r in (0, 1)]
-        together = {name: torch.stack([state[0][name], state[1][name]]) for name in state[0]}
+        vmapped = {name: torch.stack([state[0][name], state[1][name]]) for name in state[0]}
 
         def step(tensors, x, key, mapped):
             with Noise(key, torch.tensor(3), mapped):
                 return functional_call(of, tensors, (x,))
 
         keys = torch.stack([key_of(1), key_of(2)])
-        given = vmap(lambda t, x, k: step(t, x, k, True))(together, x, keys)
+        given = vmap(lambda t, x, k: step(t, x, k, True))(vmapped, x, keys)
         for r in (0, 1):
             torch.testing.assert_close(given[r], step(state[r], x[r], keys[r], False))
             for name, tensor in state[r].items():
-                torch.testing.assert_close(together[name][r], tensor)
+                torch.testing.assert_close(vmapped[name][r], tensor)
 
     def test_it_is_traced_whole(self):
         one, two, x = book(), book(), vectors(30)
@@ -296,10 +296,10 @@ class TestTransformer:
         def log_p(k, weights):
             return Autoregressive(lambda k: functional_call(network, weights, (k,)), 2, 2).log_prob(k)  # type: ignore[arg-type]
 
-        together = vmap(log_p)(k, weights)
+        vmapped = vmap(log_p)(k, weights)
         for r in (0, 1):
             alone = log_p(k[r], {name: w[r] for name, w in weights.items()})
-            torch.testing.assert_close(together[r], alone)
+            torch.testing.assert_close(vmapped[r], alone)
 
 
 def test_all_of_q_is_at_its_z():

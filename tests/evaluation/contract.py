@@ -19,7 +19,7 @@ from vaelab.evaluation.ais import chains
 from vaelab.evaluation.disentanglement import disentanglement
 from vaelab.evaluation.disentanglement import scores as disentanglement_scores
 from vaelab.evaluation.fidelity import classifier
-from vaelab.evaluation.measure import Measure, Metric, Subject
+from vaelab.evaluation.measure import EvaluationContext, Measure, Metric
 from vaelab.evaluation.measures import METRICS
 from vaelab.likelihoods import Gaussian
 from vaelab.models import VAE, Conditional
@@ -178,17 +178,17 @@ def model(double: bool = False, codes: bool = False) -> VAE:
     return VAE(prior, encoder, Double(p.network, p.head, p.context_shape)).double()
 
 
-def subject(case: Case, cache: Path, double: bool = False) -> Subject:
+def context(case: Case, cache: Path, double: bool = False) -> EvaluationContext:
     train, test = images()
-    return Subject(model(double, case.codes), train, test.take(np.arange(case.images)), 0, "", cache)
+    return EvaluationContext(model(double, case.codes), train, test.take(np.arange(case.images)), 0, "", cache)
 
 
-def stored(of: Subject) -> Subject:
+def stored(of: EvaluationContext) -> EvaluationContext:
     """`of` with pixels as they are stored, without noise."""
     return replace(of, train=replace(of.train, protocol="grey"), data=replace(of.data, protocol="grey"))
 
 
-def undrawn(of: Subject) -> Subject:
+def undrawn(of: EvaluationContext) -> EvaluationContext:
     """`of` with numbers that no draw decides: q(z|x) = p(z), a decoder that ignores z, pixels as they are stored."""
     with torch.no_grad():
         for conditional in (of.model.posterior, of.model.likelihood):
@@ -199,7 +199,7 @@ def undrawn(of: Subject) -> Subject:
     return stored(of)
 
 
-def rows(measure: Measure, of: Subject) -> dict[tuple[str, int | None], Metric]:
+def rows(measure: Measure, of: EvaluationContext) -> dict[tuple[str, int | None], Metric]:
     """What it measures, by name and K."""
     measure.check(of)
     return {(row.name, row.samples): row for row in measure(of, lambda share: None)}

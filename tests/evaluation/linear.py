@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from tests.oracle import Double, PlainGaussian
 from vaelab.data import Dataset
-from vaelab.evaluation.measure import Subject
+from vaelab.evaluation.measure import EvaluationContext
 from vaelab.models import VAE
 from vaelab.posteriors import DiagonalGaussian
 from vaelab.priors import StandardNormal
@@ -30,8 +30,8 @@ def affine(weight: Tensor, bias: Tensor, sigma: Sequence[float], shape=(1, 1, 2)
     )
 
 
-def subject(model: VAE, data: Dataset, train: Dataset | None = None, seed: int = 0) -> Subject:
-    return Subject(model, train or data, data, seed, "", Path("unused"))
+def context(model: VAE, data: Dataset, train: Dataset | None = None, seed: int = 0) -> EvaluationContext:
+    return EvaluationContext(model, train or data, data, seed, "", Path("unused"))
 
 
 def dataset(images: np.ndarray, labels: np.ndarray | None = None, split: str = "test", protocol: str = "grey"):

@@ -1,4 +1,4 @@
-"""What `vl.evaluate` and `vl.fit` are given: refused in one line where it is not what the model describes."""
+"""What `vl.estimate_bounds` and `vl.fit` are given: refused in one line where it is not what the model describes."""
 
 from dataclasses import replace
 
@@ -24,11 +24,11 @@ def test_a_trained_model_is_not_measured_on_pixels_of_another_protocol(run, prot
     with pytest.raises(
         SpecError, match=f"protocol {protocol}; expected protocol binary-dynamic, by which the model was"
     ):
-        vl.evaluate(run.model(), test, 2, 0)
+        vl.estimate_bounds(run.model(), test, 2, 0)
 
 
 def test_it_is_measured_on_those_of_its_own(run):
-    assert len(vl.evaluate(run.model(), run.data().test, 2, 0).nll) == 180
+    assert len(vl.estimate_bounds(run.model(), run.data().test, 2, 0).nll) == 180
 
 
 def test_a_model_learns_its_protocol_by_being_trained(tmp_path):
@@ -37,19 +37,19 @@ def test_a_model_learns_its_protocol_by_being_trained(tmp_path):
     vl.fit(model, vl.Elbo(), splits("binary-static"), vl.Spec(epochs=1, batch=10), tmp_path, compile="never")
     assert model.protocol == "binary-static"
     with pytest.raises(SpecError, match="expected protocol binary-static"):
-        vl.evaluate(model, dataset(noise(5), "binary-dynamic"), 2, 0)
+        vl.estimate_bounds(model, dataset(noise(5), "binary-dynamic"), 2, 0)
 
 
 def test_a_model_that_was_told_labels_is_still_held_to_its_protocol(tmp_path):
     run = vl.train(SPEC.model_copy(update={"condition": "labels"}), tmp_path, compile="never")
     with pytest.raises(SpecError, match="expected protocol binary-dynamic"):
-        vl.evaluate(run.model().given(3), vl.load("digits", protocol="grey").test, 2, 0)
+        vl.estimate_bounds(run.model().given(3), vl.load("digits", protocol="grey").test, 2, 0)
 
 
 def test_a_model_that_was_not_trained_is_held_to_its_likelihood():
     with pytest.raises(SpecError, match="likelihood Bernoulli on images read by protocol 8bit; expected one that it"):
-        vl.evaluate(build(), dataset(noise(5), "8bit"), 2, 0)
-    assert len(vl.evaluate(build(), dataset(noise(5), "grey"), 2, 0).nll) == 5  # admitted, by name
+        vl.estimate_bounds(build(), dataset(noise(5), "8bit"), 2, 0)
+    assert len(vl.estimate_bounds(build(), dataset(noise(5), "grey"), 2, 0).nll) == 5  # admitted, by name
 
 
 def test_training_is_held_to_the_likelihood_too(tmp_path):
@@ -68,14 +68,14 @@ def test_training_is_held_to_the_likelihood_too(tmp_path):
 )
 def test_what_is_no_dataset_is_refused(data, found: str):
     with pytest.raises(DataError, match=f"{found}; expected a Dataset"):
-        vl.evaluate(build(), data, 2, 0)
+        vl.estimate_bounds(build(), data, 2, 0)
 
 
 def test_images_of_another_size_are_refused(tmp_path):
     with pytest.raises(
         DataError, match=r"test images of shape \(1, 4, 5\) .*; expected \(1, 4, 4\), those of the model"
     ):
-        vl.evaluate(build(), dataset(noise(5, (1, 4, 5)), "grey"), 2, 0)
+        vl.estimate_bounds(build(), dataset(noise(5, (1, 4, 5)), "grey"), 2, 0)
     other = splits("grey", shape=(1, 4, 5))
     with pytest.raises(DataError, match=r"train images of shape .*; expected \(1, 4, 4\)"):
         vl.fit(build(), vl.Elbo(), replace(other, test=other.train), vl.Spec(batch=10), tmp_path)
@@ -88,6 +88,6 @@ def test_a_dataset_in_the_place_of_splits_is_refused(tmp_path):
 
 def test_the_images_of_an_array_are_measured_as_they_are_however_they_are_held():
     images = noise(7)
-    expected = vl.evaluate(build(), dataset(images, "grey"), 2, 0).nll
+    expected = vl.estimate_bounds(build(), dataset(images, "grey"), 2, 0).nll
     for same in (torch.from_numpy(images), np.asfortranarray(images)):
-        assert torch.equal(vl.evaluate(build(), dataset(same, "grey"), 2, 0).nll, expected)
+        assert torch.equal(vl.estimate_bounds(build(), dataset(same, "grey"), 2, 0).nll, expected)

@@ -11,8 +11,8 @@ from torch.distributions.transforms import AffineTransform, Transform
 
 from tests.oracle import Double, linear_gaussian
 from vaelab.data import Dataset
-from vaelab.evaluation.likelihood.likelihood import evaluate
-from vaelab.evaluation.measure import Subject
+from vaelab.evaluation.likelihood.likelihood import estimate_bounds
+from vaelab.evaluation.measure import EvaluationContext
 from vaelab.models import VAE
 from vaelab.runs.evaluate import named_measures
 
@@ -64,7 +64,7 @@ def test_the_likelihood_is_the_truth_within_its_error(known):
     with pytest.raises(NotImplementedError):
         _ = known.model.posterior(torch.zeros(2, 1, 2, 3)).mean
     data = dataset(100, "test")
-    evaluation = evaluate(known.model, data, 1000, seed=0)
+    evaluation = estimate_bounds(known.model, data, 1000, seed=0)
     truth = -known.log_p(torch.from_numpy(data.images).double() / 255)
     error = evaluation.nll_variance.sum().sqrt().item() / 100
     assert abs((evaluation.nll - truth).mean().item()) < 3 * error
@@ -88,8 +88,8 @@ def test_the_likelihood_is_the_truth_within_its_error(known):
     ],
 )
 def test_every_measure_takes_it(known, name):
-    subject = Subject(known.model, dataset(90, "train"), dataset(60, "test"), 0, "", Path("unused"))
+    context = EvaluationContext(known.model, dataset(90, "train"), dataset(60, "test"), 0, "", Path("unused"))
     ((_, measure),) = named_measures([name]).items()
-    measure.check(subject)
-    rows = measure(subject, lambda share: None)
+    measure.check(context)
+    rows = measure(context, lambda share: None)
     assert all(np.isfinite(row.value) for row in rows)

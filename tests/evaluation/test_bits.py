@@ -16,15 +16,15 @@ from tests.traps.small import STILL, answers, build, dataset, fitted, noise, pos
 from vaelab.data import Dataset
 from vaelab.data.protocol import PROTOCOLS, protocol
 from vaelab.evaluation.likelihood.likelihood import Likelihood
-from vaelab.evaluation.measure import Metric, Subject
+from vaelab.evaluation.measure import EvaluationContext, Metric
 from vaelab.likelihoods import DiscretisedLogistic
 from vaelab.models import VAE
 from vaelab.randomness.seeds import derive
 
 
 def rows(model: VAE, data: Dataset, samples: int = 3) -> dict[str, Metric]:
-    subject = Subject(model, data, data, 0, "", Path("unused"))
-    return {row.name: row for row in Likelihood(samples=samples)(subject, lambda share: None)}
+    context = EvaluationContext(model, data, data, 0, "", Path("unused"))
+    return {row.name: row for row in Likelihood(samples=samples)(context, lambda share: None)}
 
 
 class Ignorant(nn.Module):

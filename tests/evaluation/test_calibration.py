@@ -14,9 +14,9 @@ from torch import Tensor
 
 from tests.oracle import linear_gaussian, mixture_prior, two_level
 from vaelab.data import Dataset
-from vaelab.evaluation.ais import chains as settings
-from vaelab.evaluation.ais.chains import Plan, run_chains
-from vaelab.evaluation.likelihood.likelihood import evaluate
+from vaelab.evaluation.ais import chains as module
+from vaelab.evaluation.ais.chains import AnnealingSettings, run_chains
+from vaelab.evaluation.likelihood.likelihood import estimate_bounds
 
 REPETITIONS = 100
 IMAGES = 2
@@ -55,12 +55,12 @@ def assert_calibrated(estimate: Tensor, variance: Tensor, truth: Tensor) -> None
     ],
 )
 def test_annealed_error_bars_hold_the_truth_as_often_as_they_claim(oracle, start, monkeypatch):
-    monkeypatch.setattr(settings, "PASSES", 100_000)  # small ones: all at a time
-    monkeypatch.setattr(settings, "BANDS", 25)
+    monkeypatch.setattr(module, "PASSES", 100_000)  # small ones: all at a time
+    monkeypatch.setattr(module, "BANDS", 25)
     known, (_, x) = ORACLES[oracle](), repeated()
-    plan = Plan(temperatures=30 if start == "prior" else 10, chains=32, leapfrog=3, start=start)
+    settings = AnnealingSettings(temperatures=30 if start == "prior" else 10, chains=32, leapfrog=3, start=start)
     with torch.random.fork_rng():
-        chains = run_chains(known.model, x, plan, seed=0)
+        chains = run_chains(known.model, x, settings, seed=0)
     assert_calibrated(chains.lower, chains.variance, known.log_p(x))
 
 
@@ -68,5 +68,5 @@ def test_annealed_error_bars_hold_the_truth_as_often_as_they_claim(oracle, start
 @pytest.mark.parametrize("oracle", list(ORACLES))
 def test_importance_weighted_error_bars_hold_the_truth_as_often_as_they_claim(oracle):
     known, (levels, x) = ORACLES[oracle](), repeated()
-    found = evaluate(known.model, Dataset("made", "test", levels, None, "grey"), 100, seed=0)
+    found = estimate_bounds(known.model, Dataset("made", "test", levels, None, "grey"), 100, seed=0)
     assert_calibrated(-found.nll, found.nll_variance, known.log_p(x))

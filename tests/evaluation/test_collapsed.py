@@ -11,10 +11,10 @@ from torch import Tensor, nn
 from tests.evaluation.contract import cheapen
 from vaelab.data import Dataset
 from vaelab.distributions import two_means_of
-from vaelab.evaluation.codes import codes
 from vaelab.evaluation.disentanglement.disentanglement import Disentanglement
 from vaelab.evaluation.latents.latents import Latents, active_dimensions
-from vaelab.evaluation.measure import Metric, Subject
+from vaelab.evaluation.measure import EvaluationContext, Metric
+from vaelab.evaluation.posterior_means import posterior_means
 from vaelab.models import VAE
 from vaelab.runs.assemble import build_model, completed
 from vaelab.runs.spec import Spec
@@ -65,7 +65,7 @@ def collapsed(**fields: str) -> VAE:
 
 
 def measured(model: VAE, seed: int = 0) -> dict[str, Metric]:
-    of = Subject(model, data(), data(), seed, "", Path("unused"))
+    of = EvaluationContext(model, data(), data(), seed, "", Path("unused"))
     return {row.name: row for row in Latents()(of, lambda share: None)}
 
 
@@ -113,8 +113,8 @@ def test_dimensions_that_do_not_vary_take_no_part_in_votes(monkeypatch):
     cheapen(monkeypatch)
     model, of = collapsed(**LADDER), data(700)
     with torch.random.fork_rng():
-        means = codes(model, of, 0)
-        rows = Disentanglement(images=500)(Subject(model, of, of, 0, "", Path("unused")), lambda share: None)
+        means = posterior_means(model, of, 0)
+        rows = Disentanglement(images=500)(EvaluationContext(model, of, of, 0, "", Path("unused")), lambda share: None)
     assert (means.var(0) > 0.01).any()
     assert f"0 of {model.latent} dimensions vary" in {row.name: row.note for row in rows}["factorvae_score"]
 

@@ -5,8 +5,8 @@ from dataclasses import replace
 
 import pytest
 
-from tests.evaluation.contract import CASE_OF, cheapen, made, rows, subject
-from vaelab.evaluation.measure import Subject
+from tests.evaluation.contract import CASE_OF, cheapen, context, made, rows
+from vaelab.evaluation.measure import EvaluationContext
 from vaelab.evaluation.measures import METRICS
 from vaelab.parts.names import make
 from vaelab.system.errors import SpecError
@@ -53,7 +53,7 @@ def changed(name: str, option: str, value: str) -> str:
     return ":".join([*kept, f"{option}={value}"])
 
 
-def numbers(text: str, of: Subject) -> list[tuple[object, ...]]:
+def numbers(text: str, of: EvaluationContext) -> list[tuple[object, ...]]:
     return [(row.value, row.se, row.monte_carlo_se, row.interval) for row in rows(made(text), of).values()]
 
 
@@ -65,7 +65,7 @@ def test_every_option_has_a_value_to_try():
 @pytest.mark.parametrize("name", METRICS)
 def test_every_option_has_an_effect(name: str, tmp_path):
     case = CASE_OF[name]
-    of = subject(replace(case, images=case.images + 10), tmp_path)
+    of = context(replace(case, images=case.images + 10), tmp_path)
     expected = numbers(case.text, of)
     for option, (value, _) in OPTIONS[name].items():
         if option == "at_most":  # of samples=auto alone
@@ -88,7 +88,7 @@ REFUSED = [
 
 @pytest.mark.parametrize(("name", "option", "value"), REFUSED)
 def test_an_impossible_value_is_refused_in_one_line_before_any_work(name: str, option: str, value: str, tmp_path):
-    of = subject(CASE_OF[name], tmp_path)
+    of = context(CASE_OF[name], tmp_path)
     with pytest.raises(SpecError) as refused:
         made(changed(name, option, value)).check(of)
     assert len(str(refused.value).splitlines()) == 1

@@ -19,11 +19,11 @@ from tests.evaluation.contract import (
     CASES,
     Case,
     cheapen,
+    context,
     images,
     made,
     rows,
     stored,
-    subject,
     undrawn,
     witnesses,
 )
@@ -98,7 +98,7 @@ def test_every_measure_has_a_case():
 
 @every
 def test_the_order_of_the_images_does_not_matter(case: Case, cache):
-    of = subject(case, cache)
+    of = context(case, cache)
     order = np.random.default_rng(1).permutation
     other = replace(of, train=of.train.take(order(len(of.train))), data=of.data.take(order(len(of.data))))
     same(rows(case.measure, of), rows(case.measure, other))
@@ -106,7 +106,7 @@ def test_the_order_of_the_images_does_not_matter(case: Case, cache):
 
 @every
 def test_what_only_bounds_the_memory_changes_no_number(case: Case, cache, monkeypatch):
-    of = subject(case, cache, double=True)
+    of = context(case, cache, double=True)
     expected = rows(case.measure, of)
     for module, constant, values in CHUNKS[case.name]:
         for value in values:
@@ -122,7 +122,7 @@ def test_what_only_bounds_the_memory_changes_no_number(case: Case, cache, monkey
 @pytest.mark.parametrize("text", ["likelihood:samples=12", "reconstruction:samples=2"])
 def test_a_mean_over_images_counts_each_of_them_once(text: str, n: int, cache):
     """Where no draw matters, the mean over n images is that of n - 1 of them and of the last one by itself."""
-    of = undrawn(subject(Case(text, n), cache, double=True))
+    of = undrawn(context(Case(text, n), cache, double=True))
 
     def part(chosen: np.ndarray) -> dict[tuple[str, int | None], Metric]:
         data = of.data.take(chosen)
@@ -154,7 +154,7 @@ OF_SHARES = {
 
 @pytest.mark.parametrize("text", OF_SHARES)
 def test_twice_the_same_images_give_the_same_numbers(text: str, cache):
-    of = subject(Case(text, 500), cache, double=True)
+    of = context(Case(text, 500), cache, double=True)
     of = undrawn(of) if text.startswith(("likelihood", "reconstruction")) else stored(of)
     twice = replace(of, data=of.data.take(np.tile(np.arange(500), 2)))
     expected, found = rows(made(text), of), rows(made(text), twice)
@@ -180,7 +180,7 @@ ENDS = [(name, n) for name, counts in CHUNK_ENDS.items() for n in counts]
 def test_the_last_image_counts_wherever_a_chunk_ends(name: str, n: int, cache):
     """Another image in its place makes another number."""
     text = {"disentanglement": "disentanglement", "fidelity": "fidelity:features=pixels"}.get(name, CASE_OF[name].text)
-    of = subject(Case(text, n + 1), cache)
+    of = context(Case(text, n + 1), cache)
     order = of.data.by_content
     if name == "representation":  # labels decide its numbers: the last image gets one it does not deserve
         labels = images()[1].labels[: n + 1].copy()
@@ -195,7 +195,7 @@ def test_the_last_image_counts_wherever_a_chunk_ends(name: str, n: int, cache):
 
 @every
 def test_the_model_works_in_evaluation_mode_without_gradients(case: Case, cache):
-    of = subject(case, cache)
+    of = context(case, cache)
     rows(case.measure, of)
     encoder, decoder = witnesses(of.model)
     assert encoder.seen or decoder.seen
@@ -208,7 +208,7 @@ def test_the_model_works_in_evaluation_mode_without_gradients(case: Case, cache)
 @every
 @pytest.mark.parametrize("stop", [False, True], ids=["to the end", "stopped in the middle"])
 def test_the_model_is_left_as_it_was(case: Case, stop: bool, cache):
-    of = subject(case, cache)
+    of = context(case, cache)
     rows(case.measure, of)
     busy = max(witnesses(of.model), key=lambda witness: len(witness.seen))
     calls = len(busy.seen)
@@ -235,14 +235,14 @@ def test_the_generators_of_others_are_left_as_they_were(case: Case, cache):
         return torch.get_rng_state().tolist(), np.random.get_state()[1].tolist(), random.getstate()  # noqa: NPY002
 
     np.random.seed(1_234)  # noqa: NPY002  so that a seed set in a measure is seen
-    of, before = subject(case, cache), states()
+    of, before = context(case, cache), states()
     rows(case.measure, of)
     assert states() == before
 
 
 @every
 def test_one_seed_gives_the_same_rows_whatever_was_drawn_before_and_another_seed_others(case: Case, cache):
-    of = subject(case, cache)
+    of = context(case, cache)
     torch.manual_seed(1)
     first = rows(case.measure, of)
     torch.manual_seed(2)
@@ -253,7 +253,7 @@ def test_one_seed_gives_the_same_rows_whatever_was_drawn_before_and_another_seed
 
 @every
 def test_every_row_says_what_it_is_and_how_sure(case: Case, cache):
-    of = subject(case, cache)
+    of = context(case, cache)
     measured = case.measure(of, lambda share: None)
     assert len({(row.name, row.samples) for row in measured}) == len(measured)
     assert len({row.name for row in measured if row.name != "iwae_bound"}) + sum(
@@ -281,7 +281,7 @@ def test_every_row_says_what_it_is_and_how_sure(case: Case, cache):
 
 @every
 def test_progress_never_goes_back_and_ends_at_one(case: Case, cache):
-    of, shares = subject(case, cache), []
+    of, shares = context(case, cache), []
     case.measure(of, shares.append)
     assert shares == sorted(shares)
     assert shares[0] >= 0
@@ -291,7 +291,7 @@ def test_progress_never_goes_back_and_ends_at_one(case: Case, cache):
 @every
 def test_check_looks_but_does_no_work(case: Case, cache):
     """The encoder and decoder see a single image at most."""
-    of = subject(case, cache)
+    of = context(case, cache)
     case.measure.check(of)
     assert all(len(witness.seen) <= 1 for witness in witnesses(of.model))
 
@@ -308,7 +308,7 @@ def test_a_gpu_gives_the_numbers_of_the_processor(case: Case, cache, monkeypatch
     monkeypatch.setattr(Normal, "rsample", rsample)
     monkeypatch.setattr(Normal, "sample", lambda normal, shape=(): rsample(normal, torch.Size(shape)).detach())
     monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)
-    of = subject(case, cache)
+    of = context(case, cache)
     expected = rows(case.measure, of)
     found = rows(case.measure, replace(of, model=of.model.to("cuda")))
     assert list(found) == list(expected)

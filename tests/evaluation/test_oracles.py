@@ -11,7 +11,7 @@ from torch.distributions import MultivariateNormal, kl_divergence
 
 from tests.oracle import Double, linear_gaussian, mixture_prior, two_level
 from vaelab.data import Dataset, Splits
-from vaelab.evaluation.likelihood.likelihood import evaluate
+from vaelab.evaluation.likelihood.likelihood import estimate_bounds
 from vaelab.models import VAE
 from vaelab.runs.assemble import build_model, build_objective
 from vaelab.runs.spec import Spec
@@ -51,7 +51,7 @@ def distortion(oracle, x: Tensor) -> Tensor:
 def test_at_the_exact_posterior_every_bound_is_log_p(name, samples):
     """Every weight is p(x) (Burda, Grosse & Salakhutdinov 2016, section 3), and no draw differs from another."""
     oracle, data = ORACLES[name](), dataset(120)
-    found, truth = evaluate(at_the_posterior(oracle), data, samples, seed=0), oracle.log_p(pixels(data))
+    found, truth = estimate_bounds(at_the_posterior(oracle), data, samples, seed=0), oracle.log_p(pixels(data))
     for bound in (found.elbo, -found.nll, *found.bounds.values()):
         torch.testing.assert_close(bound, truth, rtol=0, atol=1e-6)
     if samples > 1:
@@ -64,7 +64,7 @@ def test_rate_and_distortion_at_the_exact_posterior_are_their_closed_forms(name)
     """KL(p(z|x) || p(z)) = E[log p(x|z)] - log p(x), both known, also where the prior is a mixture."""
     oracle, data = ORACLES[name](), dataset(200)
     x = pixels(data)
-    found = evaluate(at_the_posterior(oracle), data, 400, seed=0)
+    found = estimate_bounds(at_the_posterior(oracle), data, 400, seed=0)
     truth = distortion(oracle, x)
     for got, expected in ((found.distortion, truth), (found.rate, -oracle.log_p(x) - truth)):
         error = got - expected  # of the draws, one for each image
@@ -77,7 +77,7 @@ def test_the_closed_form_of_the_rate_is_the_exact_divergence():
     """With it, and with no draw at all, the ELBO of the linear model at its diagonal posterior is log p(x)."""
     oracle, data = linear_gaussian(), dataset(100)
     x = pixels(data)
-    found = evaluate(oracle.model, data, 1, seed=0)
+    found = estimate_bounds(oracle.model, data, 1, seed=0)
     q = oracle.exact(x.flatten(1)).component_distribution
     prior = MultivariateNormal(torch.zeros(2, dtype=torch.float64), torch.eye(2, dtype=torch.float64))
     torch.testing.assert_close(found.rate, kl_divergence(q, prior).squeeze(1), rtol=1e-9, atol=1e-9)
@@ -91,7 +91,7 @@ def test_the_exact_divergence_of_two_levels():
     prior = MultivariateNormal(oracle.exact.mean, precision_matrix=oracle.exact.precision)
     exact = kl_divergence(q, prior).squeeze(1)
     torch.testing.assert_close(exact + distortion(oracle, x), -oracle.log_p(x), rtol=0, atol=1e-6)
-    error = evaluate(at_the_posterior(oracle), data, 100, seed=0).rate - exact
+    error = estimate_bounds(at_the_posterior(oracle), data, 100, seed=0).rate - exact
     assert abs(error.mean()) < 4 * error.std() / math.sqrt(200)
 
 
@@ -103,7 +103,7 @@ def test_bounds_rise_with_k_to_log_p_and_their_gap_falls_as_one_over_k(name):
     """
     oracle, data = OFF[name](), dataset(100)
     truth = oracle.log_p(pixels(data))
-    found = evaluate(oracle.model, data, 4_000, seed=0)
+    found = estimate_bounds(oracle.model, data, 4_000, seed=0)
     excess = torch.expm1(-found.nll - truth)
     gap = {k: (truth - bound + excess).mean().item() for k, bound in found.bounds.items()}
     assert list(gap) == [1, 10, 100, 1000]
@@ -156,5 +156,5 @@ def test_training_reaches_the_maximum_likelihood_subspace(objective, tmp_path):
     assert 0 <= best - reached < 0.03  # nats; 0.0005 to 0.023 with seeds 0 to 3 of either of two generators
     assert learned == pytest.approx(variance, rel=0.02)
     if objective == "elbo":  # whose posterior is the exact one, so that its bound is log p(x) in every draw
-        error = evaluate(model, data, 10, seed=0).elbo.mean().item() - reached
+        error = estimate_bounds(model, data, 10, seed=0).elbo.mean().item() - reached
         assert error == pytest.approx(0, abs=0.05)

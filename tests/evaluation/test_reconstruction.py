@@ -11,7 +11,7 @@ import torch
 from tests.oracle import linear_gaussian
 from vaelab.data import Dataset
 from vaelab.evaluation import reconstruction
-from vaelab.evaluation.measure import Metric, Subject
+from vaelab.evaluation.measure import EvaluationContext, Metric
 from vaelab.evaluation.reconstruction import Reconstruction, psnr, ssim, window_size
 from vaelab.runs.assemble import build_model, completed, load_data
 from vaelab.runs.spec import Spec
@@ -22,12 +22,12 @@ def images(n: int, shape=(1, 28, 28), seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).integers(0, 256, (n, *shape), np.uint8)
 
 
-def subject(model, data: Dataset, seed: int = 0) -> Subject:
-    return Subject(model, data, data, seed, "", Path("unused"))
+def context(model, data: Dataset, seed: int = 0) -> EvaluationContext:
+    return EvaluationContext(model, data, data, seed, "", Path("unused"))
 
 
 def measure(model, data: Dataset, samples: int = 16, seed: int = 0) -> dict[str, Metric]:
-    return {m.name: m for m in Reconstruction(samples=samples)(subject(model, data, seed), lambda share: None)}
+    return {m.name: m for m in Reconstruction(samples=samples)(context(model, data, seed), lambda share: None)}
 
 
 @pytest.fixture(scope="module")

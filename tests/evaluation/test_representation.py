@@ -12,7 +12,7 @@ from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.preprocessing import StandardScaler
 
-from tests.evaluation.linear import affine, dataset, subject
+from tests.evaluation.linear import affine, context, dataset
 from vaelab.data import Dataset
 from vaelab.evaluation import representation
 from vaelab.evaluation.measure import Metric
@@ -36,7 +36,7 @@ def blobs(centres: list[list[int]], each: list[int], spread: float, split: str, 
 
 
 def measured(train: Dataset, test: Dataset, model=IDENTITY, seed: int = 0, **options: int) -> dict[str, Metric]:
-    measure, about = Representation(**options), subject(model, test, train, seed)
+    measure, about = Representation(**options), context(model, test, train, seed)
     measure.check(about)
     return {m.name: m for m in measure(about, lambda share: None)}
 
@@ -161,7 +161,7 @@ def test_intervals_of_clusters_have_the_spread_of_new_images(monkeypatch):
     def rows(seed: int) -> list[Metric]:
         test = blobs(CORNERS, [80] * 3, 60, "test", 1 + seed)
         points = Points(known, test.images[:, 0, 0].astype(float), train.labels, test.labels)
-        return representation._clusters(subject(IDENTITY, test, train), points)
+        return representation._clusters(context(IDENTITY, test, train), points)
 
     monkeypatch.setattr(representation, "RESAMPLES", 200)
     first = rows(0)
@@ -221,7 +221,7 @@ def test_a_label_without_training_images_counts_as_wrong_and_is_named():
 def test_the_global_generators_are_left_alone():
     train, test = blobs(CORNERS, [20] * 3, 60, "train"), blobs(CORNERS, [20] * 3, 60, "test")
     before, before_numpy, told = torch.get_rng_state(), np.random.get_state()[1].copy(), []  # noqa: NPY002
-    Representation()(subject(IDENTITY, test, train), told.append)
+    Representation()(context(IDENTITY, test, train), told.append)
     assert torch.equal(torch.get_rng_state(), before)
     assert (np.random.get_state()[1] == before_numpy).all()  # noqa: NPY002
     assert told == sorted(told)
@@ -230,7 +230,7 @@ def test_the_global_generators_are_left_alone():
 
 def refusal(train: Dataset, test: Dataset, **options: int) -> str:
     with pytest.raises(DataError) as error:
-        Representation(**options).check(subject(IDENTITY, test, train))
+        Representation(**options).check(context(IDENTITY, test, train))
     return str(error.value)
 
 
@@ -242,7 +242,7 @@ def test_data_that_cannot_be_probed_are_refused_before_any_work():
     assert "one label in 9 test" in refusal(train, blobs(CORNERS[:1], [9], 5, "test"))
     assert "at most 4 of a label" in refusal(blobs(CORNERS, [4] * 3, 5, "train"), test)
     assert "27 training images" in refusal(train, test, neighbours=28)
-    Representation(neighbours=27).check(subject(IDENTITY, test, train))
+    Representation(neighbours=27).check(context(IDENTITY, test, train))
 
 
 @pytest.mark.parametrize("options", [{"neighbours": 0}, {"images": 4}, {"images": 9, "neighbours": 10}])

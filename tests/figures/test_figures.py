@@ -8,7 +8,7 @@ from matplotlib.text import Text
 from torch import nn
 
 from vaelab.figures import FIGURES, save
-from vaelab.figures.drawing import drawing
+from vaelab.figures.model_calls import seeded_model
 from vaelab.system.errors import SpecError
 
 SHAPES = [(1, 28, 20), (3, 12, 16)]
@@ -82,7 +82,7 @@ def noisy_decoder(shape, latent) -> nn.Module:
 def test_modes_are_restored_after_an_error(make_model):
     model = make_model((1, 4, 4), 2)
     state = torch.get_rng_state()
-    with pytest.raises(ZeroDivisionError), drawing(model, 0):  # noqa: PT012
+    with pytest.raises(ZeroDivisionError), seeded_model(model, 0):  # noqa: PT012
         assert not model.training
         assert not torch.is_grad_enabled()
         torch.rand(1)

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from vaelab.likelihoods import LIKELIHOODS, LOG_SCALE_FLOOR, LOG_SIGMA_FLOOR, DiscretisedLogistic, Gaussian
+from vaelab.likelihoods.heavy_tailed import FIRST_CONCENTRATION, Beta, Laplace, StudentT
 from vaelab.likelihoods.limits import SoftLimits
-from vaelab.likelihoods.real import FIRST_CONCENTRATION, Beta, Laplace, StudentT
 from vaelab.parts.names import make
 from vaelab.system.errors import SpecError
 

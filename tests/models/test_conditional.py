@@ -11,8 +11,8 @@ from torch.distributions import MultivariateNormal
 from tests.oracle import PlainGaussian
 from vaelab.data import Dataset
 from vaelab.evaluation.ais.annealed import importance_weighted, simulate
-from vaelab.evaluation.ais.chains import Plan, run_chains
-from vaelab.evaluation.likelihood.likelihood import evaluate
+from vaelab.evaluation.ais.chains import TrainingConfig, run_chains
+from vaelab.evaluation.likelihood.likelihood import estimate_bounds
 from vaelab.models import VAE, Labels
 from vaelab.models.vae import flat
 from vaelab.networks import FullyConnected
@@ -76,28 +76,28 @@ def test_at_the_exact_posterior_every_bound_is_log_p_of_x_given_y(known):
     data = images()
     x, y = torch.from_numpy(data.images).flatten(1) / 255, torch.from_numpy(data.labels)
     truth = known.p(y).log_prob(x).double()
-    found = evaluate(known.model, data, 20, seed=0, memory_mb=0.4)  # pieces of a chunk of images at a time
+    found = estimate_bounds(known.model, data, 20, seed=0, memory_mb=0.4)  # pieces of a chunk of images at a time
     for bound in (-found.nll, *found.bounds.values()):
         torch.testing.assert_close(bound, truth, rtol=0, atol=1e-4)
     wrong = data.take(np.arange(len(data)))
     wrong.labels[:] = np.roll(CLASSES, 1)[np.searchsorted(CLASSES, data.labels)]
-    assert ((-evaluate(known.model, wrong, 20, seed=0).nll - truth).abs() > 0.01).float().mean() > 0.9
+    assert ((-estimate_bounds(known.model, wrong, 20, seed=0).nll - truth).abs() > 0.01).float().mean() > 0.9
 
 
 def test_annealing_is_of_log_p_of_x_given_y(known):
     torch.manual_seed(0)
-    code = known.model.draw_code(40)
-    x, z = simulate(known.model.told(code), 40, seed=0)
-    y = torch.tensor(CLASSES)[code.long().argmax(1)]
+    condition = known.model.draw_condition(40)
+    x, z = simulate(known.model.conditioned(condition), 40, seed=0)
+    y = torch.tensor(CLASSES)[condition.long().argmax(1)]
     truth = known.p(y).log_prob(x.flatten(1)).double()
     for start in ("prior", "posterior"):
-        plan = Plan(temperatures=60, chains=8, leapfrog=3, start=start)
-        chains = run_chains(known.model, x, plan, 0, exact=z, code=code)
+        config = TrainingConfig(temperatures=60, chains=8, leapfrog=3, start=start)
+        chains = run_chains(known.model, x, config, 0, exact=z, condition=condition)
         for estimate in (chains.lower, chains.upper):
             assert (estimate - truth).abs().mean() < 0.4
-        others = run_chains(known.model, x, plan, 0, code=code.roll(1, 1))
+        others = run_chains(known.model, x, config, 0, condition=condition.roll(1, 1))
         assert (others.lower - truth).abs().mean() > 2
-    torch.testing.assert_close(importance_weighted(known.model, x, 10, 0, code), truth, rtol=0, atol=1e-4)
+    torch.testing.assert_close(importance_weighted(known.model, x, 10, 0, condition), truth, rtol=0, atol=1e-4)
 
 
 def test_samples_without_labels_are_those_of_p_of_x(known):
@@ -160,8 +160,8 @@ def test_what_encoder_and_decoder_pay_for_labels():
 def test_a_model_that_is_told_none_is_left_as_it_was():
     model = build_model(Spec(latent=2, network="mlp:hidden=5"), (1, 4, 4), TRAINED_ON)
     assert model.labels is None
-    assert model.given([1, 2, 3]) is model.given(None) is model.told_any() is model
-    assert model.draw_code(3) is None
+    assert model.given([1, 2, 3]) is model.given(None) is model.conditioned_on_any() is model
+    assert model.draw_condition(3) is None
     assert not any("labels" in name for name in model.state_dict())
 
 
@@ -172,7 +172,10 @@ def test_a_model_that_is_told_none_is_left_as_it_was():
         (lambda model: model.likelihood(torch.zeros(1, 2)), "model.given"),
         (lambda model: model.given(None), "without labels"),
         (lambda model: model.given([2, 3]), "label 3; expected one of the training images: 2, 5, 7"),
-        (lambda model: evaluate(model, Dataset("a", "test", images().images, None, "grey"), 1, 0), "without labels"),
+        (
+            lambda model: estimate_bounds(model, Dataset("a", "test", images().images, None, "grey"), 1, 0),
+            "without labels",
+        ),
     ],
 )
 def test_mistakes_are_told_in_a_line(known, ask, says):

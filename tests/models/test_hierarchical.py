@@ -7,14 +7,14 @@ import pytest
 import torch
 
 from tests.traps.small import SILENT, dataset, noise, npz, x_of
-from vaelab.evaluation.likelihood.likelihood import evaluate
+from vaelab.evaluation.likelihood.likelihood import estimate_bounds
 from vaelab.models import VAE, Conditional, round_networks
 from vaelab.objectives.bounds import elbo, rates, sampled_rate
 from vaelab.posteriors import DiagonalGaussian
 from vaelab.runs.assemble import build_model, build_objective, completed
 from vaelab.runs.evaluate import default_measures
-from vaelab.runs.run import train
 from vaelab.runs.spec import Spec
+from vaelab.runs.train import train
 from vaelab.system.errors import SpecError
 
 SHAPE = (1, 6, 5)
@@ -163,7 +163,7 @@ def test_the_estimate_of_log_p_is_that_of_quadrature(plane):
             [model.likelihood(z.unsqueeze(1)).log_prob(x) for z in grid.split(5000)]
         )
     truth = -(torch.logsumexp(joint.double(), 0) + math.log(area))
-    found = evaluate(model, data, samples=4000, seed=0)
+    found = estimate_bounds(model, data, samples=4000, seed=0)
     assert ((found.nll - truth).abs() < 4 * found.nll_variance.sqrt() + 1e-3).all()
     assert (found.elbo < -truth + 4 * 0.05).all()
 
@@ -231,7 +231,7 @@ def test_a_run_from_end_to_end(tmp_path):
         data=path, protocol="binary-threshold", model="ladder:groups=2,1", network=CONV, latent=2,
         prior="vamp:components=4", epochs=2, batch=10, nll_samples=3,
     )  # fmt: skip
-    run = train(spec, tmp_path, compile="never", watch=SILENT)
+    run = train(spec, tmp_path, compile="never", callback=SILENT)
     assert default_measures(completed(spec))[1] == "latents:images=300"
     model = run.model()
     torch.manual_seed(0)

@@ -11,27 +11,27 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 from tests.training.step.test_vmapped import courses_of
 from tests.training.test_loop import same, stop_at, trained, without_time
 from tests.traps.small import SILENT, dataset, noise, x_of
-from vaelab.evaluation.likelihood.likelihood import evaluate
-from vaelab.evaluation.measure import Subject
+from vaelab.evaluation.likelihood.likelihood import estimate_bounds
+from vaelab.evaluation.measure import EvaluationContext
 from vaelab.models import VAE
 from vaelab.networks import NETWORKS
 from vaelab.objectives.bounds import distortion, elbo, rate
 from vaelab.objectives.commitment import Commitment
-from vaelab.objectives.optimised import optimised
+from vaelab.objectives.effective_beta import optimised
 from vaelab.objectives.weighted import Elbo
 from vaelab.parts.names import make
 from vaelab.posteriors import POSTERIORS
 from vaelab.runs.assemble import build_model, build_objective, build_refit, completed
-from vaelab.runs.evaluate import named_measures
+from vaelab.runs.evaluate import evaluate, named_measures
 from vaelab.runs.figure import figure
-from vaelab.runs.run import measure, train
 from vaelab.runs.spec import Spec
+from vaelab.runs.train import train
 from vaelab.system.errors import Interrupted, SpecError
 from vaelab.training import loop
 from vaelab.training.fit_prior import refit
 from vaelab.training.step.compiled import step_flops
-from vaelab.training.step.step import State
-from vaelab.training.step.vmapped import joint_step, take_together
+from vaelab.training.step.step import TrainState
+from vaelab.training.step.vmapped import joint_step, take_vmapped
 
 SHAPE = (1, 8, 8)
 BASE = Spec(
@@ -134,7 +134,7 @@ class TestTraining:
         model = vae()
         before = copy.deepcopy(model.state_dict())
         step_flops(model, 10)
-        evaluate(model, dataset(noise(20, SHAPE), "binary-threshold"), 2, seed=0)
+        estimate_bounds(model, dataset(noise(20, SHAPE), "binary-threshold"), 2, seed=0)
         assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
 
     def test_stopped_and_resumed_is_never_stopped(self, tmp_path, monkeypatch):
@@ -155,13 +155,13 @@ class TestTraining:
     @pytest.mark.parametrize("prior", ["codes", "transformer:width=8:layers=1"])
     def test_runs_are_trained_together_as_each_alone(self, prior):
         specs = [completed(BASE.model_copy(update={"seed": seed, "prior": prior})) for seed in (0, 1)]
-        alone, together = courses_of(specs), courses_of(specs)
-        states = [State.start(course.model, course.plan) for course in together]
-        joint = joint_step(together, states, 0)
+        alone, vmapped = courses_of(specs), courses_of(specs)
+        states = [TrainState.start(setup.model, setup.config) for setup in vmapped]
+        joint = joint_step(vmapped, states, 0)
         for t in range(3):  # before rounding gives a vector to another of two codes that are as near
-            take_together(together, joint, t)
-        for one, other in zip(alone, together, strict=True):
-            step = one.step(State.start(one.model, one.plan))
+            take_vmapped(vmapped, joint, t)
+        for one, other in zip(alone, vmapped, strict=True):
+            step = one.step(TrainState.start(one.model, one.config))
             for t in range(3):
                 one.take(step, t)
             for (name, a), b in zip(one.model.state_dict().items(), other.model.state_dict().values(), strict=True):
@@ -172,8 +172,8 @@ class TestTraining:
         """By the compiler; what is generated for it is tested beside the other parts."""
         (one,), (other,) = (courses_of([completed(BASE.model_copy(update={"prior": prior}))]) for _ in range(2))
         torch.compiler.reset()
-        traced = torch.compile(one.step(State.start(one.model, one.plan)), fullgraph=True, backend="eager")
-        plain = other.step(State.start(other.model, other.plan))
+        traced = torch.compile(one.step(TrainState.start(one.model, one.config)), fullgraph=True, backend="eager")
+        plain = other.step(TrainState.start(other.model, other.config))
         with torch._dynamo.config.patch(trace_autograd_ops=True):
             for t in range(3):
                 one.take(traced, t)
@@ -182,14 +182,14 @@ class TestTraining:
             torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-5, msg=name)
 
 
-def subject_of(model: VAE, count: int = 60) -> Subject:
+def subject_of(model: VAE, count: int = 60) -> EvaluationContext:
     data = dataset(noise(count, SHAPE), "binary-threshold")
-    return Subject(model, data, data, 0, "", None)  # type: ignore[arg-type]
+    return EvaluationContext(model, data, data, 0, "", None)  # type: ignore[arg-type]
 
 
 class TestMeasures:
     def test_the_rate_is_what_the_codes_could_hold_and_nll_the_bound(self):
-        found = evaluate(vae(), subject_of(vae()).data, samples=5, seed=0)
+        found = estimate_bounds(vae(), subject_of(vae()).data, samples=5, seed=0)
         torch.testing.assert_close(found.rate, torch.full((60,), 8 * math.log(16)).double(), rtol=1e-6, atol=0)
         torch.testing.assert_close(found.nll, -found.elbo)
         torch.testing.assert_close(found.effective, torch.full((60,), 5.0).double())
@@ -228,11 +228,11 @@ class TestRefit:
         spec = completed(BASE.model_copy(update={"posterior": posterior, "refit": "transformer:width=16:layers=1"}))
         model, data, said = build_model(spec, SHAPE), dataset(noise(150, SHAPE), "binary-threshold", "train"), []
         model(x_of(data))
-        before = evaluate(model, data, 1, seed=0)
+        before = estimate_bounds(model, data, 1, seed=0)
         prior = build_refit(spec, model)
         prior.fitted_by = lambda count: (100, 64, 2e-3)
         refit(model, prior, data, 0, said.append)
-        after = evaluate(model, data, 1, seed=0)
+        after = estimate_bounds(model, data, 1, seed=0)
         assert torch.equal(before.distortion, after.distortion)
         rise = (before.rate - after.rate).mean().item()
         assert rise > 0.5
@@ -254,14 +254,14 @@ class TestRefit:
 
 def test_from_digits_to_pictures(tmp_path):
     spec = completed(BASE.model_copy(update={"refit": "transformer:width=16"}))
-    run = train(spec, tmp_path, compile="never", watch=SILENT)
+    run = train(spec, tmp_path, compile="never", callback=SILENT)
     assert run.metric("rate")["value"] < 8 * math.log(16)
     assert 1 < run.metric("codebook_perplexity")["value"] <= 16
     assert run.metric("nll")["value"] == pytest.approx(-run.metric("elbo")["value"])
     assert run.result["findings"] == []
-    assert run.result["ledger"]["bound"] == "below the ELBO"
+    assert run.result["provenance"]["bound"] == "below the ELBO"
     assert type(run.model().prior).__name__ == "TransformerOnCodes"
-    rows = measure(run, ("likelihood:samples=3", "representation:images=100"))
+    rows = evaluate(run, ("likelihood:samples=3", "representation:images=100"))
     assert all(math.isfinite(row["value"]) for row in rows)
     names = {path.stem for path in figure(run)}
     assert names == {"curves", "latents", "reconstructions", "samples"}

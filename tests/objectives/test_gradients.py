@@ -21,8 +21,8 @@ from vaelab.objectives.importance import Iwae, Miwae, Piwae
 from vaelab.objectives.losses import Objective
 from vaelab.objectives.weighted import Elbo
 from vaelab.runs.assemble import build_model
-from vaelab.training.config import Plan
-from vaelab.training.step.step import State, gradients_of
+from vaelab.training.config import TrainingConfig
+from vaelab.training.step.step import TrainState, gradients_of
 
 FALSE_ALARMS = 1e-3  # of the whole battery
 RESOLUTION = 0.01  # of the norm of a tensor's gradient: how small a bias is let pass
@@ -77,7 +77,7 @@ def gradients(objective: Objective, model: VAE, x: torch.Tensor, seed: int) -> l
     """Of each parameter tensor, flat, as a training step takes them."""
     torch.manual_seed(seed)
     loss, _ = objective(model, x, torch.tensor(0))
-    return [g.flatten().double() for g in gradients_of(loss, State.start(model, Plan(), objective))]
+    return [g.flatten().double() for g in gradients_of(loss, TrainState.start(model, TrainingConfig(), objective))]
 
 
 def scores(ours: Objective, plain: Objective, model: VAE, x: torch.Tensor, batches: int) -> dict[str, float]:
@@ -131,7 +131,7 @@ def test_it_has_that_mean_for_the_pairs_that_are_easily_got_wrong(pair, row):
 def test_piwae_gives_p_and_q_the_gradients_of_their_bounds(row):
     """Rainforth et al. (2018), section 5, draw by draw. A ladder's way down, which p and q share, counts as p."""
     model, x = prepared(row)
-    roles = State.start(model, Plan()).roles
+    roles = TrainState.start(model, TrainingConfig()).roles
     of = {"generative": Iwae(samples=4), "inference": Miwae(samples=2, bounds=2)}
     expected = {role: gradients(objective, model, x, 0) for role, objective in of.items()}
     assert set(roles) == set(of)

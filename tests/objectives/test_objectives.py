@@ -10,10 +10,10 @@ from torch import nn
 from tests.oracle import linear_gaussian
 from vaelab.distributions import diagonal_normal
 from vaelab.objectives.bounds import distortion, elbo, iwae, rate, sampled_rate
-from vaelab.objectives.correlation import BetaTC, Dip, Factor, decompose, shuffled, stratified_log_weights
-from vaelab.objectives.discrepancy import SCALES, Mmd, mmd, similarity
 from vaelab.objectives.importance import Ciwae, Iwae, Miwae, Piwae
 from vaelab.objectives.losses import Losses, reported
+from vaelab.objectives.mmd import SCALES, Mmd, mmd, similarity
+from vaelab.objectives.total_correlation import BetaTC, Dip, Factor, decompose, shuffled, stratified_log_weights
 from vaelab.objectives.weighted import Capacity, Elbo, WeightedElbo
 from vaelab.system.errors import SpecError
 

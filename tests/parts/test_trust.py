@@ -69,7 +69,7 @@ def foreign(here):
     """Makes a finished run whose spec.json was then changed."""
 
     def made(**fields: str) -> Path:
-        run = vl.train(vl.Spec(**SHORT), "runs", "theirs", compile="never", watch=vl.SILENT)
+        run = vl.train(vl.Spec(**SHORT), "runs", "theirs", compile="never", callback=vl.SILENT)
         path = run.path / "spec.json"
         path.write_text(json.dumps({**json.loads(path.read_text()), **fields}))
         return run.path
@@ -85,7 +85,7 @@ def test_a_run_that_names_a_module_runs_nothing(field, name, foreign, capsys):
     for command in (["evaluate", "--again"], ["evaluate", "--metrics", "latents"], ["figure", "samples"], ["figure"]):
         main([command[0], str(path), *command[1:]])
         assert not ran()
-    for act in (vl.measure, lambda run: vl.figure(run, "samples"), lambda run: vl.Run(run).model()):
+    for act in (vl.evaluate, lambda run: vl.figure(run, "samples"), lambda run: vl.Run(run).model()):
         with pytest.raises(SpecError, match=f"spec.json names the module '{module}' .*--trust {module} "):
             act(path)
     assert not ran()
@@ -149,7 +149,7 @@ def test_a_study_that_is_trusted_works_in_processes_of_its_own(here):
 
 
 def test_what_the_user_typed_is_trusted(here):
-    run = vl.train(vl.Spec(**{**SHORT, "prior": "evil:Prior"}), "runs", compile="never", watch=vl.SILENT)
+    run = vl.train(vl.Spec(**{**SHORT, "prior": "evil:Prior"}), "runs", compile="never", callback=vl.SILENT)
     assert type(run.model().prior).__name__ == "Prior"
     assert main(["evaluate", str(run.path)]) == 2
     assert main(["train", "--data", "digits", "--epochs", "0.1", "--prior", "evil:Prior", "--compile", "never"]) == 0

@@ -126,9 +126,9 @@ def test_coins_fall_as_often_as_they_should():
 
 def test_mapped_draws_are_those_of_each_alone():
     keys, steps = torch.stack([KEY, key_of(5)]), torch.tensor([3, 8])
-    together = torch.func.vmap(lambda key, step: draws(key, step, mapped=True))(keys, steps)
+    vmapped = torch.func.vmap(lambda key, step: draws(key, step, mapped=True))(keys, steps)
     for i in range(2):
-        for a, b in zip(together, draws(keys[i], steps[i]), strict=True):
+        for a, b in zip(vmapped, draws(keys[i], steps[i]), strict=True):
             torch.testing.assert_close(a[i], b, rtol=0, atol=1e-6)
 
 

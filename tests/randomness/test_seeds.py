@@ -7,13 +7,13 @@ import pytest
 import torch
 
 from tests.traps.small import SILENT, dataset, noise, spec_of
-from vaelab.evaluation.likelihood.likelihood import evaluate
+from vaelab.evaluation.likelihood.likelihood import estimate_bounds
 from vaelab.randomness.seeds import STREAMS, derive
 from vaelab.runs.assemble import build_model, build_objective, build_refit
 from vaelab.system.errors import SpecError
 from vaelab.training.fit_prior import refit
-from vaelab.training.setup import Course
-from vaelab.training.step.step import State
+from vaelab.training.setup import TrainingSetup
+from vaelab.training.step.step import TrainState
 from vaelab.training.validation import validate
 
 DATA = dataset(noise(30), "binary-dynamic")
@@ -30,18 +30,18 @@ def test_what_a_run_draws_at_one_time_it_draws_at_no_other(monkeypatch):
     """The seeds that training, validation, evaluation and the refit derive in one run, from one number."""
     spec = spec_of().model_copy(update={"protocol": "binary-dynamic", "refit": "normal"})
     model = build_model(spec, DATA.shape)
-    course = Course.of(model, build_objective(spec), DATA, spec)
+    setup = TrainingSetup.of(model, build_objective(spec), DATA, spec)
     monkeypatch.setattr("vaelab.training.fit_prior.STEPS", 1)
 
     def train() -> None:
-        step = course.step(State.start(model, spec, course.objective))
+        step = setup.step(TrainState.start(model, spec, setup.objective))
         for t in range(3):
-            course.take(step, t)
+            setup.take(step, t)
 
     acts = {
         "training": train,
         "validation": lambda: validate(model, DATA, spec.seed),
-        "evaluation": lambda: evaluate(model, DATA, 2, spec.seed),
+        "evaluation": lambda: estimate_bounds(model, DATA, 2, spec.seed),
         "refit": lambda: refit(model, build_refit(spec, model), DATA, spec.seed, SILENT.say),
     }
     asked: set[tuple[int, int]] = set()
@@ -80,9 +80,9 @@ def test_training_and_evaluation_see_different_noise_of_the_pixels():
     grey = dataset(np.full((30, 1, 4, 4), 128, np.uint8), "binary-dynamic")
     model = build_model(spec, grey.shape)
     model.posterior.network = Seeing(model.posterior.network)
-    course = Course.of(model, build_objective(spec), grey, spec)
-    course.take(course.step(State.start(model, spec, course.objective)), 0)
-    evaluate(model, grey, 1, spec.seed)
+    setup = TrainingSetup.of(model, build_objective(spec), grey, spec)
+    setup.take(setup.step(TrainState.start(model, spec, setup.objective)), 0)
+    estimate_bounds(model, grey, 1, spec.seed)
     validate(model, grey, spec.seed)
     assert len(seen) == 3
     for one, other in combinations(seen, 2):

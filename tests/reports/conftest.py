@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from vaelab.reports import write_report
-from vaelab.runs.run import train
+from vaelab.runs.train import train
 from vaelab.studies.study import Study, open_study
 
 STUDY = """

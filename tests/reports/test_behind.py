@@ -85,8 +85,8 @@ def test_seeds_that_one_model_lacks_are_left_out():
 def told(monkeypatch):
     def ranked(models: list[list[Any]], few: tuple[float, ...] = ()) -> str:
         monkeypatch.setattr(over_seeds, "rests_on_few", lambda row: round(row["value"]) in few)
-        material: Any = SimpleNamespace(of_model=lambda member: member.title)
-        return plain(over_seeds._ranked(material, "digits", models))
+        context: Any = SimpleNamespace(of_model=lambda member: member.title)
+        return plain(over_seeds._ranked(context, "digits", models))
 
     return ranked
 

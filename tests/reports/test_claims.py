@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from vaelab.evaluation.proportion import Share
+from vaelab.evaluation.proportion import Proportion
 from vaelab.reports import check_report, write_report
 from vaelab.reports.claims import CLAIMS, check_claims, judged
 from vaelab.reports.claims.article import ARTICLE, MNIST, SVHN
@@ -22,12 +22,12 @@ from vaelab.reports.claims.estimate import Estimate, over_images, over_seeds, pa
 from vaelab.reports.claims.kinds import by_likelihood, by_network, steps
 from vaelab.reports.claims.manifolds import beyond_shades, eight_more_apparent, light, light_and_dark
 from vaelab.reports.claims.sizes import SIMILAR, SIZES, VAST
-from vaelab.reports.claims.speed import course, epochs_to, way_down
-from vaelab.reports.material import Material
+from vaelab.reports.claims.speed import epochs_to, setup, way_down
+from vaelab.reports.context import ReportContext
 from vaelab.reports.text import listed, number, plus_minus
-from vaelab.runs.run import train
+from vaelab.runs.train import train
 from vaelab.studies.study import Options, carry_out, open_study
-from vaelab.training.callback import Watch
+from vaelab.training.callback import Callback
 
 SUPPORTED, CONTRADICTED, MIXED, UNJUDGED = "supported", "contradicted", "mixed", "cannot be judged here"
 
@@ -164,7 +164,7 @@ def test_with_several_seeds_a_digit_is_produced_by_most_of_them() -> None:
 
 
 def test_a_digit_counts_as_produced_if_recognised_and_sampled() -> None:
-    often, never, unknown = Share(80, 100), Share(0, 100), Share(0, 0)
+    often, never, unknown = Proportion(80, 100), Proportion(0, 100), Proportion(0, 0)
     assert counts_as_produced(often, often)
     assert not counts_as_produced(often, never)
     assert not counts_as_produced(never, often)
@@ -208,7 +208,7 @@ def test_epochs_to_an_error_that_both_reach() -> None:
 
 
 def test_a_run_without_validation_has_no_course() -> None:
-    assert course([{"epoch": 1.0, "train": {}}]) == []
+    assert setup([{"epoch": 1.0, "train": {}}]) == []
 
 
 def test_light_and_contrast_are_told_apart() -> None:
@@ -234,7 +234,7 @@ def test_numbers_read_well() -> None:
 
 @pytest.fixture(scope="module")
 def checked(trained):
-    return check_claims(Material(trained))
+    return check_claims(ReportContext(trained))
 
 
 def test_every_claim_is_checked_with_its_rule_and_evidence(checked) -> None:
@@ -279,28 +279,28 @@ CLAIM = Statement("It is so.", "It is so.", "Conclusion", ("digits",), ARTICLE)
 
 
 def outcome(verdict: Verdict = "supported"):
-    return lambda material: Outcome("It was measured.", verdict, "a rule", material.done)
+    return lambda context: Outcome("It was measured.", verdict, "a rule", context.done)
 
 
 def test_a_claim_about_these_data_has_a_verdict_but_not_at_a_quick_budget(trained) -> None:
-    material = Material(trained)
-    assert judged(material, CLAIM, outcome()).verdict == SUPPORTED
-    quick = judged(material, CLAIM, outcome(), quick=True)
+    context = ReportContext(trained)
+    assert judged(context, CLAIM, outcome()).verdict == SUPPORTED
+    quick = judged(context, CLAIM, outcome(), quick=True)
     assert (quick.verdict, quick.measured) == ("not judged at this budget", "It was measured.")
 
 
 def test_a_claim_about_two_data_sets_is_not_supported_by_one(trained) -> None:
     both = replace(CLAIM, asked_of=("digits", "mnist"))
-    claim = judged(Material(trained), both, outcome())
+    claim = judged(ReportContext(trained), both, outcome())
     assert (claim.verdict, "mnist is not in this study" in claim.basis) == (UNJUDGED, True)
-    assert judged(Material(trained), both, outcome("contradicted")).verdict == CONTRADICTED
+    assert judged(ReportContext(trained), both, outcome("contradicted")).verdict == CONTRADICTED
 
 
 def test_a_quick_study_judges_only_what_must_hold(trained, monkeypatch, tmp_path) -> None:
     monkeypatch.setitem(CLAIMS, "so", [(CLAIM, outcome())])
     monkeypatch.setitem(CLAIMS, "must", [(CLAIM, outcome())])
     quick = replace(trained, quick=True, claims=["so", "must"], must=["must"])
-    found = {name: claim.verdict for name, (claim,) in check_claims(Material(quick)).items()}
+    found = {name: claim.verdict for name, (claim,) in check_claims(ReportContext(quick)).items()}
     assert found == {"so": "not judged at this budget", "must": SUPPORTED}
     page, text = write_report(quick, tmp_path)
     assert check_report(quick, page) == []
@@ -327,41 +327,41 @@ def test_what_the_study_has_no_runs_for_is_not_measured(checked) -> None:
 
 
 def test_claims_compare_runs_that_differ_in_one_thing(trained) -> None:
-    material = Material(trained)
-    networks = [(a.label, b.label) for pair in by_network(material) for a, b in pair.seeds]
+    context = ReportContext(trained)
+    networks = [(a.label, b.label) for pair in by_network(context) for a, b in pair.seeds]
     assert networks == [("mlp z=2", "conv z=2"), ("mlp z=5", "conv z=5")]
-    decoders = [(a.label, b.label) for pair in by_likelihood(material) for a, b in pair.seeds]
+    decoders = [(a.label, b.label) for pair in by_likelihood(context) for a, b in pair.seeds]
     assert decoders == [("conv z=2", "gaussian z=2"), ("conv z=5", "gaussian z=5")]
     other = [replace(m, spec=m.spec.model_copy(update={"learning_rate": 0.5})) for m in trained.members[2:]]
-    assert by_network(Material(replace(trained, members=[*trained.members[:2], *other]))) == []
+    assert by_network(ReportContext(replace(trained, members=[*trained.members[:2], *other]))) == []
 
 
 def test_a_gain_is_the_share_by_which_the_error_of_the_second_is_lower(trained) -> None:
-    material = Material(trained)
+    context = ReportContext(trained)
     error = {member.label: member.run.metric("reconstruction_mse")["value"] for member in trained.members}
-    pair = by_network(material)[1]
-    assert relative_gain(material, pair).mean == pytest.approx(1 - error["conv z=5"] / error["mlp z=5"])
+    pair = by_network(context)[1]
+    assert relative_gain(context, pair).mean == pytest.approx(1 - error["conv z=5"] / error["mlp z=5"])
     (step, *_) = steps(trained.members)
-    assert relative_gain(material, step).mean == pytest.approx(1 - error["mlp z=5"] / error["mlp z=2"])
-    assert markedly(material).evidence[0].rows[0][1].endswith("2 \N{RIGHTWARDS ARROW} 5")
-    assert len(vast_with_convolution(material).runs) == len(alike(material).runs) == 4
+    assert relative_gain(context, step).mean == pytest.approx(1 - error["mlp z=5"] / error["mlp z=2"])
+    assert markedly(context).evidence[0].rows[0][1].endswith("2 \N{RIGHTWARDS ARROW} 5")
+    assert len(vast_with_convolution(context).runs) == len(alike(context).runs) == 4
 
 
 def test_the_compared_numbers_are_those_of_the_table(trained) -> None:
-    material = Material(trained)
+    context = ReportContext(trained)
     for member in trained.members:
         for name in ("elbo", "distortion", "nll", "reconstruction_mse"):
-            mean = material.per_image(member, name).mean().item()
+            mean = context.per_image(member, name).mean().item()
             assert mean == pytest.approx(member.run.metric(name)["value"], rel=1e-9)
 
 
 def test_claims_with_several_seeds_take_them_together(trained) -> None:
     twins = [replace(member, spec=member.spec.model_copy(update={"seed": 1})) for member in trained.members]
-    one, two = Material(trained), Material(replace(trained, members=[*trained.members, *twins]))
+    one, two = ReportContext(trained), ReportContext(replace(trained, members=[*trained.members, *twins]))
     single, double = by_network(one)[0], by_network(two)[0]
     assert [(a.seed, b.seed) for a, b in double.seeds] == [(0, 0), (1, 1)]
     assert len(by_network(two)) == len(by_network(one))
-    gains = [relative_gain(material, pair) for material, pair in ((one, single), (two, double))]
+    gains = [relative_gain(context, pair) for context, pair in ((one, single), (two, double))]
     assert gains[0].mean == pytest.approx(gains[1].mean)  # the same numbers twice
     assert gains[0].half == pytest.approx(gains[1].half)
     claim = judged(two, replace(CLAIM, asked_of=("digits",)), vast_with_convolution)
@@ -407,7 +407,7 @@ def test_the_colours_of_images_are_followed_into_reconstructions_and_manifolds(t
     for member in study.members:
         train(member.spec, member.run.path.parent, member.run.path.name, compile="never")
 
-    far, green, manifold = (judged(Material(study), *claim) for claim in CLAIMS["colours"])
+    far, green, manifold = (judged(ReportContext(study), *claim) for claim in CLAIMS["colours"])
     assert {claim.verdict_in_words for claim in (far, green, manifold)} == {"asked of SVHN; not tested here"}
     counts, of_colour = green.evidence
     assert counts.rows[1][5] == str(blue[80:].sum())  # blue test images
@@ -417,7 +417,7 @@ def test_the_colours_of_images_are_followed_into_reconstructions_and_manifolds(t
     assert "blue in the convolutional one alone: mixed" in manifold.measured  # both networks have learned blue
     assert all(int(row[8]) > 0 for row in manifold.evidence[0].rows)
     # neither has a Gaussian partner, and the images have no labels
-    assert [c.evidence for c in check_claims(Material(study))["manifold-separation"]] == [[], []]
+    assert [c.evidence for c in check_claims(ReportContext(study))["manifold-separation"]] == [[], []]
 
 
 SMALL_SVHN = """
@@ -470,7 +470,7 @@ def coloured(tmp_path_factory):
     study = open_study(str(folder / "coloured.toml"), folder)
     for member in study.members:
         train(member.spec, member.run.path.parent, member.run.path.name, compile="never")
-    return Material(study)
+    return ReportContext(study)
 
 
 @pytest.mark.parametrize(
@@ -500,8 +500,8 @@ def test_only_means_without_a_sigmoid_leave_the_pixels(coloured) -> None:
     assert pairs_of(coloured) == {("Convolutional", "Gaussian")}  # the free mean is compared with nothing
 
 
-def pairs_of(material: Material) -> set[tuple[str, str]]:
-    return {(a.title, b.title) for pair in by_likelihood(material) for a, b in pair.seeds}
+def pairs_of(context: ReportContext) -> set[tuple[str, str]]:
+    return {(a.title, b.title) for pair in by_likelihood(context) for a, b in pair.seeds}
 
 
 BOUNDS = """
@@ -533,8 +533,8 @@ grid = { seed = [0, 1] }
 def test_bounds_of_several_seeds_are_compared_seed_by_seed(tmp_path) -> None:
     (tmp_path / "bounds.toml").write_text(BOUNDS)
     study = open_study(str(tmp_path / "bounds.toml"), tmp_path)
-    carry_out(study, Options(), Watch(lambda line: None, lambda status: None))
-    order, bounds = check_claims(Material(study))["importance-weighting"]
+    carry_out(study, Options(), Callback(lambda line: None, lambda status: None))
+    order, bounds = check_claims(ReportContext(study))["importance-weighting"]
     ((more, fewer, *_, gain),) = order.evidence[0].rows
     assert (more, fewer) == ("IWAE", "VAE")
     nll = [[run.run.find("nll", 12)["value"] for run in study.members if run.group == g] for g in ("vae-1", "iwae")]

@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from vaelab.data import load
-from vaelab.evaluation.proportion import Share
+from vaelab.evaluation.proportion import Proportion
 from vaelab.reports.digits import appearance, fit_reader, recognition
 
 
@@ -19,7 +19,7 @@ def reader(data):
 
 @pytest.mark.parametrize(("count", "n"), [(0, 10), (10, 10), (5, 10), (1, 1000)])
 def test_the_interval_of_a_share_holds_it_and_stays_inside_0_and_1(count: int, n: int) -> None:
-    share = Share(count, n)
+    share = Proportion(count, n)
     low, high = share.interval
     assert 0 <= low <= share.value <= high <= 1
     assert low < high
@@ -27,12 +27,12 @@ def test_the_interval_of_a_share_holds_it_and_stays_inside_0_and_1(count: int, n
 
 def test_wilsons_interval_has_the_published_value() -> None:
     # 50 of 100: 0.404 to 0.596, as every table of the Wilson interval has it
-    assert Share(50, 100).interval == pytest.approx((0.4038, 0.5962), abs=1e-4)
+    assert Proportion(50, 100).interval == pytest.approx((0.4038, 0.5962), abs=1e-4)
 
 
 def test_a_share_of_nothing_says_nothing() -> None:
-    assert Share(0, 0).interval == (0.0, 1.0)
-    assert np.isnan(Share(0, 0).value)
+    assert Proportion(0, 0).interval == (0.0, 1.0)
+    assert np.isnan(Proportion(0, 0).value)
 
 
 def test_the_reader_reads_digits_it_has_not_seen(reader) -> None:

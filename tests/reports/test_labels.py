@@ -6,12 +6,12 @@ from dataclasses import replace
 import pytest
 
 from vaelab.reports import write_report
+from vaelab.reports.context import ReportContext
 from vaelab.reports.labels import points
-from vaelab.reports.material import Material
 from vaelab.reports.pictures import _curves, _points
 from vaelab.reports.seeds import over_seeds
 from vaelab.reports.table import comparison
-from vaelab.runs.run import train
+from vaelab.runs.train import train
 from vaelab.studies.study import Study, open_study
 
 VARIED = """
@@ -65,16 +65,16 @@ def varied(tmp_path_factory) -> Study:
 
 
 def test_what_differs_between_runs_of_one_title_is_said(varied):
-    material = Material(varied)
-    assert [plain(material.at(member)) for member in varied.members] == [f"z = 2, {name}" for name in NAMES]
-    assert [plain(material.of_model(member)) for member in varied.members] == [f"Varied, {name}" for name in NAMES]
+    context = ReportContext(varied)
+    assert [plain(context.at(member)) for member in varied.members] == [f"z = 2, {name}" for name in NAMES]
+    assert [plain(context.of_model(member)) for member in varied.members] == [f"Varied, {name}" for name in NAMES]
 
 
 def test_runs_of_unlike_specs_are_never_averaged(varied, tmp_path):
     assert [len(models) for models in points(varied.members)] == [1] * 7
     again = [replace(member, group="again") for member in varied.members]  # one run is no two seeds
     assert [len(models) for models in points([*varied.members, *again])] == [1] * 14
-    assert over_seeds(Material(varied)) == {}
+    assert over_seeds(ReportContext(varied)) == {}
     text = write_report(varied, tmp_path)[1].read_text()
     assert "Over the seeds" not in text
     assert "over the seeds" not in text
@@ -82,8 +82,8 @@ def test_runs_of_unlike_specs_are_never_averaged(varied, tmp_path):
 
 def test_runs_that_differ_in_the_seed_alone_are_averaged(varied):
     twins = [replace(m, spec=m.spec.model_copy(update={"seed": 1})) for m in varied.members]
-    material = Material(replace(varied, members=[*varied.members, *twins]))
-    ((_, table),) = over_seeds(material).items()
+    context = ReportContext(replace(varied, members=[*varied.members, *twins]))
+    ((_, table),) = over_seeds(context).items()
     assert [plain(row[0]) for row in table.rows] == [f"Varied, {name}" for name in NAMES]
     assert [row[table.columns.index("seeds")] for row in table.rows] == ["2"] * 7
     elbos = [-member.run.metric("elbo")["value"] for member in varied.members]
@@ -92,14 +92,14 @@ def test_runs_that_differ_in_the_seed_alone_are_averaged(varied):
 
 
 def test_every_table_and_legend_tells_the_runs_apart(varied, tmp_path):
-    material = Material(varied)
-    (block,) = comparison(material)
+    context = ReportContext(varied)
+    (block,) = comparison(context)
     details = [row.cells["group"].text + row.cells["group"].detail for row in block.rows]
-    (axes,) = _curves(material, material.done).axes
+    (axes,) = _curves(context, context.done).axes
     legend = axes.get_legend()
     assert legend is not None
     labels = [text.get_text() for text in legend.get_texts()]
-    groups = [str(point["group"]) for point in _points(material)]
+    groups = [str(point["group"]) for point in _points(context)]
     for told in (details, labels, groups, [row.label for row in block.rows]):
         assert len(set(told)) == 7
     text = plain(write_report(varied, tmp_path)[1].read_text())

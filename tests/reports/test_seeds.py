@@ -3,9 +3,9 @@
 import pytest
 
 from vaelab.reports import pictures, write_report
-from vaelab.reports.material import Material
+from vaelab.reports.context import ReportContext
 from vaelab.reports.seeds import interval, over_seeds
-from vaelab.runs.run import train
+from vaelab.runs.train import train
 from vaelab.studies.study import open_study
 
 STUDY = """
@@ -66,7 +66,7 @@ def test_runs_that_differ_in_their_seeds_have_names_of_their_own(study):
 
 
 def test_the_table_has_a_row_for_each_model_with_several_seeds(study):
-    ((title, table),) = over_seeds(Material(study)).items()
+    ((title, table),) = over_seeds(ReportContext(study)).items()
     assert title == "digits, binary-dynamic"
     (row,) = table.rows
     cells = dict(zip(table.columns, row, strict=True))
@@ -93,8 +93,8 @@ def test_the_report_shows_every_run_and_the_table(study, tmp_path):
 
 
 def test_seeds_of_one_model_share_a_colour_in_the_learning_curves(study):
-    material = Material(study)
-    (ax,) = pictures._curves(material, study.members[:3]).axes
+    context = ReportContext(study)
+    (ax,) = pictures._curves(context, study.members[:3]).axes
     labels = [text.get_text().replace("\N{NO-BREAK SPACE}", " ") for text in ax.get_legend().get_texts()]
     assert labels == ["z = 2, 3 seeds"]
     assert len({line.get_color() for line in ax.lines}) == 1

@@ -6,7 +6,7 @@ from itertools import pairwise
 import pytest
 
 from vaelab.reports import check_report, write_report
-from vaelab.reports.material import Material
+from vaelab.reports.context import ReportContext
 from vaelab.reports.table import COLUMNS, comparison
 from vaelab.reports.text import DASH
 from vaelab.system.errors import RunError, SpecError
@@ -48,7 +48,7 @@ def test_the_rows_of_a_markdown_table_have_as_many_cells_as_its_heading(written)
 
 
 def test_the_table_holds_the_numbers_of_the_runs(written) -> None:
-    blocks = comparison(Material(written.study))
+    blocks = comparison(ReportContext(written.study))
     assert [(block.data, block.protocol) for block in blocks] == [("digits", "grey"), ("digits", "8bit")]
     rows = {row.label: row for block in blocks for row in block.rows}
     for member in written.study.members:

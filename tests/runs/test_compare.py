@@ -7,10 +7,11 @@ import sys
 import numpy as np
 import pytest
 
-from vaelab.runs.compare import rankings
+from vaelab.runs.compare import compare
 from vaelab.runs.directory import Run
-from vaelab.runs.run import measure, train
+from vaelab.runs.evaluate import evaluate
 from vaelab.runs.spec import Spec
+from vaelab.runs.train import train
 from vaelab.system.errors import RunError, SpecError
 
 TINY = Spec(data="digits", latent=2, network="mlp:hidden=8", epochs=1, nll_samples=5)
@@ -25,14 +26,14 @@ def runs(tmp_path_factory):
 
 
 def names(paths, metric="nll"):
-    return [[ranked.run.path.name for ranked in ranking.runs] for ranking in rankings(paths, metric)]
+    return [[ranked.run.path.name for ranked in ranking.runs] for ranking in compare(paths, metric)]
 
 
 def test_runs_on_the_same_pixels_with_the_same_k_are_ranked_by_value(runs):
     a, b = runs["a"], runs["b"]
     better, worse = sorted((a, b), key=lambda run: run.metric("nll")["value"])
     assert names([a.path, b.path]) == names([b.path, a.path]) == [[better.path.name, worse.path.name]]
-    best, other = rankings([a.path, b.path], "nll")[0].runs
+    best, other = compare([a.path, b.path], "nll")[0].runs
     assert (best.behind, best.behind_se) == (0, None)
     difference = worse.per_image(worse.metric("nll")) - better.per_image(better.metric("nll"))
     assert other.behind == pytest.approx(difference.mean().item())
@@ -41,30 +42,30 @@ def test_runs_on_the_same_pixels_with_the_same_k_are_ranked_by_value(runs):
 
 def test_higher_is_better_for_a_bound_and_lower_for_its_negative(runs):
     paths = [runs["a"].path, runs["b"].path]
-    values = [ranked.row["value"] for ranked in rankings(paths, "elbo")[0].runs]
+    values = [ranked.row["value"] for ranked in compare(paths, "elbo")[0].runs]
     assert values == sorted(values, reverse=True)
-    values = [ranked.row["value"] for ranked in rankings(paths, "nll")[0].runs]
+    values = [ranked.row["value"] for ranked in compare(paths, "nll")[0].runs]
     assert values == sorted(values)
 
 
 @pytest.mark.parametrize("other", ["static", "k", "grey", "labels"])
 def test_numbers_of_other_pixels_or_another_k_stand_apart(runs, other):
-    found = rankings([runs["a"].path, runs[other].path], "nll")
+    found = compare([runs["a"].path, runs[other].path], "nll")
     assert [len(ranking.runs) for ranking in found] == [1, 1]
     assert found[0].of != found[1].of
 
 
 @pytest.mark.parametrize("metric", ["rate", "reconstruction_mse", "active_units"])
 def test_whatever_is_given_the_labels_stands_apart(runs, metric):
-    found = rankings([runs["a"].path, runs["labels"].path], metric)
+    found = compare([runs["a"].path, runs["labels"].path], metric)
     assert [("given the labels" in ranking.of) for ranking in found] == [False, True]
 
 
 def test_numbers_of_another_precision_stand_apart(runs, tmp_path):
     shutil.copytree(runs["a"].path, tmp_path / "rounded")
     rounded = Run(tmp_path / "rounded")
-    measure(rounded, ["likelihood:samples=5:precision=bfloat16"])
-    found = rankings([rounded.path, runs["b"].path], "nll")
+    evaluate(rounded, ["likelihood:samples=5:precision=bfloat16"])
+    found = compare([rounded.path, runs["b"].path], "nll")
     assert sorted(len(ranking.runs) for ranking in found) == [1, 2]
     assert [ranking.of for ranking in found if "precision bfloat16" in ranking.of]
 
@@ -72,15 +73,15 @@ def test_numbers_of_another_precision_stand_apart(runs, tmp_path):
 def test_as_many_draws_as_needed_stand_apart_from_a_fixed_number_and_from_another_bound(runs, tmp_path):
     shutil.copytree(runs["b"].path, tmp_path / "auto")
     run = Run(tmp_path / "auto")
-    measure(run, ["likelihood:samples=auto:at_most=100", "likelihood:samples=auto:at_most=150"])
-    found = {ranking.of.partition("  K ")[2].split("  ")[0] for ranking in rankings([run.path], "nll")}
+    evaluate(run, ["likelihood:samples=auto:at_most=100", "likelihood:samples=auto:at_most=150"])
+    found = {ranking.of.partition("  K ")[2].split("  ")[0] for ranking in compare([run.path], "nll")}
     assert found == {"5", "100 to 100", "100 to 150"}
     (drawn,) = (row for row in run.result["metrics"] if row["name"] == "samples_drawn" and row["samples"] == 150)
     assert run.per_image(drawn).min() >= 100
 
 
 def test_the_elbo_does_not_hang_on_k(runs):
-    assert len(rankings([runs["a"].path, runs["k"].path], "elbo")) == 1
+    assert len(compare([runs["a"].path, runs["k"].path], "elbo")) == 1
 
 
 def test_other_test_images_or_another_seed_stand_apart(runs, tmp_path):
@@ -88,8 +89,8 @@ def test_other_test_images_or_another_seed_stand_apart(runs, tmp_path):
     result = json.loads((tmp_path / "other" / "result.json").read_text())
     result["data"]["test"]["sha256"] = "0" * 64
     (tmp_path / "other" / "result.json").write_text(json.dumps(result))
-    assert len(rankings([runs["a"].path, tmp_path / "other"], "nll")) == 2
-    measure(runs["b"], ["likelihood:samples=5"], seed=3)
+    assert len(compare([runs["a"].path, tmp_path / "other"], "nll")) == 2
+    evaluate(runs["b"], ["likelihood:samples=5"], seed=3)
     assert sorted(map(len, names([runs["a"].path, runs["b"].path]))) == [1, 2]
 
 
@@ -98,46 +99,46 @@ def test_bits_per_dimension_are_refused_where_they_have_no_meaning(runs, tmp_pat
     for name in ("a", "static", "grey"):
         assert "bits_per_dim" not in {row["name"] for row in runs[name].result["metrics"]}
         with pytest.raises(RunError, match=r"no run has 'bits_per_dim', read by .*; expected pixels as 8-bit levels"):
-            rankings([runs[name].path], "bits_per_dim")
+            compare([runs[name].path], "bits_per_dim")
     levels = TINY.model_copy(update={"protocol": "levels", "likelihood": "logistic"})
     counted = train(levels, tmp_path, "counted")
     assert names([counted.path], "bits_per_dim") == [["counted"]]
     with pytest.raises(RunError, match=r"grey without 'bits_per_dim', read by grey; .* leave them out"):
-        rankings([counted.path, runs["grey"].path], "bits_per_dim")
+        compare([counted.path, runs["grey"].path], "bits_per_dim")
     with pytest.raises(SpecError, match="unknown metric 'bits_per_dim'"):
-        measure(runs["grey"], ["bits_per_dim"])
+        evaluate(runs["grey"], ["bits_per_dim"])
 
 
 def test_a_metric_that_no_run_has(runs):
     with pytest.raises(RunError, match=r"no run has 'fid'; expected one of active_units, .*nll"):
-        rankings([runs["a"].path], "fid")
+        compare([runs["a"].path], "fid")
 
 
 def test_a_metric_without_numbers_of_each_image_has_no_error_of_its_difference(runs):
-    best, other = rankings([runs["a"].path, runs["b"].path], "mutual_information")[0].runs
+    best, other = compare([runs["a"].path, runs["b"].path], "mutual_information")[0].runs
     assert other.row["se"] > 0
     assert (best.behind_se, other.behind_se) == (None, None)
 
 
 def test_reconstructions_are_compared_image_by_image(runs):
-    best, other = rankings([runs["a"].path, runs["b"].path], "reconstruction_mse")[0].runs
+    best, other = compare([runs["a"].path, runs["b"].path], "reconstruction_mse")[0].runs
     assert other.behind >= 0
     assert 0 < other.behind_se < other.row["se"] + best.row["se"]
 
 
 def test_another_choice_of_a_measures_options_stands_apart(runs):
     a, b = runs["a"], runs["b"]
-    measure(a, ["latents:images=50"])
-    measure(b, ["latents:images=50"])
+    evaluate(a, ["latents:images=50"])
+    evaluate(b, ["latents:images=50"])
     assert sorted(map(len, names([a.path, b.path], "active_units"))) == [2, 2]
-    measure(a, ["fidelity:features=pixels"])
-    measure(b, ["fidelity:features=pixels:draw=sample"])
+    evaluate(a, ["fidelity:features=pixels"])
+    evaluate(b, ["fidelity:features=pixels:draw=sample"])
     assert sorted(map(len, names([a.path, b.path], "frechet[pixels]"))) == [1, 1]
 
 
 def test_the_elbo_of_fewer_draws_is_the_same_number_with_a_larger_error(runs):
-    measure(runs["b"], ["likelihood:samples=2"])
-    assert len(rankings([runs["a"].path, runs["b"].path], "elbo")[0].runs) == 3
+    evaluate(runs["b"], ["likelihood:samples=2"])
+    assert len(compare([runs["a"].path, runs["b"].path], "elbo")[0].runs) == 3
 
 
 OWN = """
@@ -164,19 +165,19 @@ def blurred(runs, tmp_path, monkeypatch):
     monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
     for name in ("a", "b"):
         shutil.copytree(runs[name].path, tmp_path / name)
-        measure(Run(tmp_path / name), ["own_blur:Blur"])
+        evaluate(Run(tmp_path / name), ["own_blur:Blur"])
     yield [tmp_path / "a", tmp_path / "b"]
     sys.modules.pop("own_blur", None)
 
 
 def test_a_users_own_error_metric_is_ranked_as_it_states(blurred):
-    (ranking,) = rankings(blurred, "blur")
+    (ranking,) = compare(blurred, "blur")
     values = [ranked.row["value"] for ranked in ranking.runs]
     assert (ranking.better, values) == ("lower", sorted(values))
     assert "the lowest value is best" in ranking.of
     for path in blurred:
-        measure(Run(path), ["own_blur:Blur:better=higher"])
-    orders = {ranking.better: [ranked.row["value"] for ranked in ranking.runs] for ranking in rankings(blurred, "blur")}
+        evaluate(Run(path), ["own_blur:Blur:better=higher"])
+    orders = {ranking.better: [ranked.row["value"] for ranked in ranking.runs] for ranking in compare(blurred, "blur")}
     assert orders == {"lower": sorted(values), "higher": sorted(values, reverse=True)}
 
 
@@ -184,11 +185,11 @@ def test_a_direction_that_there_is_not_is_the_authors_error(blurred):
     with pytest.raises(
         SpecError, match="unknown direction of metric blur 'down'; expected one of higher, lower, neither"
     ):
-        measure(Run(blurred[0]), ["own_blur:Blur:better=down"])
+        evaluate(Run(blurred[0]), ["own_blur:Blur:better=down"])
 
 
 def test_what_is_a_description_is_listed_by_value_without_a_best(runs):
-    for ranking in rankings([run.path for run in runs.values()], "rate"):
+    for ranking in compare([run.path for run in runs.values()], "rate"):
         assert ranking.better == "neither"
         assert "neither direction is better" in ranking.of
         values = [ranked.row["value"] for ranked in ranking.runs]
@@ -197,7 +198,7 @@ def test_what_is_a_description_is_listed_by_value_without_a_best(runs):
 
 def test_old_results_are_read_by_the_names_of_vaelabs_own_metrics(blurred):
     for name in ("fidelity:features=pixels", "representation:images=100"):
-        measure(Run(blurred[0]), [name])
+        evaluate(Run(blurred[0]), [name])
     stated = {row["name"]: row["better"] for row in Run(blurred[0]).result["metrics"]}
     path = blurred[0] / "result.json"
     result = json.loads(path.read_text())
@@ -213,7 +214,7 @@ def test_old_results_are_read_by_the_names_of_vaelabs_own_metrics(blurred):
 def test_lower_is_better_for_what_is_amiss(runs, metric):
     having = [run.path for run in runs.values() if any(row["name"] == metric for row in run.result["metrics"])]
     assert having
-    for ranking in rankings(having, metric):
+    for ranking in compare(having, metric):
         values = [ranked.row["value"] for ranked in ranking.runs]
         assert values == sorted(values)
 
@@ -227,8 +228,8 @@ def test_equal_data_under_another_name_are_ranked_together(runs, tmp_path, monke
     monkeypatch.chdir(tmp_path)
     np.savez("same.npz", train_images=images, train_labels=labels, test_images=test.in_memory, test_labels=test.labels)
     other = train(TINY.model_copy(update={"data": "npz:same.npz", "protocol": "binary-dynamic"}), tmp_path, "other")
-    (ranking,) = rankings([runs["a"].path, other.path], "nll")
+    (ranking,) = compare([runs["a"].path, other.path], "nll")
     assert len(ranking.runs) == 2
     assert ranking.of.startswith("data digits, npz:same.npz  pixels binary-dynamic")
     assert ranking.runs[1].behind_se is not None
-    assert rankings([str(runs["a"].path), str(other.path)], "nll")[0].of == ranking.of
+    assert compare([str(runs["a"].path), str(other.path)], "nll")[0].of == ranking.of

@@ -7,15 +7,17 @@ from pathlib import Path
 import pytest
 
 from vaelab.data import Splits
+from vaelab.data.dataset import seen
 from vaelab.evaluation import measures
 from vaelab.evaluation.measures import METRICS
 from vaelab.objectives.bounds import distortion, rate
 from vaelab.objectives.losses import Objective
 from vaelab.runs.assemble import build_model, completed, load_data
-from vaelab.runs.directory import Book, Run
-from vaelab.runs.evaluate import carry_out, default_measures, ledger, named_measures, refuse_seen, seen, subject
-from vaelab.runs.run import measure, train
+from vaelab.runs.directory import MetricStore, Run
+from vaelab.runs.evaluate import context_of, default_measures, evaluate, named_measures, refuse_seen, run_measures
+from vaelab.runs.provenance import provenance
 from vaelab.runs.spec import Spec
+from vaelab.runs.train import train
 from vaelab.system.errors import DataError, NonFiniteError, RunError, SpecError
 
 TINY = Spec(data="digits", latent=2, network="mlp:hidden=8", epochs=1, nll_samples=5)
@@ -55,36 +57,36 @@ def test_every_measure_can_be_named_with_its_defaults(name):
 
 
 def test_what_was_measured_is_kept_and_not_measured_again(run, monkeypatch):
-    rows = measure(run, ["likelihood:samples=3"])
+    rows = evaluate(run, ["likelihood:samples=3"])
     assert {row["measure"] for row in rows} == {
         "likelihood:samples=3:at_most=10000:images=0:memory_mb=0.0:precision=float32"
     }
     assert run.metric("nll", 3) == next(row for row in rows if row["name"] == "nll")
     assert run.metric("nll")["samples"] == 5  # that of the training still comes first
     before = run.result
-    monkeypatch.setattr("vaelab.runs.evaluate.carry_out", None)
-    assert measure(run, ["likelihood:samples=3"]) == rows
+    monkeypatch.setattr("vaelab.runs.evaluate.run_measures", None)
+    assert evaluate(run, ["likelihood:samples=3"]) == rows
     assert run.result == before
 
 
 def test_measured_again_the_rows_are_replaced_and_equal(run):
-    measure(run, ["likelihood:samples=3"])
+    evaluate(run, ["likelihood:samples=3"])
     before = run.result["metrics"]
-    assert measure(run, ["likelihood:samples=5"], again=True)
+    assert evaluate(run, ["likelihood:samples=5"], again=True)
     assert run.result["metrics"] == before  # in their place: those of the training still come first
 
 
 def test_another_seed_and_split_are_other_rows(run):
-    one, two = measure(run, ["likelihood:samples=4"]), measure(run, ["likelihood:samples=4"], seed=1)
+    one, two = evaluate(run, ["likelihood:samples=4"]), evaluate(run, ["likelihood:samples=4"], seed=1)
     assert one[0]["value"] != two[0]["value"]
     assert {row["seed"] for row in run.result["metrics"] if row["samples"] == 4} == {0, 1}
-    held = measure(run, ["likelihood:samples=4"], split="validation")
+    held = evaluate(run, ["likelihood:samples=4"], split="validation")
     assert held[0]["split"] == "validation"
     assert held[0]["images"] == len(run.data().validation)
     with pytest.raises(SpecError, match=r"split 'tset'; expected one of train, validation, test"):
-        measure(run, ["likelihood:samples=4"], split="tset")
+        evaluate(run, ["likelihood:samples=4"], split="tset")
     with pytest.raises(SpecError, match="seed = -1"):
-        measure(run, ["likelihood:samples=4"], seed=-1)
+        evaluate(run, ["likelihood:samples=4"], seed=-1)
 
 
 def test_numbers_of_each_image_are_kept_beside_their_mean(run):
@@ -100,19 +102,19 @@ def test_everything_is_refused_before_any_work_starts(run, data):
     began = []
 
     class Eager:
-        def check(self, subject):
+        def check(self, context):
             pass
 
-        def __call__(self, subject, progress):
+        def __call__(self, context, progress):
             began.append(1)
 
     class Refusing(Eager):
-        def check(self, subject):
-            subject.need_images("a thing", 1_000_000)
+        def check(self, context):
+            context.need_images("a thing", 1_000_000)
 
-    one = subject(run.spec, run.model(), data, "test", 0, Path("unused"))
+    one = context_of(run.spec, run.model(), data, "test", 0, Path("unused"))
     with pytest.raises(DataError, match=r"a thing of 180 test images; expected at least 1,000,000"):
-        carry_out({"a": Eager(), "b": Refusing()}, one, lambda line: None, lambda name, rows: None)
+        run_measures({"a": Eager(), "b": Refusing()}, one, lambda line: None, lambda name, rows: None)
     assert not began
 
 
@@ -127,7 +129,7 @@ def test_images_that_were_trained_on_are_no_test_images(data, tmp_path):
     with pytest.raises(DataError, match=r"19 of 180 test images of digits are training images too"):
         refuse_seen(leaky.train, leaky.test)
     with pytest.raises(DataError, match="training images too"):
-        subject(TINY, build_model(TINY, (1, 8, 8)), leaky, "test", 0, tmp_path)
+        context_of(TINY, build_model(TINY, (1, 8, 8)), leaky, "test", 0, tmp_path)
 
 
 def test_a_training_whose_test_images_are_its_own_does_not_start(tmp_path, data):
@@ -151,11 +153,11 @@ def test_data_that_have_changed_since_are_refused(tmp_path, data):
     run = train(Spec(data=f"npz:{file}", protocol="binary-dynamic", **SMALL), tmp_path / "runs")
     np.savez(file, train_images=data.train.images[::-1], test_images=data.test.images)
     with pytest.raises(RunError, match="made with other images"):
-        measure(run, ["likelihood:samples=2"])
+        evaluate(run, ["likelihood:samples=2"])
 
 
 def test_the_ledger_says_what_was_optimised(run):
-    told = run.result["ledger"]
+    told = run.result["provenance"]
     assert (told["bound"], told["is_bound"], told["effective_beta"]) == ("ELBO", True, pytest.approx(1, abs=1e-5))
     assert told["objective"] == "elbo:samples=1:kl=exact"
     assert told["seeds"] == {"training": 0, "split": 0, "evaluation": 0}
@@ -174,14 +176,14 @@ def scaled() -> Objective:
 
 def test_a_loss_that_is_no_bound_is_called_so_in_the_ledger(data):
     spec = TINY.model_copy(update={"objective": "tests.runs.test_evaluate:scaled"})
-    told = ledger(spec, build_model(TINY, (1, 8, 8)), data.train, 10)
+    told = provenance(spec, build_model(TINY, (1, 8, 8)), data.train, 10)
     assert told["effective_beta"] == pytest.approx(64, rel=1e-4)
     assert (told["bound"], told["is_bound"]) == ("", False)
 
 
 def test_a_bound_of_what_is_no_likelihood_is_no_bound(data):
     spec = TINY.model_copy(update={"protocol": "grey"})
-    told = ledger(spec, build_model(spec, (1, 8, 8)), load_data(spec).train, 10)
+    told = provenance(spec, build_model(spec, (1, 8, 8)), load_data(spec).train, 10)
     assert (told["bound"], told["is_bound"], told["note"]) == ("ELBO", False, "not a likelihood")
 
 
@@ -204,30 +206,30 @@ def deaf() -> Objective:
 
 def test_what_these_data_do_not_allow_is_left_out_of_the_training_and_said(tmp_path, monkeypatch):
     class Never:
-        def check(self, subject):
-            subject.need_images("it", 10_000)
+        def check(self, context):
+            context.need_images("it", 10_000)
 
-        def __call__(self, subject, progress):
+        def __call__(self, context, progress):
             raise AssertionError
 
     said = []
     monkeypatch.setitem(measures.METRICS, "latents", Never)
-    from vaelab.training.callback import Watch
+    from vaelab.training.callback import Callback
 
-    run = train(TINY, tmp_path, watch=Watch(say=said.append, show=lambda status: None))
+    run = train(TINY, tmp_path, callback=Callback(say=said.append, show=lambda status: None))
     assert any("latents is left out: it of 180 test images" in line for line in said)
     assert run.metric("nll")["samples"] == 5
     with pytest.raises(DataError, match="it of 180"):
-        measure(run, ["latents"])
+        evaluate(run, ["latents"])
 
 
 def test_a_number_that_is_none_is_not_recorded(run):
     before = run.result["metrics"]
-    metric = subject(run.spec, run.model(), run.data(), "test", 0, Path("unused")).metric(
+    metric = context_of(run.spec, run.model(), run.data(), "test", 0, Path("unused")).metric(
         "nll", float("nan"), "nats", better="lower"
     )
     with pytest.raises(NonFiniteError, match="nll is nan"):
-        Book(run, 0, run.result["metrics"]).add("likelihood", [metric])
+        MetricStore(run, 0, run.result["metrics"]).add("likelihood", [metric])
     assert run.result["metrics"] == before
 
 

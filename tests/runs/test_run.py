@@ -10,16 +10,16 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 from vaelab.data import PROTOCOLS
-from vaelab.evaluation.likelihood.likelihood import evaluate
+from vaelab.evaluation.likelihood.likelihood import estimate_bounds
 from vaelab.likelihoods import LIKELIHOODS
 from vaelab.runs.assemble import build_model, check_protocol, completed
 from vaelab.runs.directory import Run
 from vaelab.runs.evaluate import EVALUATION_SEED
-from vaelab.runs.run import default_name, train
 from vaelab.runs.spec import Spec
+from vaelab.runs.train import default_name, train
 from vaelab.system.errors import RunError, SpecError
 from vaelab.system.files import only_writer
-from vaelab.training.callback import Watch
+from vaelab.training.callback import Callback
 
 TANH = "mlp:activation=tanh"  # the default when these runs were named
 TINY = Spec(data="digits", latent=2, network="mlp:hidden=8", epochs=1, nll_samples=5)
@@ -59,7 +59,7 @@ def test_what_a_run_holds(run):
 
 
 def test_the_result_is_what_the_saved_weights_give(run):
-    evaluation = evaluate(run.model(), run.data().test, 5, EVALUATION_SEED)
+    evaluation = estimate_bounds(run.model(), run.data().test, 5, EVALUATION_SEED)
     assert run.metric("nll")["value"] == pytest.approx(evaluation.nll.mean().item(), rel=1e-9)
     assert run.metric("elbo")["value"] == pytest.approx(evaluation.elbo.mean().item(), rel=1e-9)
 
@@ -86,7 +86,7 @@ def test_a_run_that_another_process_ends_meanwhile_is_not_trained_again(tmp_path
         train(TINY, tmp_path, "run", compile="never")
 
     monkeypatch.setattr(module, "admit_parts", slow)
-    run = train(TINY, tmp_path, "run", compile="never", watch=Watch(say=said.append, show=lambda status: None))
+    run = train(TINY, tmp_path, "run", compile="never", callback=Callback(say=said.append, show=lambda status: None))
     assert said[-1] == f"done meanwhile: {run.path}"
     assert run.done
 

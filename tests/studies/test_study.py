@@ -10,13 +10,13 @@ import pytest
 
 from vaelab.runs.claim import claim
 from vaelab.runs.directory import Run
-from vaelab.runs.run import train
 from vaelab.runs.spec import Spec
-from vaelab.runs.vmapped import described, packs
+from vaelab.runs.train import train
+from vaelab.runs.vmapped import described, vmapped_groups
 from vaelab.studies import known_studies
 from vaelab.studies.study import Options, carry_out, open_study
 from vaelab.system.errors import RunError, SpecError
-from vaelab.training.callback import Watch
+from vaelab.training.callback import Callback
 
 TINY = """
 title = "Tiny"
@@ -42,7 +42,7 @@ grid = { latent = [2] }
 """
 
 
-SILENT = Watch(say=lambda line: None, show=lambda status: None)
+SILENT = Callback(say=lambda line: None, show=lambda status: None)
 
 
 @pytest.fixture
@@ -110,17 +110,17 @@ def test_carried_out_in_part_and_then_whole(tiny, tmp_path):
     carry_out(study, Options(only="two*"), SILENT)
     assert [m.run.done for m in study.members] == [False, False, True]
     stamp = (study.members[2].run.path / "result.json").stat().st_mtime_ns
-    carry_out(study, Options(), Watch(said.append, SILENT.show))
+    carry_out(study, Options(), Callback(said.append, SILENT.show))
     assert all(m.run.done for m in study.members)
     assert (study.members[2].run.path / "result.json").stat().st_mtime_ns == stamp
     assert "Tiny: 3 runs, 1 done before" in said
 
 
 def test_in_processes_of_their_own_the_runs_are_the_same(tiny, tmp_path):
-    alone, together = open_study(tiny, tmp_path / "alone"), open_study(tiny, tmp_path / "together")
+    alone, vmapped = open_study(tiny, tmp_path / "alone"), open_study(tiny, tmp_path / "together")
     carry_out(alone, Options(), SILENT)
-    carry_out(together, Options(jobs=2), SILENT)
-    for one, two in zip(alone.members, together.members, strict=True):
+    carry_out(vmapped, Options(jobs=2), SILENT)
+    for one, two in zip(alone.members, vmapped.members, strict=True):
         values = [[m["value"] for m in member.run.result["metrics"]] for member in (one, two)]
         assert values[0] == pytest.approx(values[1])
         assert one.run.spec == two.run.spec
@@ -199,19 +199,19 @@ def test_the_article_has_its_whole_grid(tmp_path):
 
 
 def test_runs_that_differ_in_numbers_are_one_program_and_are_the_same(tiny, tmp_path):
-    alone, together = (open_study(tiny, tmp_path / name, seeds=3) for name in ("alone", "together"))
+    alone, vmapped = (open_study(tiny, tmp_path / name, seeds=3) for name in ("alone", "together"))
     said: list[str] = []
-    carry_out(together, Options(together=3), Watch(said.append, SILENT.show))
+    carry_out(vmapped, Options(vmapped=3), Callback(said.append, SILENT.show))
     assert "[1-3/9] one z=2 seed=0: 3 runs as one program, seed 0 to 2" in said
     assert "[4-6/9] one z=3 seed=0: 3 runs as one program, seed 0 to 2" in said
     assert not [line for line in said if "done before:" in line]
     carry_out(alone, Options(), SILENT)
-    for one, two in zip(alone.members, together.members, strict=True):
+    for one, two in zip(alone.members, vmapped.members, strict=True):
         values = [[m["value"] for m in member.run.result["metrics"]] for member in (one, two)]
         assert values[0] == pytest.approx(values[1], rel=1e-3, abs=1e-4)
         assert one.run.spec == two.run.spec
         assert sorted(p.name for p in one.run.path.iterdir()) == sorted(p.name for p in two.run.path.iterdir())
-        assert (one.run.result["trained_together"], two.run.result["trained_together"]) == (1, 3)
+        assert (one.run.result["vmapped"], two.run.result["vmapped"]) == (1, 3)
 
 
 def test_a_pack_is_of_runs_alike_and_equally_far(tiny, tmp_path, monkeypatch):
@@ -219,17 +219,17 @@ def test_a_pack_is_of_runs_alike_and_equally_far(tiny, tmp_path, monkeypatch):
     for member in study.members:
         claim(member.run, member.spec)
     runs = [member.run for member in study.members]
-    assert packs(runs, 8) == [runs[:3], runs[3:6], runs[6:]]
-    assert packs(runs[:3], 2) == [runs[:2], runs[2:3]]
+    assert vmapped_groups(runs, 8) == [runs[:3], runs[3:6], runs[6:]]
+    assert vmapped_groups(runs[:3], 2) == [runs[:2], runs[2:3]]
     checkpoint = "checkpoint.safetensors"
     with monkeypatch.context() as patched:
         patched.setattr("vaelab.runs.vmapped.step_of", lambda path: 7 if path == runs[1].path / checkpoint else 0)
-        assert packs(runs[:3], 8) == [[runs[0], runs[2]], [runs[1]]]
+        assert vmapped_groups(runs[:3], 8) == [[runs[0], runs[2]], [runs[1]]]
     (runs[0].path / checkpoint).write_bytes(b"rubbish")
     train(study.members[4].spec, runs[4].path.parent, runs[4].path.name)
-    assert packs(runs[:6], 8) == [[runs[0]], runs[1:3], [runs[3], runs[5]], [runs[4]]]
+    assert vmapped_groups(runs[:6], 8) == [[runs[0]], runs[1:3], [runs[3], runs[5]], [runs[4]]]
     with pytest.raises(RunError, match=r"1 of 8 runs failed: one z=2 seed=0: .*checkpoint.safetensors is damaged"):
-        carry_out(study, Options(together=8), SILENT)
+        carry_out(study, Options(vmapped=8), SILENT)
     assert [m.run.done for m in study.members] == [False] + [True] * 8
 
 
@@ -240,8 +240,8 @@ def test_what_the_runs_of_a_pack_differ_in():
 
 
 def test_together_in_processes_is_refused(tiny, tmp_path):
-    with pytest.raises(SpecError, match="--jobs 2 beside --together 4"):
-        carry_out(open_study(tiny, tmp_path), Options(jobs=2, together=4), SILENT)
+    with pytest.raises(SpecError, match="--jobs 2 beside --vmapped 4"):
+        carry_out(open_study(tiny, tmp_path), Options(jobs=2, vmapped=4), SILENT)
 
 
 @pytest.mark.parametrize(

@@ -7,15 +7,15 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from tests.training.step.test_vmapped import distance, trainings
+from tests.training.step.test_vmapped import distance, trainers
 from tests.training.test_loop import BASE, SILENT, same, stop_at, trained, without_time
 from vaelab.runs.assemble import build_model, completed, load_data
-from vaelab.runs.run import train
+from vaelab.runs.train import train
 from vaelab.system.errors import Interrupted
 from vaelab.training import loop, validation
 from vaelab.training import trainer as training
 from vaelab.training.calibrate import settle
-from vaelab.training.loop import fit_together
+from vaelab.training.loop import fit_vmapped
 
 OPTIMAL = BASE.model_copy(update={"likelihood": "gaussian:sigma=optimal", "protocol": "8bit"})
 
@@ -75,14 +75,14 @@ def test_stopped_and_gone_on_with_it_is_the_run_that_was_not(tmp_path, monkeypat
 
 def test_each_of_runs_that_are_one_program_has_its_own(tmp_path):
     specs = [completed(OPTIMAL.model_copy(update={"seed": seed})) for seed in (0, 1, 2)]
-    runs = trainings(specs, tmp_path / "together")
-    assert fit_together(runs, SILENT, "never") == [None] * 3
+    runs = trainers(specs, tmp_path / "together")
+    assert fit_vmapped(runs, SILENT, "never") == [None] * 3
     alone = [trained(spec, tmp_path / str(spec.seed)) for spec in specs]
     for run, model in zip(runs, alone, strict=True):
-        start = build_model(completed(run.plan), (1, 8, 8))
-        assert distance(run.course.model, model) < 5e-3 * distance(model, start)
-        assert log_sigma(run.course.model) == pytest.approx(log_sigma(model), abs=1e-4)
-    assert len({log_sigma(run.course.model) for run in runs}) == 3
+        start = build_model(completed(run.config), (1, 8, 8))
+        assert distance(run.setup.model, model) < 5e-3 * distance(model, start)
+        assert log_sigma(run.setup.model) == pytest.approx(log_sigma(model), abs=1e-4)
+    assert len({log_sigma(run.setup.model) for run in runs}) == 3
 
 
 def test_the_networks_run_in_float32_as_they_do_where_they_are_measured(tmp_path):
@@ -94,10 +94,10 @@ def test_the_networks_run_in_float32_as_they_do_where_they_are_measured(tmp_path
 
 
 def test_sigma_at_its_floor_is_said(tmp_path):
-    from vaelab.training.diagnosis.findings import look
+    from vaelab.training.diagnosis.findings import find_findings
 
     model = build_model(completed(OPTIMAL), (1, 8, 8))
     data = replace(load_data(completed(OPTIMAL)).train, protocol="grey")
-    assert "sigma-collapse" not in {finding.kind for finding in look(model, data, 5.0, 0)}
+    assert "sigma-collapse" not in {finding.kind for finding in find_findings(model, data, 5.0, 0)}
     model.likelihood.head.log_sigma.fill_(-6.0)
-    assert "sigma-collapse" in {finding.kind for finding in look(model, data, 5.0, 0)}
+    assert "sigma-collapse" in {finding.kind for finding in find_findings(model, data, 5.0, 0)}

@@ -16,9 +16,9 @@ from vaelab.runs.spec import Spec
 from vaelab.system.errors import Interrupted, SpecError
 from vaelab.training import loop
 from vaelab.training.initialise import begin
-from vaelab.training.loop import fit, fit_together
-from vaelab.training.setup import Course
-from vaelab.training.trainer import Training
+from vaelab.training.loop import fit, fit_vmapped
+from vaelab.training.setup import TrainingSetup
+from vaelab.training.trainer import Trainer
 
 SPEC = completed(BASE.model_copy(update={"prior": "vamp:components=7", "epochs": 1.0}))
 
@@ -202,12 +202,12 @@ def test_runs_of_one_program_begin_as_each_alone(tmp_path):
     specs = [SPEC.model_copy(update={"seed": seed}) for seed in (0, 1)]
     data = load_data(SPEC)
     models = [build_model(spec, data.train.shape) for spec in specs]
-    first = Course.of(models[0], build_objective(SPEC), data.train, SPEC)
+    first = TrainingSetup.of(models[0], build_objective(SPEC), data.train, SPEC)
     runs = []
     for spec, model in zip(specs, models, strict=True):
         (folder := tmp_path / spec.hash).mkdir()
-        runs.append(Training(first.beside(model, first.objective, spec), data, folder, SILENT, spec.hash))
-    fit_together(runs, SILENT, "never")
+        runs.append(Trainer(first.beside(model, first.objective, spec), data, folder, SILENT, spec.hash))
+    fit_vmapped(runs, SILENT, "never")
     for spec, model in zip(specs, models, strict=True):
         alone = build_model(spec, data.train.shape)
         (folder := tmp_path / f"alone {spec.hash}").mkdir()

@@ -13,15 +13,15 @@ import pytest
 import torch
 
 from vaelab.data import load
-from vaelab.runs import evaluate as measuring
+from vaelab.runs import evaluate as evaluating
 from vaelab.runs.directory import Run
-from vaelab.runs.run import train
 from vaelab.runs.spec import Spec
+from vaelab.runs.train import train
 from vaelab.system.errors import DataError, Interrupted
 from vaelab.training import loader as feed
-from vaelab.training.callback import Watch
-from vaelab.training.loader import Resident, Streamed, feed_of, memory
-from vaelab.training.sampler import Batches
+from vaelab.training.callback import Callback
+from vaelab.training.loader import Resident, Streamed, loader_of, memory
+from vaelab.training.sampler import Sampler
 
 CPU = torch.device("cpu")
 IMAGES = np.random.default_rng(0).integers(0, 256, (230, 3, 8, 8), np.uint8)
@@ -47,12 +47,12 @@ def test_a_batch_is_the_same_bits_from_disk_and_from_memory(path: Path, monkeypa
     """In order, backwards, twice and far away: batch t is the images at indices t, gathered from the array."""
     monkeypatch.setattr(feed, "READ", read)
     data = load(f"npy:{path}", validation=0).train
-    batches = Batches(len(data), 20, seed=5)
-    streamed, resident = Streamed(data.images, batches, CPU), feed_of(data, batches, CPU)
+    batches = Sampler(len(data), 20, seed=5)
+    streamed, resident = Streamed(data.images, batches, CPU), loader_of(data, batches, CPU)
     asked = [*range(25), 24, 3, 1000, 2, 2, 999, *range(12, 0, -1)]
     got = [streamed(t) for t in asked]  # kept, to see that no later one is written over them
     for t, batch in zip(asked, got, strict=True):
-        plain = torch.from_numpy(data.images[:][Batches(len(data), 20, seed=5)(t).numpy()])
+        plain = torch.from_numpy(data.images[:][Sampler(len(data), 20, seed=5)(t).numpy()])
         assert torch.equal(batch, plain)
         assert torch.equal(resident(t), plain)
         assert batch.dtype == torch.uint8
@@ -64,7 +64,7 @@ def test_a_batch_is_the_same_bits_from_disk_and_from_memory(path: Path, monkeypa
 def test_the_thread_reads_ahead_of_what_is_asked_for(path: Path, monkeypatch):
     monkeypatch.setattr(feed, "READ", 1)
     data = load(f"npy:{path}", validation=0).train
-    batches = Batches(len(data), 20, seed=5)
+    batches = Sampler(len(data), 20, seed=5)
     streamed = Streamed(data.images, batches, CPU)
     readers, original = [], streamed._read
 
@@ -85,15 +85,15 @@ def test_images_stay_where_they_are_by_their_size_alone(path: Path, monkeypatch)
     here = load("digits", validation=0).train
     there = load(f"npy:{path}", validation=0).train
     monkeypatch.setattr(feed, "memory", lambda device: 4 * there.images.nbytes)
-    small = feed_of(there, Batches(len(there), 20, 0), CPU)
+    small = loader_of(there, Sampler(len(there), 20, 0), CPU)
     assert isinstance(small, Resident)
     assert small.note == "3.97e-05 GB of images read from disk into memory"
     monkeypatch.setattr(feed, "memory", lambda device: 4 * there.images.nbytes - 4)
-    large = feed_of(there, Batches(len(there), 20, 0), CPU)
+    large = loader_of(there, Sampler(len(there), 20, 0), CPU)
     assert isinstance(large, Streamed)
     assert large.note == "streaming 3.97e-05 GB of images from disk: over 25% of the cpu's memory"
     monkeypatch.setattr(feed, "memory", lambda device: 0)
-    resident = feed_of(here, Batches(len(here), 20, 0), CPU)  # it is in memory already
+    resident = loader_of(here, Sampler(len(here), 20, 0), CPU)  # it is in memory already
     assert isinstance(resident, Resident)
     assert resident.note == ""
     assert resident.images.data_ptr() == here.in_memory.ctypes.data
@@ -103,8 +103,8 @@ def test_images_stay_where_they_are_by_their_size_alone(path: Path, monkeypatch)
 SPEC = {"latent": 2, "network": "mlp:hidden=8", "likelihood": "gaussian:sigma=1", "batch": 20, "nll_samples": 2}
 
 
-def trained(path: Path, out: Path, watch: Watch | None = None, **fields) -> Run:
-    return train(Spec(data=f"npy:{path}", **{**SPEC, **fields}), out, compile="never", watch=watch)
+def trained(path: Path, out: Path, callback: Callback | None = None, **fields) -> Run:
+    return train(Spec(data=f"npy:{path}", **{**SPEC, **fields}), out, compile="never", callback=callback)
 
 
 def weights(run: Run) -> dict[str, torch.Tensor]:
@@ -116,7 +116,7 @@ def test_a_run_from_disk_is_the_run_from_memory(path: Path, tmp_path: Path, monk
     resident = trained(path, tmp_path / "resident", epochs=3)
     monkeypatch.setattr(feed, "SHARE", 0.0)
     said = []
-    stop = Watch(say=said.append, show=lambda status: None)
+    stop = Callback(say=said.append, show=lambda status: None)
     streamed = trained(path, tmp_path / "streamed", stop, epochs=3)
     assert any(line.startswith("streaming 3.") for line in said)
     assert all(torch.equal(a, weights(resident)[name]) for name, a in weights(streamed).items())
@@ -181,7 +181,7 @@ import re, resource, sys
 from pathlib import Path
 import numpy as np, torch
 torch.set_num_threads(1)
-from vaelab.runs.run import train
+from vaelab.runs.train import train
 from vaelab.runs.spec import Spec
 from vaelab.training import loader as feed
 
@@ -204,10 +204,10 @@ def test_loading_hashing_and_streaming_hold_a_part_of_the_images_at_a_time(tmp_p
     np.save(path, np.random.default_rng(1).integers(0, 256, (size // 3072, 3, 32, 32), np.uint8))
     tracemalloc.start()
     data = load(f"npy:{path}", protocol="binary-threshold")
-    measuring.refuse_seen(data.train, data.test)
+    evaluating.refuse_seen(data.train, data.test)
     assert data.train.sha256
     assert data.train.some(50).in_memory.shape == (50, 3, 32, 32)
-    streamed = feed_of(data.train, Batches(len(data.train), 100, 0), CPU)
+    streamed = loader_of(data.train, Sampler(len(data.train), 100, 0), CPU)
     for t in range(200):
         streamed(t)
     streamed.close()
@@ -240,8 +240,8 @@ def test_a_run_on_200_megabytes_needs_100_more_at_most(tmp_path: Path, share: fl
 def test_batches_on_a_gpu_are_those_of_memory(path: Path):
     cuda = torch.device("cuda")
     data = load(f"npy:{path}", validation=0).train
-    batches = Batches(len(data), 20, seed=5)
-    streamed, resident = Streamed(data.images, batches, cuda), feed_of(data, batches, cuda)
+    batches = Sampler(len(data), 20, seed=5)
+    streamed, resident = Streamed(data.images, batches, cuda), loader_of(data, batches, cuda)
     for t in (*range(40), 3, 1000):
         assert torch.equal(streamed(t), resident(t))
     streamed.close()

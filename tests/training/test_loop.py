@@ -11,28 +11,28 @@ from pathlib import Path
 
 import pytest
 import torch
+from vaelab.trainer import loop
 
 from vaelab.data import Splits
 from vaelab.models import VAE
 from vaelab.runs.assemble import build_model, build_objective, completed, load_data
 from vaelab.runs.spec import Spec
 from vaelab.system.errors import Interrupted, NonFiniteError, RunError
-from vaelab.training import loop
-from vaelab.training.callback import Watch
+from vaelab.training.callback import Callback
 from vaelab.training.loop import fit
 from vaelab.training.validation import validate
 
 BASE = Spec(data="digits", latent=3, network="mlp:hidden=16", epochs=2, batch=50, learning_rate=3e-3)
-SILENT = Watch(say=lambda line: None, show=lambda status: None)
+SILENT = Callback(say=lambda line: None, show=lambda status: None)
 
 
-def trained(spec: Spec, folder: Path, watch: Watch = SILENT, compile="never", objective=None) -> VAE:
+def trained(spec: Spec, folder: Path, callback: Callback = SILENT, compile="never", objective=None) -> VAE:
     spec = completed(spec)
     data = load_data(spec)
     model = build_model(spec, data.train.shape, data.train.labels)
     folder.mkdir(parents=True, exist_ok=True)
     model.progress = fit(  # type: ignore[assignment]
-        model, objective or build_objective(spec), data, spec, folder, watch, compile, spec.hash
+        model, objective or build_objective(spec), data, spec, folder, callback, compile, spec.hash
     )
     return model
 
@@ -46,7 +46,7 @@ def without_time(log: Path) -> list[dict]:
     return [{k: v for k, v in row.items() if k not in ("seconds", "images_per_second")} for row in rows]
 
 
-def stop_at(step: int) -> Watch:
+def stop_at(step: int) -> Callback:
     """Ctrl-C at the first look after `step`."""
     sent = []
 
@@ -55,7 +55,7 @@ def stop_at(step: int) -> Watch:
             sent.append(step)
             os.kill(os.getpid(), signal.SIGINT)
 
-    return Watch(say=lambda line: None, show=show)
+    return Callback(say=lambda line: None, show=show)
 
 
 OWN = {"factor": "factor:hidden=8", "mcem": "mcem:leapfrog=3"}  # objectives that hold something themselves
@@ -284,8 +284,8 @@ def test_every_field_has_an_effect(tmp_path, field):
 
 def test_a_batch_larger_than_the_training_images_is_all_of_them(tmp_path):
     count, said = len(load_data(completed(BASE)).train), list[str]()
-    watch = Watch(said.append, lambda status: None)
-    larger = trained(BASE.model_copy(update={"batch": count + 1}), tmp_path / "larger", watch)
+    callback = Callback(said.append, lambda status: None)
+    larger = trained(BASE.model_copy(update={"batch": count + 1}), tmp_path / "larger", callback)
     assert same(larger, trained(BASE.model_copy(update={"batch": count}), tmp_path / "all"))
     assert said[0] == f"batch = {count + 1}: each step takes all {count} training images, for there are no more"
 

@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from vaelab.objectives.losses import Losses
 from vaelab.parts.names import make
 from vaelab.system.errors import SpecError
-from vaelab.training.config import Plan
+from vaelab.training.config import TrainingConfig
 from vaelab.training.meters import Meters
-from vaelab.training.sampler import Batches, lowered
+from vaelab.training.sampler import Sampler, lowered
 from vaelab.training.schedules import SCHEDULES
-from vaelab.training.step.step import State, adam, clip, global_norm, gradients_of
+from vaelab.training.step.step import TrainState, adam, clip, global_norm, gradients_of
 from vaelab.training.trainer import crosses_multiple
 
 
@@ -23,7 +23,7 @@ from vaelab.training.trainer import crosses_multiple
 @given(count=st.integers(1, 60), share=st.floats(0.01, 1), seed=st.integers(0, 5))
 def test_every_epoch_sees_every_image_once(count, share, seed):
     batch = max(1, int(share * count))
-    batches = Batches(count, batch, seed)
+    batches = Sampler(count, batch, seed)
     steps = math.ceil(3 * count / batch)
     sequence = torch.cat([batches(t) for t in range(steps)])
     assert all(len(batches(t)) == batch for t in range(steps))
@@ -32,10 +32,10 @@ def test_every_epoch_sees_every_image_once(count, share, seed):
 
 
 def test_a_batch_is_a_function_of_seed_and_step_alone():
-    one, two = Batches(50, 7, seed=3), Batches(50, 7, seed=3)
+    one, two = Sampler(50, 7, seed=3), Sampler(50, 7, seed=3)
     forwards = [one(t) for t in range(30)]
     assert all(torch.equal(two(t), forwards[t]) for t in reversed(range(30)))
-    assert not torch.equal(Batches(50, 7, seed=4)(0), forwards[0])
+    assert not torch.equal(Sampler(50, 7, seed=4)(0), forwards[0])
     assert not torch.equal(torch.cat(forwards[:7])[:49], torch.cat(forwards[7:15])[1:50])
 
 
@@ -99,7 +99,7 @@ def test_the_update_is_adam():
     reference = torch.optim.Adam(theirs, lr=0.03)
     model = torch.nn.Module()
     model.posterior = torch.nn.ParameterList(ours)
-    state = State.start(model, Plan())  # type: ignore[arg-type]
+    state = TrainState.start(model, TrainingConfig())  # type: ignore[arg-type]
     with torch.no_grad():
         for number in range(25):
             gradients = tuple(torch.randn_like(p) * 10 for p in ours)
@@ -133,7 +133,7 @@ def test_epochs_end_once_each_even_where_they_are_not_whole_steps():
 )  # fmt: skip
 def test_impossible_plans_are_told_in_one_line(field, value):
     with pytest.raises(SpecError) as caught:
-        Plan(**{field: value})
+        TrainingConfig(**{field: value})
     assert field in str(caught.value)
     assert "\n" not in str(caught.value)
 

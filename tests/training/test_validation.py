@@ -8,7 +8,7 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from tests.training.step.test_vmapped import specs_of, trainings
+from tests.training.step.test_vmapped import specs_of, trainers
 from tests.training.test_loop import BASE, SILENT, same, stop_at, trained, without_time
 from tests.traps.small import STILL, Recorder, build, dataset, fitted, noise, spec_of, splits
 from vaelab.objectives.criterion import Criterion, Ramp
@@ -16,22 +16,22 @@ from vaelab.objectives.weighted import Elbo
 from vaelab.randomness.seeds import derive
 from vaelab.runs.assemble import build_objective, completed, load_data
 from vaelab.runs.presets import PRESETS
-from vaelab.runs.run import train
 from vaelab.runs.spec import Spec
+from vaelab.runs.train import train
 from vaelab.system.errors import Interrupted, NonFiniteError, RunError, SpecError
 from vaelab.system.tensor_file import read_tensors
 from vaelab.training import loop
-from vaelab.training.callback import Watch
+from vaelab.training.callback import Callback
 from vaelab.training.checkpoint import step_of
-from vaelab.training.loop import fit_together
+from vaelab.training.loop import fit_vmapped
 from vaelab.training.validation import own_loss
 
 SMALL = Spec(data="digits", latent=20, network="mlp:hidden=64", epochs=20, learning_rate=3e-3, nll_samples=2)
 
 
-def listening() -> tuple[list[str], Watch]:
+def listening() -> tuple[list[str], Callback]:
     said: list[str] = []
-    return said, Watch(said.append, lambda status: None)
+    return said, Callback(said.append, lambda status: None)
 
 
 # The objective; the fewest steps of 292 behind which the weights may be chosen; the least rate that they have, in nats.
@@ -86,8 +86,8 @@ def test_patience_counts_from_where_no_schedule_moves(tmp_path, cycle, stops):
 
 def test_the_last_weights_are_kept_and_said_to_be_where_a_schedule_did_not_end(tmp_path):
     fields = PRESETS["warm-up-vae"].fields
-    said, watch = listening()
-    run = train(SMALL.model_copy(update={**fields, "epochs": 3.0}), tmp_path, compile="never", watch=watch)
+    said, callback = listening()
+    run = train(SMALL.model_copy(update={**fields, "epochs": 3.0}), tmp_path, compile="never", callback=callback)
     assert run.result["best_step"] == run.result["steps"] == 44
     assert run.result["criterion"] == "none, the last step: the objective's schedule had not ended"
     assert run.result["best_loss"] is None
@@ -124,8 +124,8 @@ def test_the_loss_of_the_log_is_that_of_the_weights_that_are_kept(tmp_path, fiel
 
 def test_the_weights_of_runs_that_are_trained_together_are_chosen_alike(tmp_path):
     specs = specs_of(objective="beta:beta=1:free_nats=1:warmup=40")[:2]
-    runs = trainings(specs, tmp_path / "together")
-    fit_together(runs, SILENT, "never")
+    runs = trainers(specs, tmp_path / "together")
+    fit_vmapped(runs, SILENT, "never")
     for run, spec in zip(runs, specs, strict=True):
         plain = trained(spec, tmp_path / spec.hash)
         assert run.progress.best_step == plain.progress.best_step == 59  # the first validation was at step 30

@@ -14,14 +14,14 @@ from vaelab.models import VAE, Conditional, Draw
 from vaelab.objectives.criterion import criterion_of
 from vaelab.randomness.noise import key_of
 from vaelab.runs.assemble import build_model, build_objective, completed
-from vaelab.runs.run import Run
+from vaelab.runs.directory import Run
 from vaelab.runs.spec import Spec
-from vaelab.training.callback import Watch
-from vaelab.training.config import Plan
+from vaelab.training.callback import Callback
+from vaelab.training.config import TrainingConfig
 from vaelab.training.loop import fit
-from vaelab.training.step.step import BETA_1, Objective, State, make_step
+from vaelab.training.step.step import BETA_1, Objective, TrainState, make_step
 
-SILENT = Watch(say=lambda line: None, show=lambda status: None)
+SILENT = Callback(say=lambda line: None, show=lambda status: None)
 STILL = 1e-12  # a learning rate that moves no weight that float32 can tell
 
 
@@ -133,13 +133,13 @@ class Recorder:
 
 
 def step_once(
-    model: VAE, objective: Objective, data: Dataset, plan: Plan | None = None, learning_rate: float = 0.0
+    model: VAE, objective: Objective, data: Dataset, config: TrainingConfig | None = None, learning_rate: float = 0.0
 ) -> list[Tensor]:
     """The gradients of one training step on all images of `data`, as Adam got them."""
-    plan = plan or Plan()
-    state = State.start(model, plan)
+    config = config or TrainingConfig()
+    state = TrainState.start(model, config)
     images, reading = torch.from_numpy(data.images), protocol(data.protocol)
-    step = make_step(model, objective, reading.pixels, state, plan, key_of(0), reading.nats_offset(data.shape))
+    step = make_step(model, objective, reading.pixels, state, config, key_of(0), reading.nats_offset(data.shape))
     step(images, torch.tensor(learning_rate), torch.tensor(0))
     return [mean / (1 - BETA_1) for mean in state.mean]  # its first mean is (1 - beta_1) g
 

@@ -11,8 +11,9 @@ from vaelab.data import load
 from vaelab.data.protocol import PROTOCOLS
 from vaelab.objectives.weighted import Elbo
 from vaelab.runs.assemble import completed
-from vaelab.runs.run import Run, train
+from vaelab.runs.directory import Run
 from vaelab.runs.spec import Spec
+from vaelab.runs.train import train
 from vaelab.system.errors import DataError, RunError, SpecError
 
 

@@ -10,7 +10,7 @@ from torch import nn
 
 from tests.traps.small import answers, build, dataset, noise, posterior_is_prior
 from vaelab.distributions import diagonal_normal, kl_divergence, log_mean_exp
-from vaelab.evaluation.likelihood.likelihood import evaluate
+from vaelab.evaluation.likelihood.likelihood import estimate_bounds
 from vaelab.likelihoods import LIKELIHOODS, Bernoulli, Gaussian
 from vaelab.networks import NETWORKS
 from vaelab.parts.names import canonical, make
@@ -112,7 +112,7 @@ def test_t24_squared_errors_are_halved_and_on_the_scale_of_the_pixels(sigma):
     answers(model.likelihood, 0.0)  # mean 1/2
     levels = np.array([0, 51, 102, 255], np.uint8)
     images = np.broadcast_to(levels[:, None, None, None], (4, 1, 4, 4)).copy()
-    distortion = evaluate(model, dataset(images, "grey"), 2, seed=0).distortion
+    distortion = estimate_bounds(model, dataset(images, "grey"), 2, seed=0).distortion
     error = (np.array([0, 0.2, 0.4, 1]) - 0.5) ** 2
     expected = 16 * (0.5 * math.log(2 * math.pi * sigma**2) + error / (2 * sigma**2))
     np.testing.assert_allclose(distortion, expected, rtol=1e-5)
@@ -138,7 +138,7 @@ def test_t27_no_constant_is_missing_from_the_likelihood_of_an_image(shape):
     mean, size = 1 / (1 + math.exp(-1)), math.prod(shape)
     exact = stats.multivariate_normal(np.full(size, mean), 0.3**2 * np.eye(size))
     expected = -exact.logpdf(data.images.reshape(20, size) / 255)
-    np.testing.assert_allclose(evaluate(model, data, 5, seed=0).nll, expected, rtol=1e-5, atol=1e-4)
+    np.testing.assert_allclose(estimate_bounds(model, data, 5, seed=0).nll, expected, rtol=1e-5, atol=1e-4)
 
 
 @pytest.mark.parametrize("logit", [20.0, 60.0, 100.0, 1e4])

@@ -27,9 +27,9 @@ from tests.traps.small import (
     x_of,
 )
 from vaelab.evaluation.admission import B, S
-from vaelab.evaluation.likelihood.likelihood import evaluate
+from vaelab.evaluation.likelihood.likelihood import estimate_bounds
 from vaelab.models import VAE, Conditional
-from vaelab.runs.run import train
+from vaelab.runs.train import train
 
 BINARY = "binary-threshold"
 
@@ -71,7 +71,7 @@ def test_t06_the_number_of_samples_is_the_number_that_was_asked_for(samples):
     """T6: samples drawn by whole batches, whatever number was asked for."""
     oracle, data = linear_gaussian(posterior_error=0.7), dataset(noise(20, (1, 2, 3)), "grey")
     recording = Recording(oracle.model.likelihood)
-    evaluation = evaluate(VAE(oracle.model.prior, oracle.model.posterior, recording), data, samples, seed=0)  # type: ignore[arg-type]
+    evaluation = estimate_bounds(VAE(oracle.model.prior, oracle.model.posterior, recording), data, samples, seed=0)  # type: ignore[arg-type]
     assert (evaluation.samples == samples).all()
     _, _, *drawn = recording.seen  # behind the trial of the parts, and the one that learns what a pass takes
     z = torch.cat(drawn)
@@ -86,7 +86,7 @@ def test_t06_the_number_of_samples_is_the_number_that_was_asked_for(samples):
 def test_t07_the_nll_is_minus_the_log_likelihood():
     """T7: a log-likelihood under the name of its negative."""
     oracle, data = linear_gaussian(), dataset(noise(20, (1, 2, 3)), "grey")
-    evaluation = evaluate(oracle.model, data, 3, seed=0)  # exact at the exact posterior
+    evaluation = estimate_bounds(oracle.model, data, 3, seed=0)  # exact at the exact posterior
     expected = -oracle.log_p(x_of(data).double())
     assert expected.min() > 0
     torch.testing.assert_close(evaluation.nll, expected, rtol=0, atol=1e-6)
@@ -97,7 +97,7 @@ def test_t07_the_encoder_sees_each_image_once():
     """T7: the encoder run again on K copies of the image."""
     model = build()
     encoder, decoder = probed(model)
-    evaluate(model, dataset(noise(130), BINARY), 50, seed=0)
+    estimate_bounds(model, dataset(noise(130), BINARY), 50, seed=0)
     probing = 1  # of each, to learn what a pass takes of the memory
     assert (encoder.rows, decoder.rows) == (130 + probing + B, 130 * 50 + probing + S * B)
 
@@ -107,11 +107,11 @@ def test_t07_evaluation_mode_without_gradient_and_back_again(training):
     """T7: neither evaluation mode nor no_grad, so that dropout and batch norm are at work and memory grows."""
     model, data = build(), dataset(noise(130), BINARY)
     model.posterior.network = nn.Sequential(nn.BatchNorm2d(1), nn.Dropout(0.5), model.posterior.network)
-    expected = evaluate(model.eval(), data, 5, seed=0)
+    expected = estimate_bounds(model.eval(), data, 5, seed=0)
     before = {key: value.clone() for key, value in model.state_dict().items()}
     encoder, decoder = probed(model)
     model.train(training)
-    evaluation = evaluate(model, data, 5, seed=0)
+    evaluation = estimate_bounds(model, data, 5, seed=0)
     assert encoder.states == decoder.states == {(False, False)}
     assert not evaluation.nll.requires_grad
     torch.testing.assert_close(evaluation.nll, expected.nll, rtol=1e-6, atol=0)  # a probed network runs as it is
@@ -162,13 +162,13 @@ def test_t11_the_mean_over_the_validation_images_depends_on_no_batch_size(uneven
 def test_t12_every_image_is_counted_whatever_chunk_it_falls_into(count):
     """T12: a return inside the loop over batches, and a division by the number of them."""
     model, data = build(), dataset(noise(count), BINARY)
-    evaluation = evaluate(model, data, 2, seed=0)
+    evaluation = estimate_bounds(model, data, 2, seed=0)
     assert {len(column) for column in (evaluation.rate, evaluation.distortion, evaluation.nll)} == {count}
     kl = by_hand(model, x_of(data), torch.zeros(1, count, 2)).kl.detach().double()
     torch.testing.assert_close(evaluation.rate, kl, rtol=1e-4, atol=1e-5)
     images = data.images.copy()
     images[-1] ^= 255
-    other = evaluate(model, dataset(images, BINARY), 2, seed=0)
+    other = estimate_bounds(model, dataset(images, BINARY), 2, seed=0)
     differs = (evaluation.rate - other.rate).abs() > 1e-6
     assert differs.nonzero().flatten().tolist() == [count - 1]
 
@@ -186,8 +186,10 @@ def test_t13_evaluation_takes_draws_of_z_and_not_their_mean():
     q = oracle.model.posterior(x)
     at_mean = -oracle.model.likelihood(q.mean).log_prob(x)
     spread = ((oracle.weight**2).sum(0) * q.variance).sum(-1) / (2 * sigma**2)  # tr(W S W') / 2 sigma^2
-    evaluation = evaluate(oracle.model, data, k, seed=0)
-    seen = evaluate(oracle.model, data, 1, seed=1).distortion - (at_mean + spread).detach()  # the noise of one draw
+    evaluation = estimate_bounds(oracle.model, data, k, seed=0)
+    seen = (
+        estimate_bounds(oracle.model, data, 1, seed=1).distortion - (at_mean + spread).detach()
+    )  # the noise of one draw
     assert spread.min() > 1
     error = seen.square().mean().sqrt() / math.sqrt(k)
     assert ((evaluation.distortion - (at_mean + spread).detach()).abs() < 6 * error + 1e-6).all()
@@ -212,9 +214,9 @@ def test_t25_the_number_of_an_image_owes_nothing_to_the_images_beside_it(text):
     model = posterior_is_sure(build(text))
     protocol = BINARY if text == "bernoulli" else "grey"
     data = dataset(noise(130), protocol)
-    whole = evaluate(model, data, 2, seed=0).distortion
+    whole = estimate_bounds(model, data, 2, seed=0).distortion
     for i in (0, 77, 129):
-        alone = evaluate(model, dataset(data.images[i : i + 1], protocol), 2, seed=0).distortion
+        alone = estimate_bounds(model, dataset(data.images[i : i + 1], protocol), 2, seed=0).distortion
         torch.testing.assert_close(alone[0], whole[i], rtol=1e-5, atol=1e-4)
 
 
@@ -227,7 +229,7 @@ def test_t25_sigma_is_that_of_training(sigma):
     data = dataset(noise(50), "grey")
     sigma = model.likelihood(torch.zeros(1, 2)).stddev.detach().max().item()
     expected = -norm.logpdf(data.images / 255, 0.5, sigma).sum((1, 2, 3))
-    np.testing.assert_allclose(evaluate(model, data, 2, seed=0).distortion, expected, rtol=1e-5)
+    np.testing.assert_allclose(estimate_bounds(model, data, 2, seed=0).distortion, expected, rtol=1e-5)
     assert all(torch.equal(value, before[key]) for key, value in model.state_dict().items())
 
 
@@ -241,7 +243,7 @@ def test_t28_the_probabilities_of_the_256_levels_sum_to_the_mass_of_the_density(
     model = posterior_is_prior(build(f"gaussian:sigma={sigma}", (1, 1, 1)))
     answers(model.likelihood, logit)
     levels = dataset(np.arange(256, dtype=np.uint8).reshape(256, 1, 1, 1), "8bit")
-    evaluation = evaluate(model, levels, 2, seed=0)
+    evaluation = estimate_bounds(model, levels, 2, seed=0)
     mean = 1 / (1 + math.exp(-logit))
     mass = norm.cdf(1, mean, sigma) - norm.cdf(0, mean, sigma)
     within = (np.arange(256)[:, None] + np.linspace(0, 1, 101)) / 256  # [256, 101]: each level's stretch of values
@@ -262,7 +264,7 @@ def test_t28_the_probabilities_of_the_256_levels_sum_to_one_where_they_are_what_
     model = posterior_is_prior(build(text, (1, 1, 1)))
     answers(model.likelihood, m)
     levels = dataset(np.arange(256, dtype=np.uint8).reshape(256, 1, 1, 1), "levels")
-    evaluation = evaluate(model, levels, 2, seed=0)
+    evaluation = estimate_bounds(model, levels, 2, seed=0)
     for nats in (evaluation.nll, evaluation.distortion):
         assert (-nats).exp().sum().item() == pytest.approx(1, abs=3e-6)
 
@@ -287,6 +289,6 @@ def test_t41_numbers_depend_on_no_flag_of_the_model():
     model.likelihood = Conditional(
         nn.Sequential(nn.BatchNorm1d(2), model.likelihood.network), model.likelihood.head, (2,)
     )
-    numbers = [evaluate(m, data, 3, seed=0).nll for m in (model.train(), model.train(), model.eval())]
+    numbers = [estimate_bounds(m, data, 3, seed=0).nll for m in (model.train(), model.train(), model.eval())]
     assert torch.equal(numbers[0], numbers[1])
     assert torch.equal(numbers[0], numbers[2])

@@ -10,7 +10,8 @@ from torch import nn
 from tests.traps.small import build, dataset, noise, npz, spec_of
 from vaelab.figures import FIGURES
 from vaelab.models import Conditional
-from vaelab.runs.run import Run, train
+from vaelab.runs.directory import Run
+from vaelab.runs.train import train
 from vaelab.system.errors import RunError
 from vaelab.system.tensor_file import read_tensors
 

@@ -21,8 +21,8 @@ from tests.traps.small import (
     x_of,
 )
 from vaelab.objectives import OBJECTIVES
+from vaelab.objectives.effective_beta import optimised
 from vaelab.objectives.importance import Iwae
-from vaelab.objectives.optimised import optimised
 from vaelab.objectives.weighted import Elbo
 from vaelab.runs.assemble import build_objective, completed
 

@@ -7,11 +7,11 @@ import pytest
 
 from tests.traps.small import fitted, noise, npz, spec_of, splits
 from vaelab.data.protocol import PROTOCOLS
-from vaelab.evaluation.likelihood.likelihood import evaluate
+from vaelab.evaluation.likelihood.likelihood import estimate_bounds
 from vaelab.networks import NETWORKS
 from vaelab.runs.assemble import TABLES, completed
-from vaelab.runs.run import train
 from vaelab.runs.spec import Spec
+from vaelab.runs.train import train
 
 # A second choice for each field of a Spec, beside that of `spec_of`.
 FIELDS = {
@@ -160,6 +160,6 @@ def test_t36_images_are_left_as_they_were(protocol, tmp_path):
     before = [part.images.copy() for part in parts]
     spec = completed(spec_of().model_copy(update={"protocol": protocol, "likelihood": ""}))  # one of these pixels
     model, _ = fitted(spec, data, tmp_path)
-    evaluate(model, data.test, 2, seed=0)
+    estimate_bounds(model, data.test, 2, seed=0)
     for part, images in zip(parts, before, strict=True):
         assert (part.images == images).all()

@@ -30,10 +30,10 @@ from vaelab.randomness.noise import key_of
 from vaelab.runs.assemble import build_objective
 from vaelab.runs.spec import Spec
 from vaelab.system.tensor_file import read_tensors
-from vaelab.training.config import Plan
+from vaelab.training.config import TrainingConfig
 from vaelab.training.loop import fit
 from vaelab.training.setup import bfloat16
-from vaelab.training.step.step import State, make_step
+from vaelab.training.step.step import TrainState, make_step
 
 BINARY = "binary-threshold"
 
@@ -152,10 +152,14 @@ def test_t37_a_step_asks_the_device_for_nothing(likelihood, name, objective, mon
     def refuse(*args):
         raise AssertionError("a tensor was read")
 
-    model, data, plan = build_for(objective, likelihood), dataset(noise(20), name), Plan(clip_norm=1.0, ema_decay=0.9)
+    model, data, config = (
+        build_for(objective, likelihood),
+        dataset(noise(20), name),
+        TrainingConfig(clip_norm=1.0, ema_decay=0.9),
+    )
     made = build_objective(Spec(objective=objective, latent=model.latent), images=20)
-    state, pixels, images = State.start(model, plan, made), protocol(name).pixels, torch.from_numpy(data.images)
-    step = make_step(model, made, pixels, state, plan, key_of(0), 0.0)
+    state, pixels, images = TrainState.start(model, config, made), protocol(name).pixels, torch.from_numpy(data.images)
+    step = make_step(model, made, pixels, state, config, key_of(0), 0.0)
     learning_rate, number = torch.tensor(0.1), torch.tensor(0)
     for method in ("tolist", "numpy", "cpu"):
         monkeypatch.setattr(torch.Tensor, method, refuse)
@@ -207,7 +211,7 @@ def test_t38_a_step_is_taken_however_large_the_gradient(clip_norm, scale):
         loss, draw = Elbo()(model, x, step)
         return loss * scale, draw
 
-    gradients = step_once(model, steep, data, Plan(clip_norm=clip_norm), rate)
+    gradients = step_once(model, steep, data, TrainingConfig(clip_norm=clip_norm), rate)
     if clip_norm:
         norm = math.sqrt(sum(g.square().sum().item() for g in gradients))
         assert norm == pytest.approx(clip_norm, rel=1e-4)

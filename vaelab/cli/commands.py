@@ -56,16 +56,16 @@ def train(
     file; the other flags change what they say. `--trust MODULE` lets that file name parts of your own in that module.
     """
     from vaelab.cli import terminal
-    from vaelab.runs import run
+    from vaelab.runs import train as trainer
 
     _use(threads)
     console = terminal.console()
-    with terminal.watching(console) as watch:
-        done = run.train(spec, out, name, root, compile, device, watch)
+    with terminal.watching(console) as callback:
+        done = trainer.train(spec, out, name, root, compile, device, callback)
         from vaelab.runs import figure as pictures
 
-        watch.say("drawing")
-        pictures.figure(done, root=root, watch=watch)
+        callback.say("drawing")
+        pictures.figure(done, root=root, callback=callback)
     result = done.result
     terminal.print_metrics(str(done.path), result["metrics"])
     kl = sorted(done.metric("rate")["parts"], reverse=True)
@@ -79,7 +79,7 @@ def train(
             f"weights of step {result['best_step']:,}",
             "weights chosen by": result["criterion"]
             + ("" if result["best_loss"] is None else f", {result['best_loss']:.2f} nats"),
-            **terminal.ledger_facts(result),
+            **terminal.provenance_facts(result),
         },
     )
 
@@ -106,7 +106,8 @@ def evaluate(
 ) -> None:
     """Measure a finished run, print the numbers, and keep them in its result.json."""
     from vaelab.cli import terminal
-    from vaelab.runs.run import Run, measure
+    from vaelab.runs.directory import Run
+    from vaelab.runs.evaluate import evaluate
 
     _use(threads)
     if samples is not None and metrics:
@@ -117,10 +118,10 @@ def evaluate(
     opened = Run(run, trust)
     if samples is not None:
         metrics = (f"likelihood:samples={samples}",)
-    with terminal.watching(terminal.console()) as watch:
-        rows = measure(opened, metrics, root, split, seed, again, device, watch, data)
+    with terminal.watching(terminal.console()) as callback:
+        rows = evaluate(opened, metrics, root, split, seed, again, device, callback, data)
     terminal.print_metrics(str(run), rows)
-    terminal.print_facts("", terminal.ledger_facts(opened.result))
+    terminal.print_facts("", terminal.provenance_facts(opened.result))
 
 
 def compare(
@@ -129,9 +130,9 @@ def compare(
 ) -> None:
     """Rank finished runs by a metric, apart where their numbers are not comparable."""
     from vaelab.cli import terminal
-    from vaelab.runs.compare import rankings
+    from vaelab.runs import compare as comparison
 
-    found = rankings(list(runs), metric)
+    found = comparison.compare(list(runs), metric)
     terminal.print_rankings(metric, found)
     if len(found) > 1:
         print(f"{len(found)} rankings: numbers of different ones are not comparable.")
@@ -172,8 +173,8 @@ def figure(
     from vaelab.runs.directory import Run
 
     opened = Run(run, trust)
-    with terminal.watching(terminal.console()) as watch:
-        paths = pictures.figure(opened, kinds, seed, root, data, watch)
+    with terminal.watching(terminal.console()) as callback:
+        paths = pictures.figure(opened, kinds, seed, root, data, callback)
     for path in paths:
         print(path)
 
@@ -181,10 +182,10 @@ def figure(
 def replay(run: RunPath, data: Elsewhere = None, root: Root = None, trust: Trust = ()) -> None:
     """Take the step again at which a run met a number that is not finite, and show where."""
     from vaelab.cli import terminal
-    from vaelab.runs.run import Run
-    from vaelab.runs.run import replay as take_again
+    from vaelab.runs.directory import Run
+    from vaelab.runs.replay import replay as take_again
 
-    terminal.print_autopsy(str(run), take_again(Run(run, trust), root, data))
+    terminal.print_post_mortem(str(run), take_again(Run(run, trust), root, data))
 
 
 def study(
@@ -192,7 +193,7 @@ def study(
     out: Out = Path("runs"),
     only: Annotated[str, tyro.conf.arg(help="run only what this pattern matches, such as 'svhn-conv*z=20'")] = "*",
     jobs: Annotated[int, tyro.conf.arg(help="runs at a time")] = 1,
-    together: Annotated[
+    vmapped: Annotated[
         int, tyro.conf.arg(help="runs that are trained as one program, where only seeds, learning rates, ... differ")
     ] = 1,
     quick: Annotated[bool, tyro.conf.arg(help="a small budget: minutes, and the same shape of report")] = False,
@@ -205,14 +206,14 @@ def study(
     from vaelab.cli import terminal
     from vaelab.studies.study import Options, carry_out
 
-    for flag, number in (("jobs", jobs), ("together", together)):
+    for flag, number in (("jobs", jobs), ("vmapped", vmapped)):
         if number < 1:
             raise SpecError(found=f"--{flag} {number}", expected="at least 1", do="raise it")
     opened = study_of(name, out, quick, seeds, trust)
     console = terminal.console()
-    with terminal.watching(console) as watch:
-        carry_out(opened, Options(only, jobs, root, compile, together), watch)
-        watch.say("writing the report")
+    with terminal.watching(console) as callback:
+        carry_out(opened, Options(only, jobs, root, compile, vmapped), callback)
+        callback.say("writing the report")
     _write_report(opened, root)
 
 
@@ -240,13 +241,10 @@ def report(
 def _write_report(opened: "Study", root: str | None) -> Path:
     from vaelab.cli import terminal
     from vaelab.evaluation.measure import FEW_EFFECTIVE, FEW_MARK
-    from vaelab.reports import published_numbers, write_report
-    from vaelab.runs.claim import check_claim
+    from vaelab.reports import published_numbers
+    from vaelab.reports.write import report
 
-    for member in opened.members:
-        if member.run.done:
-            check_claim(member.run, member.spec)  # a report is of the study's own runs
-    page, text = write_report(opened, opened.folder, root)
+    page, text = report(opened, root)
     published = published_numbers(opened)
     for title, records in published:
         terminal.print_records(title, records)

@@ -11,10 +11,10 @@ from rich.segment import Segment
 from rich.table import Table
 
 from vaelab.evaluation.measure import FEW_EFFECTIVE, FEW_MARK, draws_in_words, rests_on_few
-from vaelab.runs.evaluate import beta_in_words, bound_in_words
+from vaelab.runs.provenance import beta_in_words, bound_in_words
 from vaelab.system.errors import in_print
-from vaelab.training.callback import Status, Watch
-from vaelab.training.diagnosis.post_mortem import Autopsy, named_images, origin
+from vaelab.training.callback import Callback, Status
+from vaelab.training.diagnosis.post_mortem import PostMortem, named_images, origin
 from vaelab.training.lines import held_out, lines, summary
 
 if TYPE_CHECKING:
@@ -24,17 +24,17 @@ ONE_LINE = 24  # characters of a metric's name beside which the other columns ha
 
 
 @contextmanager
-def watching(console: Console) -> Iterator[Watch]:
+def watching(console: Console) -> Iterator[Callback]:
     """A Watch that shows training on `console`."""
     if console.is_terminal:
-        with _bar(console) as watch:
-            yield watch
+        with _bar(console) as callback:
+            yield callback
     else:
         yield lines(lambda line: console.print(line, highlight=False, soft_wrap=True))
 
 
 @contextmanager
-def _bar(console: Console) -> Iterator[Watch]:
+def _bar(console: Console) -> Iterator[Callback]:
     columns = (BarColumn(bar_width=8), TextColumn("{task.description}"))
     with Progress(*columns, console=console, transient=True) as progress:
         task = progress.add_task("starting", total=1.0, start=True)
@@ -44,7 +44,7 @@ def _bar(console: Console) -> Iterator[Watch]:
             if status.step == status.steps:
                 progress.console.print(summary(status) + held_out(status), highlight=False, soft_wrap=True)
 
-        yield Watch(say=lambda line: progress.console.print(line, style="dim", highlight=False), show=show)
+        yield Callback(say=lambda line: progress.console.print(line, style="dim", highlight=False), show=show)
 
 
 @contextmanager
@@ -163,13 +163,13 @@ def print_rankings(metric: str, rankings: "list[Ranking]") -> None:
         console().print()
 
 
-def ledger_facts(result: dict[str, Any]) -> dict[str, str]:
+def provenance_facts(result: dict[str, Any]) -> dict[str, str]:
     """What the numbers of a run are to be read by, and what was found amiss with it."""
-    ledger = result["ledger"]
-    bound = bound_in_words(ledger)
-    seeds = "  ".join(f"{use} {seed}" for use, seed in ledger["seeds"].items())
+    provenance = result["provenance"]
+    bound = bound_in_words(provenance)
+    seeds = "  ".join(f"{use} {seed}" for use, seed in provenance["seeds"].items())
     facts = {
-        "objective": f"{ledger['objective']}, which is {bound}; effective beta {beta_in_words(ledger)}",
+        "objective": f"{provenance['objective']}, which is {bound}; effective beta {beta_in_words(provenance)}",
         "seeds": seeds,
     }
     return facts | {finding["kind"]: f"{finding['says']}; {finding['do']}" for finding in result["findings"]}
@@ -197,9 +197,9 @@ def _decimals(m: dict[str, Any]) -> int:
     return 0 if float(m["value"]).is_integer() else max(0, 3 - math.floor(math.log10(abs(m["value"]))))
 
 
-def print_autopsy(title: str, autopsy: Autopsy) -> None:
+def print_post_mortem(title: str, post_mortem: PostMortem) -> None:
     """Print what a step that was taken apart computed: its terms, layers and gradients."""
-    failed, seen = autopsy.failure, autopsy.examination
+    failed, seen = post_mortem.failure, post_mortem.report
     clipped = f"clipped at {seen.clip_norm:g}" if seen.clip_norm else "not clipped"
     print_facts(
         title,

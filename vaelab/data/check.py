@@ -12,7 +12,7 @@ from vaelab.data.sources import SOURCES, locate, missing, parse, read, roots
 
 
 @dataclass(frozen=True)
-class Checked:
+class SplitSummary:
     """One split of a source that was read from end to end.
 
     Arguments:
@@ -37,7 +37,7 @@ class Checked:
 
 
 @dataclass(frozen=True)
-class Listed:
+class SourceSummary:
     """One row of the sources.
 
     Arguments:
@@ -54,7 +54,7 @@ class Listed:
     where: Path | None
 
 
-def check(source: str, root: Path | str | None = None) -> tuple[list[Checked], tuple[str, ...]]:
+def check(source: str, root: Path | str | None = None) -> tuple[list[SplitSummary], tuple[str, ...]]:
     """Reads a source whole: each split that it has, all its training images among them, and what was said meanwhile.
 
     Raises:
@@ -71,7 +71,7 @@ def check(source: str, root: Path | str | None = None) -> tuple[list[Checked], t
             values, counts = np.unique(data.labels, return_counts=True)
             labels = {data.class_name(label): count for label, count in zip(values, counts.tolist(), strict=True)}
         rows.append(
-            Checked(
+            SplitSummary(
                 source=source,
                 split=data.split,
                 count=len(data),
@@ -87,14 +87,14 @@ def check(source: str, root: Path | str | None = None) -> tuple[list[Checked], t
     return rows, splits.said
 
 
-def listing(root: Path | str | None = None) -> list[Listed]:
+def listing(root: Path | str | None = None) -> list[SourceSummary]:
     """Every source, and whether its files are there to be read."""
     rows = []
     for name, entry in SOURCES.items():
         places = [at / name for at in roots(root)]
         where = next((place for place in places if not missing(entry, place)), None)
         rows.append(
-            Listed(
+            SourceSummary(
                 usage=f"{name}:{entry.argument}" if entry.argument else name,
                 summary=entry.summary,
                 protocol=entry.protocol,

@@ -26,7 +26,7 @@ PATIENCE_SECONDS = 60.0  # beside that
 
 
 @dataclass(frozen=True)
-class Published:
+class PublishedFile:
     """Where the files of a source are published, and the MD5 and size of each as it is served."""
 
     mirrors: tuple[str, ...]
@@ -35,7 +35,7 @@ class Published:
 
 
 PUBLISHED = {
-    "mnist": Published(
+    "mnist": PublishedFile(
         ("https://ossci-datasets.s3.amazonaws.com/mnist/", "https://storage.googleapis.com/cvdf-datasets/mnist/"),
         {
             "train-images-idx3-ubyte.gz": "f68b3c2dcbeaaa9fbdd348bbdeb94873",
@@ -50,7 +50,7 @@ PUBLISHED = {
             "t10k-labels-idx1-ubyte.gz": 4_542,
         },
     ),
-    "svhn": Published(
+    "svhn": PublishedFile(
         ("http://ufldl.stanford.edu/housenumbers/",),
         {
             "train_32x32.mat": "e26dedcc434d2e4c54c9b2d4a06d8373",

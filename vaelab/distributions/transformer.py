@@ -32,7 +32,7 @@ class CausalTransformer(nn.Module):
         self.embedding = nn.Parameter(SMALL * torch.randn(levels * size, width))
         self.start = nn.Parameter(SMALL * torch.randn(1, width))
         self.site = nn.Parameter(SMALL * torch.randn(places * levels, width))
-        self.layers = nn.ModuleList(Layer(width) for _ in range(layers))
+        self.layers = nn.ModuleList(TransformerLayer(width) for _ in range(layers))
         self.norm = nn.LayerNorm(width)
         self.out = nn.Linear(width, size, bias=False)
         self.bias = nn.Parameter(torch.zeros(places * levels, size))
@@ -56,7 +56,7 @@ class CausalTransformer(nn.Module):
         self.out.weight.zero_()
 
 
-class Layer(nn.Module):
+class TransformerLayer(nn.Module):
     """h + attention to itself and what is before, then h + a network of each site's own; [N, S, width] -> the same.
 
     Written out because the library's attention cannot be mapped over runs.

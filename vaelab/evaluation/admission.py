@@ -68,16 +68,16 @@ def admit_parts(model: VAE, data: Dataset) -> None:
     heads = type(_head(model.posterior)).__name__, type(_head(model.likelihood)).__name__
     encoder, decoder, prior = f"posterior {heads[0]}", f"likelihood {heads[1]}", f"prior {type(model.prior).__name__}"
     with torch.no_grad(), evaluating(model):
-        x, told = protocol(data.protocol).pixels(first), model.given(rows(data.labels, [0] * B))
-        q = _given("encoder", encoder, told.posterior, x, (model.latent,))
+        x, conditioned = protocol(data.protocol).pixels(first), model.given(rows(data.labels, [0] * B))
+        q = _given("encoder", encoder, conditioned.posterior, x, (model.latent,))
         z = _tried(encoder, lambda: q.rsample(torch.Size([S])))
         _hold(
             f"{encoder}: its draws of z", z, (S, B, model.latent), f"make it a distribution of {model.latent} numbers"
         )
         _hold_density(encoder, "q(z|x)", lambda: q.log_prob(z), 1)
-        p_z = _tried(prior, told.prior)
+        p_z = _tried(prior, conditioned.prior)
         _hold_density(prior, "p(z)", lambda: p_z.log_prob(z), 1)
-        p = _given("decoder", decoder, told.likelihood, z, tuple(x.shape[1:]))
+        p = _given("decoder", decoder, conditioned.likelihood, z, tuple(x.shape[1:]))
         _hold_density(decoder, "p(x|z)", lambda: p.log_prob(x), x.dim() - 1)
         mean = _tried(decoder, lambda: p.mean)
         _hold(f"{decoder}: its mean", mean, (S, *x.shape), "give it the shape of the images")

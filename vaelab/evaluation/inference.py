@@ -35,7 +35,7 @@ def for_inference(conditional: Conditional, precision: Precision = "float32") ->
 
 
 def _sequence(network: nn.Module, dtype: torch.dtype) -> nn.Module:
-    if type(network) is not nn.Sequential or not _has_onednn():
+    if type(network) is not nn.Sequential or not _has_onednn(dtype):
         return network
     layers: list[nn.Module] = []
     for layer in network:
@@ -49,9 +49,12 @@ def _sequence(network: nn.Module, dtype: torch.dtype) -> nn.Module:
     return nn.Sequential(*layers)
 
 
-def _has_onednn() -> bool:
+def _has_onednn(dtype: torch.dtype) -> bool:
+    """Whether oneDNN multiplies matrices of this type here: of bfloat16 it cannot where a processor has AVX2 alone."""
     known = torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, "_linear_pointwise")
-    return known and platform.machine() in ("x86_64", "AMD64")
+    if not known or platform.machine() not in ("x86_64", "AMD64"):
+        return False
+    return dtype == torch.float32 or torch.ops.mkldnn._is_mkldnn_bf16_supported()
 
 
 class _Linear(nn.Module):

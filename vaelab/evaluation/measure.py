@@ -53,7 +53,7 @@ class Metric:
 
 
 @dataclass(frozen=True)
-class Subject:
+class EvaluationContext:
     """A trained model and the data that it is measured on."""
 
     model: VAE
@@ -150,11 +150,11 @@ def rests_on_few(row: dict[str, Any]) -> bool:
 class Measure(Protocol):
     """What stands behind a name in `METRICS`: a frozen dataclass whose keyword-only fields are the user's options."""
 
-    def check(self, subject: Subject) -> None:
-        """Raise VaelabError, before any work starts, where `subject` cannot be measured."""
+    def check(self, context: EvaluationContext) -> None:
+        """Raise VaelabError, before any work starts, where `context` cannot be measured."""
         ...
 
-    def __call__(self, subject: Subject, progress: Progress) -> list[Metric]:
+    def __call__(self, context: EvaluationContext, progress: Progress) -> list[Metric]:
         """The numbers; `progress` is told now and then how far it is."""
         ...
 

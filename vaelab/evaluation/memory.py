@@ -20,7 +20,7 @@ def decoder_bytes(model: VAE) -> int:
     """Bytes that p(x|z) takes for one z, with log p(x|z) and the mean: the decoder's outputs and the density's own."""
     z = torch.zeros(1, 1, model.latent, device=next(model.parameters()).device)
     with torch.no_grad(), evaluating(model), _outputs(model.likelihood) as sizes:
-        model.told_any().likelihood(z)
+        model.conditioned_on_any().likelihood(z)
     return FLOAT * (sum(sizes) + DENSITY * max(sizes[-1], math.prod(model.image_shape)))
 
 
@@ -31,7 +31,7 @@ def encoder_bytes(model: VAE) -> tuple[int, int]:
     """
     x = torch.zeros(1, *model.image_shape, device=next(model.parameters()).device)
     with torch.no_grad(), evaluating(model), torch.random.fork_rng(), _outputs(model) as sizes:
-        q = model.told_any().posterior(x)
+        q = model.conditioned_on_any().posterior(x)
         encoder = sum(sizes)
         q.rsample()
     return FLOAT * (encoder + 2 * math.prod(model.image_shape)), FLOAT * (5 * model.latent + sum(sizes) - encoder)

@@ -5,7 +5,7 @@ from math import sqrt
 
 
 @dataclass(frozen=True)
-class Share:
+class Proportion:
     """A share of n things, with Wilson's (1927) interval of 95 %, which stays in [0, 1] and is honest for small n."""
 
     count: int

@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.nn.functional import conv2d
 
 from vaelab.data.protocol import protocol
-from vaelab.evaluation.measure import Better, Metric, Progress, Subject, evaluating, standard_error
+from vaelab.evaluation.measure import Better, EvaluationContext, Metric, Progress, evaluating, standard_error
 from vaelab.models import VAE, rows
 from vaelab.randomness.seeds import derive
 from vaelab.system.errors import SpecError
@@ -75,20 +75,20 @@ class Reconstruction:
             found = f"samples = {self.samples}"
             raise SpecError(found=found, expected="at least 1 draw of z for each image", do="use samples=1 or more")
 
-    def check(self, subject: Subject) -> None:
-        subject.need_images("reconstruction", 1)
+    def check(self, context: EvaluationContext) -> None:
+        context.need_images("reconstruction", 1)
 
     @torch.no_grad()
-    def __call__(self, subject: Subject, progress: Progress) -> list[Metric]:
-        data, model = subject.data, subject.model
+    def __call__(self, context: EvaluationContext, progress: Progress) -> list[Metric]:
+        data, model = context.data, context.model
         columns = torch.empty(4, len(data), dtype=torch.float64)  # one tensor: see `evaluate`
         with evaluating(model):
             for number, start in enumerate(range(0, len(data), IMAGES)):
                 chosen = data.by_content[start : start + IMAGES]
-                torch.manual_seed(derive(subject.seed, "evaluation", number))
+                torch.manual_seed(derive(context.seed, "evaluation", number))
                 x = protocol(data.protocol).pixels(torch.from_numpy(data.images[chosen]))  # the same on every device
-                told = model.given(rows(data.labels, chosen))
-                columns[:, start : start + len(x)] = torch.stack(_chunk(told, x, self.samples))
+                conditioned = model.given(rows(data.labels, chosen))
+                columns[:, start : start + len(x)] = torch.stack(_chunk(conditioned, x, self.samples))
                 progress(min(1.0, (start + IMAGES) / len(data)))
         error, variance, decibels, similarity = columns
         k = self.samples
@@ -102,7 +102,7 @@ class Reconstruction:
         def row(name: str, better: Better, per_image: Tensor, unit: str, note: str) -> Metric:
             n, value, se = len(per_image), per_image.mean().item(), standard_error(per_image)
             kept = per_image if n == len(data) else None  # else two runs' numbers would not be of the same images
-            return subject.metric(
+            return context.metric(
                 name, value, unit, better=better, images=n, se=se, samples=k, note=note, per_image=kept
             )
 

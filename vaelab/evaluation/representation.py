@@ -9,9 +9,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from vaelab.data.dataset import Dataset
-from vaelab.evaluation.codes import codes
-from vaelab.evaluation.measure import Metric, Progress, Subject
-from vaelab.evaluation.proportion import Share
+from vaelab.evaluation.measure import EvaluationContext, Metric, Progress
+from vaelab.evaluation.posterior_means import posterior_means
+from vaelab.evaluation.proportion import Proportion
 from vaelab.randomness.seeds import derive
 from vaelab.system.errors import DataError, SpecError
 
@@ -60,15 +60,15 @@ class Representation:
                 do="use more images, or fewer neighbours",
             )
 
-    def check(self, subject: Subject) -> None:
+    def check(self, context: EvaluationContext) -> None:
         """DataError where labels are missing or all the same, or training images measured or too few to fit to."""
-        subject.need_unseen("the use of the representation")
-        subject.need_labels("the use of the representation")
-        chosen = _labels(subject.train.some(self.images))
-        for labels, which in ((chosen, "training"), (_labels(subject.data), subject.data.split)):
+        context.need_unseen("the use of the representation")
+        context.need_labels("the use of the representation")
+        chosen = _labels(context.train.some(self.images))
+        for labels, which in ((chosen, "training"), (_labels(context.data), context.data.split)):
             if len(np.unique(labels)) < 2:
                 raise DataError(
-                    found=f"one label in {len(labels):,} {which} images of {subject.data.name}",
+                    found=f"one label in {len(labels):,} {which} images of {context.data.name}",
                     expected="at least two labels to tell apart",
                     do="use images of more labels, or leave this metric out",
                 )
@@ -80,19 +80,19 @@ class Representation:
                 do="use more training images, or leave this metric out",
             )
 
-    def __call__(self, subject: Subject, progress: Progress) -> list[Metric]:
-        known, unseen = subject.train.some(self.images), subject.data.some(0)
+    def __call__(self, context: EvaluationContext, progress: Progress) -> list[Metric]:
+        known, unseen = context.train.some(self.images), context.data.some(0)
         labels, truth = _labels(known), _labels(unseen)
-        train = codes(subject.model, known, subject.seed, lambda share: progress(0.1 * share))
-        test = codes(subject.model, unseen, subject.seed, lambda share: progress(0.1 + 0.1 * share))
+        train = posterior_means(context.model, known, context.seed, lambda share: progress(0.1 * share))
+        test = posterior_means(context.model, unseen, context.seed, lambda share: progress(0.1 + 0.1 * share))
         missing = ", ".join(map(unseen.class_name, np.setdiff1d(truth, labels)))
         latent = Points(train.numpy(), test.numpy(), labels, truth, missing)
-        rows = [_probe(subject, "probe_accuracy", latent), _nearest(subject, latent, self.neighbours)]
+        rows = [_probe(context, "probe_accuracy", latent), _nearest(context, latent, self.neighbours)]
         progress(0.4)
-        rows += _clusters(subject, latent)
+        rows += _clusters(context, latent)
         progress(0.6)
         pixels = Points(_levels(known), _levels(unseen), labels, truth, missing)
-        rows.append(_probe(replace(subject, given=""), "probe_accuracy_pixels", pixels))
+        rows.append(_probe(replace(context, given=""), "probe_accuracy_pixels", pixels))
         progress(1.0)
         return rows
 
@@ -125,7 +125,7 @@ def _levels(data: Dataset) -> np.ndarray:
     return data.in_memory.reshape(len(data), -1).astype(np.float32) / 255
 
 
-def _probe(subject: Subject, name: str, points: Points) -> Metric:
+def _probe(context: EvaluationContext, name: str, points: Points) -> Metric:
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
 
@@ -144,21 +144,21 @@ def _probe(subject: Subject, name: str, points: Points) -> Metric:
         probe = LogisticRegression(C=penalty, max_iter=STEPS).fit(known, labels)
     stopped = f", stopped after {STEPS:,} steps" if probe.n_iter_.max() >= STEPS else ""
     note = f"C = {penalty:g}{stopped}; {_commonest(points):.3f} by always naming the commonest label"
-    return _accuracy(subject, name, points, np.asarray(probe.predict(points.unseen)), note)
+    return _accuracy(context, name, points, np.asarray(probe.predict(points.unseen)), note)
 
 
-def _nearest(subject: Subject, points: Points, neighbours: int) -> Metric:
+def _nearest(context: EvaluationContext, points: Points, neighbours: int) -> Metric:
     from sklearn.neighbors import KNeighborsClassifier
 
     classifier = KNeighborsClassifier(neighbours, algorithm="brute").fit(points.known, points.labels)
     said = np.asarray(classifier.predict(points.unseen))
-    return _accuracy(subject, "knn_accuracy", points, said, f"{neighbours} neighbours")
+    return _accuracy(context, "knn_accuracy", points, said, f"{neighbours} neighbours")
 
 
-def _accuracy(subject: Subject, name: str, points: Points, said: np.ndarray, note: str) -> Metric:
-    share = Share(int((said == points.truth).sum()), len(said))
+def _accuracy(context: EvaluationContext, name: str, points: Points, said: np.ndarray, note: str) -> Metric:
+    share = Proportion(int((said == points.truth).sum()), len(said))
     note = f"{points.fitted}, {note}"
-    return subject.metric(name, share.value, "share of the images", better="higher", interval=share.interval, note=note)
+    return context.metric(name, share.value, "share of the images", better="higher", interval=share.interval, note=note)
 
 
 def _commonest(points: Points) -> float:
@@ -167,18 +167,18 @@ def _commonest(points: Points) -> float:
     return float((points.truth == labels[count.argmax()]).mean())
 
 
-def _clusters(subject: Subject, points: Points) -> list[Metric]:
+def _clusters(context: EvaluationContext, points: Points) -> list[Metric]:
     from sklearn.cluster import KMeans
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
 
     k, truth = len(np.unique(points.labels)), points.truth
-    start = derive(subject.seed, "evaluation") % 2**32
+    start = derive(context.seed, "evaluation") % 2**32
     means = KMeans(k, n_init=STARTS, random_state=start)  # type: ignore[arg-type]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # a collapsed posterior has fewer points than clusters
         cluster = means.fit(points.known).predict(points.unseen)
-    random = np.random.default_rng(derive(subject.seed, "evaluation", 1))
+    random = np.random.default_rng(derive(context.seed, "evaluation", 1))
     resamples = [random.integers(0, len(truth), len(truth)) for _ in range(RESAMPLES)]
     rows: list[Metric] = []
     for name, score, lowest, unit in (
@@ -190,5 +190,5 @@ def _clusters(subject: Subject, points: Points) -> list[Metric]:
         # moved to the value, as resamples repeat images; no further than the score goes
         low, high = (value + np.quantile(scores, (0.025, 0.975)) - scores.mean()).clip(lowest, 1).tolist()
         note = f"{k} clusters, {points.fitted}"
-        rows.append(subject.metric(name, value, unit, better="higher", interval=(low, high), note=note))
+        rows.append(context.metric(name, value, unit, better="higher", interval=(low, high), note=note))
     return rows

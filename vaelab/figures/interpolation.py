@@ -5,8 +5,8 @@ from torch.nn.functional import normalize
 
 from vaelab.data.dataset import Dataset
 from vaelab.distributions import mean_of
-from vaelab.figures.drawing import choose, code_of, decode, drawing, pixels
 from vaelab.figures.grids import centres, gap_between, grid_figure
+from vaelab.figures.model_calls import choose, condition_of, decode, pixels, seeded_model
 from vaelab.figures.style import TEXT
 from vaelab.models import VAE
 from vaelab.system.errors import DataError, SpecError
@@ -37,15 +37,17 @@ def interpolation(model: VAE, data: Dataset, *, title: str = "", seed: int = 0) 
             expected="at least 2",
             do="use more images, or leave this picture out",
         )
-    with drawing(model, seed):
+    with seeded_model(model, seed):
         indices = choose(data, 2 * PAIRS)
         indices = indices[: len(indices) // 2 * 2]
-        x, code = pixels(model, data, indices), code_of(model, data, indices)
-        a, b = mean_of(model.told(code).posterior(x)).cpu().unflatten(0, (-1, 2)).unbind(1)  # [rows, D] each
+        x, condition = pixels(model, data, indices), condition_of(model, data, indices)
+        a, b = (
+            mean_of(model.conditioned(condition).posterior(x)).cpu().unflatten(0, (-1, 2)).unbind(1)
+        )  # [rows, D] each
         t = torch.linspace(0, 1, STEPS)
         way = great_circle if model.support == "sphere" else torch.lerp
         z = way(a[:, None], b[:, None], t[:, None])  # [rows, STEPS, D]
-        between = decode(model, z.flatten(0, 1), _mixed(code, t)).unflatten(0, (-1, STEPS))
+        between = decode(model, z.flatten(0, 1), _mixed(condition, t)).unflatten(0, (-1, STEPS))
     ends = x.cpu().unflatten(0, (-1, 2))
     rows = torch.cat([ends[:, :1], between, ends[:, 1:]], dim=1)
     gap = gap_between(x)
@@ -62,11 +64,11 @@ def interpolation(model: VAE, data: Dataset, *, title: str = "", seed: int = 0) 
     return figure
 
 
-def _mixed(code: Tensor | None, t: Tensor) -> Tensor | None:
+def _mixed(condition: Tensor | None, t: Tensor) -> Tensor | None:
     """Of the codes [2 rows, K] of pairs of labels, the mixtures with weights 1 - t and t: [rows STEPS, K]."""
-    if code is None:
+    if condition is None:
         return None
-    a, b = code.float().unflatten(0, (-1, 2)).unbind(1)
+    a, b = condition.float().unflatten(0, (-1, 2)).unbind(1)
     return torch.lerp(a[:, None], b[:, None], t.to(a.device)[:, None]).flatten(0, 1)
 
 

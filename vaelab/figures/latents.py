@@ -6,7 +6,7 @@ from matplotlib.lines import Line2D
 from sklearn.decomposition import PCA
 
 from vaelab.data.dataset import Dataset
-from vaelab.figures.drawing import choose, drawing, encode
+from vaelab.figures.model_calls import choose, encode, seeded_model
 from vaelab.figures.style import SMALL, colours, label_axes, note, plot_figure, subscript
 from vaelab.models import VAE
 
@@ -20,7 +20,7 @@ def latents(model: VAE, data: Dataset, *, title: str = "", seed: int = 0) -> Fig
     A label's name also stands at the median of its points, as no ten colours can be told apart by every eye.
     D = 2 is drawn as it is, D > 2 along its first two principal components, D = 1 as one line of points for each label.
     """
-    with drawing(model, seed):
+    with seeded_model(model, seed):
         indices = choose(data, POINTS)
         means = encode(model, data, indices).numpy()
     labels = np.zeros(len(indices), int) if data.labels is None else data.labels[indices]

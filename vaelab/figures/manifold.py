@@ -7,8 +7,8 @@ from torch import Tensor
 
 from vaelab.data.dataset import Dataset
 from vaelab.distributions import is_diagonal_normal
-from vaelab.figures.drawing import decode, drawing
 from vaelab.figures.grids import centres, grid_figure
+from vaelab.figures.model_calls import decode, seeded_model
 from vaelab.figures.style import TEXT, subscript
 from vaelab.models import VAE
 from vaelab.system.errors import SpecError
@@ -29,7 +29,7 @@ def manifold(model: VAE, data: Dataset | None = None, *, title: str = "", seed: 
     Raises:
         SpecError: the latent space is not a surface, or has a prior without such a grid.
     """
-    with drawing(model, seed):
+    with seeded_model(model, seed):
         grid = even_grid(model)
         images = manifold_images(model)
     figure, (ax,) = grid_figure(
@@ -53,8 +53,8 @@ def manifold(model: VAE, data: Dataset | None = None, *, title: str = "", seed: 
 
 def manifold_images(model: VAE) -> Tensor:
     """The decoder's means on the grid, row by row from the top: [400, C, H, W]. Raises SpecError: see `manifold`."""
-    told = model.given(model.labels.commonest(1)) if model.labels else model
-    return decode(told, even_grid(model).z)
+    conditioned = model.given(model.labels.commonest(1)) if model.labels else model
+    return decode(conditioned, even_grid(model).z)
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,9 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from vaelab.data.dataset import Dataset
-from vaelab.figures.drawing import code_of, drawing, pixels, reconstruct
 from vaelab.figures.grids import gap_between, grid_figure
 from vaelab.figures.manifold import SIDE, manifold_images
+from vaelab.figures.model_calls import condition_of, pixels, reconstruct, seeded_model
 from vaelab.figures.reconstructions import SAMPLES
 from vaelab.models import VAE
 
@@ -27,19 +27,19 @@ def data_panel(images: np.ndarray) -> Figure:
 
 def reconstruction_panel(model: VAE, data: Dataset, indices: np.ndarray, *, seed: int = 0) -> Figure:
     """The decoder's mean, averaged over 32 draws of z from the posterior, for the images at `indices`."""
-    with drawing(model, seed):
-        return _square(reconstruct(model, pixels(model, data, indices), SAMPLES, code_of(model, data, indices)))
+    with seeded_model(model, seed):
+        return _square(reconstruct(model, pixels(model, data, indices), SAMPLES, condition_of(model, data, indices)))
 
 
 def sample_panel(model: VAE, *, count: int = 64, seed: int = 0) -> Figure:
     """The decoder's means for `count` draws of z from the prior."""
-    with drawing(model, seed):
+    with seeded_model(model, seed):
         return _square(model.sample(count).mean.cpu())
 
 
 def manifold_panel(model: VAE) -> Figure:
     """The learned 2-D manifold, as in `manifold`."""
-    with drawing(model, seed=0):
+    with seeded_model(model, seed=0):
         return _bare(manifold_images(model), SIDE, 0)
 
 

@@ -2,8 +2,8 @@ import torch
 from matplotlib.figure import Figure
 
 from vaelab.data.dataset import Dataset
-from vaelab.figures.drawing import choose, code_of, drawing, pixels, reconstruct
 from vaelab.figures.grids import centres, gap_between, grid_figure
+from vaelab.figures.model_calls import choose, condition_of, pixels, reconstruct, seeded_model
 from vaelab.models import VAE
 
 ROWS, COLUMNS = 5, 10
@@ -17,10 +17,10 @@ def reconstructions(model: VAE, data: Dataset, *, title: str = "", seed: int = 0
     The expectation is the average over 32 draws of z from the posterior; the images are chosen at random. A model that
     is told labels is told those of the images.
     """
-    with drawing(model, seed):
+    with seeded_model(model, seed):
         indices = choose(data, ROWS * COLUMNS)
         x = pixels(model, data, indices)
-        means = reconstruct(model, x, SAMPLES, code_of(model, data, indices))
+        means = reconstruct(model, x, SAMPLES, condition_of(model, data, indices))
     columns = min(COLUMNS, len(x))
     line = torch.ones_like(means[:, :, :1])
     pairs = torch.cat([x.cpu(), line, means], dim=2)  # one tall cell for each pair keeps the two together

@@ -3,8 +3,8 @@ from matplotlib.figure import Figure
 from torch.distributions import Distribution
 
 from vaelab.data.dataset import Dataset
-from vaelab.figures.drawing import drawing, finite
 from vaelab.figures.grids import centres, gap_between, grid_figure
+from vaelab.figures.model_calls import finite, seeded_model
 from vaelab.figures.style import TEXT
 from vaelab.models import VAE
 
@@ -21,7 +21,7 @@ def samples(model: VAE, data: Dataset | None = None, *, title: str = "", seed: i
     """
     labels = [] if model.labels is None else model.labels.commonest(LABELS).tolist()
     names = [] if model.labels is None else [model.labels.name(label) for label in labels]
-    with drawing(model, seed):
+    with seeded_model(model, seed):
         p = _of_each(model, labels) if labels else model.sample(SIDE**2)
         means = finite(p.mean)
         draws = p.sample().cpu()
@@ -47,5 +47,5 @@ def samples(model: VAE, data: Dataset | None = None, *, title: str = "", seed: i
 def _of_each(model: VAE, labels: list[int]) -> Distribution:
     """p(x|z, y) of the same z for each label, label by label."""
     z = model.prior().sample(torch.Size([SIDE]))
-    told = model.given([label for label in labels for _ in range(SIDE)])
-    return told.likelihood(z.repeat(len(labels), 1))
+    conditioned = model.given([label for label in labels for _ in range(SIDE)])
+    return conditioned.likelihood(z.repeat(len(labels), 1))

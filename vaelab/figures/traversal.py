@@ -5,8 +5,8 @@ from torch import Tensor
 
 from vaelab.data.dataset import Dataset
 from vaelab.distributions import kl_per_dimension
-from vaelab.figures.drawing import CHUNK, choose, code_of, decode, drawing, encode, posterior
 from vaelab.figures.grids import centres, gap_between, grid_figure
+from vaelab.figures.model_calls import CHUNK, choose, condition_of, decode, encode, posterior, seeded_model
 from vaelab.figures.style import PALETTE, TEXT, subscript
 from vaelab.models import VAE
 from vaelab.system.errors import SpecError
@@ -26,7 +26,7 @@ def traversal(model: VAE, data: Dataset, *, title: str = "", seed: int = 0) -> F
     Raises:
         SpecError: the KL divergence has no closed form for each dimension.
     """
-    with drawing(model, seed):
+    with seeded_model(model, seed):
         kl = mean_kl_per_dimension(model, data)
         order = kl.argsort(descending=True, stable=True)[:DIMENSIONS].tolist()
         chosen = choose(data, 1)
@@ -37,7 +37,7 @@ def traversal(model: VAE, data: Dataset, *, title: str = "", seed: int = 0) -> F
         z = centre.repeat(len(order), STEPS, 1)
         for row, d in enumerate(order):
             z[row, :, d] = values[:, d]
-        images = decode(model.told(code_of(model, data, chosen)), z.flatten(0, 1))
+        images = decode(model.conditioned(condition_of(model, data, chosen)), z.flatten(0, 1))
     _, _, height, width = images.shape
     gap = gap_between(images)
     figure, (ax,) = grid_figure(

@@ -8,13 +8,13 @@ head has it, gives the parameters with which every image has the mean [C, H, W]:
 
 from vaelab.likelihoods.binary import Bernoulli as Bernoulli
 from vaelab.likelihoods.binary import ContinuousBernoulli as ContinuousBernoulli
+from vaelab.likelihoods.discretised import Categorical as Categorical
+from vaelab.likelihoods.discretised import DiscretisedGaussian as DiscretisedGaussian
+from vaelab.likelihoods.discretised import DiscretisedLogistic as DiscretisedLogistic
 from vaelab.likelihoods.gaussian import Gaussian as Gaussian
-from vaelab.likelihoods.levels import Categorical as Categorical
-from vaelab.likelihoods.levels import DiscretisedGaussian as DiscretisedGaussian
-from vaelab.likelihoods.levels import DiscretisedLogistic as DiscretisedLogistic
-from vaelab.likelihoods.real import Beta as Beta
-from vaelab.likelihoods.real import Laplace as Laplace
-from vaelab.likelihoods.real import StudentT as StudentT
+from vaelab.likelihoods.heavy_tailed import Beta as Beta
+from vaelab.likelihoods.heavy_tailed import Laplace as Laplace
+from vaelab.likelihoods.heavy_tailed import StudentT as StudentT
 from vaelab.likelihoods.scale import LOG_SCALE_CEILING as LOG_SCALE_CEILING
 from vaelab.likelihoods.scale import LOG_SCALE_FLOOR as LOG_SCALE_FLOOR
 from vaelab.likelihoods.scale import LOG_SIGMA_CEILING as LOG_SIGMA_CEILING

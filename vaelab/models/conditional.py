@@ -46,7 +46,7 @@ class Conditional(nn.Module):
         head: nn.Module,
         context_shape: tuple[int, ...],
         join: nn.Module | None = None,
-        code: Tensor | None = None,
+        condition: Tensor | None = None,
     ) -> None:
         super().__init__()
         check_conditional(network, head)
@@ -54,15 +54,15 @@ class Conditional(nn.Module):
         self.head = head
         self.context_shape = context_shape
         self.join = join
-        self.code = code
+        self.condition = condition
         self.register_buffer("centre", torch.zeros(context_shape[0], 1, 1) if len(context_shape) == 3 else None)
         self.register_buffer("offset", None)
 
-    def given(self, code: Tensor) -> "Conditional":
+    def given(self, condition: Tensor) -> "Conditional":
         """The same network and head, told the labels of this code."""
-        told = type(self)(self.network, self.head, self.context_shape, self.join, code)
-        told.use_bfloat16, told.centre, told.offset = self.use_bfloat16, self.centre, self.offset
-        return told
+        conditioned = type(self)(self.network, self.head, self.context_shape, self.join, condition)
+        conditioned.use_bfloat16, conditioned.centre, conditioned.offset = self.use_bfloat16, self.centre, self.offset
+        return conditioned
 
     def forward(self, context: Tensor) -> Distribution:
         """The distribution given `context` [..., *context_shape], its batch shape the leading axes.
@@ -112,14 +112,14 @@ class Conditional(nn.Module):
             context = context - self.centre
         if self.join is None:
             return context
-        if self.code is None:
+        if self.condition is None:
             raise SpecError(
                 found="a conditional model without labels",
                 expected="one that is told them",
                 do="use model.given(labels)",
             )
-        code = self.code.to(context.dtype).expand(*batch, -1).reshape(len(context), -1)
-        return torch.cat([context, self.join(code).to(context.dtype)], 1)
+        condition = self.condition.to(context.dtype).expand(*batch, -1).reshape(len(context), -1)
+        return torch.cat([context, self.join(condition).to(context.dtype)], 1)
 
 
 def round_networks(model: nn.Module, on: bool) -> None:

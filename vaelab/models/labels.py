@@ -75,13 +75,13 @@ class Labels(nn.Module):
             raise unknown("label", name, numbers)
         return numbers[name]
 
-    def code(self, y: Tensor) -> Tensor:
+    def one_hot(self, y: Tensor) -> Tensor:
         """The one-hot codes of `known` labels y [...], bool [..., K]."""
         return y.unsqueeze(-1) == self.classes
 
     def draw(self, n: int) -> Tensor:
         """The codes of n labels y ~ p(y), bool [n, K]."""
-        return self.code(self.classes[torch.multinomial(self.shares, n, replacement=True)])
+        return self.one_hot(self.classes[torch.multinomial(self.shares, n, replacement=True)])
 
     def commonest(self, n: int) -> Tensor:
         """The n labels that are most frequent, all where there are no more, in ascending order."""

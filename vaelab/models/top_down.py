@@ -19,7 +19,7 @@ MEANS = 16  # ways down that E[z] is averaged over
 Pick = Callable[[int, Tensor], Tensor]  # (g, features h [N, C, ...]) -> z_g [N, *shape of the group]
 
 
-class Group(nn.Module):
+class LatentGroup(nn.Module):
     """What p has for one group z_g: p(z_g | h) where there is something above it, and the way from z_g onwards.
 
     Arguments:
@@ -57,7 +57,8 @@ class TopDown(nn.Module):
         super().__init__()
         self.start = nn.Parameter(torch.zeros(stages[-1].shape))
         groups = [
-            Group(stages[place], size, top=g == 0) for g, (place, size) in enumerate(zip(stage_of, sizes, strict=True))
+            LatentGroup(stages[place], size, top=g == 0)
+            for g, (place, size) in enumerate(zip(stage_of, sizes, strict=True))
         ]
         self.groups = nn.ModuleList(groups)
         above = [stage_of[0], *stage_of]

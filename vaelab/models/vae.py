@@ -125,25 +125,25 @@ class VAE(nn.Module):
         Raises:
             SpecError: no labels, or one that no training image had.
         """
-        return self.told(self.code(labels))
+        return self.conditioned(self.condition(labels))
 
-    def code(self, labels: Any) -> Tensor | None:
+    def condition(self, labels: Any) -> Tensor | None:
         """The one-hot codes of labels [...], bool [..., K], where this model is told any. Raises SpecError: `given`."""
-        return None if self.labels is None else self.labels.code(self.labels.known(labels))
+        return None if self.labels is None else self.labels.one_hot(self.labels.known(labels))
 
-    def told(self, code: Tensor | None) -> "VAE":
+    def conditioned(self, condition: Tensor | None) -> "VAE":
         """`given` the labels of this code [..., K]; None for a model that is told none."""
-        if code is None:
+        if condition is None:
             return self
-        told = VAE(self.prior, self.posterior.given(code), self.likelihood.given(code))
-        told.protocol = self.protocol
-        return told
+        conditioned = VAE(self.prior, self.posterior.given(condition), self.likelihood.given(condition))
+        conditioned.protocol = self.protocol
+        return conditioned
 
-    def told_any(self) -> "VAE":
+    def conditioned_on_any(self) -> "VAE":
         """Told some label, for those who ask for shapes and not for numbers; itself where it is told none."""
-        return self if self.labels is None else self.told(self.labels.code(self.labels.classes[0]))
+        return self if self.labels is None else self.conditioned(self.labels.one_hot(self.labels.classes[0]))
 
-    def draw_code(self, n: int) -> Tensor | None:
+    def draw_condition(self, n: int) -> Tensor | None:
         """The codes of n labels, as frequent as among the training images; None where this model is told none."""
         return None if self.labels is None else self.labels.draw(n)
 
@@ -173,8 +173,8 @@ class VAE(nn.Module):
         A model that is told labels draws them too, unless it was `given` n of them: its images are those of
         p(x) = sum_y p(y) p(x|y).
         """
-        told = self.told(self.draw_code(n))
-        return told.likelihood(told.prior().sample(torch.Size([n])))
+        conditioned = self.conditioned(self.draw_condition(n))
+        return conditioned.likelihood(conditioned.prior().sample(torch.Size([n])))
 
     def reconstruct(self, x: Tensor, samples: int = 1) -> Tensor:
         """E_{q(z|x)} of the decoder's mean, estimated from `samples` draws, for x [B, C, H, W]; the same shape."""

@@ -1,10 +1,10 @@
 """Objectives: (model, x, step) -> (loss [B], Draw). What is minimised; what is reported comes from the Draw."""
 
 from vaelab.objectives.commitment import Commitment
-from vaelab.objectives.correlation import BetaTC, Dip, Factor
-from vaelab.objectives.discrepancy import Mmd
 from vaelab.objectives.importance import Ciwae, Iwae, Miwae, Piwae
-from vaelab.objectives.two_way import Mcem, WakeSleep
+from vaelab.objectives.mmd import Mmd
+from vaelab.objectives.total_correlation import BetaTC, Dip, Factor
+from vaelab.objectives.wake_sleep import Mcem, WakeSleep
 from vaelab.objectives.weighted import Capacity, Elbo, WeightedElbo
 
 OBJECTIVES = {

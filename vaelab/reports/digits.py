@@ -7,7 +7,7 @@ from sklearn.neighbors import KNeighborsClassifier
 from torch import Tensor
 
 from vaelab.data.dataset import Dataset
-from vaelab.evaluation.proportion import Share
+from vaelab.evaluation.proportion import Proportion
 
 DIGITS = 10
 NEIGHBOURS = 5
@@ -21,7 +21,7 @@ class Reader:
     """The classifier, and how often it is right about the real test images."""
 
     classifier: KNeighborsClassifier
-    accuracy: Share
+    accuracy: Proportion
 
     def read(self, images: Tensor) -> tuple[np.ndarray, np.ndarray]:
         """The digit of each of images [N, C, H, W] in [0, 1], int64 [N], and the neighbours' share for it, [N]."""
@@ -43,20 +43,20 @@ def fit_reader(train: Dataset, test: Dataset) -> Reader:
         _levels(train.images[some]), train.labels[some]
     )
     right = classifier.predict(_levels(test.images[unseen])) == test.labels[unseen]
-    return Reader(classifier, Share(int(right.sum()), len(right)))
+    return Reader(classifier, Proportion(int(right.sum()), len(right)))
 
 
-def recognition(reader: Reader, images: Tensor, labels: np.ndarray) -> list[Share]:
+def recognition(reader: Reader, images: Tensor, labels: np.ndarray) -> list[Proportion]:
     """For each digit, how many of its images [N, C, H, W] in [0, 1] are read as that digit."""
     said, _ = reader.read(images)
-    return [Share(int((said[labels == d] == d).sum()), int((labels == d).sum())) for d in range(DIGITS)]
+    return [Proportion(int((said[labels == d] == d).sum()), int((labels == d).sum())) for d in range(DIGITS)]
 
 
-def appearance(reader: Reader, images: Tensor) -> list[Share]:
+def appearance(reader: Reader, images: Tensor) -> list[Proportion]:
     """For each digit, its share among those images [N, C, H, W] in [0, 1] that are read with confidence."""
     said, confidence = reader.read(images)
     sure = said[confidence >= CONFIDENT]
-    return [Share(int((sure == d).sum()), len(sure)) for d in range(DIGITS)]
+    return [Proportion(int((sure == d).sum()), len(sure)) for d in range(DIGITS)]
 
 
 def _flat(images: Tensor) -> np.ndarray:

@@ -6,11 +6,11 @@ from typing import Any
 
 from vaelab.evaluation.measure import FEW_MARK, draws_in_words, rests_on_few
 from vaelab.reports.claims.claim import Table
-from vaelab.reports.material import Material
+from vaelab.reports.context import ReportContext
 from vaelab.reports.table import COLUMNS
 from vaelab.reports.text import DASH, KEEP, number, percent, plus_minus, with_errors
-from vaelab.runs.evaluate import beta_in_words, bound_in_words
-from vaelab.studies.study import Member, Published, Study
+from vaelab.runs.provenance import beta_in_words, bound_in_words
+from vaelab.studies.study import Member, PublishedNumbers, Study
 
 Rows = list[dict[str, Any]]
 ARROWS = {"lower": f"{KEEP}\N{DOWNWARDS ARROW}", "higher": f"{KEEP}\N{UPWARDS ARROW}", "neither": ""}  # which is better
@@ -26,33 +26,33 @@ class Measured:
     notes: list[str]  # what the marks (1), (2), ... say
 
 
-def measured(material: Material) -> list[Measured]:
+def measured(context: ReportContext) -> list[Measured]:
     """Every metric that the comparison table does not show: one table for each data set, protocol and measure."""
     tables = list[Measured]()
-    for kind in dict.fromkeys((m.spec.data, str(m.spec.protocol)) for m in material.done):
-        members = [m for m in material.done if (m.spec.data, m.spec.protocol) == kind]
+    for kind in dict.fromkeys((m.spec.data, str(m.spec.protocol)) for m in context.done):
+        members = [m for m in context.done if (m.spec.data, m.spec.protocol) == kind]
         for measure in dict.fromkeys(row["measure"] for m in members for row in _further(m)):
             tables.append(_measured(kind, measure, members))
     return tables
 
 
-def ledger(material: Material) -> Table | None:
+def provenance(context: ReportContext) -> Table | None:
     """What each run's numbers are to be read by; None where no run is done."""
     columns = ["run", "objective", "optimised", "effective beta", "protocol", "K", "seeds", "what was found"]
-    rows = [list(_ledger(member)) for member in material.done]
+    rows = [list(_ledger(member)) for member in context.done]
     return Table(columns, rows) if rows else None
 
 
-def published(material: Material) -> dict[str, Table]:
+def published(context: ReportContext) -> dict[str, Table]:
     """Numbers of papers beside ours: source -> table."""
-    return {source.source: _published(material, source) for source in material.study.published}
+    return {source.source: _published(context, source) for source in context.study.published}
 
 
 def published_numbers(study: Study) -> list[tuple[str, list[dict[str, str]]]]:
     """The same for a terminal: a title and records for each source."""
     return [
         (f"Published: {source}", [dict(zip(table.columns, row, strict=True)) for row in table.rows])
-        for source, table in published(Material(study)).items()
+        for source, table in published(ReportContext(study)).items()
     ]
 
 
@@ -93,7 +93,7 @@ def _cell(row: dict[str, Any], notes: list[str]) -> str:
 
 def _ledger(member: Member) -> Iterator[str]:
     result = member.run.result
-    told = result["ledger"]
+    told = result["provenance"]
     yield member.label
     yield told["objective"]
     yield bound_in_words(told)
@@ -104,21 +104,21 @@ def _ledger(member: Member) -> Iterator[str]:
     yield "; ".join(f"{finding['says']}: {finding['do']}" for finding in result["findings"]) or DASH
 
 
-def _published(material: Material, source: Published) -> Table:
+def _published(context: ReportContext, source: PublishedNumbers) -> Table:
     rows = list[list[str]]()
-    for member in material.study.members:
+    for member in context.study.members:
         if member.group not in source.values:
             continue
         theirs = source.values[member.group]
         if not member.run.done:
-            rows.append([material.named(member), f"{theirs:g}", *4 * [DASH]])
+            rows.append([context.named(member), f"{theirs:g}", *4 * [DASH]])
             continue
         row = member.run.metric(source.metric, source.samples)
         result = member.run.result
         seen = result["steps"] * min(member.spec.batch, result["data"]["train"]["images"])
         rows.append(
             [
-                material.named(member),
+                context.named(member),
                 f"{theirs:g}",
                 with_errors(row) + (f"{KEEP}{FEW_MARK}" if rests_on_few(row) else ""),
                 plus_minus(row["value"] - theirs, row["se"]),

@@ -11,8 +11,8 @@ from vaelab.figures import rate_distortion, save
 from vaelab.figures.panels import data_panel, manifold_panel, reconstruction_panel, sample_panel
 from vaelab.figures.style import SMALL, colours, label_axes, plot_figure
 from vaelab.randomness.seeds import derive
+from vaelab.reports.context import ReportContext
 from vaelab.reports.labels import points
-from vaelab.reports.material import Material
 from vaelab.reports.text import MINUS, latent
 from vaelab.studies.study import Member
 from vaelab.studies.study_file import Figure, Panel
@@ -64,33 +64,33 @@ class ShownFigure:
     panels: list[Shown]
 
 
-def draw(drawing: Drawing, folder: Path, name: str, alt: str) -> Picture:
+def render(drawing: Drawing, folder: Path, name: str, alt: str) -> Picture:
     """Write `drawing` as folder/name.png."""
     save(drawing, folder / f"{name}.png")
     return Picture(folder / f"{name}.png", alt)
 
 
-def figures(material: Material, folder: Path) -> list[ShownFigure]:
+def figures(context: ReportContext, folder: Path) -> list[ShownFigure]:
     """Every figure of the study, its pictures written to `folder`."""
-    return [_figure(material, figure, folder) for figure in material.study.figures]
+    return [_figure(context, figure, folder) for figure in context.study.figures]
 
 
-def rate_distortion_plot(material: Material, folder: Path) -> Picture | None:
+def rate_distortion_plot(context: ReportContext, folder: Path) -> Picture | None:
     """Rate against distortion of every run; None where none is done."""
-    if not material.done:
+    if not context.done:
         return None
-    return draw(rate_distortion(_points(material)), folder, "rate-distortion", "Rate against distortion of every run")
+    return render(rate_distortion(_points(context)), folder, "rate-distortion", "Rate against distortion of every run")
 
 
-def learning_curves(material: Material, folder: Path) -> list[Picture]:
+def learning_curves(context: ReportContext, folder: Path) -> list[Picture]:
     """-ELBO against the epoch, a picture for each group: validation solid, training dotted, seeds in one colour."""
     return [
-        draw(_curves(material, members), folder, f"learning-{name}", f"Learning curves of {members[0].title}")
-        for name, members in material.groups().items()
+        render(_curves(context, members), folder, f"learning-{name}", f"Learning curves of {members[0].title}")
+        for name, members in context.groups().items()
     ]
 
 
-def _curves(material: Material, members: list[Member]) -> Drawing:
+def _curves(context: ReportContext, members: list[Member]) -> Drawing:
     drawing, (ax,) = plot_figure(members[0].title, 1, (5.0, 3.4))
     models = points(members)
     for colour, runs in zip(colours(len(models)), models, strict=True):
@@ -99,20 +99,20 @@ def _curves(material: Material, members: list[Member]) -> Drawing:
             ax.plot([row["epoch"] for row in log], [-row["train"]["elbo"] for row in log], ":", color=colour)
             ax.plot([row["epoch"] for row in held], [-row["validation"]["elbo"] for row in held], color=colour)
         seeds = f", {len(runs)} seeds" if len(runs) > 1 else ""
-        ax.plot([], [], color=colour, label=material.point(runs[0]) + seeds)
+        ax.plot([], [], color=colour, label=context.point(runs[0]) + seeds)
     label_axes(ax, "epoch", f"{MINUS}ELBO / nats per image")
     ax.legend(fontsize=SMALL, frameon=False)
     return drawing
 
 
-def _points(material: Material) -> list[dict[str, object]]:
+def _points(context: ReportContext) -> list[dict[str, object]]:
     points = list[dict[str, object]]()
-    for member in material.done:
+    for member in context.done:
         rate, distortion = member.run.metric("rate"), member.run.metric("distortion")
         points.append(
             {
                 "panel": f"{member.spec.data}, {member.spec.protocol}",
-                "group": material.of_model(member),
+                "group": context.of_model(member),
                 "latent": member.latent,
                 "rate": rate["value"],
                 "rate_se": rate["se"] or 0.0,
@@ -123,12 +123,12 @@ def _points(material: Material) -> list[dict[str, object]]:
     return points
 
 
-def _figure(material: Material, figure: Figure, folder: Path) -> ShownFigure:
+def _figure(context: ReportContext, figure: Figure, folder: Path) -> ShownFigure:
     shown = {panel.show for panel in figure.panels}
     caption = " ".join(CAPTIONS[kind] for kind in CAPTIONS if kind in shown)
     if any(panel.ours for panel in figure.panels):
         caption += " Panels marked ours are not in the article."
-    panels = [_panel(material, figure.number, panel, folder) for panel in figure.panels]
+    panels = [_panel(context, figure.number, panel, folder) for panel in figure.panels]
     wide, count = "manifold" in shown, len(panels)
     columns = min(count, BESIDE) if not wide else 2 if count in (2, 4) else 3
     return ShownFigure(figure.number, figure.title, caption, wide, columns, panels)
@@ -145,49 +145,49 @@ CAPTIONS = {
 }
 
 
-def _panel(material: Material, number: str, panel: Panel, folder: Path) -> Shown:
+def _panel(context: ReportContext, number: str, panel: Panel, folder: Path) -> Shown:
     key = f"{number}{panel.letter}"
-    member = _member(material, panel)
+    member = _member(context, panel)
     says = {
         "data": "test images",
-        "reconstructions": latent(panel.latent) if member is None else material.at(member),
-        "samples": _of_group(material, panel),
-        "manifold": _of_group(material, panel),
+        "reconstructions": latent(panel.latent) if member is None else context.at(member),
+        "samples": _of_group(context, panel),
+        "manifold": _of_group(context, panel),
     }[panel.show]
     picture = samples = None
     if member is not None and member.run.done:
         alt = f"Figure {number} ({panel.letter}): {panel.show} of {member.title}, z = {panel.latent}"
-        picture = draw(_drawing(material, member, panel.show), folder, f"figure-{key}", alt)
+        picture = render(_drawing(context, member, panel.show), folder, f"figure-{key}", alt)
         if panel.show == "reconstructions":
-            drawing = sample_panel(material.model(member), count=IMAGES, seed=member.seed)
-            samples = draw(
+            drawing = sample_panel(context.model(member), count=IMAGES, seed=member.seed)
+            samples = render(
                 drawing, folder, f"figure-{key}-prior", f"Prior samples of {member.title}, z = {panel.latent}"
             )
     return Shown(key, panel.letter, says, panel.ours, picture, panel.show == "reconstructions", samples)
 
 
-def _member(material: Material, panel: Panel) -> Member | None:
+def _member(context: ReportContext, panel: Panel) -> Member | None:
     """The run of a panel: the first of its group with these latent dimensions."""
-    own = [m for m in material.study.members if (m.group, m.latent) == (panel.group, panel.latent)]
+    own = [m for m in context.study.members if (m.group, m.latent) == (panel.group, panel.latent)]
     return own[0] if own else None
 
 
-def _of_group(material: Material, panel: Panel) -> str:
+def _of_group(context: ReportContext, panel: Panel) -> str:
     """What a panel that shows one run of a group is called, with what tells this run from the others."""
-    member = _member(material, panel)
+    member = _member(context, panel)
     if member is None:
         return panel.group
-    alike = [m for m in material.study.members if (m.group, m.latent) == (panel.group, panel.latent)]
-    return ", ".join(filter(None, [material.of_model(member), f"seed {member.seed}" if len(alike) > 1 else ""]))
+    alike = [m for m in context.study.members if (m.group, m.latent) == (panel.group, panel.latent)]
+    return ", ".join(filter(None, [context.of_model(member), f"seed {member.seed}" if len(alike) > 1 else ""]))
 
 
-def _drawing(material: Material, member: Member, show: str) -> Drawing:
+def _drawing(context: ReportContext, member: Member, show: str) -> Drawing:
     if show == "manifold":
-        return manifold_panel(material.model(member))
+        return manifold_panel(context.model(member))
     if show == "samples":
-        return sample_panel(material.model(member), count=IMAGES, seed=member.seed)
-    test = material.data(member).test
+        return sample_panel(context.model(member), count=IMAGES, seed=member.seed)
+    test = context.data(member).test
     chosen = np.random.default_rng(derive(0, "figures")).permutation(len(test))[:IMAGES]
     if show == "data":
         return data_panel(test.images[chosen])
-    return reconstruction_panel(material.model(member), test, chosen, seed=member.seed)
+    return reconstruction_panel(context.model(member), test, chosen, seed=member.seed)

@@ -7,8 +7,8 @@ from vaelab.evaluation.measure import FEW_MARK, rests_on_few
 from vaelab.reports.behind import behind
 from vaelab.reports.claims.claim import Table
 from vaelab.reports.claims.estimate import over_seeds as mean_over_seeds
+from vaelab.reports.context import ReportContext
 from vaelab.reports.labels import points
-from vaelab.reports.material import Material
 from vaelab.reports.table import better_of, in_words
 from vaelab.reports.text import DASH, KEEP, MINUS, latent, listed, number, plus_minus
 from vaelab.runs.compare import kind
@@ -28,33 +28,33 @@ COLUMNS = {  # heading -> a metric, whatever it was measured with (frechet[...] 
 SECONDS = "training / s"
 
 
-def over_seeds(material: Material) -> dict[str, Table]:
+def over_seeds(context: ReportContext) -> dict[str, Table]:
     """The table of each data set and protocol, by its title; none where no Spec has several seeds done."""
     tables = dict[str, Table]()
-    for title, models in _several(material).items():
-        rows = [_row(material, members) for members in models]
+    for title, models in _several(context).items():
+        rows = [_row(context, members) for members in models]
         heads = ["model", "z", "seeds", *COLUMNS, SECONDS]
         shown = [i for i in range(len(heads)) if any(row[i] != DASH for row in rows)]
         tables[title] = Table([heads[i] for i in shown], [[row[i] for i in shown] for row in rows])
     return tables
 
 
-def directions(material: Material) -> str:
+def directions(context: ReportContext) -> str:
     """Which columns are better for being lower or higher, as their metrics state it."""
-    members = [member for models in _several(material).values() for runs in models for member in runs]
+    members = [member for models in _several(context).values() for runs in models for member in runs]
     rows = {head: row for head, (name, _) in COLUMNS.items() for m in members if (row := _find(m, name)) is not None}
     return in_words({head: better_of(row, COLUMNS[head][1]) for head, row in rows.items()})
 
 
-def ranking(material: Material) -> list[str]:
+def ranking(context: ReportContext) -> list[str]:
     """Which models have the best NLL over their seeds, and which the worst, among those whose numbers compare."""
     said = list[str]()
-    for title, models in _several(material).items():
+    for title, models in _several(context).items():
         alike = dict[tuple[int, str], list[list[Member]]]()
         for members in models:
             row = members[0].run.metric("nll")
             alike.setdefault((members[0].latent, str(kind(members[0].run, row))), []).append(members)
-        said += [_ranked(material, title, rivals) for rivals in alike.values() if len(rivals) > 1]
+        said += [_ranked(context, title, rivals) for rivals in alike.values() if len(rivals) > 1]
     return explained(said)
 
 
@@ -63,30 +63,30 @@ def explained(said: list[str]) -> list[str]:
     return [*said, VAGUE] if any(FEW_MARK in line for line in said) else said
 
 
-def _ranked(material: Material, title: str, rivals: list[list[Member]]) -> str:
+def _ranked(context: ReportContext, title: str, rivals: list[list[Member]]) -> str:
     what = f"{title}, {latent(rivals[0][0].latent)}: the NLL (nats per image, mean over the seeds)"
     best, *others = sorted(rivals, key=lambda runs: statistics.fmean(m.run.metric("nll")["value"] for m in runs))
-    next_ones = [f"{material.of_model(runs[0])} ({behind(best, runs, 'nll')})" for runs in others[: BEST - 1]]
-    worst = f" It is highest for {material.of_model(others[-1][0])} ({_cell(others[-1], 'nll', 1)})."
+    next_ones = [f"{context.of_model(runs[0])} ({behind(best, runs, 'nll')})" for runs in others[: BEST - 1]]
+    worst = f" It is highest for {context.of_model(others[-1][0])} ({_cell(others[-1], 'nll', 1)})."
     return (
-        f"{what} is lowest for {material.of_model(best[0])} ({_cell(best, 'nll', 1)}), then {listed(next_ones)}."
+        f"{what} is lowest for {context.of_model(best[0])} ({_cell(best, 'nll', 1)}), then {listed(next_ones)}."
         f"{worst if len(rivals) > BEST else ''}"
     )
 
 
-def _several(material: Material) -> dict[str, list[list[Member]]]:
+def _several(context: ReportContext) -> dict[str, list[list[Member]]]:
     """For each data set and protocol, the runs of each Spec that has several seeds done."""
     found = dict[str, list[list[Member]]]()
-    for members in points(material.done):
+    for members in points(context.done):
         if len(members) > 1:
             found.setdefault(f"{members[0].spec.data}, {members[0].spec.protocol}", []).append(members)
     return found
 
 
-def _row(material: Material, members: list[Member]) -> list[str]:
+def _row(context: ReportContext, members: list[Member]) -> list[str]:
     cells = [_cell(members, name, sign) for name, sign in COLUMNS.values()]
     seconds = interval([member.run.result["seconds"]["training"] for member in members])
-    return [material.of_model(members[0]), str(members[0].latent), number(len(members)), *cells, seconds]
+    return [context.of_model(members[0]), str(members[0].latent), number(len(members)), *cells, seconds]
 
 
 def _cell(members: list[Member], name: str, sign: int) -> str:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from vaelab.evaluation.measure import FEW_MARK, draws_in_words, rests_on_few
-from vaelab.reports.material import Material
+from vaelab.reports.context import ReportContext
 from vaelab.reports.text import DASH, MINUS, PLUS_MINUS, listed, number, plus_minus
 from vaelab.runs.compare import kind
 from vaelab.studies.study import Member
@@ -47,7 +47,7 @@ class Cell:
 
 
 @dataclass(frozen=True)
-class Row:
+class TableRow:
     """One run."""
 
     label: str
@@ -57,17 +57,17 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Block:
+class ComparableRows:
     """Runs on the same data under the same protocol: numbers of different blocks are not comparable."""
 
     data: str
     protocol: str
-    rows: list[Row]
+    rows: list[TableRow]
 
 
-def directions(material: Material) -> str:
+def directions(context: ReportContext) -> str:
     """Which columns are better for being lower or higher, as their metrics state it; empty where none is known."""
-    rows = {name: row for m in material.done for name in MEANS if (row := m.run.find(name)) is not None}
+    rows = {name: row for m in context.done for name in MEANS if (row := m.run.find(name)) is not None}
     return in_words({COLUMNS[name]: better_of(row, -1 if name == "elbo" else 1) for name, row in rows.items()})
 
 
@@ -83,15 +83,15 @@ def in_words(better: dict[str, str]) -> str:
     return " ".join(f"{way.capitalize()} is better for {listed(names)}." for way, names in columns.items() if names)
 
 
-def comparison(material: Material) -> list[Block]:
+def comparison(context: ReportContext) -> list[ComparableRows]:
     """Every run of the study, by (data, protocol), in the order of the study."""
-    members = material.study.members
+    members = context.study.members
     pixels = dict.fromkeys((m.spec.data, str(m.spec.protocol)) for m in members)
-    return [_block(*of, material, [m for m in members if (m.spec.data, m.spec.protocol) == of]) for of in pixels]
+    return [_block(*of, context, [m for m in members if (m.spec.data, m.spec.protocol) == of]) for of in pixels]
 
 
-def _block(data: str, protocol: str, material: Material, members: list[Member]) -> Block:
-    rows = {member.label: _row(material, member) for member in members}
+def _block(data: str, protocol: str, context: ReportContext, members: list[Member]) -> ComparableRows:
+    rows = {member.label: _row(context, member) for member in members}
     for name in MEANS:
         kinds = {m.label: str(kind(m.run, row)) for m in members if m.run.done and (row := m.run.find(name))}
         usual = Counter(kinds.values()).most_common(1)
@@ -99,7 +99,7 @@ def _block(data: str, protocol: str, material: Material, members: list[Member]) 
             if own != usual[0][0]:
                 cells = rows[label].cells
                 cells[name] = replace(cells[name], mark=cells[name].mark + OTHER)
-    return Block(data, protocol, list(rows.values()))
+    return ComparableRows(data, protocol, list(rows.values()))
 
 
 def best_epoch(result: dict[str, Any]) -> float:
@@ -108,10 +108,10 @@ def best_epoch(result: dict[str, Any]) -> float:
     return result["best_step"] * min(result["spec"]["batch"], images) / images
 
 
-def _row(material: Material, member: Member) -> Row:
+def _row(context: ReportContext, member: Member) -> TableRow:
     spec, run = member.spec, member.run
     cells = {
-        "group": Cell(member.group, detail=material.at(member)),
+        "group": Cell(member.group, detail=context.at(member)),
         "data": Cell(spec.data),
         "protocol": Cell(str(spec.protocol)),
         "likelihood": _part(spec.likelihood),
@@ -119,7 +119,7 @@ def _row(material: Material, member: Member) -> Row:
         "latent": Cell(str(spec.latent), spec.latent),
     }
     if not run.done:
-        return Row(member.label, False, "", cells)
+        return TableRow(member.label, False, "", cells)
     result = run.result
     if result["findings"]:
         cells["group"] = replace(cells["group"], mark=AMISS)
@@ -133,7 +133,7 @@ def _row(material: Material, member: Member) -> Row:
     cells["best_epoch"] = Cell(number(best_epoch(result), 1), best_epoch(result))
     seconds = result["seconds"]["training"]
     cells["seconds"] = Cell(number(seconds, 1 if seconds < 10 else 0), seconds)
-    return Row(member.label, True, run.metric("elbo")["note"], cells)
+    return TableRow(member.label, True, run.metric("elbo")["note"], cells)
 
 
 def _metric(metric: dict[str, Any] | None, sign: int) -> Cell:

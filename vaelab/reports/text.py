@@ -3,7 +3,7 @@
 from math import floor, log10
 from typing import Any
 
-from vaelab.evaluation.proportion import Share
+from vaelab.evaluation.proportion import Proportion
 
 DASH = "\N{EM DASH}"  # what does not exist for this row
 MINUS = "\N{MINUS SIGN}"
@@ -43,7 +43,7 @@ def with_errors(row: dict[str, Any]) -> str:
     return f"{number(row['value'], decimals)} ({number(low, decimals)} to {number(high, decimals)})"
 
 
-def with_interval(share: Share) -> str:
+def with_interval(share: Proportion) -> str:
     low, high = share.interval
     return f"{100 * share.value:.1f} % (95 % interval {100 * low:.1f} to {100 * high:.1f}, n = {share.n:,})"
 

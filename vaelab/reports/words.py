@@ -7,8 +7,8 @@ from vaelab.reports.behind import behind
 from vaelab.reports.claims import Claim
 from vaelab.reports.claims.claim import QUICK, UNTESTED, data_in_words
 from vaelab.reports.colours import HUES, hue_counts
+from vaelab.reports.context import ReportContext, plain
 from vaelab.reports.labels import points
-from vaelab.reports.material import Material, plain
 from vaelab.reports.seeds import interval, ranking
 from vaelab.reports.table import best_epoch
 from vaelab.reports.text import MINUS, latent, listed, number, percent, plus_minus
@@ -22,11 +22,11 @@ LATE = 0.99  # ... and after which it is the last
 BESIDE = "What was measured stands with each of them below."
 
 
-def findings(material: Material, claims: dict[str, list[Claim]]) -> list[str]:
+def findings(context: ReportContext, claims: dict[str, list[Claim]]) -> list[str]:
     """The main results, a sentence or two each: of the models, of the latent dimensions in use, of the claims."""
-    ranked = ranking(material)
-    said = [*ranked, *(_of_group(material, models) for models in _groups(material) if len(models) > 1 or not ranked)]
-    if idle := [text for models in _groups(material) if (text := _idle(material, models))]:
+    ranked = ranking(context)
+    said = [*ranked, *(_of_group(context, models) for models in _groups(context) if len(models) > 1 or not ranked)]
+    if idle := [text for models in _groups(context) if (text := _idle(context, models))]:
         said.append(f"Some models ignore latent dimensions: {'; '.join(idle)}.")
     return said + _of_claims([claim for group in claims.values() for claim in group])
 
@@ -46,63 +46,63 @@ def _of_claims(claims: list[Claim]) -> list[str]:
     return said
 
 
-def limits(material: Material) -> list[str]:
+def limits(context: ReportContext) -> list[str]:
     """What the data and the design of this study cannot show, from their notes and counts."""
     said = list[str]()
-    for member in {m.spec.data: m for m in material.done}.values():
-        said += _of_data(material, member)
-    seeds = {member.seed for member in material.study.members}
+    for member in {m.spec.data: m for m in context.done}.values():
+        said += _of_data(context, member)
+    seeds = {member.seed for member in context.study.members}
     if len(seeds) == 1:
         said.append(
             f"Every model was trained once, with seed {min(seeds)}. Standard errors and intervals cover the test "
             "images only: another seed would give other numbers."
         )
-    if any(NOT_A_LIKELIHOOD in member.run.metric("elbo")["note"] for member in material.done):
+    if any(NOT_A_LIKELIHOOD in member.run.metric("elbo")["note"] for member in context.done):
         said.append(
             "A Bernoulli cross-entropy on grey levels is not a likelihood of the images. Its nats can be compared with "
             "each other only."
         )
-    if any(member.spec.condition == "labels" for member in material.done):
+    if any(member.spec.condition == "labels" for member in context.done):
         said.append(
             "A model that is told the labels has bounds of log p(x|y), not of log p(x). It can be compared with such "
             "models only."
         )
-    if material.done and not material.study.quick:
-        still = sum(best_epoch(m.run.result) > LATE * m.spec.epochs for m in material.done if m.spec.validation)
+    if context.done and not context.study.quick:
+        still = sum(best_epoch(m.run.result) > LATE * m.spec.epochs for m in context.done if m.spec.validation)
         if still:
             said.append(
-                f"In {still} of {len(material.done)} runs the weights of the last epoch were the best: more training "
+                f"In {still} of {len(context.done)} runs the weights of the last epoch were the best: more training "
                 "would improve them."
             )
-    if material.study.quick:
+    if context.study.quick:
         said.append("This is the quick version: training stopped long before the models had learned what they can.")
     return said
 
 
-def data_notes(material: Material) -> list[str]:
+def data_notes(context: ReportContext) -> list[str]:
     """Each data set with its counts and note."""
-    return [f"{name}: {_counts(member)}" for name, member in {m.spec.data: m for m in material.done}.items()]
+    return [f"{name}: {_counts(member)}" for name, member in {m.spec.data: m for m in context.done}.items()]
 
 
-def made_with(material: Material) -> list[str]:
+def made_with(context: ReportContext) -> list[str]:
     """Versions, machine and date of the runs; several where they differ."""
-    environments = [member.run.result["environment"] for member in material.done]
+    environments = [member.run.result["environment"] for member in context.done]
     dates = sorted({environment["date"] for environment in environments})
     kinds = list(dict.fromkeys(_environment(environment) for environment in environments))
     when = [f"Runs finished {' to '.join(dict.fromkeys([dates[0], dates[-1]]))}."] if dates else []
     return when + (kinds if len(kinds) < 2 else [f"The runs were made in {len(kinds)} environments:", *kinds])
 
 
-def _groups(material: Material) -> list[list[list[Member]]]:
+def _groups(context: ReportContext) -> list[list[list[Member]]]:
     """The groups of the study whose ELBOs compare: models, each with its runs over the seeds."""
     found = dict[tuple[str, str], list[Member]]()
-    for member in material.done:
+    for member in context.done:
         of = str(kind(member.run, member.run.metric("elbo")))
         found.setdefault((member.group, of), []).append(member)
     return [points(members) for members in found.values()]
 
 
-def _of_group(material: Material, models: list[list[Member]]) -> str:
+def _of_group(context: ReportContext, models: list[list[Member]]) -> str:
     # ELBOs of unlike objectives are of unlike encoders: these models are judged by the NLL
     judge, sign = ("nll", 1) if len({runs[0].spec.objective for runs in models}) > 1 else ("elbo", -1)
     best, *others = sorted(models, key=lambda runs: sign * _mean(runs, judge))
@@ -111,19 +111,19 @@ def _of_group(material: Material, models: list[list[Member]]) -> str:
     elbo = f"{MINUS}ELBO {_value(best, 'elbo', -1)} nats{f', {note}' if note else ''}"
     score = elbo if judge == "elbo" else f"NLL {_value(best, 'nll')} nats{f', {note}' if note else ''}"
     if len(models) == 1:
-        return f"{material.of_model(best[0])}, {latent(best[0].latent)}: {elbo}."
+        return f"{context.of_model(best[0])}, {latent(best[0].latent)}: {elbo}."
     if len({runs[0].latent for runs in models}) < len(models):  # something else differs
-        where = material.point(best[0])
+        where = context.point(best[0])
     else:
         where = f"{best[0].latent} latent dimensions"
-    behind_it = f"{material.point(others[0][0])} is {behind(best, others[0], judge, sign)}"
+    behind_it = f"{context.point(others[0][0])} is {behind(best, others[0], judge, sign)}"
     early = [runs for runs in models if all(_early(run) for run in runs)]
     return (
         f"{best[0].title} is best with {where} ({score}); {behind_it}. Its reconstructions are closest at "
-        f"{material.point(closest[0])} (mean squared error {_value(closest, 'reconstruction_mse')})."
+        f"{context.point(closest[0])} (mean squared error {_value(closest, 'reconstruction_mse')})."
         + (
             f" The weights that were kept come from the first {percent(EARLY)} of the epochs at "
-            f"{listed([material.point(runs[0]) for runs in early])}."
+            f"{listed([context.point(runs[0]) for runs in early])}."
             if early
             else ""
         )
@@ -134,7 +134,7 @@ def _early(run: Member) -> bool:
     return bool(run.spec.validation) and best_epoch(run.run.result) < EARLY * run.spec.epochs
 
 
-def _idle(material: Material, models: list[list[Member]]) -> str:
+def _idle(context: ReportContext, models: list[list[Member]]) -> str:
     """Which runs of a group leave latent dimensions unused; empty where none does."""
     said = list[str]()
     for runs in models:
@@ -142,7 +142,7 @@ def _idle(material: Material, models: list[list[Member]]) -> str:
         if units and min(units) < runs[0].latent:
             ends = dict.fromkeys(f"{value:.0f}" for value in (min(units), max(units)))
             said.append(f"{' to '.join(ends)} of {runs[0].latent}")
-    return f"{material.of_model(models[0][0])} uses {listed(said)}" if said else ""
+    return f"{context.of_model(models[0][0])} uses {listed(said)}" if said else ""
 
 
 def _mean(runs: list[Member], name: str) -> float:
@@ -157,9 +157,9 @@ def _value(runs: list[Member], name: str, sign: int = 1) -> str:
     return plus_minus(sign * metric["value"], metric["se"])
 
 
-def _of_data(material: Material, member: Member) -> list[str]:
+def _of_data(context: ReportContext, member: Member) -> list[str]:
     result, name = member.run.result, member.spec.data
-    note, data = result["note"], material.data(member)
+    note, data = result["note"], context.data(member)
     said = list[str]()
     if "slice" in note:
         said.append(

@@ -14,9 +14,10 @@ from vaelab.reports import measured, pictures, seeds, words
 from vaelab.reports.claims import NOT_RUN, Claim, check_claims
 from vaelab.reports.claims.claim import QUICK, RULES, UNJUDGED, UNTESTED
 from vaelab.reports.claims.sizes import SIZES, SIZES_NOTE
-from vaelab.reports.material import Material
+from vaelab.reports.context import ReportContext
 from vaelab.reports.table import COLUMNS, MEASURED, UNITS, comparison, directions
 from vaelab.reports.text import number
+from vaelab.runs.claim import check_claim
 from vaelab.studies.study import Member, Study
 from vaelab.system.errors import RunError
 from vaelab.system.files import make_folder, small, write_atomically
@@ -37,7 +38,7 @@ TEXT_COLUMNS = ("group", "data", "protocol", "likelihood", "network")  # set lef
 
 
 @dataclass(frozen=True)
-class Checked:
+class ShownClaim:
     """A claim as the report shows it."""
 
     key: str  # "digits-1"
@@ -73,10 +74,29 @@ def write_report(study: Study, folder: Path, root: str | None = None) -> tuple[P
     make_folder(folder)
     make_folder(images)
     with one_look():
-        context = _context(Material(study, root), folder, images)
+        context = _context(ReportContext(study, root), folder, images)
     for path in paths:
         write_atomically(path, _template(path.name).render(context).encode())
     return paths
+
+
+def report(study: Study, root: str | None = None) -> tuple[Path, Path]:
+    """Write the report of `study` into its folder, from the runs that are done: `vaelab report` in Python.
+
+    Arguments:
+        study: as `vaelab.study` returns it, or `vaelab.studies.study.open_study`.
+        root: the data directory; see `vaelab.load`.
+
+    Returns:
+        The paths of report.html and report.md.
+
+    Raises:
+        RunError: a run is not the study's own, or the disk is full; VaelabError: as `write_report`.
+    """
+    for member in study.members:
+        if member.run.done:
+            check_claim(member.run, member.spec)
+    return write_report(study, study.folder, root)
 
 
 def _check_ours(page: Path, text: Path) -> None:
@@ -93,7 +113,7 @@ def _check_ours(page: Path, text: Path) -> None:
 
 
 def _template(name: str) -> Template:
-    loader, of_markdown = PackageLoader("vaelab", "report"), name.endswith(".md")
+    loader, of_markdown = PackageLoader("vaelab", "reports"), name.endswith(".md")
     environment = Environment(
         loader=loader,
         autoescape=not of_markdown,
@@ -115,31 +135,31 @@ def as_markdown(value: object) -> str:
     return BLOCK.sub(r"\1\\\2", " ".join(str(value).splitlines()).translate(MARKS))
 
 
-def _context(material: Material, folder: Path, images: Path) -> dict[str, object]:
-    study, claims = material.study, check_claims(material)
+def _context(context: ReportContext, folder: Path, images: Path) -> dict[str, object]:
+    study, claims = context.study, check_claims(context)
     checked = [_checked(f"{name}-{i}", claim, images) for name in claims for i, claim in enumerate(claims[name], 1)]
     return {
         "study": study,
         "not_run": NOT_RUN,
         "missing": [member.label for member in study.members if not member.run.done],
-        "made_with": words.made_with(material),
-        "data_notes": words.data_notes(material),
-        "findings": words.findings(material, claims),
-        "figures": pictures.figures(material, images),
+        "made_with": words.made_with(context),
+        "data_notes": words.data_notes(context),
+        "findings": words.findings(context, claims),
+        "figures": pictures.figures(context, images),
         "columns": COLUMNS,
         "of_done_runs": MEASURED,
         "text_columns": TEXT_COLUMNS,
         "units": UNITS,
         "few_effective": FEW_EFFECTIVE,
-        "better": directions(material),
-        "better_over_seeds": seeds.directions(material),
-        "seeds": seeds.over_seeds(material),
-        "blocks": comparison(material),
-        "published": measured.published(material),
-        "measured": measured.measured(material),
-        "ledger": measured.ledger(material),
-        "rate_distortion": pictures.rate_distortion_plot(material, images),
-        "learning": pictures.learning_curves(material, images),
+        "better": directions(context),
+        "better_over_seeds": seeds.directions(context),
+        "seeds": seeds.over_seeds(context),
+        "blocks": comparison(context),
+        "published": measured.published(context),
+        "measured": measured.measured(context),
+        "provenance": measured.provenance(context),
+        "rate_distortion": pictures.rate_distortion_plot(context, images),
+        "learning": pictures.learning_curves(context, images),
         "claims": checked,
         "judged": [one for one in checked if one.claim.was_judged],
         "sources": list(dict.fromkeys(str(claim.statement.source) for name in claims for claim in claims[name])),
@@ -147,14 +167,14 @@ def _context(material: Material, folder: Path, images: Path) -> dict[str, object
         "sizes_note": SIZES_NOTE,
         "rules": RULES,
         "verdict_classes": VERDICT_CLASSES,
-        "limits": words.limits(material),
-        "appendix": [_appendix(member, folder) for member in material.done],
+        "limits": words.limits(context),
+        "appendix": [_appendix(member, folder) for member in context.done],
     }
 
 
-def _checked(key: str, claim: Claim, images: Path) -> Checked:
-    picture = pictures.draw(claim.figure, images, f"claim-{key}", claim.caption) if claim.figure else None
-    return Checked(key, claim, picture)
+def _checked(key: str, claim: Claim, images: Path) -> ShownClaim:
+    picture = pictures.render(claim.figure, images, f"claim-{key}", claim.caption) if claim.figure else None
+    return ShownClaim(key, claim, picture)
 
 
 def _appendix(member: Member, folder: Path) -> Appendix:

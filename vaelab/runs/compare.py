@@ -58,14 +58,14 @@ def kind(run: Run, row: dict[str, Any]) -> dict[str, Any]:
         same["measure"] = row["measure"]
     elif row["measure"].endswith(":precision=bfloat16"):
         same["precision"] = "bfloat16"
-    if result["ledger"]["note"] and row["unit"].startswith(("nats", "bits")):
-        same["note"] = result["ledger"]["note"]
+    if result["provenance"]["note"] and row["unit"].startswith(("nats", "bits")):
+        same["note"] = result["provenance"]["note"]
     if GIVEN_LABELS in row["note"].split("; "):
         same["given"] = "the labels"
     return same
 
 
-def rankings(paths: Sequence[Path | str], metric: str) -> list[Ranking]:
+def compare(paths: Sequence[Path | str], metric: str) -> list[Ranking]:
     """The runs by `metric`, in one ranking for each kind of number that it is; a run stands in each where it has a row.
 
     Raises:

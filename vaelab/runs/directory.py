@@ -241,7 +241,7 @@ class Run:
 
 
 @dataclass(frozen=True)
-class Book:
+class MetricStore:
     """The numbers of a run: rows of result.json, and those of each image in per_image.safetensors.
 
     Arguments:

@@ -1,38 +1,91 @@
-"""From the names of measures to their numbers, each beside what it was made with."""
+"""Evaluate a finished run: from the names of measures to numbers in its result.json."""
 
+import json
 import time
-from collections.abc import Callable, Iterable
-from dataclasses import asdict
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from vaelab.data.dataset import Dataset, Splits, seen
-from vaelab.data.protocol import protocol
-from vaelab.evaluation.measure import GIVEN_LABELS, Measure, Metric, Subject
+from vaelab.evaluation.measure import GIVEN_LABELS, EvaluationContext, Measure, Metric
 from vaelab.evaluation.measures import METRICS
-from vaelab.models import VAE, rows
-from vaelab.objectives.losses import on_device
-from vaelab.objectives.optimised import optimised
+from vaelab.models import VAE
 from vaelab.parts import names as parts
 from vaelab.posteriors import POSTERIORS
-from vaelab.randomness.seeds import derive
-from vaelab.runs.assemble import build_objective, is_hierarchical, likelihood_note
+from vaelab.runs.assemble import (
+    is_hierarchical,
+    likelihood_note,
+)
+from vaelab.runs.directory import MetricStore, Run
 from vaelab.runs.spec import Spec
+from vaelab.system.device import Device, find_device
 from vaelab.system.errors import DataError, SpecError
+from vaelab.system.files import check_no_link, only_writer, write_atomically
 from vaelab.system.processor import at_full_speed
+from vaelab.training.callback import Callback
+from vaelab.training.lines import default_callback
 
 EVALUATION_SEED = 0  # the same for every run: they are measured on the same noisy pixels, and can be compared in pairs
 SEEN = 0.1  # share of measured images that may be training images too, as a data set's own repetitions are
 TELL_SECONDS = 10.0  # from one word on a long measurement to the next
-BOUNDS = {  # of Optimised, in words
-    "ELBO": "the ELBO",
-    "importance-weighted": "the importance-weighted bound",
-    "below the ELBO": "a bound below the ELBO",
-    "": "no bound",
-}
-PROBED = 16  # training images by which an objective is asked what it optimises
+
+
+def evaluate(
+    run: Run | Path | str,
+    names: Sequence[str] | str = (),
+    root: str | None = None,
+    split: str = "test",
+    seed: int = EVALUATION_SEED,
+    again: bool = False,
+    device: Device = "auto",
+    callback: Callback | None = None,
+    source: str | None = None,
+) -> list[dict[str, Any]]:
+    """Measure a finished run and keep the numbers in its result.json; the rows of these measures.
+
+    What was measured before is not measured again. Everything that can be refused is refused before any work starts.
+
+    Arguments:
+        run: a finished run, or its directory.
+        names: measures as they are written, such as `likelihood:samples=5000`; none means those of every training.
+        root: where data lie.
+        split: train, validation or test.
+        seed: of the draws.
+        again: measure all of them again.
+        device: `auto` takes a CUDA device where there is one.
+        watch: who looks on, as in `train`.
+        source: where the images are now, if they were moved; see `Run.data`.
+
+    Raises:
+        VaelabError: an unknown measure, one that cannot be made of these data, data that have changed.
+    """
+    callback, run = callback or default_callback(), Run.of(run)
+    names = (names,) if isinstance(names, str) else names
+    measures = named_measures(names) or named_measures(default_measures(run.spec))
+    if seed < 0:
+        raise SpecError(found=f"seed = {seed}", expected="0 or more", do="use --seed 0, as other runs do")
+    check_no_link(run.path)
+    store = MetricStore(run, seed, run.result["metrics"])
+    todo = {name: measure for name, measure in measures.items() if again or not store.of(name, split)}
+    if todo:
+        model = run.model().to(find_device(device))
+        context = context_of(run.spec, model, run.data(root, source), split, seed, cache_of(run))
+
+        def keep(name: str, metrics: list[Metric]) -> None:
+            store.add(name, metrics)
+            result = {**run.result, "metrics": store.rows}
+            write_atomically(run.path / "result.json", json.dumps(result, indent=1).encode())
+
+        with only_writer(run.path):
+            store.rows[:] = run.result["metrics"]  # another process may have added some in the meantime
+            store.tensors()  # what cannot be added to is found out before any work
+            run_measures(todo, context, callback.say, keep)
+    return [row for name in measures for row in store.of(name, split)]
+
+
+def cache_of(run: Run) -> Path:
+    """Where what many runs share is kept: beside them."""
+    return run.path.parent / ".features"
 
 
 def named_measures(names: Iterable[str]) -> dict[str, Measure]:
@@ -58,7 +111,7 @@ def default_measures(spec: Spec) -> tuple[str, ...]:
     return (f"likelihood:samples={spec.nll_samples}", f"latents{images}", "reconstruction")
 
 
-def subject(spec: Spec, model: VAE, data: Splits, split: str, seed: int, cache: Path) -> Subject:
+def context_of(spec: Spec, model: VAE, data: Splits, split: str, seed: int, cache: Path) -> EvaluationContext:
     """The model and the images of `split`.
 
     Raises:
@@ -72,10 +125,10 @@ def subject(spec: Spec, model: VAE, data: Splits, split: str, seed: int, cache: 
     if split != "train":
         refuse_seen(data.train, measured)
     given = GIVEN_LABELS if spec.condition == "labels" else ""
-    return Subject(model, data.train, measured, seed, likelihood_note(spec, measured.protocol), cache, given)
+    return EvaluationContext(model, data.train, measured, seed, likelihood_note(spec, measured.protocol), cache, given)
 
 
-def admit(data: Splits, say: Callable[[str], None]) -> None:
+def announce(data: Splits, say: Callable[[str], None]) -> None:
     """Say what was read and how, and how many held-out images are training images too.
 
     Raises:
@@ -99,15 +152,15 @@ def refuse_seen(train: Dataset, data: Dataset) -> None:
         )
 
 
-def carry_out(
+def run_measures(
     measures: dict[str, Measure],
-    subject: Subject,
+    context: EvaluationContext,
     say: Callable[[str], None],
     keep: Callable[[str, list[Metric]], None],
 ) -> None:
     """Check that all of `measures` can be made, then make them, handing each one's name and numbers to `keep`."""
     for measure in measures.values():
-        measure.check(subject)
+        measure.check(context)
     for name, measure in measures.items():
         kind, told = name.partition(":")[0], [time.monotonic()]
 
@@ -116,42 +169,7 @@ def carry_out(
                 told[0] = time.monotonic()
                 say(f"{kind}: {share:.0%}")
 
-        say(f"measuring {kind} on {subject.data.split} images")
+        say(f"measuring {kind} on {context.data.split} images")
         with at_full_speed():
-            metrics = measure(subject, progress)
+            metrics = measure(context, progress)
         keep(name, metrics)
-
-
-def ledger(spec: Spec, model: VAE, train: Dataset, steps: int) -> dict[str, Any]:
-    """What the model was trained to do, as its numbers are to be read by: the objective, found out by asking it."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(derive(spec.seed, "evaluation"))
-        x = protocol(train.protocol).pixels(torch.from_numpy(train.images[:PROBED]))
-        device = next(model.parameters()).device
-        objective = on_device(build_objective(spec, len(train)), device)
-        told = model.given(rows(train.labels, slice(PROBED)))
-        found = optimised(objective, told, x.to(device), steps - 1)
-    note = likelihood_note(spec, train.protocol)
-    return {
-        "objective": spec.objective,
-        **asdict(found),
-        "given": spec.condition,
-        "effective_beta": found.effective_beta,
-        "is_bound": bool(found.bound) and not note,
-        "likelihood": spec.likelihood,
-        "note": note,
-        "protocol": train.protocol,
-        "seeds": {"training": spec.seed, "split": spec.split_seed, "evaluation": EVALUATION_SEED},
-    }
-
-
-def bound_in_words(ledger: dict[str, Any]) -> str:
-    """Which bound the objective of a ledger is, and what must be said of it."""
-    of = ", given the labels" if ledger.get("given") == "labels" else ""
-    return BOUNDS[ledger["bound"]] + of + (f", but {ledger['note']}" if ledger["note"] else "")
-
-
-def beta_in_words(ledger: dict[str, Any]) -> str:
-    """The effective beta of a ledger; a word where the distortion counts for nothing."""
-    beta = ledger["effective_beta"]
-    return "infinite" if beta is None else f"{beta:.4g}"

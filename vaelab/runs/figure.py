@@ -14,8 +14,8 @@ from vaelab.models import VAE
 from vaelab.runs.directory import Run
 from vaelab.system.errors import VaelabError, unknown
 from vaelab.system.files import check_no_link, make_folder
-from vaelab.training.callback import Watch
-from vaelab.training.lines import looked_on
+from vaelab.training.callback import Callback
+from vaelab.training.lines import default_callback
 
 T = TypeVar("T")
 
@@ -26,7 +26,7 @@ def figure(
     seed: int = 0,
     root: str | None = None,
     source: str | None = None,
-    watch: Watch | None = None,
+    callback: Callback | None = None,
 ) -> list[Path]:
     """Draw `kinds` of pictures of `run` into RUN/figures; the files' paths.
 
@@ -51,7 +51,7 @@ def figure(
     for kind in kinds:
         if kind not in known:
             raise unknown("figure", kind, known)
-    watch, folder = watch or looked_on(), run.path / "figures"
+    callback, folder = callback or default_callback(), run.path / "figures"
     model = cache(lambda: _or_error(run.model))
     test = cache(lambda: _or_error(lambda: run.data(root, source).test))
 
@@ -77,7 +77,7 @@ def figure(
         paths.append(folder / f"{kind}.png")
         save(picture, paths[-1])
     for why, those in left_out.items():
-        watch.say(f"{', '.join(those)} left out: {why}")
+        callback.say(f"{', '.join(those)} left out: {why}")
     return paths
 
 

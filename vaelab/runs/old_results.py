@@ -1,7 +1,10 @@
-"""Rows of a result.json that was written before rows said which values are better."""
+"""Keys of a result.json that an earlier version of vaelab wrote, in the form of this version."""
+
+from typing import Any
 
 from vaelab.evaluation.measure import Better
 
+RENAMED = {"ledger": "provenance", "trained_together": "vmapped"}
 LOWER = (
     "aggregate_correlation",
     "aggregate_correlation_mean",
@@ -46,3 +49,11 @@ def better_before(name: str) -> Better:
     """Which values of the metric `name` are better, as vaelab's own measures state it; "neither" for any other name."""
     name = name.partition("[")[0]  # behind which stand the features that it was measured by
     return "lower" if name in LOWER else "higher" if name in HIGHER else "neither"
+
+
+def upgraded(result: dict[str, Any]) -> dict[str, Any]:
+    """`result` with the keys of this version, and a direction in each row."""
+    result = {RENAMED.get(key, key): value for key, value in result.items()}
+    for row in result.get("metrics", ()):
+        row.setdefault("better", better_before(row["name"]) if "name" in row else "neither")
+    return result

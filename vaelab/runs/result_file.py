@@ -7,10 +7,10 @@ from typing import Annotated, Any, Literal, NotRequired
 from pydantic import AfterValidator, Field, TypeAdapter, ValidationError, with_config
 from typing_extensions import TypedDict  # pydantic asks for this one before Python 3.12
 
-from vaelab.runs.old_results import better_before
+from vaelab.runs.old_results import upgraded
 from vaelab.system.errors import RunError
 from vaelab.system.files import parsed
-from vaelab.system.json_types import Count, Error, Finding, Finite, Positive
+from vaelab.system.json_types import Count, Error, FindingRow, Finite, Positive
 
 AGAIN = "delete the run and train again"
 
@@ -28,7 +28,7 @@ def _both(source: dict[str, str]) -> dict[str, str]:
 
 
 @with_config({"extra": "allow"})
-class Row(TypedDict):
+class MetricRow(TypedDict):
     """A number: a `Metric` without those of each image, and what it was asked for by."""
 
     measure: str
@@ -59,7 +59,7 @@ class Described(TypedDict):
 
 
 @with_config({"extra": "allow"})
-class Ledger(TypedDict):
+class Provenance(TypedDict):
     """What was optimised."""
 
     objective: str
@@ -107,7 +107,7 @@ class Seconds(TypedDict):
     evaluation: Error
 
 
-class Source(TypedDict, total=False):
+class SourcePaths(TypedDict, total=False):
     """Where the images were: empty where the source has no path, else both."""
 
     absolute: str
@@ -121,18 +121,19 @@ class Result(TypedDict):
     spec: Described
     environment: Environment
     data: Data
-    source: NotRequired[Annotated[Source, AfterValidator(_both)]]
+    source: NotRequired[Annotated[SourcePaths, AfterValidator(_both)]]
     test_images_trained_on: Count
     note: str
     seconds: Seconds
+    vmapped: NotRequired[Positive]
     steps: Count
     best_step: Count
     criterion: str
     best_loss: Finite | None
     parameters: Count
-    findings: list[Finding]
-    ledger: Ledger
-    metrics: list[Row]
+    findings: list[FindingRow]
+    provenance: Provenance
+    metrics: list[MetricRow]
 
 
 SCHEMA = TypeAdapter(Result)
@@ -140,7 +141,7 @@ SCHEMA = TypeAdapter(Result)
 
 def read_result(path: Path) -> dict[str, Any]:
     """What a result.json holds; RunError where it is damaged, or of another version of vaelab."""
-    result = parsed(path, _with_directions, expected="what vaelab wrote", do=AGAIN)
+    result = parsed(path, _upgraded, expected="what vaelab wrote", do=AGAIN)
     try:
         SCHEMA.validate_json(json.dumps(result), strict=True)
     except ValidationError as error:
@@ -157,9 +158,5 @@ def read_result(path: Path) -> dict[str, Any]:
     return result
 
 
-def _with_directions(text: str) -> dict[str, Any]:
-    """The object, its rows with the directions that older ones lack."""
-    result = json.loads(text)
-    for row in result.get("metrics", ()):
-        row.setdefault("better", better_before(row["name"]) if "name" in row else "neither")
-    return result
+def _upgraded(text: str) -> dict[str, Any]:
+    return upgraded(json.loads(text))

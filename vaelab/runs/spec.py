@@ -11,12 +11,12 @@ from pydantic import Field, model_validator
 from vaelab.parts.trust import check_trust, modules_in
 from vaelab.system.errors import SpecError, in_print, shortened
 from vaelab.system.files import parsed
-from vaelab.training.config import Plan
+from vaelab.training.config import TrainingConfig
 
 PARTS = ("model", "network", "likelihood", "posterior", "prior", "refit", "objective", "schedule")
 
 
-class Spec(Plan):
+class Spec(TrainingConfig):
     """A frozen description of one run: what is learned from, the model, the objective, and how it is trained.
 
     Parts are written `name` or `name:option=value:option=value`; `package.module:Name` is a part of your own.

@@ -5,28 +5,30 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from typing import Any
 
-from vaelab.runs import evaluate as measuring
 from vaelab.runs.assemble import build_model, build_objective, load_data, training_bytes
 from vaelab.runs.claim import claimed
 from vaelab.runs.directory import Run
-from vaelab.runs.run import Device, conclude, find_device, fingerprint
+from vaelab.runs.evaluate import announce
+from vaelab.runs.provenance import fingerprint
 from vaelab.runs.spec import Spec
+from vaelab.runs.train import conclude
+from vaelab.system.device import Device, find_device
 from vaelab.system.errors import RunError, SpecError, VaelabError
 from vaelab.system.memory import check_free
-from vaelab.training.callback import Watch
+from vaelab.training.callback import Callback
 from vaelab.training.checkpoint import step_of
 from vaelab.training.initialise import check_begin
-from vaelab.training.loop import fit_together
+from vaelab.training.loop import fit_vmapped
 from vaelab.training.sampler import lowered
-from vaelab.training.setup import Course
+from vaelab.training.setup import TrainingSetup
 from vaelab.training.step.compiled import Compile
 from vaelab.training.step.vmapped import FREE
-from vaelab.training.trainer import Training
+from vaelab.training.trainer import Trainer
 
 APART = (*FREE, "nll_samples")  # the fields of a Spec in which the runs of a pack may differ
 
 
-def packs(runs: Sequence[Run], largest: int) -> list[list[Run]]:
+def vmapped_groups(runs: Sequence[Run], largest: int) -> list[list[Run]]:
     """`runs`, those together that can be trained as one program, at most `largest` of them.
 
     They have equal Specs but for the fields of `APART`, and equally many steps behind them.
@@ -64,57 +66,57 @@ def _listed(values: list[Any]) -> str:
     return ", ".join(map(str, values))
 
 
-def train_together(
+def train_vmapped(
     runs: Sequence[Run],
     root: str | None,
     compile: Compile,
-    watch: Watch,
+    callback: Callback,
     device: Device = "auto",
 ) -> dict[Run, VaelabError]:
     """Train a pack as one program and measure each run; the errors of those that failed.
 
-    Each result matches that of `vaelab.runs.run.train` up to rounding. A run resumes where it was stopped, in this
+    Each result matches that of `vaelab.runs.train.train` up to rounding. A run resumes where it was stopped, in this
     pack, in another one or alone.
 
     Arguments:
-        runs: claimed, not done, and one of `packs`.
+        runs: claimed, not done, and one of `vmapped_groups`.
         root: where data lie.
 
     Raises:
         SpecError: the parts of these runs cannot be trained as one program.
-        VaelabError: what `vaelab.runs.run.train` raises, where it is no single run's.
+        VaelabError: what `vaelab.runs.train.train` raises, where it is no single run's.
     """
     specs = [run.spec for run in runs]
     on = find_device(device)
     data = load_data(specs[0], root)
-    measuring.admit(data, watch.say)
+    announce(data, callback.say)
     memory_bytes = sum(training_bytes(spec, data.train.shape) for spec in specs)
     check_free(f"{len(runs)} such models", memory_bytes, "train fewer at a time", SpecError)
     shape, labels, names = data.train.shape, data.train.labels, data.train.class_names
     models = [build_model(spec, shape, labels, class_names=names).to(on) for spec in specs]
     check_begin(models[0], len(data.train))
     objectives = [build_objective(spec, len(data.train)) for spec in specs]
-    first = Course.of(models[0], objectives[0], data.train, specs[0])
+    first = TrainingSetup.of(models[0], objectives[0], data.train, specs[0])
     if word := lowered(specs[0].batch, len(data.train)):
-        watch.say(word)
+        callback.say(word)
     differing = differences(specs)
     with ExitStack() as held:
-        trainings: dict[Run, Training] = {}
+        trainers: dict[Run, Trainer] = {}
         for number, (run, spec, model, objective) in enumerate(zip(runs, specs, models, objectives, strict=True)):
             held.enter_context(claimed(run, spec))
             if run.done:  # since another process that was at work on it has ended
                 continue
             name = " ".join(f"{field}={values[number]}" for field, values in differing.items())
-            course = first.beside(model, objective, spec)
-            trainings[run] = Training(course, data, run.path, watch, fingerprint(spec, data), name)
+            setup = first.beside(model, objective, spec)
+            trainers[run] = Trainer(setup, data, run.path, callback, fingerprint(spec, data), name)
         failed: dict[Run, VaelabError] = {}
-        errors = fit_together(list(trainings.values()), watch, compile) if trainings else []
-        for (run, training), error in zip(trainings.items(), errors, strict=True):
+        errors = fit_vmapped(list(trainers.values()), callback, compile) if trainers else []
+        for (run, trainer), error in zip(trainers.items(), errors, strict=True):
             if error is not None:
                 failed[run] = error
                 continue
             try:
-                conclude(run, run.spec, training.course.model, data, training.progress, watch)
+                conclude(run, run.spec, trainer.setup.model, data, trainer.progress, callback)
             except VaelabError as unlike:
                 failed[run] = unlike
     return failed

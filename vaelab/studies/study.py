@@ -19,18 +19,18 @@ from vaelab.parts.trust import check_trust
 from vaelab.runs.assemble import completed
 from vaelab.runs.claim import check_claim, claim
 from vaelab.runs.directory import Run
-from vaelab.runs.evaluate import named_measures
+from vaelab.runs.evaluate import evaluate, named_measures
 from vaelab.runs.presets import preset
-from vaelab.runs.run import measure, train
 from vaelab.runs.spec import Spec
-from vaelab.runs.vmapped import described, packs, train_together
+from vaelab.runs.train import train
+from vaelab.runs.vmapped import described, train_vmapped, vmapped_groups
 from vaelab.studies import known_studies
-from vaelab.studies.study_file import Figure, Group, Published, StudyFile, check_groups, fields_at, tables
+from vaelab.studies.study_file import Figure, PublishedNumbers, StudyFile, StudyGroup, check_groups, fields_at, tables
 from vaelab.studies.workers import Worker
 from vaelab.system.errors import Interrupted, RunError, SpecError, VaelabError, unknown
 from vaelab.system.files import LONGEST_NAME, check_name, make_folder, parsed
-from vaelab.training.callback import Status, Watch
-from vaelab.training.lines import in_brief, lines
+from vaelab.training.callback import Callback, Status
+from vaelab.training.lines import default_callback, in_brief, lines
 from vaelab.training.step.compiled import Compile
 
 MOST = 10_000  # runs of a group: a longer list is a slip
@@ -65,7 +65,7 @@ class Study:
     claims: list[str]
     must: list[str]
     figures: list[Figure]
-    published: list[Published]
+    published: list[PublishedNumbers]
     metrics: list[str]
     members: list[Member]
     quick: bool
@@ -131,7 +131,7 @@ def open_study(
 
 
 def _members(
-    file: StudyFile, group: Group, folder: Path, quick: bool, seeds: int, made: Callable[[Spec], Spec]
+    file: StudyFile, group: StudyGroup, folder: Path, quick: bool, seeds: int, made: Callable[[Spec], Spec]
 ) -> Iterator[Member]:
     named = preset(group.preset).fields if group.preset else {}
     fixed = {**file.base, **named, **group.spec, **({**file.quick, **group.quick} if quick else {})}
@@ -177,19 +177,57 @@ class Options:
     jobs: int = 1  # runs at a time, in processes of their own when more than one
     root: str | None = None  # where data lie
     compile: Compile = "auto"
-    together: int = 1  # runs that are trained as one program, at most
+    vmapped: int = 1  # runs that are trained as one program, at most
 
 
-def carry_out(study: Study, options: Options, watch: Watch) -> None:
+def study(
+    name: str,
+    out: Path | str = "runs",
+    only: str = "*",
+    jobs: int = 1,
+    vmapped: int = 1,
+    quick: bool = False,
+    seeds: int = 1,
+    root: str | None = None,
+    compile: Compile = "auto",
+    trust: Sequence[str] = (),
+    callback: Callback | None = None,
+) -> Study:
+    """Train and evaluate the runs of a study, skipping those that are done: `vaelab study` in Python.
+
+    `vaelab.report` writes its report.
+
+    Arguments:
+        name: of a study that comes with vaelab, or of a TOML file.
+        out: the directory for studies; the runs are in `out`/<study>/.
+        only: run only what this pattern matches.
+        jobs: runs at a time, each in a process of its own.
+        vmapped: runs that are trained as one program, at most.
+        quick: a small budget.
+        seeds: runs of each point of the grid, with seeds 0, 1, ...
+        root: the data directory; see `vaelab.load`.
+        compile: whether to compile the training step.
+        trust: the modules of your own that the file may name; their code runs.
+        callback: receives progress; by default it is printed in a terminal or a notebook.
+
+    Raises:
+        VaelabError: any mistake that a user can correct, in one line.
+    """
+    opened = open_study(name, out, quick, seeds, trust)
+    carry_out(opened, Options(only, jobs, root, compile, vmapped), callback or default_callback())
+    return opened
+
+
+def carry_out(study: Study, options: Options, callback: Callback) -> None:
     """Train what is not done yet of what `options.only` matches.
 
     Raises:
         SpecError: nothing matches; or runs are to be trained both in processes and as one program.
         RunError: runs of other processes, or of one program, failed; each is named.
-        VaelabError: what `vaelab.runs.run.train` raises, where runs share this process.
+        VaelabError: what `vaelab.runs.train.train` raises, where runs share this process.
     """
-    if options.jobs > 1 and options.together > 1:
-        found = f"--jobs {options.jobs} beside --together {options.together}"
+    if options.jobs > 1 and options.vmapped > 1:
+        found = f"--jobs {options.jobs} beside --vmapped {options.vmapped}"
         raise SpecError(found=found, expected="one of them", do="leave --jobs out: one program uses all processors")
     pattern = options.only if "*" in options.only else f"*{options.only}*"
     chosen = [member for member in study.members if fnmatch(member.label, pattern)]
@@ -198,15 +236,15 @@ def carry_out(study: Study, options: Options, watch: Watch) -> None:
         raise SpecError(found=f"--only '{options.only}' matches no run", expected=f"part of: {known}", do="change it")
     make_folder(study.folder)
     todo = [member for member in chosen if not done(study, member)]
-    watch.say(f"{study.title}: {len(chosen)} runs, {len(chosen) - len(todo)} done before")
-    if options.together > 1:
-        _report_failures(list(_in_packs(study, todo, options, watch)), len(todo))
+    callback.say(f"{study.title}: {len(chosen)} runs, {len(chosen) - len(todo)} done before")
+    if options.vmapped > 1:
+        _report_failures(list(_in_vmapped_groups(study, todo, options, callback)), len(todo))
         return
     if options.jobs == 1:
         for number, member in enumerate(todo, 1):
-            watch.say(f"[{number}/{len(todo)}] {member.label}")
-            _train(member, options, watch)
-            _measure(study, member, options, watch)
+            callback.say(f"[{number}/{len(todo)}] {member.label}")
+            _train(member, options, callback)
+            _measure(study, member, options, callback)
         return
     idle, workers = SimpleQueue[Worker](), [Worker() for _ in range(options.jobs)]
     for worker in workers:
@@ -215,7 +253,7 @@ def carry_out(study: Study, options: Options, watch: Watch) -> None:
     def by_whoever_is_idle(member: Member) -> str | None:
         worker = idle.get()
         try:
-            return _by_worker(worker, study, member, options, watch.say)
+            return _by_worker(worker, study, member, options, callback.say)
         finally:
             idle.put(worker)
 
@@ -243,34 +281,34 @@ def _report_failures(failures: list[str], of: int) -> None:
         )
 
 
-def _train(member: Member, options: Options, watch: Watch) -> None:
+def _train(member: Member, options: Options, callback: Callback) -> None:
     path = member.run.path
-    train(member.spec, path.parent, path.name, options.root, options.compile, watch=watch)
+    train(member.spec, path.parent, path.name, options.root, options.compile, callback=callback)
 
 
-def _measure(study: Study, member: Member, options: Options, watch: Watch) -> None:
+def _measure(study: Study, member: Member, options: Options, callback: Callback) -> None:
     if study.metrics:
-        measure(member.run, study.metrics, options.root, watch=watch)
+        evaluate(member.run, study.metrics, options.root, callback=callback)
 
 
-def _in_packs(study: Study, todo: list[Member], options: Options, watch: Watch) -> Iterator[str]:
+def _in_vmapped_groups(study: Study, todo: list[Member], options: Options, callback: Callback) -> Iterator[str]:
     """Train the members, those that can be as one program; what the failed ones said."""
     for member in todo:
         claim(member.run, member.spec)  # their Specs are read there
     members, before = {member.run: member for member in todo}, 0
-    for pack in packs(list(members), options.together):
-        label, last, failed = members[pack[0]].label, before + len(pack), dict[Run, VaelabError]()
-        if len(pack) > 1:
-            unlike = described([members[run].spec for run in pack])
-            watch.say(f"[{before + 1}-{last}/{len(todo)}] {label}: {len(pack)} runs as one program, {unlike}")
-            failed = train_together(pack, options.root, options.compile, watch)
+    for group in vmapped_groups(list(members), options.vmapped):
+        label, last, failed = members[group[0]].label, before + len(group), dict[Run, VaelabError]()
+        if len(group) > 1:
+            unlike = described([members[run].spec for run in group])
+            callback.say(f"[{before + 1}-{last}/{len(todo)}] {label}: {len(group)} runs as one program, {unlike}")
+            failed = train_vmapped(group, options.root, options.compile, callback)
         else:
-            watch.say(f"[{last}/{len(todo)}] {label}")
-        for member in [members[run] for run in pack if run not in failed]:
+            callback.say(f"[{last}/{len(todo)}] {label}")
+        for member in [members[run] for run in group if run not in failed]:
             try:
-                if len(pack) == 1:
-                    _train(member, options, watch)
-                _measure(study, member, options, watch)
+                if len(group) == 1:
+                    _train(member, options, callback)
+                _measure(study, member, options, callback)
             except Interrupted:
                 raise
             except VaelabError as error:
@@ -299,11 +337,11 @@ def _by_worker(
         "compile": options.compile,
         "threads": max(1, (os.cpu_count() or 1) // options.jobs),
     }
-    watch = lines(lambda line: say(f"{member.label}: {line}"), in_brief)
+    callback = lines(lambda line: say(f"{member.label}: {line}"), in_brief)
 
     def tell(said: dict[str, Any]) -> None:
         if "status" in said:
-            watch.show(Status(**said["status"]))
+            callback.show(Status(**said["status"]))
 
     failure = worker.carry_out(job, tell)
     say(f"{member.label}: {failure or 'done'}")

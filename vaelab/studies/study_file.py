@@ -43,7 +43,7 @@ class Figure(BaseModel):
     panels: list[Panel]
 
 
-class Published(BaseModel):
+class PublishedNumbers(BaseModel):
     """Numbers of a paper, to be set beside ours. `values` are by the name of a group."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -55,7 +55,7 @@ class Published(BaseModel):
     values: dict[str, Annotated[float, Field(allow_inf_nan=False)]]
 
 
-class Group(BaseModel):
+class StudyGroup(BaseModel):
     """Runs that differ in their grid alone. Averages are over seeds of one point of it."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -80,9 +80,9 @@ class StudyFile(BaseModel):
     quick: dict[str, Any] = {}
     metrics: list[str] = []
     quick_metrics: list[str] | None = None
-    group: list[Group]
+    group: list[StudyGroup]
     figure: list[Figure] = []
-    published: list[Published] = []
+    published: list[PublishedNumbers] = []
     claims: list[str] = []
     must: list[str] = []  # claims that `vaelab report --check` wants supported; judged at the quick budget too
 
@@ -90,9 +90,9 @@ class StudyFile(BaseModel):
 def fields_at(place: tuple[int | str, ...]) -> list[str]:
     """The fields that may stand where `place` is, written as it is: group.0.name for the name of the first group."""
     tables: dict[int | str, type[BaseModel]] = {
-        "group": Group,
+        "group": StudyGroup,
         "figure": Figure,
-        "published": Published,
+        "published": PublishedNumbers,
         "panels": Panel,
     }
     table = next((tables[step] for step in reversed(place[:-1]) if step in tables), StudyFile)

@@ -14,10 +14,11 @@ from typing import Any
 
 import torch
 
-from vaelab.runs.run import measure, train
+from vaelab.runs.evaluate import evaluate
 from vaelab.runs.spec import Spec
+from vaelab.runs.train import train
 from vaelab.system.errors import VaelabError, in_one_line
-from vaelab.training.callback import Status, Watch
+from vaelab.training.callback import Callback, Status
 
 GRACE_SECONDS = 3.0  # for a worker to save its state after its parent died
 
@@ -67,13 +68,13 @@ def _carried_out(job: dict[str, Any], tell: Any) -> str:
     def show(status: Status) -> None:
         tell({"status": {**asdict(status), "beside": ()}})
 
-    watch = Watch(say=lambda line: tell({"say": line}), show=show)
+    callback = Callback(say=lambda line: tell({"say": line}), show=show)
     torch.set_num_threads(job["threads"])
     folder = Path(job["folder"])
     try:
-        run = train(Spec(**job["spec"]), folder.parent, folder.name, job["root"], job["compile"], watch=watch)
+        run = train(Spec(**job["spec"]), folder.parent, folder.name, job["root"], job["compile"], callback=callback)
         if job["metrics"]:
-            measure(run, job["metrics"], job["root"], watch=watch)
+            evaluate(run, job["metrics"], job["root"], callback=callback)
     except VaelabError as error:
         return str(error)
     except Exception as error:  # a fault of ours, or of a part of the user's own

@@ -14,7 +14,7 @@ Positive = Annotated[int, Field(gt=0, le=MOST)]
 
 
 @with_config({"extra": "allow"})
-class Finding(TypedDict):
+class FindingRow(TypedDict):
     """A warning of the training."""
 
     kind: str

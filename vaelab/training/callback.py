@@ -11,7 +11,7 @@ from pydantic import AfterValidator, TypeAdapter, with_config
 from typing_extensions import TypedDict  # pydantic asks for this one before Python 3.12
 
 from vaelab.system.files import as_run_error, opened, write_atomically
-from vaelab.system.json_types import Count, Finding, Finite
+from vaelab.system.json_types import Count, FindingRow, Finite
 
 
 @dataclass(frozen=True)
@@ -30,14 +30,14 @@ class Status:
 
 
 @dataclass(frozen=True)
-class Watch:
+class Callback:
     """Who looks on: `say` takes a line of text, `show` a Status every so often."""
 
     say: Callable[[str], None]
     show: Callable[[Status], None]
 
 
-SILENT = Watch(say=lambda line: None, show=lambda status: None)
+SILENT = Callback(say=lambda line: None, show=lambda status: None)
 
 
 @with_config({"extra": "allow"})
@@ -60,7 +60,7 @@ class LogRow(TypedDict):
     validation: NotRequired[Terms]
     criterion: NotRequired[str]
     judged: NotRequired[bool]
-    findings: NotRequired[list[Finding]]
+    findings: NotRequired[list[FindingRow]]
 
 
 def _judged_by_something(row: LogRow) -> LogRow:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from vaelab.system.errors import RunError, in_print
 from vaelab.system.json_types import Count, Error, Finite
 from vaelab.system.tensor_file import read_tensors, write_tensors
-from vaelab.training.step.step import State
+from vaelab.training.step.step import TrainState
 
 
 @with_config({"extra": "forbid"})
@@ -22,7 +22,7 @@ class Progress:
 
     step: Count = 0
     seconds: Error = 0.0  # of training; where several runs were trained as one program, this run's share
-    together: Count = 1  # the most runs that were trained as one program with this one, itself counted
+    vmapped: Count = 1  # the most runs that were trained as one program with this one, itself counted
     best_step: Count = 0
     best_loss: Finite | None = None  # what the best weights were chosen by, in nats; None: none were chosen so far
     compiled: bool | None = None  # whether the step is: a run that goes on keeps its rounding
@@ -33,14 +33,16 @@ PROGRESS = TypeAdapter(Progress)
 
 
 def write_checkpoint(
-    path: Path, model: nn.Module, state: State, best: dict[str, Tensor], progress: Progress, fingerprint: str
+    path: Path, model: nn.Module, state: TrainState, best: dict[str, Tensor], progress: Progress, fingerprint: str
 ) -> None:
     """Write all of it, atomically. `fingerprint` says what run the checkpoint belongs to."""
     header = {"progress": json.dumps(asdict(progress)), "fingerprint": fingerprint}
     write_tensors(path, live_tensors(model, state, best), header)
 
 
-def read_checkpoint(path: Path, model: nn.Module, state: State, fingerprint: str) -> tuple[Progress, dict[str, Tensor]]:
+def read_checkpoint(
+    path: Path, model: nn.Module, state: TrainState, fingerprint: str
+) -> tuple[Progress, dict[str, Tensor]]:
     """Put what `path` holds into `model` and `state`, in place; the progress, and the best weights so far.
 
     Raises:
@@ -92,7 +94,7 @@ def _progress(path: Path, header: dict[str, Any]) -> Progress:
         ) from error
 
 
-def live_tensors(model: nn.Module, state: State, best: dict[str, Tensor]) -> dict[str, Tensor]:
+def live_tensors(model: nn.Module, state: TrainState, best: dict[str, Tensor]) -> dict[str, Tensor]:
     """Name -> tensor of everything a checkpoint holds, the live ones, so that they can be copied into."""
     meters = state.meters
     return {

@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, ModelWrapValidatorHandler, Va
 from vaelab.system.errors import SpecError, shortened, unknown
 
 
-class Plan(BaseModel):
+class TrainingConfig(BaseModel):
     """How a model is trained. Raises SpecError where a field is unknown or its value impossible."""
 
     # Defaults are read as what is given is: 0 and 0.0 are one number, and a Spec has one hash
@@ -47,7 +47,7 @@ class Plan(BaseModel):
 
     @model_validator(mode="wrap")
     @classmethod
-    def _one_line_errors(cls, data: Any, handler: ModelWrapValidatorHandler["Plan"]) -> "Plan":
+    def _one_line_errors(cls, data: Any, handler: ModelWrapValidatorHandler["TrainingConfig"]) -> "TrainingConfig":
         try:
             return handler(data)
         except ValidationError as error:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from vaelab.data.dataset import Dataset
-from vaelab.evaluation.codes import over_posteriors
+from vaelab.evaluation.posterior_means import over_posteriors
 from vaelab.models import VAE
 from vaelab.randomness.seeds import derive
 from vaelab.system.errors import NonFiniteError
@@ -18,7 +18,7 @@ DRAWS = 4  # of z for each image, where it is not certain
 STEPS, BATCH, LEARNING_RATE = 2000, 1000, 5e-3
 
 
-def refit(model: VAE, prior: nn.Module, train: Dataset, seed: int, say: Callable[[str], None]) -> None:
+def fit_prior(model: VAE, prior: nn.Module, train: Dataset, seed: int, say: Callable[[str], None]) -> None:
     """Fit `prior` to the aggregate posterior of the training images and make it the model's.
 
     It maximises E_q(z)[log p(z)], q(z) = 1/N sum_n q(z|x_n): of the ELBO's terms the only one that a prior has a part

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
 
-from vaelab.training.callback import Watch
+from vaelab.training.callback import Callback
 
 NAMES = ("SIGINT", "SIGTERM", "SIGHUP")  # Ctrl-C, a request to end, a terminal that was closed; Windows has no SIGHUP
 TELL_SECONDS = 1.5  # after which a step is long to wait for, as the first is while it is compiled
@@ -56,9 +56,9 @@ def stop_signals(say: Callable[[str], None]) -> Iterator[threading.Event]:
             signal.signal(number, handler)
 
 
-def guarded(watch: Watch, stop: threading.Event) -> Watch:
-    """`watch`, but where it can no longer be told anything, as its pipe or terminal was closed, `stop` is set."""
-    return Watch(say=_guarded(watch.say, stop), show=_guarded(watch.show, stop))
+def guarded(callback: Callback, stop: threading.Event) -> Callback:
+    """`callback`, but where it can no longer be told anything, as its pipe or terminal was closed, `stop` is set."""
+    return Callback(say=_guarded(callback.say, stop), show=_guarded(callback.show, stop))
 
 
 def _guarded(tell: Callable[[T], None], stop: threading.Event) -> Callable[[T], None]:

@@ -4,12 +4,12 @@ import sys
 from collections.abc import Callable
 
 from vaelab.system.errors import in_print
-from vaelab.training.callback import SILENT, Status, Watch
+from vaelab.training.callback import SILENT, Callback, Status
 
 LINE_EVERY = 20  # plain lines for a whole training, about
 
 
-def looked_on() -> Watch:
+def default_callback() -> Callback:
     """Who looks on where nobody was named: lines are printed in a terminal or a notebook, and nothing elsewhere.
 
     So a script whose output goes to a file, a test or a worker prints what it asks for and no more.
@@ -19,7 +19,7 @@ def looked_on() -> Watch:
     return lines(lambda line: print(in_print(line), flush=True)) if notebook or terminal else SILENT
 
 
-def lines(say: Callable[[str], None], text: Callable[[Status], str] | None = None) -> Watch:
+def lines(say: Callable[[str], None], text: Callable[[Status], str] | None = None) -> Callback:
     """A Watch that hands lines of text to `say`: what it is told, and about twenty times where the training stands.
 
     Arguments:
@@ -34,7 +34,7 @@ def lines(say: Callable[[str], None], text: Callable[[Status], str] | None = Non
             shown[0] = done
             say(text(status) if text else summary(status) + held_out(status))
 
-    return Watch(say=say, show=show)
+    return Callback(say=say, show=show)
 
 
 def in_brief(status: Status) -> str:
@@ -45,9 +45,9 @@ def in_brief(status: Status) -> str:
 
 def summary(status: Status) -> str:
     """Where a training stands, in one line: epoch, speed, -ELBO and its terms, time left."""
-    terms, together = status.terms, (status, *status.beside)
-    pace = f"{len(together)} runs" if status.beside else f"{_count(status.images_per_second)} images/s"
-    elbo = _range([-each.terms["elbo"] for each in together])
+    terms, vmapped = status.terms, (status, *status.beside)
+    pace = f"{len(vmapped)} runs" if status.beside else f"{_count(status.images_per_second)} images/s"
+    elbo = _range([-each.terms["elbo"] for each in vmapped])
     parts = "" if status.beside else f"  rate {_nats(terms['rate'])}  distortion {_nats(terms['distortion'])}"
     return f"epoch {status.epoch:.1f}/{status.epochs:g}  {pace}  -ELBO {elbo}{parts} nats" + (
         f"  {_duration(status.seconds_left)} left" if status.step < status.steps else ""

@@ -10,14 +10,14 @@ from torch import Tensor
 from vaelab.data.dataset import Dataset
 from vaelab.data.stored import Images, Stored
 from vaelab.system.memory import total_bytes
-from vaelab.training.sampler import Batches
+from vaelab.training.sampler import Sampler
 
 SHARE = 0.25  # of the device's memory: what training images may take of it
 READ = 2 * 2**20  # bytes in a reading, or one batch where that is more
 AHEAD = 2  # readings before the one in use
 
 
-class Feed(Protocol):
+class Loader(Protocol):
     """The images of step t, uint8 [B, C, H, W], on the device: a pure function of t, asked for in any order.
 
     `note` says where they come from, "" where that goes without saying.
@@ -27,21 +27,21 @@ class Feed(Protocol):
 
     def __call__(self, t: int) -> Tensor: ...
 
-    def beside(self, batches: Batches) -> "Feed":
+    def beside(self, sampler: Sampler) -> "Loader":
         """The feed of another training on the same images, which are held but once."""
         ...
 
     def close(self) -> None: ...
 
 
-def feed_of(train: Dataset, batches: Batches, device: torch.device) -> Feed:
+def loader_of(train: Dataset, sampler: Sampler, device: torch.device) -> Loader:
     """Feeds `device` from its own memory if the images are there, or take at most a quarter of it; else streams."""
     there = device.type == "cpu" and not isinstance(train.images, Stored)
     if there or train.images.nbytes <= SHARE * memory(device):
         read = isinstance(train.images, Stored)
         note = f"{_gigabytes(train.images)} of images read from disk into memory" if read else ""
-        return Resident(torch.from_numpy(train.in_memory).to(device), batches, note)
-    return Streamed(train.images, batches, device)
+        return Resident(torch.from_numpy(train.in_memory).to(device), sampler, note)
+    return Streamed(train.images, sampler, device)
 
 
 def memory(device: torch.device) -> int:
@@ -54,14 +54,14 @@ def memory(device: torch.device) -> int:
 class Resident:
     """Images in the device's memory."""
 
-    def __init__(self, images: Tensor, batches: Batches, note: str = "") -> None:
-        self.images, self.batches, self.note = images, batches, note
+    def __init__(self, images: Tensor, sampler: Sampler, note: str = "") -> None:
+        self.images, self.sampler, self.note = images, sampler, note
 
     def __call__(self, t: int) -> Tensor:
-        return self.images[self.batches(t).to(self.images.device)]
+        return self.images[self.sampler(t).to(self.images.device)]
 
-    def beside(self, batches: Batches) -> "Resident":
-        return Resident(self.images, batches)
+    def beside(self, sampler: Sampler) -> "Resident":
+        return Resident(self.images, sampler)
 
     def close(self) -> None:
         """Nothing is open."""
@@ -77,11 +77,11 @@ class Streamed:
         images: uint8 [N, C, H, W], on disk, or in a memory that is larger than the device's.
     """
 
-    def __init__(self, images: Images, batches: Batches, device: torch.device) -> None:
+    def __init__(self, images: Images, sampler: Sampler, device: torch.device) -> None:
         origin = "disk" if isinstance(images, Stored) else "memory"
         self.note = f"streaming {_gigabytes(images)} of images from {origin}: over {SHARE:.0%} of the {device}'s memory"
-        self.images, self.batches, self.device = images, batches, device
-        self.steps = max(1, READ * len(images) // (images.nbytes * batches.batch))  # of a reading
+        self.images, self.sampler, self.device = images, sampler, device
+        self.steps = max(1, READ * len(images) // (images.nbytes * sampler.batch))  # of a reading
         self.thread = ThreadPoolExecutor(1, "feed")
         self.readings: dict[int, Future[Tensor]] = {}
         self.current: tuple[int, Tensor] | None = None  # the reading in use, on the device
@@ -91,11 +91,11 @@ class Streamed:
         if self.current is None or self.current[0] != k:
             self._ask_for(range(k, k + 1 + AHEAD))
             images = self.readings[k].result().to(self.device, non_blocking=True)
-            self.current = k, images.view(self.steps, self.batches.batch, *images.shape[1:])
+            self.current = k, images.view(self.steps, self.sampler.batch, *images.shape[1:])
         return self.current[1][place]
 
-    def beside(self, batches: Batches) -> "Streamed":
-        return Streamed(self.images, batches, self.device)
+    def beside(self, sampler: Sampler) -> "Streamed":
+        return Streamed(self.images, sampler, self.device)
 
     def _ask_for(self, wanted: range) -> None:
         for k in self.readings.keys() - set(wanted):
@@ -103,7 +103,7 @@ class Streamed:
         for k in wanted:
             if k not in self.readings:
                 # Here and not in the thread: the permutations that are kept are not for two threads to change.
-                indices = torch.cat([self.batches(t) for t in range(k * self.steps, (k + 1) * self.steps)])
+                indices = torch.cat([self.sampler(t) for t in range(k * self.steps, (k + 1) * self.steps)])
                 self.readings[k] = self.thread.submit(self._read, indices.numpy())
 
     def _read(self, indices: np.ndarray) -> Tensor:

@@ -13,16 +13,16 @@ from vaelab.objectives.losses import Objective
 from vaelab.system.errors import DataError, Interrupted, NonFiniteError
 from vaelab.system.files import make_folder
 from vaelab.system.processor import at_full_speed
-from vaelab.training.callback import Watch
+from vaelab.training.callback import Callback
 from vaelab.training.checkpoint import Progress
-from vaelab.training.config import Plan
+from vaelab.training.config import TrainingConfig
 from vaelab.training.interrupt import guarded, stop_signals
-from vaelab.training.lines import looked_on
+from vaelab.training.lines import default_callback
 from vaelab.training.sampler import lowered
-from vaelab.training.setup import Course, bfloat16
+from vaelab.training.setup import TrainingSetup, bfloat16
 from vaelab.training.step.compiled import Compile, choose_step
-from vaelab.training.step.vmapped import joint_step, take_together
-from vaelab.training.trainer import Training
+from vaelab.training.step.vmapped import joint_step, take_vmapped
+from vaelab.training.trainer import Trainer
 
 CHECKPOINT_SECONDS = 30.0  # at most this much work is lost to a kill
 SHOW_SECONDS = 0.5  # from one reading of the meters for the eye to the next
@@ -32,9 +32,9 @@ def fit(
     model: VAE,
     objective: Objective,
     data: Splits,
-    plan: Plan,
+    config: TrainingConfig,
     folder: Path | str,
-    watch: Watch | None = None,
+    callback: Callback | None = None,
     compile: Compile = "auto",
     fingerprint: str = "",
 ) -> Progress:
@@ -52,8 +52,8 @@ def fit(
         fingerprint: of what the checkpoint belongs to; one of another is refused.
 
     Raises:
-        NonFiniteError: a number is no real one; where it began is in autopsy.json, the state before that step in
-            autopsy.safetensors, and the last good checkpoint is kept.
+        NonFiniteError: a number is no real one; where it began is in post_mortem.json, the state before that step in
+            post_mortem.safetensors, and the last good checkpoint is kept.
         Interrupted: SIGINT or SIGTERM; the state is saved.
         RunError: a damaged or foreign checkpoint, or a full disk.
         DataError, SpecError: data that the model does not describe, or parts that do not keep their contract.
@@ -64,23 +64,25 @@ def fit(
             expected="a Splits: training, validation and test images",
             do="use vl.load(...), or vl.Splits(train, None, test)",
         )
-    watch, folder = watch or looked_on(), Path(folder)
-    course = Course.of(model, objective, data.train, plan)
-    if word := lowered(plan.batch, len(data.train)):
-        watch.say(word)
+    callback, folder = callback or default_callback(), Path(folder)
+    setup = TrainingSetup.of(model, objective, data.train, config)
+    if word := lowered(config.batch, len(data.train)):
+        callback.say(word)
     make_folder(folder)
-    training = Training(course, data, folder, watch, fingerprint)
-    _say_where(training, watch)
-    began = training.progress.compiled
-    training.step, compiled = choose_step(training.step, course.work, compile, watch.say, began)
-    training.progress = replace(training.progress, compiled=compiled)
-    (error,) = _go_through([training], lambda t: course.take(training.step, t), watch)
+    trainer = Trainer(setup, data, folder, callback, fingerprint)
+    _say_where(trainer, callback)
+    began = trainer.progress.compiled
+    trainer.step, compiled = choose_step(trainer.step, setup.work, compile, callback.say, began)
+    trainer.progress = replace(trainer.progress, compiled=compiled)
+    (error,) = _go_through([trainer], lambda t: setup.take(trainer.step, t), callback)
     if error is not None:
         raise error
-    return training.progress
+    return trainer.progress
 
 
-def fit_together(trainings: Sequence[Training], watch: Watch, compile: Compile = "auto") -> list[NonFiniteError | None]:
+def fit_vmapped(
+    trainers: Sequence[Trainer], callback: Callback, compile: Compile = "auto"
+) -> list[NonFiniteError | None]:
     """Train several runs as one program, each as `fit` would alone, to rounding; the error of each that met one.
 
     Their steps are taken as one, and all else is done run by run. A run that is over, or that met a number that is not
@@ -95,105 +97,105 @@ def fit_together(trainings: Sequence[Training], watch: Watch, compile: Compile =
         Interrupted: SIGINT or SIGTERM; the states are saved.
         RunError: a full disk.
     """
-    first = trainings[0]
-    _say_where(first, watch)
-    courses = [training.course for training in trainings]
-    joint = joint_step(courses, [training.state for training in trainings], first.progress.step)
-    steps = max(training.course.steps for training in trainings)
-    alone = first.course.work
-    program = f"{len(trainings)} times {alone.program}"
-    work = replace(alone, steps=steps, flops=len(trainings) * alone.flops, program=program)
-    step, _ = choose_step(joint, work, compile, watch.say)
-    return _go_through(trainings, lambda t: take_together(courses, step, t), watch)
+    first = trainers[0]
+    _say_where(first, callback)
+    setups = [trainer.setup for trainer in trainers]
+    joint = joint_step(setups, [trainer.state for trainer in trainers], first.progress.step)
+    steps = max(trainer.setup.steps for trainer in trainers)
+    alone = first.setup.work
+    program = f"{len(trainers)} times {alone.program}"
+    work = replace(alone, steps=steps, flops=len(trainers) * alone.flops, program=program)
+    step, _ = choose_step(joint, work, compile, callback.say)
+    return _go_through(trainers, lambda t: take_vmapped(setups, step, t), callback)
 
 
-def _say_where(training: Training, watch: Watch) -> None:
-    if training.progress.step:
-        watch.say(f"going on from step {training.progress.step:,} of {training.course.steps:,}")
-    if training.course.feed.note:
-        watch.say(training.course.feed.note)
+def _say_where(trainer: Trainer, callback: Callback) -> None:
+    if trainer.progress.step:
+        callback.say(f"going on from step {trainer.progress.step:,} of {trainer.setup.steps:,}")
+    if trainer.setup.loader.note:
+        callback.say(trainer.setup.loader.note)
 
 
 def _go_through(
-    trainings: Sequence[Training], take: Callable[[int], None], watch: Watch
+    trainers: Sequence[Trainer], take: Callable[[int], None], callback: Callback
 ) -> list[NonFiniteError | None]:
-    """Take the steps that `trainings` have left by `take`, each for all of them; the error of each that met one."""
-    going = list(trainings)
-    errors: dict[Training, NonFiniteError] = {}
+    """Take the steps that `trainers` have left by `take`, each for all of them; the error of each that met one."""
+    going = list(trainers)
+    errors: dict[Trainer, NonFiniteError] = {}
     interrupted: list[Interrupted] = []
-    rows: dict[Training, dict[str, Any]] = {}
+    rows: dict[Trainer, dict[str, Any]] = {}
 
-    def each(act: Callable[[Training], None]) -> None:
+    def each(act: Callable[[Trainer], None]) -> None:
         """Of those that go on; who is over or cannot go on does no longer."""
-        for training in tuple(going):
+        for trainer in tuple(going):
             try:
-                act(training)
+                act(trainer)
             except NonFiniteError as error:
-                errors[training] = error
-                going.remove(training)
+                errors[trainer] = error
+                going.remove(trainer)
             except Interrupted as error:
                 interrupted.append(error)
-                going.remove(training)
+                going.remove(trainer)
 
-    def look(training: Training) -> None:
-        if training.validates:
-            rows[training] = training.report(clock.pace(training.progress.step) / len(going), stop.is_set)
-        elif showing and training.state.meters.first_bad():  # looked at here too: an epoch can be long
-            training.check(stop.is_set)
+    def find_findings(trainer: Trainer) -> None:
+        if trainer.validates:
+            rows[trainer] = trainer.report(clock.pace(trainer.progress.step) / len(going), stop.is_set)
+        elif showing and trainer.state.meters.first_bad():  # looked at here too: an epoch can be long
+            trainer.check(stop.is_set)
 
-    def keep(training: Training) -> None:
-        if saving or stop.is_set() or training.over:
-            training.save(stop.is_set)
+    def keep(trainer: Trainer) -> None:
+        if saving or stop.is_set() or trainer.over:
+            trainer.save(stop.is_set)
 
     with ExitStack() as stack:
         stack.enter_context(at_full_speed())
-        for training in trainings:
-            stack.enter_context(closing(training.course.feed))
-            stack.enter_context(bfloat16(training.course.model, training.plan.precision == "bfloat16"))
-        stop = stack.enter_context(stop_signals(watch.say))
-        watch = guarded(watch, stop)
-        for training in trainings:
-            training.watch = guarded(training.watch, stop)
-        clock = Clock(trainings[0].progress.step)
+        for trainer in trainers:
+            stack.enter_context(closing(trainer.setup.loader))
+            stack.enter_context(bfloat16(trainer.setup.model, trainer.config.precision == "bfloat16"))
+        stop = stack.enter_context(stop_signals(callback.say))
+        callback = guarded(callback, stop)
+        for trainer in trainers:
+            trainer.callback = guarded(trainer.callback, stop)
+        clock = Clock(trainers[0].progress.step)
         while going := _unfinished(going):
             t = going[0].progress.step
             take(t)
             share = clock.lap() / len(going)
-            for training in going:
-                training.took(share, len(going))
+            for trainer in going:
+                trainer.took(share, len(going))
 
             rows.clear()
             showing = clock.due("show", SHOW_SECONDS)
-            each(look)
+            each(find_findings)
             if going and (rows or showing):
-                _show(going, rows, clock.pace(t + 1), watch)
+                _show(going, rows, clock.pace(t + 1), callback)
             saving = clock.due("save", CHECKPOINT_SECONDS)
             each(keep)
             if stop.is_set():
-                longest = max(trainings, key=lambda training: training.course.steps)
+                longest = max(trainers, key=lambda trainer: trainer.setup.steps)
                 raise next(iter(interrupted), None) or Interrupted(
-                    found=f"stopped at step {t + 1:,} of {longest.course.steps:,}",
-                    expected=f"{longest.course.steps:,} steps; the state is saved in {longest.folder}",
+                    found=f"stopped at step {t + 1:,} of {longest.setup.steps:,}",
+                    expected=f"{longest.setup.steps:,} steps; the state is saved in {longest.folder}",
                     do="give the same command again to go on",
                 )
-    return [errors.get(training) for training in trainings]
+    return [errors.get(trainer) for trainer in trainers]
 
 
-def _unfinished(going: list[Training]) -> list[Training]:
+def _unfinished(going: list[Trainer]) -> list[Trainer]:
     """Finish those that are over; the others."""
-    for training in going:
-        if training.over:
-            training.finish()
-    return [training for training in going if not training.over]
+    for trainer in going:
+        if trainer.over:
+            trainer.finish()
+    return [trainer for trainer in going if not trainer.over]
 
 
-def _show(going: list[Training], rows: dict[Training, dict[str, Any]], pace: float, watch: Watch) -> None:
-    """Tell `watch` where all of them stand, beside the one that has the most steps ahead."""
+def _show(going: list[Trainer], rows: dict[Trainer, dict[str, Any]], pace: float, callback: Callback) -> None:
+    """Tell `callback` where all of them stand, beside the one that has the most steps ahead."""
     statuses = [
-        training.status(pace / len(going), rows.get(training), pace * (training.course.steps - training.progress.step))
-        for training in sorted(going, key=lambda training: -training.course.steps)
+        trainer.status(pace / len(going), rows.get(trainer), pace * (trainer.setup.steps - trainer.progress.step))
+        for trainer in sorted(going, key=lambda trainer: -trainer.setup.steps)
     ]
-    watch.show(replace(statuses[0], beside=tuple(statuses[1:])))
+    callback.show(replace(statuses[0], beside=tuple(statuses[1:])))
 
 
 class Clock:

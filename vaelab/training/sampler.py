@@ -9,7 +9,7 @@ def lowered(asked: int, count: int) -> str:
     return f"batch = {asked}: each step takes all {count} training images, for there are no more" * (asked > count)
 
 
-class Batches:
+class Sampler:
     """Which images make batch t, a pure function of (seed, t): nothing to save, nothing to skip on resuming.
 
     Epoch e visits the images in permutation e. The permutations follow each other without a gap and batch t is the

@@ -39,7 +39,7 @@ class Cosine:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Step:
+class StepDecay:
     """Multiply by `factor` at each of the shares `at` of the training."""
 
     at: tuple[float, ...] = (0.5, 0.75)
@@ -54,4 +54,4 @@ class Step:
         return self.factor ** sum(done >= share for share in self.at)
 
 
-SCHEDULES = {"constant": Constant, "cosine": Cosine, "step": Step}
+SCHEDULES = {"constant": Constant, "cosine": Cosine, "step": StepDecay}

@@ -17,25 +17,25 @@ from vaelab.objectives.losses import Objective, admit, on_device
 from vaelab.parts.names import make
 from vaelab.randomness.noise import Noise, key_of
 from vaelab.randomness.seeds import derive, seed_generator
-from vaelab.training.config import Plan
-from vaelab.training.loader import Feed, feed_of
-from vaelab.training.sampler import Batches
+from vaelab.training.config import TrainingConfig
+from vaelab.training.loader import Loader, loader_of
+from vaelab.training.sampler import Sampler
 from vaelab.training.schedules import SCHEDULES
 from vaelab.training.step.compiled import Work, step_flops
-from vaelab.training.step.step import State, Step, make_step
+from vaelab.training.step.step import Step, TrainState, make_step
 
 
 @dataclass(frozen=True, eq=False)
-class Course:
+class TrainingSetup:
     """The batches, noise and learning rates of a training, step by step; what changes is in a State."""
 
     model: VAE
     objective: Objective
-    plan: Plan
+    config: TrainingConfig
     device: torch.device
     reading: Protocol
-    batches: Batches
-    feed: Feed
+    sampler: Sampler
+    loader: Loader
     labels: Tensor | None  # [N], of the training images, where the model is told of them
     schedule: Callable[[float], float]
 
@@ -43,7 +43,7 @@ class Course:
         self.model.protocol = self.reading.name  # so that it is not measured on pixels of another kind
 
     @classmethod
-    def of(cls, model: VAE, objective: Objective, train: Dataset, plan: Plan) -> "Course":
+    def of(cls, model: VAE, objective: Objective, train: Dataset, config: TrainingConfig) -> "TrainingSetup":
         """The course of training `model` on `train`, whose images all make one batch where they are fewer than that.
 
         Raises:
@@ -55,36 +55,38 @@ class Course:
         admit_data(model, train)
         admit_likelihood(model, train)
         admit_parts(model, train)
-        plan = plan.model_copy(update={"batch": min(plan.batch, len(train))})
-        admit(objective, model, plan.batch)
+        config = config.model_copy(update={"batch": min(config.batch, len(train))})
+        admit(objective, model, config.batch)
         device = next(model.parameters()).device
-        batches = Batches(len(train), plan.batch, plan.seed)
+        sampler = Sampler(len(train), config.batch, config.seed)
         return cls(
             model=model,
             objective=on_device(objective, device),
-            plan=plan,
+            config=config,
             device=device,
             reading=protocol(train.protocol),
-            batches=batches,
-            feed=feed_of(train, batches, device),
+            sampler=sampler,
+            loader=loader_of(train, sampler, device),
             labels=None if model.labels is None else model.labels.known(train.labels),
-            schedule=make("schedule", SCHEDULES, plan.schedule),
+            schedule=make("schedule", SCHEDULES, config.schedule),
         )
 
-    def beside(self, model: VAE, objective: Objective, plan: Plan) -> "Course":
+    def beside(self, model: VAE, objective: Objective, config: TrainingConfig) -> "TrainingSetup":
         """The course of another training on the same images, which are held but once."""
-        plan = plan.model_copy(update={"batch": self.plan.batch})
-        batches, schedule = (
-            Batches(self.batches.count, plan.batch, plan.seed),
-            make("schedule", SCHEDULES, plan.schedule),
+        config = config.model_copy(update={"batch": self.config.batch})
+        sampler, schedule = (
+            Sampler(self.sampler.count, config.batch, config.seed),
+            make("schedule", SCHEDULES, config.schedule),
         )
-        feed = self.feed.beside(batches)
+        loader = self.loader.beside(sampler)
         objective = on_device(objective, self.device)
-        return replace(self, model=model, objective=objective, plan=plan, batches=batches, feed=feed, schedule=schedule)
+        return replace(
+            self, model=model, objective=objective, config=config, sampler=sampler, loader=loader, schedule=schedule
+        )
 
     @property
     def parameter_names(self) -> list[str]:
-        """Of what is trained, in the order of `State.parameters`."""
+        """Of what is trained, in the order of `TrainState.parameters`."""
         own = self.objective.named_parameters() if isinstance(self.objective, nn.Module) else ()
         return [*(name for name, _ in self.model.named_parameters()), *(f"objective.{name}" for name, _ in own)]
 
@@ -96,42 +98,42 @@ class Course:
     @property
     def epoch(self) -> float:
         """Steps in an epoch, not always whole."""
-        return self.batches.count / self.plan.batch
+        return self.sampler.count / self.config.batch
 
     @property
     def steps(self) -> int:
-        return math.ceil(self.plan.epochs * self.epoch)
+        return math.ceil(self.config.epochs * self.epoch)
 
     @property
     def work(self) -> Work:
-        """What is ahead; `program` is the same for courses that differ in numbers that a step is given."""
-        options = self.plan.model_dump(include={"batch", "precision", "clip_norm", "ema_decay"})
+        """What is ahead; `program` is the same for setups that differ in numbers that a step is given."""
+        options = self.config.model_dump(include={"batch", "precision", "clip_norm", "ema_decay"})
         shapes = [(name, tuple(p.shape)) for name, p in self.model.named_parameters()]
         program = (self.model, self.objective, self.reading.name, self.model.image_shape, options, shapes)
-        return Work(self.steps, step_flops(self.model, self.plan.batch), repr(program), self.device)
+        return Work(self.steps, step_flops(self.model, self.config.batch), repr(program), self.device)
 
     @property
     def key(self) -> Tensor:
         """Of the noise of every step."""
-        return key_of(derive(self.plan.seed, "noise"), self.device)
+        return key_of(derive(self.config.seed, "noise"), self.device)
 
-    def step(self, state: State) -> Step:
+    def step(self, state: TrainState) -> Step:
         """The step that changes `state`, and the model, in place; see `make_step`."""
         offset = self.reading.nats_offset(self.model.image_shape)
-        return make_step(self.model, self.objective, self.reading.pixels, state, self.plan, self.key, offset)
+        return make_step(self.model, self.objective, self.reading.pixels, state, self.config, self.key, offset)
 
     def learning_rate(self, t: int) -> float:
-        return self.plan.learning_rate * self.schedule(t / self.steps)
+        return self.config.learning_rate * self.schedule(t / self.steps)
 
     def batch(self, t: int) -> Tensor:
         """The images of step t, uint8 [B, C, H, W]."""
-        return self.feed(t)
+        return self.loader(t)
 
-    def code(self, t: int) -> Tensor | None:
+    def condition(self, t: int) -> Tensor | None:
         """Of the labels of these images, [B, K], where the model is told of them."""
         if self.labels is None or self.model.labels is None:
             return None
-        return self.model.labels.code(self.labels[self.batches(t).to(self.device)])
+        return self.model.labels.one_hot(self.labels[self.sampler(t).to(self.device)])
 
     def noise(self, t: int) -> Noise:
         """The noise of step t."""
@@ -139,14 +141,14 @@ class Course:
 
     def seed_generator(self, t: int) -> None:
         """Put torch's own generator, for draws that are not Noise's such as dropout, where step t begins."""
-        seed_generator(self.device, derive(self.plan.seed, "noise", t))
+        seed_generator(self.device, derive(self.config.seed, "noise", t))
 
     def take(self, step: Step, t: int) -> None:
         """Take step t of the training by `step`."""
         self.seed_generator(t)
         alpha = torch.tensor(self.learning_rate(t), device=self.device)
-        code = self.code(t)
-        step(self.batch(t), alpha, torch.tensor(t, device=self.device), *([] if code is None else [code]))
+        condition = self.condition(t)
+        step(self.batch(t), alpha, torch.tensor(t, device=self.device), *([] if condition is None else [condition]))
 
 
 @contextmanager

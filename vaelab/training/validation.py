@@ -11,13 +11,13 @@ from torch import nn
 
 from vaelab.data.dataset import Dataset
 from vaelab.data.protocol import protocol
-from vaelab.evaluation.likelihood.likelihood import evaluate
+from vaelab.evaluation.likelihood.likelihood import estimate_bounds
 from vaelab.evaluation.measure import evaluating
 from vaelab.models import VAE, rows
 from vaelab.objectives.losses import Objective, admit, reported
 from vaelab.randomness.seeds import derive, seed_generator
 from vaelab.system.errors import NonFiniteError, SpecError
-from vaelab.training.setup import Course
+from vaelab.training.setup import TrainingSetup
 
 
 @dataclass(frozen=True)
@@ -32,14 +32,14 @@ class Judge:
         SpecError: they are too few for the objective, which compares the images of a batch.
     """
 
-    course: Course
+    setup: TrainingSetup
     data: Dataset
 
     def __post_init__(self) -> None:
-        if not self.course.criterion.own:
+        if not self.setup.criterion.own:
             return
         try:
-            admit(self.course.objective, self.course.model, self.batch)
+            admit(self.setup.objective, self.setup.model, self.batch)
         except SpecError as error:
             raise SpecError(
                 found=f"{len(self.data)} validation images, with {error.found}",
@@ -50,7 +50,7 @@ class Judge:
     @property
     def batch(self) -> int:
         """Images in a batch: as many as in training, if there are so many."""
-        return min(self.course.plan.batch, len(self.data))
+        return min(self.setup.config.batch, len(self.data))
 
     def __call__(self, step: int) -> dict[str, float]:
         """`validate`, and as `loss` the mean of the criterion; both in nats for an image.
@@ -61,11 +61,11 @@ class Judge:
         Raises:
             NonFiniteError: the loss is not a finite number, so it cannot be compared.
         """
-        course, criterion, seed = self.course, self.course.criterion, self.course.plan.seed
-        seen = validate(course.model, self.data, seed)
+        setup, criterion, seed = self.setup, self.setup.criterion, self.setup.config.seed
+        seen = validate(setup.model, self.data, seed)
         if criterion.own:
-            end = criterion.ramp.end(course.steps - 1)
-            loss = own_loss(course.objective, course.model, self.data, end, self.batch, derive(seed, "validation"))
+            end = criterion.ramp.end(setup.steps - 1)
+            loss = own_loss(setup.objective, setup.model, self.data, end, self.batch, derive(seed, "validation"))
         else:
             loss = -seen["elbo"]
         if not math.isfinite(loss):
@@ -79,7 +79,7 @@ class Judge:
 
 def validate(model: VAE, data: Dataset, seed: int) -> dict[str, float]:
     """Mean ELBO, rate, distortion (nats) and squared error of the validation images, on the same draws each time."""
-    evaluation = evaluate(model, data, samples=1, seed=derive(seed, "validation"))
+    evaluation = estimate_bounds(model, data, samples=1, seed=derive(seed, "validation"))
     return {
         "elbo": evaluation.elbo.mean().item(),
         "rate": evaluation.rate.mean().item(),

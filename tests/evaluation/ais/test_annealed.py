@@ -13,7 +13,7 @@ from vaelab.data import Dataset
 from vaelab.evaluation.ais import annealed as annealing
 from vaelab.evaluation.ais import chains, hamiltonian
 from vaelab.evaluation.ais.annealed import Annealed, importance_weighted, simulate
-from vaelab.evaluation.measure import Metric, Subject
+from vaelab.evaluation.measure import EvaluationContext, Metric
 from vaelab.runs.assemble import build_model
 from vaelab.runs.spec import Spec
 from vaelab.system.errors import DataError, SpecError
@@ -31,12 +31,12 @@ def dataset(n: int = 6, protocol: str = "grey", shape=(1, 2, 3)) -> Dataset:
     return Dataset("made", "test", images, None, protocol)
 
 
-def subject(model, data: Dataset | None = None, seed: int = 0, note: str = "") -> Subject:
+def context(model, data: Dataset | None = None, seed: int = 0, note: str = "") -> EvaluationContext:
     data = dataset() if data is None else data
-    return Subject(model, data, data, seed, note, Path("unused"))
+    return EvaluationContext(model, data, data, seed, note, Path("unused"))
 
 
-def measured(measure: Annealed, of: Subject) -> dict[str, Metric]:
+def measured(measure: Annealed, of: EvaluationContext) -> dict[str, Metric]:
     measure.check(of)
     return {metric.name: metric for metric in measure(of, lambda share: None)}
 
@@ -47,7 +47,7 @@ def pixels(data: Dataset) -> torch.Tensor:
 
 def test_at_the_exact_posterior_every_number_is_exact_and_every_image_counted_once():
     oracle, data = linear_gaussian(), dataset()
-    metrics = measured(replace(FEW, start="posterior", simulated=7, samples=3), subject(oracle.model, data))
+    metrics = measured(replace(FEW, start="posterior", simulated=7, samples=3), context(oracle.model, data))
     truth = -oracle.log_p(pixels(data))
     nll = metrics["nll_ais"]
     assert nll.value == pytest.approx(truth.mean().item(), abs=1e-6)
@@ -60,7 +60,7 @@ def test_at_the_exact_posterior_every_number_is_exact_and_every_image_counted_on
 
 
 def test_metrics_carry_what_is_needed_to_compare_them():
-    of = subject(two_level().model, dataset(9), note="not a likelihood")
+    of = context(two_level().model, dataset(9), note="not a likelihood")
     metrics = measured(replace(FEW, simulated=5, samples=11), of)
     said = {name: (m.unit, m.images, m.samples) for name, m in metrics.items()}
     assert said == {
@@ -87,7 +87,7 @@ def test_the_gap_of_the_importance_weighted_bound_is_found_on_images_whose_truth
     measure = Annealed(temperatures=30, chains=16, leapfrog=2, images=1, start="posterior", simulated=40, samples=1)
     gaps = {}
     for samples in (1, 1500):
-        gap = measured(replace(measure, samples=samples), subject(oracle.model))["iw_gap"]
+        gap = measured(replace(measure, samples=samples), context(oracle.model))["iw_gap"]
         with torch.random.fork_rng(), torch.no_grad():
             x, _ = simulate(oracle.model, 40, seed=0)
             error = oracle.log_p(x) - importance_weighted(oracle.model, x, samples, seed=2)
@@ -124,7 +124,7 @@ def test_the_order_of_the_images_does_not_matter():
     shuffled = replace(data, images=np.ascontiguousarray(data.images[np.random.default_rng(1).permutation(20)]))
     for protocol in ("grey", "8bit"):  # without and with noise in the pixels
         one, other = (
-            measured(FEW, subject(oracle.model, replace(d, protocol=protocol)))["nll_ais"] for d in (data, shuffled)
+            measured(FEW, context(oracle.model, replace(d, protocol=protocol)))["nll_ais"] for d in (data, shuffled)
         )
         assert one.value == pytest.approx(other.value, abs=1e-9)
         assert one.monte_carlo_se == pytest.approx(other.monte_carlo_se, abs=1e-9)
@@ -133,7 +133,7 @@ def test_the_order_of_the_images_does_not_matter():
 def test_nats_of_eight_bit_images_are_those_of_the_levels():
     oracle, grey, eight_bit = linear_gaussian(), dataset(), dataset(protocol="8bit")
     options = replace(FEW, start="posterior", simulated=3)
-    a, b = measured(options, subject(oracle.model, grey)), measured(options, subject(oracle.model, eight_bit))
+    a, b = measured(options, context(oracle.model, grey)), measured(options, context(oracle.model, eight_bit))
     assert b["nll_ais"].value - a["nll_ais"].value == pytest.approx(6 * math.log(256), abs=0.1)
     assert a["bdmc_lower"].value - b["bdmc_lower"].value == pytest.approx(6 * math.log(256))
     assert a["bdmc_upper"].value - b["bdmc_upper"].value == pytest.approx(6 * math.log(256))
@@ -147,10 +147,10 @@ def test_a_seed_fixes_every_draw_and_the_model_and_generator_are_left_as_they_we
     options = replace(FEW, simulated=3, samples=5)
     torch.manual_seed(5)
     before = torch.get_rng_state()
-    one, two = measured(options, subject(model, data)), measured(options, subject(model, data))
+    one, two = measured(options, context(model, data)), measured(options, context(model, data))
     assert torch.equal(torch.get_rng_state(), before)
     assert one == two
-    assert one["nll_ais"].value != measured(options, subject(model, data, seed=1))["nll_ais"].value
+    assert one["nll_ais"].value != measured(options, context(model, data, seed=1))["nll_ais"].value
     assert model.training
     assert all(p.requires_grad and p.grad is None for p in model.parameters())
 
@@ -159,13 +159,13 @@ def test_dropout_is_off_while_it_measures():
     model = linear_gaussian().model
     model.likelihood.network.insert(0, torch.nn.Dropout(0.9))
     truth = -linear_gaussian().log_p(pixels(dataset())).mean().item()
-    assert measured(replace(FEW, start="posterior"), subject(model))["nll_ais"].value == pytest.approx(truth, abs=1e-6)
+    assert measured(replace(FEW, start="posterior"), context(model))["nll_ais"].value == pytest.approx(truth, abs=1e-6)
 
 
 def test_progress_goes_to_one_without_going_back(monkeypatch):
     monkeypatch.setattr(chains, "PASSES", 8)
     shares: list[float] = []
-    replace(FEW, simulated=3)(subject(two_level().model), shares.append)
+    replace(FEW, simulated=3)(context(two_level().model), shares.append)
     assert shares == sorted(shares)
     assert shares[-1] == 1
 
@@ -173,12 +173,12 @@ def test_progress_goes_to_one_without_going_back(monkeypatch):
 def test_a_bad_acceptance_rate_and_too_few_effective_chains_are_said(monkeypatch):
     monkeypatch.setattr(hamiltonian, "TARGET", 0.2)
     tight = linear_gaussian(sigma=0.02)
-    metrics = measured(replace(FEW, temperatures=2), subject(tight.model))
+    metrics = measured(replace(FEW, temperatures=2), context(tight.model))
     assert "warning: acceptance 0." in metrics["ais_acceptance"].note
     assert "effective chains" in metrics["ais_ess"].note
     assert metrics["nll_ais"].note.count("warning") == 2
     monkeypatch.undo()
-    fine = measured(replace(FEW, start="posterior"), subject(linear_gaussian().model))
+    fine = measured(replace(FEW, start="posterior"), context(linear_gaussian().model))
     assert not any("warning" in metric.note for metric in fine.values())
 
 
@@ -198,4 +198,4 @@ def test_options_that_make_no_sense_are_refused():
 
 def test_more_images_than_there_are_is_refused_with_their_number():
     with pytest.raises(DataError, match=r"of 6 test images; expected at least 7"):
-        replace(FEW, images=7).check(subject(two_level().model))
+        replace(FEW, images=7).check(context(two_level().model))

@@ -9,7 +9,7 @@ import torch
 from tests.oracle import linear_gaussian, mixture_prior, two_level
 from vaelab.evaluation.ais import chains, hamiltonian
 from vaelab.evaluation.ais.annealed import simulate
-from vaelab.evaluation.ais.chains import Chains, Plan, run_chains, schedule
+from vaelab.evaluation.ais.chains import AnnealingSettings, Chains, run_chains, schedule
 from vaelab.system.errors import NonFiniteError
 
 
@@ -20,8 +20,8 @@ def _quick_and_with_a_generator_of_its_own(monkeypatch):
         yield
 
 
-def plan(temperatures: int = 8, chains: int = 8, leapfrog: int = 3, start: str = "prior") -> Plan:
-    return Plan(temperatures=temperatures, chains=chains, leapfrog=leapfrog, start=start)
+def settings(temperatures: int = 8, chains: int = 8, leapfrog: int = 3, start: str = "prior") -> AnnealingSettings:
+    return AnnealingSettings(temperatures=temperatures, chains=chains, leapfrog=leapfrog, start=start)
 
 
 def within(values: torch.Tensor, truth: float, standard_errors: float = 4) -> bool:
@@ -41,7 +41,7 @@ def test_the_schedule_runs_from_0_to_1_exactly_and_always_upwards(temperatures):
 def test_from_the_exact_posterior_every_weight_is_exact():
     oracle = linear_gaussian()
     x, z = simulate(oracle.model, 5, seed=0)
-    result = run_chains(oracle.model, x, plan(start="posterior"), 0, exact=z)
+    result = run_chains(oracle.model, x, settings(start="posterior"), 0, exact=z)
     truth = oracle.log_p(x).expand(8, 5)
     torch.testing.assert_close(result.log_w, truth, rtol=0, atol=1e-9)
     torch.testing.assert_close(result.log_v, -truth, rtol=0, atol=1e-9)
@@ -61,7 +61,7 @@ def test_from_the_exact_posterior_every_weight_is_exact():
 def test_weights_are_unbiased_forward_and_in_reverse_with_few_temperatures(oracle, start):
     """E[w] = p(x) and E[v] = 1 / p(x) however few the temperatures: what every bound here rests on."""
     x, z = simulate(oracle.model, 150, seed=1)
-    result = run_chains(oracle.model, x, plan(temperatures=6, start=start), 0, exact=z)
+    result = run_chains(oracle.model, x, settings(temperatures=6, start=start), 0, exact=z)
     truth = oracle.log_p(x)
     assert within((result.log_w - truth).exp().mean(0), 1)
     assert within((result.log_v + truth).exp().mean(0), 1)
@@ -72,7 +72,7 @@ def test_weights_are_unbiased_forward_and_in_reverse_with_few_temperatures(oracl
 def test_without_a_transition_it_is_plain_importance_sampling():
     oracle = linear_gaussian(posterior_error=0.5)
     x, _ = simulate(oracle.model, 150, seed=1)
-    result = run_chains(oracle.model, x, plan(temperatures=1, start="posterior"), 0)
+    result = run_chains(oracle.model, x, settings(temperatures=1, start="posterior"), 0)
     assert within((result.log_w - oracle.log_p(x)).exp().mean(0), 1)
     assert result.acceptance.isnan().all()
 
@@ -83,7 +83,7 @@ def test_more_temperatures_close_the_bounds(start):
     x, z = simulate(oracle.model, 40, seed=0)
     gaps = []
     for temperatures in (4, 16, 64):
-        result = run_chains(oracle.model, x, plan(temperatures, chains=4, start=start), 0, exact=z)
+        result = run_chains(oracle.model, x, settings(temperatures, chains=4, start=start), 0, exact=z)
         gaps.append((result.upper - result.lower).mean().item())
     assert gaps[0] > 2 * gaps[1] > 4 * gaps[2]
     assert gaps[2] > -0.01
@@ -93,7 +93,7 @@ def test_the_acceptance_is_the_mean_over_every_transition(monkeypatch):
     monkeypatch.setattr(chains, "transition", lambda path, here, *rest: (here, torch.ones_like(here.log_ratio)))
     oracle = linear_gaussian()
     x, _ = simulate(oracle.model, 3, seed=0)
-    assert run_chains(oracle.model, x, plan(temperatures=4), 0).acceptance.tolist() == [1, 1, 1]
+    assert run_chains(oracle.model, x, settings(temperatures=4), 0).acceptance.tolist() == [1, 1, 1]
 
 
 def test_each_transition_has_the_temperature_and_step_size_of_its_place(monkeypatch):
@@ -123,38 +123,38 @@ def test_the_effective_number_and_variance_are_those_of_the_weights():
 def test_how_many_images_are_annealed_at_a_time_does_not_matter(monkeypatch):
     oracle = two_level()
     x, z = simulate(oracle.model, 5, seed=0)
-    whole = run_chains(oracle.model, x, plan(), 0, exact=z)
+    whole = run_chains(oracle.model, x, settings(), 0, exact=z)
     monkeypatch.setattr(chains, "PASSES", 16)  # two at a time
     ticks: list[int] = []
-    parts = run_chains(oracle.model, x, plan(), 0, exact=z, tick=ticks.append)
+    parts = run_chains(oracle.model, x, settings(), 0, exact=z, tick=ticks.append)
     torch.testing.assert_close(parts.log_w, whole.log_w, rtol=0, atol=1e-9)
     torch.testing.assert_close(parts.log_v, whole.log_v, rtol=0, atol=1e-9)
     torch.testing.assert_close(parts.acceptance, whole.acceptance, rtol=0, atol=1e-9)
-    assert sum(ticks) == 5 * plan().transitions(reverse=True)
+    assert sum(ticks) == 5 * settings().transitions(reverse=True)
 
 
 def test_equal_images_draw_for_themselves():
     oracle = two_level()
     x = torch.full((2, 1, 2, 3), 0.5, dtype=torch.float64)
-    result = run_chains(oracle.model, x, plan(), 0)
+    result = run_chains(oracle.model, x, settings(), 0)
     assert not torch.isclose(result.log_w[:, 0], result.log_w[:, 1]).any()
-    assert not torch.isclose(result.log_w[:, 0], run_chains(oracle.model, x, plan(), 1).log_w[:, 0]).any()
+    assert not torch.isclose(result.log_w[:, 0], run_chains(oracle.model, x, settings(), 1).log_w[:, 0]).any()
 
 
 def test_the_step_sizes_of_the_measured_run_are_not_its_own(monkeypatch):
     """The measured run neither adapts nor shares a draw with the run that does."""
     oracle = linear_gaussian(posterior_error=0.5)
     x, _ = simulate(oracle.model, 3, seed=0)
-    measured = run_chains(oracle.model, x, plan(), 0)
+    measured = run_chains(oracle.model, x, settings(), 0)
     frozen = chains.find_steps
     monkeypatch.setattr(chains, "find_steps", lambda *a: frozen(*a) * 0 + 0.3)
-    fixed = [run_chains(oracle.model, x, plan(), 0).log_w]
+    fixed = [run_chains(oracle.model, x, settings(), 0).log_w]
     monkeypatch.setattr(chains, "WARM_UP", 3)
-    fixed.append(run_chains(oracle.model, x, plan(), 0).log_w)
+    fixed.append(run_chains(oracle.model, x, settings(), 0).log_w)
     assert torch.equal(*fixed)
     assert not torch.isclose(measured.log_w, fixed[0]).any()
     monkeypatch.setattr(hamiltonian, "GAIN", 0.0)
-    assert torch.equal(run_chains(oracle.model, x, plan(), 0).log_w, fixed[0])
+    assert torch.equal(run_chains(oracle.model, x, settings(), 0).log_w, fixed[0])
 
 
 def test_weights_that_are_not_finite_are_an_error():
@@ -162,4 +162,4 @@ def test_weights_that_are_not_finite_are_an_error():
     with torch.no_grad():
         oracle.model.likelihood.network[0].bias[0] = torch.inf
     with pytest.raises(NonFiniteError, match="of 2 of 2 images"):
-        run_chains(oracle.model, torch.zeros(2, 1, 2, 3, dtype=torch.float64), plan(), 0)
+        run_chains(oracle.model, torch.zeros(2, 1, 2, 3, dtype=torch.float64), settings(), 0)

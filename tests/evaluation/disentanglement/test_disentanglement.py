@@ -13,7 +13,7 @@ from tests.oracle import linear_gaussian
 from vaelab.data import Dataset
 from vaelab.evaluation.disentanglement import disentanglement, scores
 from vaelab.evaluation.disentanglement.disentanglement import Disentanglement
-from vaelab.evaluation.measure import Metric, Subject
+from vaelab.evaluation.measure import EvaluationContext, Metric
 from vaelab.system.errors import DataError, SpecError, VaelabError
 
 NAMES = ("a", "b", "c", "d")
@@ -28,16 +28,16 @@ def data(split: str, n: int, seed: int) -> Dataset:
     return Dataset("made", split, pixels.astype(np.uint8).reshape(n, 1, 2, 3), None, "8bit", "", factors, NAMES)
 
 
-def subject(scale: tuple[float, ...] = (3.0, 3.0, 3.0, 3.0), seed: int = 0) -> Subject:
+def context(scale: tuple[float, ...] = (3.0, 3.0, 3.0, 3.0), seed: int = 0) -> EvaluationContext:
     """Its encoder copies the first four pixels, times `scale`."""
     model = linear_gaussian(latent=4).model
     encoder = model.posterior.network[1]  # pyright: ignore[reportIndexIssue]
     with torch.no_grad():
         encoder.weight[:4] = torch.eye(6)[:4] * torch.tensor(scale)[:, None]
-    return Subject(model, data("train", 1000, 1), data("test", 600, 2), seed, "", Path("unused"))
+    return EvaluationContext(model, data("train", 1000, 1), data("test", 600, 2), seed, "", Path("unused"))
 
 
-def measured(of: Subject, **options: int) -> dict[str, Metric]:
+def measured(of: EvaluationContext, **options: int) -> dict[str, Metric]:
     measure = Disentanglement(**options)
     measure.check(of)
     shares: list[float] = []
@@ -57,7 +57,7 @@ def cheap(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("cheap")
 def test_codes_that_are_the_factors_have_every_score():
-    rows = measured(subject())
+    rows = measured(context())
     assert rows["mig"].value > 0.95
     assert rows["sap"].value == pytest.approx(0.75, abs=0.08)  # the second best is fitted too
     assert "perfect is about 0.75" in rows["sap"].note
@@ -77,7 +77,7 @@ def test_codes_that_are_the_factors_have_every_score():
 
 @pytest.mark.usefixtures("cheap")
 def test_codes_that_do_not_vary_have_none():
-    rows = measured(subject((0.0, 0.0, 0.0, 0.0)))
+    rows = measured(context((0.0, 0.0, 0.0, 0.0)))
     for name in SCORES[:4]:
         assert rows[name].value == pytest.approx(0, abs=1e-9), name
     assert rows["dci_informativeness"].value < 0.3
@@ -88,7 +88,7 @@ def test_codes_that_do_not_vary_have_none():
 @pytest.mark.usefixtures("cheap")
 def test_a_dimension_that_hardly_varies_takes_no_part_in_the_vote():
     """Of standard deviation 0.07, whose square is below 0.01: its factor has no dimension left."""
-    rows = measured(subject((0.3, 3.0, 3.0, 3.0)))
+    rows = measured(context((0.3, 3.0, 3.0, 3.0)))
     assert "3 of 4 dimensions" in rows["factorvae_score"].note
     assert 0.7 < rows["factorvae_score"].value < 0.95
     assert rows["mig"].value > 0.95  # the histogram does not care
@@ -97,7 +97,7 @@ def test_a_dimension_that_hardly_varies_takes_no_part_in_the_vote():
 @pytest.mark.usefixtures("cheap")
 def test_what_is_fitted_is_fitted_to_training_images_and_judged_on_the_others():
     """Where each factor of the training images has the next one's name, all that was learned from them is wrong."""
-    of = subject()
+    of = context()
     factors = of.train.factors
     assert factors is not None
     rows = measured(replace(of, train=replace(of.train, factors=np.roll(factors, 1, axis=1))))
@@ -108,7 +108,7 @@ def test_what_is_fitted_is_fitted_to_training_images_and_judged_on_the_others():
 
 @pytest.mark.usefixtures("cheap")
 def test_the_order_of_the_images_does_not_matter():
-    one = subject((3.0, 0.1, 3.0, 3.0))
+    one = context((3.0, 0.1, 3.0, 3.0))
     order = np.random.default_rng(0).permutation
     other = replace(one, train=one.train.take(order(1000)), data=one.data.take(order(600)))
     expected = measured(one, images=550)
@@ -120,7 +120,7 @@ def test_the_order_of_the_images_does_not_matter():
 
 @pytest.mark.usefixtures("cheap")
 def test_each_option_and_the_seed_has_an_effect():
-    of = subject((3.0, 0.1, 3.0, 3.0))
+    of = context((3.0, 0.1, 3.0, 3.0))
     rows = measured(of)
     assert measured(of, bins=3)["mig"].value != rows["mig"].value
     assert measured(replace(of, seed=1))["mig"].se != rows["mig"].se
@@ -134,17 +134,17 @@ def test_the_standard_error_of_a_gap_is_its_deviation_between_sets_of_images():
         factors = random.integers(4, size=(600, 2))
         return disentanglement._Coded(factors + random.normal(size=(600, 2)), np.ones(2, bool), factors, "")
 
-    rows = [disentanglement._mig(subject(), coded(seed), 20) for seed in range(30)]
+    rows = [disentanglement._mig(context(), coded(seed), 20) for seed in range(30)]
     between = np.std([row.value for row in rows], ddof=1)
     assert np.mean([row.se for row in rows if row.se]) == pytest.approx(between, rel=5 * np.sqrt(1 / 58 + 1 / 58 / 30))
 
 
-def refusals() -> dict[str, tuple[Subject, type[VaelabError], str]]:
-    of, test = subject(), data("test", 600, 2)
+def refusals() -> dict[str, tuple[EvaluationContext, type[VaelabError], str]]:
+    of, test = context(), data("test", 600, 2)
     factors = test.factors
     assert factors is not None
 
-    def altered(values: np.ndarray, names: tuple[str, ...] = NAMES) -> Subject:
+    def altered(values: np.ndarray, names: tuple[str, ...] = NAMES) -> EvaluationContext:
         return replace(of, data=replace(test, factors=values, factor_names=names))
 
     bare = replace(test, factors=None, factor_names=())

@@ -12,7 +12,7 @@ from vaelab.data import Dataset, load
 from vaelab.evaluation.fidelity import classifier as classifiers
 from vaelab.evaluation.fidelity.classifier import classifier, weights_sha256
 from vaelab.evaluation.fidelity.features import check_features, extractor
-from vaelab.evaluation.measure import Subject
+from vaelab.evaluation.measure import EvaluationContext
 from vaelab.runs.assemble import build_model, completed
 from vaelab.runs.spec import Spec
 from vaelab.system.errors import DataError, RunError, SpecError
@@ -29,16 +29,16 @@ def cache(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def subject(splits, cache):
+def context(splits, cache):
     model = build_model(completed(Spec(latent=2, network="mlp:hidden=5")), (1, 8, 8))
-    return Subject(model, splits.train, splits.test, 0, "", cache)
+    return EvaluationContext(model, splits.train, splits.test, 0, "", cache)
 
 
 @pytest.fixture(scope="module")
-def fitted(subject):
+def fitted(context):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(classifiers, "STEPS", 150)  # enough for images of 8 x 8
-        return classifier(subject.train, subject.cache)
+        return classifier(context.train, context.cache)
 
 
 class Pool(nn.Module):
@@ -93,11 +93,11 @@ def levels(data: Dataset, n: int = 20) -> torch.Tensor:
     return torch.from_numpy(data.images[:n]).float() / 255
 
 
-def test_pixels_are_the_levels_in_0_1_in_float64(subject):
-    pixels = extractor("pixels", subject)
-    found = pixels(levels(subject.data))
+def test_pixels_are_the_levels_in_0_1_in_float64(context):
+    pixels = extractor("pixels", context)
+    found = pixels(levels(context.data))
     assert found.dtype == torch.float64
-    np.testing.assert_allclose(found.numpy(), subject.data.images[:20].reshape(20, 64) / 255, rtol=1e-7)
+    np.testing.assert_allclose(found.numpy(), context.data.images[:20].reshape(20, 64) / 255, rtol=1e-7)
     assert pixels.label == "pixels"
 
 
@@ -106,78 +106,78 @@ def test_the_classifier_reads_images_it_was_not_fitted_to(fitted):
     assert fitted.accuracy.value > 0.95
 
 
-def test_the_accuracy_is_of_images_held_out(subject, tmp_path, monkeypatch):
+def test_the_accuracy_is_of_images_held_out(context, tmp_path, monkeypatch):
     """Labels at random can be learned by heart, and by heart only."""
     monkeypatch.setattr(classifiers, "STEPS", 200)
-    labels = np.random.default_rng(0).integers(0, 10, len(subject.train))
-    network = classifier(random := replace(subject.train, labels=labels), tmp_path)
+    labels = np.random.default_rng(0).integers(0, 10, len(context.train))
+    network = classifier(random := replace(context.train, labels=labels), tmp_path)
     assert network.accuracy.value < 0.25
     known = random.take(random.by_content[:1000])
     right = (network.network(levels(known, 1000)).argmax(1).numpy() == known.labels)[200:].mean()
     assert right > 0.4
 
 
-def test_its_features_are_the_penultimate_activations_and_of_order_one(subject, fitted):
-    extract = extractor("classifier", subject)
-    found = extract(levels(subject.data))
+def test_its_features_are_the_penultimate_activations_and_of_order_one(context, fitted):
+    extract = extractor("classifier", context)
+    found = extract(levels(context.data))
     assert found.shape == (20, 64)
     last = fitted.network[-1]
-    torch.testing.assert_close(last(found.float()), fitted.network(levels(subject.data)))
+    torch.testing.assert_close(last(found.float()), fitted.network(levels(context.data)))
     assert 0.3 < found.square().mean().sqrt().item() < 3
     assert extract.label == f"classifier-{weights_sha256(fitted.network)[:8]}"
     assert "held-out training images" in extract.note
     assert "weak" not in extract.note
-    torch.testing.assert_close(extract(levels(subject.data, 3)), found[:3], rtol=0, atol=1e-5)  # whatever the batch
+    torch.testing.assert_close(extract(levels(context.data, 3)), found[:3], rtol=0, atol=1e-5)  # whatever the batch
 
 
-def test_a_weak_classifier_is_called_weak(subject, tmp_path, monkeypatch):
+def test_a_weak_classifier_is_called_weak(context, tmp_path, monkeypatch):
     monkeypatch.setattr(classifiers, "STEPS", 5)
-    assert "a weak classifier" in extractor("classifier", replace(subject, cache=tmp_path)).note
+    assert "a weak classifier" in extractor("classifier", replace(context, cache=tmp_path)).note
 
 
-def test_it_is_fitted_once_and_shared_by_whatever_has_the_same_training_images(subject, fitted, monkeypatch):
+def test_it_is_fitted_once_and_shared_by_whatever_has_the_same_training_images(context, fitted, monkeypatch):
     def never(train):
         raise AssertionError("fitted again")
 
     monkeypatch.setattr(classifiers, "_fit", never)
-    again = classifier(replace(subject.train, protocol="8bit"), subject.cache)
+    again = classifier(replace(context.train, protocol="8bit"), context.cache)
     assert weights_sha256(again.network) == weights_sha256(fitted.network)
     assert again.accuracy == fitted.accuracy
     with pytest.raises(AssertionError):
-        classifier(replace(subject.train, labels=9 - subject.train.labels), subject.cache)
+        classifier(replace(context.train, labels=9 - context.train.labels), context.cache)
 
 
 def test_a_fit_is_the_same_whatever_the_order_of_the_images_and_leaves_the_generator_alone(
-    subject, monkeypatch, tmp_path
+    context, monkeypatch, tmp_path
 ):
     monkeypatch.setattr(classifiers, "STEPS", 20)
     torch.manual_seed(5)
     before = torch.get_rng_state()
     with torch.no_grad():
-        one = classifier(subject.train, tmp_path)
+        one = classifier(context.train, tmp_path)
     assert torch.equal(torch.get_rng_state(), before)
     torch.manual_seed(6)
-    other = classifier(subject.train.take(np.random.default_rng(1).permutation(len(subject.train))), tmp_path)
+    other = classifier(context.train.take(np.random.default_rng(1).permutation(len(context.train))), tmp_path)
     assert weights_sha256(one.network) == weights_sha256(other.network)
     assert len(list(tmp_path.iterdir())) == 2  # the digest of a Dataset goes by its order
 
 
-def test_a_fit_is_the_same_with_any_number_of_threads_and_their_number_is_left_alone(subject, monkeypatch):
+def test_a_fit_is_the_same_with_any_number_of_threads_and_their_number_is_left_alone(context, monkeypatch):
     monkeypatch.setattr(classifiers, "STEPS", 20)
-    one = weights_sha256(classifiers._fit(subject.train).network)
+    one = weights_sha256(classifiers._fit(context.train).network)
     torch.set_num_threads(2)
     try:
-        assert weights_sha256(classifiers._fit(subject.train).network) == one
+        assert weights_sha256(classifiers._fit(context.train).network) == one
         assert torch.get_num_threads() == 2
     finally:
         torch.set_num_threads(1)
 
 
-def test_a_damaged_file_in_the_cache_is_refused_before_any_work(subject, fitted, tmp_path):
-    (file,) = subject.cache.iterdir()
+def test_a_damaged_file_in_the_cache_is_refused_before_any_work(context, fitted, tmp_path):
+    (file,) = context.cache.iterdir()
     whole = file.read_bytes()
     damaged = tmp_path / file.name
-    elsewhere = replace(subject, cache=tmp_path)
+    elsewhere = replace(context, cache=tmp_path)
     flipped = bytearray(whole)
     flipped[-5] ^= 1
     other = tmp_path / "other"
@@ -193,35 +193,35 @@ def test_a_damaged_file_in_the_cache_is_refused_before_any_work(subject, fitted,
     check_features("classifier", elsewhere)
 
 
-def test_labels_and_images_enough_are_needed_for_the_classifier_alone(subject):
-    bare = replace(subject, train=replace(subject.train, labels=None))
-    few = replace(subject, train=subject.train.take(np.arange(99)))
-    same = replace(subject, train=replace(subject.train, labels=np.zeros(len(subject.train), np.int64)))
+def test_labels_and_images_enough_are_needed_for_the_classifier_alone(context):
+    bare = replace(context, train=replace(context.train, labels=None))
+    few = replace(context, train=context.train.take(np.arange(99)))
+    same = replace(context, train=replace(context.train, labels=np.zeros(len(context.train), np.int64)))
     for wanting, match in ((bare, "no labels"), (few, "99 training images"), (same, "of 1 classes")):
         with pytest.raises(DataError, match=match):
             check_features("classifier", wanting)
         check_features("pixels", wanting)
-    check_features("classifier", replace(subject, data=replace(subject.data, labels=None)))
+    check_features("classifier", replace(context, data=replace(context.data, labels=None)))
 
 
-def test_a_module_of_the_users_own_is_reached_by_its_dotted_name(subject):
+def test_a_module_of_the_users_own_is_reached_by_its_dotted_name(context):
     name = f"{__name__}.Pool"
-    check_features(name, subject)
-    extract = extractor(name, subject)
-    assert extract(levels(subject.data)).shape == (20, 4)
+    check_features(name, context)
+    extract = extractor(name, context)
+    assert extract(levels(context.data)).shape == (20, 4)
     assert extract.label.startswith(f"{name}-")
 
 
-def test_a_module_with_random_weights_or_dropout_gives_the_same_features_every_time(subject):
+def test_a_module_with_random_weights_or_dropout_gives_the_same_features_every_time(context):
     torch.manual_seed(1)
     before = torch.get_rng_state()
-    one = extractor(f"{__name__}.Random", subject)
+    one = extractor(f"{__name__}.Random", context)
     assert torch.equal(torch.get_rng_state(), before)
     torch.manual_seed(2)
-    other = extractor(f"{__name__}.Random", subject)
-    assert one.sha256 == other.sha256 != extractor(f"{__name__}.Pool", subject).sha256
-    torch.testing.assert_close(one(levels(subject.data)), other(levels(subject.data)))
-    assert not one(levels(subject.data)).requires_grad
+    other = extractor(f"{__name__}.Random", context)
+    assert one.sha256 == other.sha256 != extractor(f"{__name__}.Pool", context).sha256
+    torch.testing.assert_close(one(levels(context.data)), other(levels(context.data)))
+    assert not one(levels(context.data)).requires_grad
 
 
 @pytest.mark.parametrize(
@@ -237,17 +237,17 @@ def test_a_module_with_random_weights_or_dropout_gives_the_same_features_every_t
         ("Missing", "cannot be made"),
     ],
 )
-def test_a_module_that_does_not_do_what_it_must_is_refused_in_one_line(subject, name, match):
+def test_a_module_that_does_not_do_what_it_must_is_refused_in_one_line(context, name, match):
     with pytest.raises(SpecError, match=match) as caught:
-        check_features(f"{__name__}.{name}", subject)
+        check_features(f"{__name__}.{name}", context)
     assert "\n" not in str(caught.value)
 
 
-def test_unknown_features_are_refused_with_the_known_ones(subject):
+def test_unknown_features_are_refused_with_the_known_ones(context):
     with pytest.raises(SpecError, match="did you mean 'pixels'"):
-        check_features("pixel", subject)
+        check_features("pixel", context)
     with pytest.raises(SpecError, match="No module named 'no'"):
-        check_features("no.such.Module", subject)
+        check_features("no.such.Module", context)
 
 
 def test_weights_are_told_apart_by_value_name_and_type():

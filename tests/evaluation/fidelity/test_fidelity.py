@@ -13,7 +13,7 @@ from vaelab.data import Dataset
 from vaelab.evaluation.fidelity import fidelity
 from vaelab.evaluation.fidelity.distances import frechet
 from vaelab.evaluation.fidelity.fidelity import Fidelity, generate
-from vaelab.evaluation.measure import Metric, Subject
+from vaelab.evaluation.measure import EvaluationContext, Metric
 from vaelab.runs.assemble import build_model, completed, load_data
 from vaelab.runs.spec import Spec
 from vaelab.system.errors import DataError, SpecError
@@ -22,7 +22,7 @@ SIGMA = 0.06
 
 
 @pytest.fixture(scope="module")
-def perfect() -> Subject:
+def perfect() -> EvaluationContext:
     """Data that its own model has drawn, in 256 levels; hardly any of them at the ends."""
     oracle = linear_gaussian(shape=(1, 2, 2), sigma=SIGMA)
     with torch.no_grad():
@@ -32,21 +32,23 @@ def perfect() -> Subject:
     x = oracle.model.sample(2000).sample().reshape(2000, 1, 2, 2)
     levels = (255 * x).round().clamp(0, 255).byte().numpy()
     train = Dataset("drawn", "train", levels[:1000], None, "grey")
-    return Subject(oracle.model, train, replace(train, split="test", images=levels[1000:]), 0, "", Path("unused"))
+    return EvaluationContext(
+        oracle.model, train, replace(train, split="test", images=levels[1000:]), 0, "", Path("unused")
+    )
 
 
 @pytest.fixture(scope="module")
-def digits() -> Subject:
+def digits() -> EvaluationContext:
     spec = completed(Spec(latent=2, network="mlp:hidden=5"))
     data = load_data(spec)
     torch.manual_seed(0)
-    return Subject(build_model(spec, data.test.shape), data.train, data.test, 0, "", Path("unused"))
+    return EvaluationContext(build_model(spec, data.test.shape), data.train, data.test, 0, "", Path("unused"))
 
 
-def measure(subject: Subject, **options) -> dict[str, Metric]:
+def measure(context: EvaluationContext, **options) -> dict[str, Metric]:
     chosen = Fidelity(**{"features": "pixels", **options})
-    chosen.check(subject)
-    return {m.name.removesuffix("[pixels]"): m for m in chosen(subject, lambda share: None)}
+    chosen.check(context)
+    return {m.name.removesuffix("[pixels]"): m for m in chosen(context, lambda share: None)}
 
 
 NAMES = ["frechet", "frechet_train", "kernel_distance", "precision", "recall", "density", "coverage"]
@@ -196,7 +198,7 @@ def test_the_classifier_of_real_mnist_is_good_and_an_untrained_model_is_far_from
     spec = completed(Spec(data="mnist", latent=2, network="mlp:hidden=5"))
     data = load_data(spec, real_data)
     model = build_model(spec, data.test.shape)
-    rows = Fidelity(images=2000)(Subject(model, data.train, data.test, 0, "", tmp_path), lambda share: None)
+    rows = Fidelity(images=2000)(EvaluationContext(model, data.train, data.test, 0, "", tmp_path), lambda share: None)
     assert float(rows[0].note.split("right on ")[1].split("%")[0]) / 100 > 0.97
     assert rows[0].value > 100 * rows[1].value
     assert rows[3].value < 0.05

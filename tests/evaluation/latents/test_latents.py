@@ -8,12 +8,12 @@ import torch
 from torch import nn
 from torch.distributions import MultivariateNormal
 
-from tests.evaluation.linear import affine, dataset, normal_pixels, scaled, subject
+from tests.evaluation.linear import affine, context, dataset, normal_pixels, scaled
 from vaelab.data import Dataset
-from vaelab.evaluation.codes import codes
 from vaelab.evaluation.latents import aggregate
 from vaelab.evaluation.latents.latents import Latents
 from vaelab.evaluation.measure import Metric
+from vaelab.evaluation.posterior_means import posterior_means
 from vaelab.models import VAE
 from vaelab.runs.assemble import build_model
 from vaelab.runs.spec import Spec
@@ -23,7 +23,7 @@ GAIN, SIGMA = np.array([1.2, 0.6]), np.array([0.5, 0.8])
 
 
 def measured(model: VAE, data: Dataset, seed: int = 0, **options: int) -> dict[str, Metric]:
-    measure, about = Latents(**options), subject(model, data, seed=seed)
+    measure, about = Latents(**options), context(model, data, seed=seed)
     measure.check(about)
     return {m.name: m for m in measure(about, lambda share: None)}
 
@@ -61,7 +61,7 @@ def test_the_two_parts_add_up_to_the_rate_of_the_same_draws():
     rate = 0.5 * (GAIN**2 + SIGMA**2 - 1 - np.log(SIGMA**2)).sum()
     both = rows["mutual_information"].value + rows["marginal_kl"].value
     assert both == pytest.approx(rate, abs=4 * (rows["marginal_kl"].se + rows["mutual_information"].se))
-    mean = codes(model, data, 0).numpy()
+    mean = posterior_means(model, data, 0).numpy()
     exact = 0.5 * (mean**2 + SIGMA**2 - 1 - np.log(SIGMA**2)).sum(1).mean()  # of these images
     spread = math.sqrt((0.5 * ((SIGMA**2 - 1) ** 2).sum() + (mean**2 * SIGMA**2).sum(1).mean()) / (3 * 700))
     assert both == pytest.approx(exact, abs=4 * spread)
@@ -126,7 +126,7 @@ def test_more_draws_of_each_image_are_no_more_images():
     """
     model, data = affine(*scaled([3.0, 3.0]), [0.01, 0.01]), dataset(normal_pixels(200))
     one, many = (measured(model, data, samples=s)["marginal_kl"] for s in (1, 16))
-    squares = codes(model, data, 0).square().sum(1) / 2
+    squares = posterior_means(model, data, 0).square().sum(1) / 2
     assert many.se == pytest.approx(squares.std().item() / math.sqrt(200), rel=0.1)
     assert many.se == pytest.approx(one.se, rel=0.05)
     assert many.monte_carlo_se < many.se / 10
@@ -214,7 +214,7 @@ def test_a_seed_fixes_the_draws_and_nothing_else_is_touched():
     before, told = torch.get_rng_state(), []
     assert measured(model, data) == measured(model, data)
     assert measured(model, data) != measured(model, data, seed=1)
-    Latents()(subject(model, data), told.append)
+    Latents()(context(model, data), told.append)
     assert torch.equal(torch.get_rng_state(), before)
     assert told == sorted(told)
     assert told[-1] == pytest.approx(1)
@@ -228,4 +228,4 @@ def test_options_that_make_no_sense_are_refused(options: dict[str, int]):
 
 def test_a_single_image_is_refused():
     with pytest.raises(DataError, match="at least 2"):
-        Latents().check(subject(affine(*scaled(GAIN), SIGMA), dataset(normal_pixels(1))))
+        Latents().check(context(affine(*scaled(GAIN), SIGMA), dataset(normal_pixels(1))))

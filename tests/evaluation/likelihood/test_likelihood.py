@@ -11,13 +11,13 @@ from torch.profiler import ProfilerActivity, profile
 from tests.oracle import Double, linear_gaussian
 from vaelab.data import Dataset
 from vaelab.evaluation.likelihood import chunk, likelihood
-from vaelab.evaluation.likelihood.likelihood import Likelihood, evaluate
-from vaelab.evaluation.measure import FEW_EFFECTIVE, Metric, Subject
+from vaelab.evaluation.likelihood.likelihood import Likelihood, estimate_bounds
+from vaelab.evaluation.measure import FEW_EFFECTIVE, EvaluationContext, Metric
 from vaelab.models import VAE
 from vaelab.randomness.seeds import derive
 from vaelab.runs.assemble import build_model, completed, load_data
-from vaelab.runs.run import train
 from vaelab.runs.spec import Spec
+from vaelab.runs.train import train
 from vaelab.system.errors import DataError, SpecError
 
 
@@ -33,7 +33,7 @@ def double(data: Dataset) -> torch.Tensor:
 @pytest.mark.parametrize("samples", [1, 7, 2500])
 def test_at_the_exact_posterior_the_nll_is_exact_with_any_number_of_samples(samples):
     oracle, data = linear_gaussian(), dataset(20)
-    evaluation = evaluate(oracle.model, data, samples, seed=0)
+    evaluation = estimate_bounds(oracle.model, data, samples, seed=0)
     torch.testing.assert_close(evaluation.nll, -oracle.log_p(double(data)), rtol=0, atol=1e-9)
     assert (evaluation.samples == samples).all()
 
@@ -43,7 +43,7 @@ def test_off_the_exact_posterior_the_bounds_rise_to_the_truth_and_their_gap_fall
     theorem 3: K times the gap tends to half the variance of the relative weight)."""
     oracle, data = linear_gaussian(posterior_error=0.4), dataset(150)
     truth = oracle.log_p(double(data))
-    evaluation = evaluate(oracle.model, data, 10_000, seed=1)
+    evaluation = estimate_bounds(oracle.model, data, 10_000, seed=1)
     gaps = {k: (truth - bound).mean().item() for k, bound in evaluation.bounds.items()}
     assert list(gaps) == [1, 10, 100, 1000]
     assert sorted(gaps.values(), reverse=True) == list(gaps.values())
@@ -58,7 +58,7 @@ def test_off_the_exact_posterior_the_bounds_rise_to_the_truth_and_their_gap_fall
 def test_the_bounds_of_few_draws_are_in_the_same_nats_as_the_elbo_and_the_nll(protocol):
     """Of 8-bit levels all of them hold the D log 256 nats of the levels' width, with one sign."""
     oracle, data = linear_gaussian(posterior_error=0.4), dataset(150, protocol)
-    evaluation = evaluate(oracle.model, data, 1000, seed=1)
+    evaluation = estimate_bounds(oracle.model, data, 1000, seed=1)
     gap = (evaluation.elbo - evaluation.bounds[1]).mean().item()  # the same but for the draws
     assert abs(gap) < 0.3
     means = [evaluation.elbo, *(evaluation.bounds[k] for k in (10, 100)), -evaluation.nll]
@@ -67,7 +67,7 @@ def test_the_bounds_of_few_draws_are_in_the_same_nats_as_the_elbo_and_the_nll(pr
 
 def test_bounds_are_ordered_and_the_rate_is_the_closed_form():
     oracle, data = linear_gaussian(posterior_error=0.5), dataset(150)
-    evaluation = evaluate(oracle.model, data, 50, seed=0)
+    evaluation = estimate_bounds(oracle.model, data, 50, seed=0)
     x = double(data)
     truth = -oracle.log_p(x)
     kl = torch.distributions.kl_divergence(oracle.model.posterior(x), oracle.model.prior())
@@ -84,7 +84,7 @@ def test_the_budget_of_memory_changes_no_number(memory_mb):
     model = build_model(spec, data.shape)
     asked = [likelihood.at_a_time_within(model, mb).passes for mb in (memory_mb, 256)]
     assert asked[0] < 1000 < asked[1]
-    small, large = evaluate(model, data, 23, 0, memory_mb), evaluate(model, data, 23, 0, 256)
+    small, large = estimate_bounds(model, data, 23, 0, memory_mb), estimate_bounds(model, data, 23, 0, 256)
     for name in ("nll", "rate", "distortion", "squared_error", "effective"):
         torch.testing.assert_close(getattr(small, name), getattr(large, name), rtol=1e-5, atol=1e-6)
 
@@ -93,14 +93,14 @@ def test_the_order_of_the_images_changes_no_number():
     spec = Spec(data="digits", latent=3, network="mlp:hidden=20")
     data = load_data(completed(spec)).test  # binarised anew at every look: the noise goes with the image too
     model, order = build_model(spec, data.shape), np.random.default_rng(0).permutation(len(data))
-    plain, shuffled = evaluate(model, data, 12, 0), evaluate(model, data.take(order), 12, 0)
+    plain, shuffled = estimate_bounds(model, data, 12, 0), estimate_bounds(model, data.take(order), 12, 0)
     for name in ("nll", "rate", "distortion", "squared_error", "posterior_mean", "kl_per_dimension"):
         torch.testing.assert_close(getattr(plain, name)[order], getattr(shuffled, name), rtol=0, atol=0)
 
 
 def test_images_are_counted_once():
     oracle, data = linear_gaussian(), dataset(230)
-    evaluation = evaluate(oracle.model, data, 2, seed=0)
+    evaluation = estimate_bounds(oracle.model, data, 2, seed=0)
     torch.testing.assert_close(evaluation.nll, -oracle.log_p(double(data)), rtol=0, atol=1e-9)
 
 
@@ -113,7 +113,7 @@ def test_the_memory_at_work_stays_within_the_budget_whatever_k(protocol, likelih
     data = dataset(100, protocol, (3, side, side))
     model = build_model(completed(spec), data.shape)
     for memory_mb in (20, 64):
-        peaks = [peak_bytes(lambda k=k, mb=memory_mb: evaluate(model, data, k, 0, mb)) for k in (10, 20)]
+        peaks = [peak_bytes(lambda k=k, mb=memory_mb: estimate_bounds(model, data, k, 0, mb)) for k in (10, 20)]
         assert all(0.2 * memory_mb < peak / 1e6 < memory_mb for peak in peaks)
         assert peaks[0] == pytest.approx(peaks[1], rel=0.05)
 
@@ -130,14 +130,16 @@ def peak_bytes(work) -> int:
 def test_a_budget_that_does_not_hold_one_draw_is_refused_before_any_work():
     oracle, data = linear_gaussian(), dataset(10)
     with pytest.raises(SpecError, match=r"memory_mb = 0.001; expected at least 1: 100 images and one draw"):
-        evaluate(oracle.model, data, 5, 0, memory_mb=0.001)
+        estimate_bounds(oracle.model, data, 5, 0, memory_mb=0.001)
 
 
 def test_without_a_budget_images_of_any_size_are_evaluated_and_trained_on(monkeypatch, tmp_path):
     """256 MB do not hold a chunk of large images: what nobody asked for must not end a training."""
     monkeypatch.setattr(likelihood, "MEMORY_MB", 0.001)
     oracle, data = linear_gaussian(), dataset(120)
-    torch.testing.assert_close(evaluate(oracle.model, data, 3, 0).nll, -oracle.log_p(double(data)), rtol=0, atol=1e-9)
+    torch.testing.assert_close(
+        estimate_bounds(oracle.model, data, 3, 0).nll, -oracle.log_p(double(data)), rtol=0, atol=1e-9
+    )
     run = train(Spec(data="digits", latent=2, network="mlp:hidden=8", epochs=1, nll_samples=2), tmp_path)
     assert run.metric("nll")["images"] == 180
 
@@ -145,7 +147,7 @@ def test_without_a_budget_images_of_any_size_are_evaluated_and_trained_on(monkey
 @pytest.mark.parametrize("samples", [0, -3])
 def test_k_below_one_is_refused(samples):
     with pytest.raises(SpecError, match=f"samples = {samples}"):
-        evaluate(linear_gaussian().model, dataset(10), samples, 0)
+        estimate_bounds(linear_gaussian().model, dataset(10), samples, 0)
     with pytest.raises(SpecError, match=f"samples = {samples}"):
         Likelihood(samples=samples)
 
@@ -156,16 +158,16 @@ def test_a_seed_fixes_every_draw_and_the_global_generator_is_left_alone():
     model = build_model(spec, data.shape).train()
     torch.manual_seed(5)
     before = torch.get_rng_state()
-    one, two = evaluate(model, data, 3, seed=0), evaluate(model, data, 3, seed=0)
+    one, two = estimate_bounds(model, data, 3, seed=0), estimate_bounds(model, data, 3, seed=0)
     assert torch.equal(torch.get_rng_state(), before)
     assert torch.equal(one.nll, two.nll)
-    assert not torch.equal(one.nll, evaluate(model, data, 3, seed=1).nll)
+    assert not torch.equal(one.nll, estimate_bounds(model, data, 3, seed=1).nll)
     assert model.training
     assert not one.nll.requires_grad
 
 
 def measured(model, data, note="", **options) -> dict[str, Metric]:
-    rows = Likelihood(**options)(Subject(model, data, data, 0, note, Path("unused")), lambda share: None)
+    rows = Likelihood(**options)(EvaluationContext(model, data, data, 0, note, Path("unused")), lambda share: None)
     return {row.name: row for row in rows if row.name != "iwae_bound"}
 
 
@@ -183,7 +185,7 @@ def test_eight_bit_nats_are_those_of_the_levels():
 
 def test_metrics_carry_what_is_needed_to_compare_them():
     oracle, data = linear_gaussian(posterior_error=0.2), dataset(100)
-    evaluation = evaluate(oracle.model, data, 4, seed=0)
+    evaluation = estimate_bounds(oracle.model, data, 4, seed=0)
     rows = measured(oracle.model, data, "not a likelihood", samples=4)
     nll = rows["nll"]
     assert (nll.unit, nll.split, nll.protocol, nll.samples, nll.images) == ("nats/image", "test", "grey", 4, 100)
@@ -204,12 +206,12 @@ def test_fewer_images_than_there_are_and_more():
     rows = measured(oracle.model, data, samples=2, images=30)
     assert {row.images for row in rows.values()} == {30}
     with pytest.raises(DataError, match=r"likelihood of 100 test images; expected at least 101"):
-        Likelihood(images=101).check(Subject(oracle.model, data, data, 0, "", Path("unused")))
+        Likelihood(images=101).check(EvaluationContext(oracle.model, data, data, 0, "", Path("unused")))
 
 
 def test_reconstruction_error_is_of_the_mean_over_posterior_samples():
     oracle, data = linear_gaussian(posterior_error=0.8), dataset(100)
-    few, many = (evaluate(oracle.model, data, k, seed=0).squared_error.mean().item() for k in (1, 400))
+    few, many = (estimate_bounds(oracle.model, data, k, seed=0).squared_error.mean().item() for k in (1, 400))
     x = double(data)
     q = oracle.model.posterior(x)
     exact = (
@@ -242,12 +244,12 @@ def mixed(n: int = 60) -> tuple[VAE, Dataset]:
 
 def test_images_with_few_effective_draws_get_more_of_them():
     model, data = mixed()
-    found = evaluate(model, data, "auto", 0, at_most=3_000)
+    found = estimate_bounds(model, data, "auto", 0, at_most=3_000)
     assert (found.samples[:30] == 100).all()
     assert set(found.samples[30:].tolist()) <= {100, 1_000, 3_000}
     assert found.samples[30:].double().mean() > 500
     assert list(found.bounds) == [1, 10]  # which all images have
-    fixed = evaluate(model, data, 100, 0)
+    fixed = estimate_bounds(model, data, 100, 0)
     assert found.nll[30:].mean() < fixed.nll[30:].mean()
     assert found.effective[30:].mean() > 1.3 * fixed.effective[30:].mean()
 
@@ -256,7 +258,7 @@ def test_at_most_bounds_the_draws_of_every_image():
     model, data = mixed(20)
     drawn: list[int] = []
     for at_most in (100, 250):
-        found = evaluate(model, data, "auto", 0, at_most=at_most)
+        found = estimate_bounds(model, data, "auto", 0, at_most=at_most)
         drawn.append(int(found.samples.max()))
         assert found.samples.min() >= 100
     assert drawn == [100, 250]
@@ -264,10 +266,10 @@ def test_at_most_bounds_the_draws_of_every_image():
 
 def test_as_many_draws_as_needed_are_no_matter_of_order_or_memory():
     model, data = mixed()
-    expected = evaluate(model, data, "auto", 0, at_most=1_000)
+    expected = estimate_bounds(model, data, "auto", 0, at_most=1_000)
     order = np.random.default_rng(0).permutation(len(data))
-    shuffled = evaluate(model, data.take(order), "auto", 0, at_most=1_000)
-    small = evaluate(model, data, "auto", 0, memory_mb=0.1, at_most=1_000)
+    shuffled = estimate_bounds(model, data.take(order), "auto", 0, at_most=1_000)
+    small = estimate_bounds(model, data, "auto", 0, memory_mb=0.1, at_most=1_000)
     for name in ("samples", "nll", "rate", "effective"):
         torch.testing.assert_close(getattr(shuffled, name), getattr(expected, name)[order])
         torch.testing.assert_close(getattr(small, name), getattr(expected, name))
@@ -278,7 +280,7 @@ def test_no_noise_is_drawn_twice(monkeypatch):
     drawn: list[tuple[int | str, ...]] = []
     monkeypatch.setattr(chunk, "derive", lambda *index: drawn.append(index) or derive(*index))
     model, data = mixed()
-    found = evaluate(model, data, "auto", 0, at_most=3_000)
+    found = estimate_bounds(model, data, "auto", 0, at_most=3_000)
     assert len(found.samples.unique()) > 1
     assert len(set(drawn)) == len(drawn)
 
@@ -290,7 +292,7 @@ def test_metrics_of_as_many_draws_as_needed_say_their_range_and_keep_each_images
         assert (rows[name].fewest_samples, rows[name].samples) == (100, 1_000)
     drawn = rows["samples_drawn"]
     assert drawn.per_image is not None
-    own = evaluate(model, data, "auto", 0, at_most=1_000).samples.double()
+    own = estimate_bounds(model, data, "auto", 0, at_most=1_000).samples.double()
     assert torch.equal(drawn.per_image, own[torch.from_numpy(data.by_content)])
     assert drawn.value == pytest.approx(drawn.per_image.mean().item())
     assert drawn.note == "K is 100 to 1,000"
@@ -321,4 +323,4 @@ def test_a_number_that_rests_on_few_draws_says_so():
 @pytest.mark.parametrize("at_most", [99, 0, -5])
 def test_fewer_draws_than_every_image_gets_are_refused(at_most):
     with pytest.raises(SpecError, match=f"at_most = {at_most}; expected at least 100"):
-        evaluate(linear_gaussian().model, dataset(10), "auto", 0, at_most=at_most)
+        estimate_bounds(linear_gaussian().model, dataset(10), "auto", 0, at_most=at_most)

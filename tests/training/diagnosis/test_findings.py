@@ -13,8 +13,8 @@ from vaelab.runs.assemble import build_model, build_objective, completed, load_d
 from vaelab.runs.spec import Spec
 from vaelab.system.errors import Interrupted
 from vaelab.training import loop
-from vaelab.training.callback import Log, Watch
-from vaelab.training.diagnosis.findings import IMAGES, as_row, look, tell_new, timely, what_to_try
+from vaelab.training.callback import Callback, Log
+from vaelab.training.diagnosis.findings import IMAGES, as_row, find_findings, tell_new, timely, what_to_try
 from vaelab.training.diagnosis.health import Finding
 from vaelab.training.loop import fit
 
@@ -43,7 +43,7 @@ def trained(folder: Path, spec=SOUND, change=lambda model: None, data=DATA, show
     model = build_model(spec, data.train.shape)
     change(model)
     with suppress(Interrupted):
-        fit(model, build_objective(spec), data, spec, folder, Watch(said.append, show), "never")
+        fit(model, build_objective(spec), data, spec, folder, Callback(said.append, show), "never")
     return [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()], said
 
 
@@ -115,7 +115,7 @@ def test_an_encoder_that_tells_no_images_apart_is_found_for_every_posterior(fiel
     for name, tensor in model.named_parameters():
         if name.startswith("posterior.network") and "weight" in name:
             tensor.data.zero_()
-    found = look(model, DATA.train, 4.0, 0)
+    found = find_findings(model, DATA.train, 4.0, 0)
     assert [f.kind for f in found if f.kind != "stuck-units"] in (["constant-encoder"], ["posterior-collapse"])
 
 
@@ -176,7 +176,7 @@ def test_looking_changes_nothing():
     model = build_model(SOUND, DATA.train.shape).train()
     before = torch.get_rng_state()
     weights = [p.clone() for p in model.parameters()]
-    assert look(model, DATA.train, 5.0, 0) == look(model, DATA.train, 5.0, 0)
+    assert find_findings(model, DATA.train, 5.0, 0) == find_findings(model, DATA.train, 5.0, 0)
     assert torch.equal(torch.get_rng_state(), before)
     assert model.training
     assert all(torch.equal(a, b) and a.grad is None for a, b in zip(model.parameters(), weights, strict=True))
@@ -187,7 +187,7 @@ def test_the_images_looked_at_are_spread_over_the_whole(monkeypatch):
     model = build_model(SOUND, DATA.train.shape)
     model.posterior.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0]))
     data = replace(DATA.train, protocol="grey")
-    look(model, data, 5.0, 0)
+    find_findings(model, data, 5.0, 0)
     stride = len(data) // IMAGES
     assert stride > 1
     assert len(seen[0]) == IMAGES

@@ -14,18 +14,20 @@ from safetensors.torch import load_file
 from vaelab.cli.main import main
 from vaelab.objectives.criterion import ELBO
 from vaelab.runs.assemble import build_model, build_objective, completed, load_data
-from vaelab.runs.run import Run, fingerprint, replay
+from vaelab.runs.directory import Run
+from vaelab.runs.provenance import fingerprint
+from vaelab.runs.replay import replay
 from vaelab.runs.spec import Spec
 from vaelab.system.errors import Interrupted, NonFiniteError, RunError
 from vaelab.training import loop
-from vaelab.training.callback import Watch
-from vaelab.training.diagnosis import post_mortem as autopsy
-from vaelab.training.diagnosis.dissection import examine
-from vaelab.training.diagnosis.post_mortem import Autopsy
+from vaelab.training.callback import Callback
+from vaelab.training.diagnosis import post_mortem as post_mortem
+from vaelab.training.diagnosis.post_mortem import PostMortem
+from vaelab.training.diagnosis.replay import replay_step
 from vaelab.training.loop import fit
-from vaelab.training.sampler import Batches
-from vaelab.training.setup import Course
-from vaelab.training.step.step import State
+from vaelab.training.sampler import Sampler
+from vaelab.training.setup import TrainingSetup
+from vaelab.training.step.step import TrainState
 
 # 29 steps an epoch, 59 in all; grey pixels, so that an image is known by its content
 BASE = completed(
@@ -33,9 +35,9 @@ BASE = completed(
 )
 DATA = load_data(BASE)
 TARGET = 123  # the training image to which things happen
-BATCHES = Batches(len(DATA.train), BASE.batch, BASE.seed)
+BATCHES = Sampler(len(DATA.train), BASE.batch, BASE.seed)
 VISIT = next(t for t in range(59) if TARGET in BATCHES(t))  # the first step that sees it
-SILENT = Watch(say=lambda line: None, show=lambda status: None)
+SILENT = Callback(say=lambda line: None, show=lambda status: None)
 PLAIN = build_objective(BASE)
 
 
@@ -45,15 +47,15 @@ def is_target(x):
     return (x == image).flatten(1).all(1)
 
 
-def failed(folder: Path, objective=PLAIN, spec=BASE, change=lambda model: None, watch=SILENT, compile="never"):
+def failed(folder: Path, objective=PLAIN, spec=BASE, change=lambda model: None, callback=SILENT, compile="never"):
     """The autopsy of a training that fails, and the error."""
     model = build_model(spec, DATA.train.shape)
     change(model)
     folder.mkdir(exist_ok=True)
     with pytest.raises(NonFiniteError) as caught:
-        fit(model, objective, DATA, spec, folder, watch, compile, fingerprint(spec, DATA))
+        fit(model, objective, DATA, spec, folder, callback, compile, fingerprint(spec, DATA))
     assert "\n" not in str(caught.value)
-    return Autopsy.read(folder), str(caught.value)
+    return PostMortem.read(folder), str(caught.value)
 
 
 def at_step(number: int, **terms: float):
@@ -105,7 +107,7 @@ def test_the_term_and_the_image_are_named(tmp_path, term, said, seen):
         return loss, replace(draw, **{term: torch.where(is_target(x), math.nan, getattr(draw, term))})
 
     found, line = failed(tmp_path, objective)
-    seen_at = found.examination
+    seen_at = found.report
     assert (found.failure.terms, found.failure.step, seen_at.step) == (seen, VISIT, VISIT)
     assert (seen_at.stage, seen_at.where, seen_at.images) == ("forward", said, (TARGET,))
     assert seen_at.batch == tuple(BATCHES(VISIT).tolist())
@@ -123,7 +125,7 @@ def test_the_layer_is_named(tmp_path, part, index, limit, learning_rate):
         getattr(model, part).network[index] = Fragile(limit)
 
     found, line = failed(tmp_path, change=change, spec=BASE.model_copy(update={"learning_rate": learning_rate}))
-    seen = found.examination
+    seen = found.report
     name = f"{part}.network.{index}"
     assert (seen.stage, seen.where) == ("forward", f"{name} (Fragile)")
     assert seen.step == found.failure.step > 0
@@ -141,7 +143,7 @@ def test_layers_come_in_the_order_of_the_forward_pass_once_each_without_what_onl
     found, _ = failed(tmp_path, fails_at(3))
     inside = [f"network.{i}" for i in range(5)] + ["head"]
     expected = [f"posterior.{n}" for n in inside] + ["prior"] + [f"likelihood.{n}" for n in inside]
-    assert [layer.name for layer in found.examination.layers] == expected
+    assert [layer.name for layer in found.report.layers] == expected
 
 
 def test_a_gradient_of_one_parameter_is_named(tmp_path):
@@ -151,7 +153,7 @@ def test_a_gradient_of_one_parameter_is_named(tmp_path):
         return loss + ((bias - bias.detach()).abs().sqrt().sum() if step == 40 else 0.0), draw
 
     found, line = failed(tmp_path, objective)
-    seen = found.examination
+    seen = found.report
     # no term of step 40 shows it: those of step 41 are the first
     assert (found.failure.step, seen.step, seen.stage) == (41, 40, "backward")
     assert seen.where == "the gradient of likelihood.network.3.bias"
@@ -176,10 +178,10 @@ def test_a_gradient_of_one_image_is_named(tmp_path):
         return loss.index_add(0, chosen.nonzero()[:, 0], (z - z.detach()).abs().sqrt()), draw
 
     everyone, _ = failed(tmp_path / "everyone", objective)
-    assert everyone.examination.step == 0
-    assert set(everyone.examination.images) == set(BATCHES(0).tolist())
+    assert everyone.report.step == 0
+    assert set(everyone.report.images) == set(BATCHES(0).tolist())
     found, _ = failed(tmp_path / "one", indexed)
-    seen = found.examination
+    seen = found.report
     assert (seen.step, seen.stage, seen.images) == (VISIT, "backward", (TARGET,))
     assert seen.where == "the gradient of the output of posterior.head (DiagonalGaussian)"
     bad = {g.name.split(".")[0] for g in seen.gradients if g.not_finite}
@@ -191,7 +193,7 @@ def test_a_layer_whose_backward_pass_fails_is_named_and_not_the_one_before_it(tm
         model.likelihood.network[2] = Root()
 
     found, line = failed(tmp_path, change=change)
-    seen = found.examination
+    seen = found.report
     assert (seen.step, seen.stage, seen.where) == (0, "backward", "likelihood.network.2 (Root)")
     assert "likelihood.network.2 (Root), backward" in line
     assert "mend that part: nothing was learned yet" in line
@@ -202,7 +204,7 @@ def test_weights_that_are_not_finite_before_the_step_are_named(tmp_path):
         model.likelihood.network[3].weight.data[5, 0] = math.inf
 
     found, line = failed(tmp_path, change=change)
-    seen = found.examination
+    seen = found.report
     assert (seen.step, seen.stage, seen.where) == (0, "weights", "likelihood.network.3.weight")
     assert seen.weights_not_finite == ("likelihood.network.3.weight",)
     assert "first in likelihood.network.3.weight, before the step" in line
@@ -210,7 +212,7 @@ def test_weights_that_are_not_finite_before_the_step_are_named(tmp_path):
 
 def test_an_update_that_leaves_the_real_numbers_is_named(tmp_path):
     found, line = failed(tmp_path, spec=BASE.model_copy(update={"learning_rate": 1e38}))
-    seen = found.examination
+    seen = found.report
     assert (seen.step, seen.stage) == (0, "update")
     assert seen.updates_not_finite[0] == seen.where == "posterior.network.1.weight"
     assert all(g.not_finite == 0 for g in seen.gradients)
@@ -226,7 +228,7 @@ def test_moments_of_adam_that_would_stop_a_weight_for_good_are_found(tmp_path):
         return loss + torch.where(step == 20, 1e25, 0.0) * (bias - bias.detach()).sum(), draw
 
     found, line = failed(tmp_path, objective)
-    seen = found.examination
+    seen = found.report
     assert found.failure.terms == "moments of Adam"
     assert (seen.step, seen.stage, seen.where) == (20, "update", "posterior.network.3.bias")
     assert seen.updates_not_finite == ("posterior.network.3.bias",)
@@ -236,7 +238,7 @@ def test_moments_of_adam_that_would_stop_a_weight_for_good_are_found(tmp_path):
 
 def test_exploding_by_a_learning_rate(tmp_path):
     found, _ = failed(tmp_path, spec=BASE.model_copy(update={"learning_rate": 1e6}))
-    seen = found.examination
+    seen = found.report
     assert seen.step == found.failure.step == 1
     assert seen.stage == "forward"
     assert seen.learning_rate == 1e6
@@ -255,7 +257,7 @@ CASES = {
 }
 
 
-def stop_at(step: int) -> Watch:
+def stop_at(step: int) -> Callback:
     import os
     import signal
 
@@ -263,7 +265,7 @@ def stop_at(step: int) -> Watch:
         if status.step == step:
             os.kill(os.getpid(), signal.SIGINT)
 
-    return Watch(say=lambda line: None, show=show)
+    return Callback(say=lambda line: None, show=show)
 
 
 def healthy(folder: Path, spec: Spec, step: int) -> Path:
@@ -284,10 +286,10 @@ def test_the_state_before_the_step_is_that_of_a_healthy_training(tmp_path, monke
     folder = tmp_path / "failing"
     kept = healthy(folder, spec, 33).read_bytes() if resumed else b""
     said = []
-    found, line = failed(folder, fails_at(40), spec, watch=Watch(said.append, lambda status: None))
-    assert found.failure == autopsy.Failure(40, "loss")
+    found, line = failed(folder, fails_at(40), spec, callback=Callback(said.append, lambda status: None))
+    assert found.failure == post_mortem.Failure(40, "loss")
     assert found.replayed_from == (33 if resumed else 0)
-    assert (found.examination.step, found.examination.where) == (40, "loss")
+    assert (found.report.step, found.report.where) == (40, "loss")
     state = load_file(folder / "autopsy.safetensors")
     taken = [name for name in oracle if name.startswith(("model/", "adam/", "average/"))]
     buffers = 2  # what the encoder is centred at, and what the decoder starts at
@@ -304,18 +306,18 @@ def test_what_is_examined_is_the_step_that_is_taken(tmp_path):
     """Bit for bit: looking at a step does not change it."""
     spec = BASE.model_copy(update={"ema_decay": 0.9, "clip_norm": 5.0})
     states = []
-    for look in (False, True):
+    for find_findings in (False, True):
         model = build_model(spec, DATA.train.shape)
-        state = State.start(model, spec)
-        course = Course.of(model, PLAIN, DATA.train, spec)
-        step = course.step(state)
+        state = TrainState.start(model, spec)
+        setup = TrainingSetup.of(model, PLAIN, DATA.train, spec)
+        step = setup.step(state)
         for t in range(4):
-            if look:
-                seen = examine(course, state, t)
+            if find_findings:
+                seen = replay_step(setup, state, t)
                 assert seen.stage == seen.where == ""
                 assert seen.images == seen.updates_not_finite == ()
             else:
-                course.take(step, t)
+                setup.take(step, t)
         states.append([*state.parameters, *state.mean, *state.square, *state.average, state.meters.moments])
     assert all(torch.equal(a, b) for a, b in zip(*states, strict=True))
 
@@ -323,13 +325,13 @@ def test_what_is_examined_is_the_step_that_is_taken(tmp_path):
 def test_the_numbers_of_an_examination(tmp_path):
     """Against the gradient taken by hand."""
     model = build_model(BASE, DATA.train.shape)
-    state = State.start(model, BASE)
-    course = Course.of(model, PLAIN, DATA.train, BASE)
-    with course.noise(7):
-        loss, draw = PLAIN(model, course.reading.pixels(course.batch(7)), torch.tensor(7))
+    state = TrainState.start(model, BASE)
+    setup = TrainingSetup.of(model, PLAIN, DATA.train, BASE)
+    with setup.noise(7):
+        loss, draw = PLAIN(model, setup.reading.pixels(setup.batch(7)), torch.tensor(7))
     loss.mean().backward()
     by_hand = {name: p.grad.double().norm().item() for name, p in model.named_parameters()}
-    seen = examine(course, state, 7)
+    seen = replay_step(setup, state, 7)
     assert {g.name: g.norm for g in seen.gradients} == pytest.approx(by_hand)
     assert seen.gradient_norm == pytest.approx(math.hypot(*by_hand.values()), rel=1e-5)
     terms = {term.name: term for term in seen.terms}
@@ -349,26 +351,28 @@ def test_a_failure_that_does_not_come_again_is_said_to(tmp_path):
 
     once.judged_by = ELBO  # so that only the steps of the training are counted
     found, line = failed(tmp_path, once)
-    seen = found.examination
-    assert found.failure == autopsy.Failure(30, "loss")
+    seen = found.report
+    assert found.failure == post_mortem.Failure(30, "loss")
     assert (seen.step, seen.stage, seen.where, seen.images) == (30, "", "", ())
     assert "every number is finite when that step is taken again eagerly" in line
     assert "first in" not in line
 
 
 def test_a_long_replay_shows_how_far_it_is_and_can_be_stopped(tmp_path, monkeypatch):
-    monkeypatch.setattr(autopsy, "SAY_STEPS", 20)
+    monkeypatch.setattr(post_mortem, "SAY_STEPS", 20)
     said = []
-    failed(tmp_path, fails_at(50), watch=Watch(said.append, lambda status: None))
+    failed(tmp_path, fails_at(50), callback=Callback(said.append, lambda status: None))
     assert [line for line in said if "taken again" in line] == [
         "step 20 of 50 taken again",
         "step 40 of 50 taken again",
     ]
     model = build_model(BASE, DATA.train.shape)
-    state = State.start(model, BASE)
-    course = Course.of(model, PLAIN, DATA.train, BASE)
+    state = TrainState.start(model, BASE)
+    setup = TrainingSetup.of(model, PLAIN, DATA.train, BASE)
     with pytest.raises(Interrupted, match="same command again"):
-        autopsy.replay(course, course.step(state), state, 0, autopsy.Failure(50, "loss"), said.append, lambda: True)
+        post_mortem.replay(
+            setup, setup.step(state), state, 0, post_mortem.Failure(50, "loss"), said.append, lambda: True
+        )
 
 
 def test_a_failure_is_seen_at_the_next_look_and_not_at_the_end_of_the_epoch(tmp_path, monkeypatch):
@@ -405,15 +409,15 @@ def test_the_command_takes_the_step_again(tmp_path, capsys, monkeypatch):
     told = capsys.readouterr().err.strip()
     assert len(told.splitlines()) == 1
     run = Run(tmp_path / "run")
-    recorded = Autopsy.read(run.path)
+    recorded = PostMortem.read(run.path)
     files = {path: path.read_bytes() for path in run.path.iterdir()}
     assert replay(run) == recorded
     assert main(["replay", str(run.path)]) == 0
     shown = capsys.readouterr().out
-    assert recorded.examination.where in shown
+    assert recorded.report.where in shown
     assert f"not finite at step {recorded.failure.step}" in shown
-    assert all(layer.name in shown for layer in recorded.examination.layers)
-    assert all(gradient.name in shown for gradient in recorded.examination.gradients)
+    assert all(layer.name in shown for layer in recorded.report.layers)
+    assert all(gradient.name in shown for gradient in recorded.report.gradients)
     assert max(map(len, shown.splitlines())) <= 100 + len(str(tmp_path))
     assert files == {path: path.read_bytes() for path in run.path.iterdir()}  # it only looks
 
@@ -432,7 +436,7 @@ def test_the_images_of_a_stopped_run_may_have_moved(tmp_path, capsys):
     words = ["train", "--learning-rate", "1e9", "--network", "mlp:hidden=8", "--validate-every", "100", "--name", "run"]
     source = ["--data", f"npz:{tmp_path / 'here.npz'}", "--protocol", "8bit", "--likelihood", "gaussian"]
     assert main([*words, *source, "--out", str(tmp_path)]) == 2
-    recorded = Autopsy.read(tmp_path / "run")
+    recorded = PostMortem.read(tmp_path / "run")
     (tmp_path / "here.npz").rename(tmp_path / "there.npz")
     assert main(["replay", str(tmp_path / "run")]) == 2
     capsys.readouterr()
@@ -472,7 +476,7 @@ def test_the_way_to_the_step_is_gone_by_the_function_that_failed(tmp_path, monke
 @pytest.mark.skipif(shutil.which("g++") is None and shutil.which("c++") is None, reason="no compiler to test with")
 def test_a_compiled_training_has_an_autopsy(tmp_path):
     said = []
-    found, _ = failed(tmp_path, fails_at(40), compile="always", watch=Watch(said.append, lambda status: None))
+    found, _ = failed(tmp_path, fails_at(40), compile="always", callback=Callback(said.append, lambda status: None))
     assert said[0].startswith("compiling")
     assert len(said) == 2  # it did compile
-    assert (found.failure.step, found.examination.step, found.examination.where) == (40, 40, "loss")
+    assert (found.failure.step, found.report.step, found.report.where) == (40, 40, "loss")

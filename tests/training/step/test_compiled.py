@@ -12,10 +12,10 @@ from vaelab.objectives.weighted import Elbo
 from vaelab.randomness.noise import key_of
 from vaelab.runs.assemble import build_model, build_objective
 from vaelab.runs.spec import Spec
-from vaelab.training.setup import Course
+from vaelab.training.setup import TrainingSetup
 from vaelab.training.step.compiled import Work, _mark, choose_step, step_flops
-from vaelab.training.step.cuda_graph import replayed
-from vaelab.training.step.step import State, make_step
+from vaelab.training.step.cuda_graph import as_cuda_graph
+from vaelab.training.step.step import TrainState, make_step
 
 needs_compiler = pytest.mark.skipif(
     shutil.which("g++") is None and shutil.which("c++") is None, reason="no compiler to test with"
@@ -59,7 +59,7 @@ SPECS["labels"] = SPECS["small"].model_copy(update={"condition": "labels"})
 WORK = Work(1, 0, "a", torch.device("cpu"))
 
 
-def after(name: str, steps: int, compile, device: str = "cpu") -> tuple[torch.nn.Module, State, list[float]]:
+def after(name: str, steps: int, compile, device: str = "cpu") -> tuple[torch.nn.Module, TrainState, list[float]]:
     """A model, its state, and the loss of each step, after some steps on images made here."""
     spec = SPECS[name]
     side = 8 if spec.latent == 3 else 28
@@ -69,9 +69,9 @@ def after(name: str, steps: int, compile, device: str = "cpu") -> tuple[torch.nn
     images = images.to(device)
     labels = torch.arange(300) % 3
     model = build_model(spec, (1, side, side), labels.numpy()).to(device)
-    codes = model.code(labels)
+    codes = model.condition(labels)
     objective = on_device(build_objective(spec), torch.device(device))
-    state = State.start(model, spec, objective)
+    state = TrainState.start(model, spec, objective)
     key = key_of(0, device)
     plain = make_step(model, objective, protocol(spec.protocol).pixels, state, spec, key, 0.0)
     said: list[str] = []
@@ -148,12 +148,12 @@ def test_draws_of_other_kinds_are_a_function_of_the_step_too(compile):
     losses = []
     for before in (0, 1):
         data = Dataset("noise", "train", images, None, "binary-static")
-        course = Course.of(build_model(spec, (1, 8, 8)), with_others, data, spec)
-        state = State.start(course.model, spec)
+        setup = TrainingSetup.of(build_model(spec, (1, 8, 8)), with_others, data, spec)
+        state = TrainState.start(setup.model, spec)
         said: list[str] = []
-        step, _ = choose_step(course.step(state), course.work, compile if before else "never", said.append)
+        step, _ = choose_step(setup.step(state), setup.work, compile if before else "never", said.append)
         torch.manual_seed(before)
-        course.take(step, 0)
+        setup.take(step, 0)
         assert len(said) == 1, said  # or it fell back to eager steps
         losses.append(state.meters.read()["loss"])
     assert losses[0] == pytest.approx(losses[1], rel=1e-5)
@@ -251,7 +251,7 @@ def test_courses_that_compute_the_same_have_one_program():
 
     def program(**changes):
         spec = Spec(latent=3, network="mlp:hidden=16", protocol="grey", batch=20).model_copy(update=changes)
-        return Course.of(build_model(spec, (1, 8, 8)), build_objective(spec), data, spec).work.program
+        return TrainingSetup.of(build_model(spec, (1, 8, 8)), build_objective(spec), data, spec).work.program
 
     same = [{"seed": 5}, {"learning_rate": 0.1}, {"epochs": 3}, {"schedule": "cosine"}]
     other = [{"latent": 4}, {"batch": 10}, {"clip_norm": 1.0}, {"ema_decay": 0.9}, {"precision": "bfloat16"}]
@@ -277,7 +277,7 @@ def test_a_step_that_cannot_be_recorded_goes_on_as_it_is():
     def step(images, learning_rate, number):
         images.add_(1 + number.item())  # asks the device
 
-    take = replayed(step, said.append)
+    take = as_cuda_graph(step, said.append)
     for t in range(6):
         take(x, torch.tensor(0.0, device="cuda"), torch.tensor(t, device="cuda"))
     assert torch.equal(x.cpu(), torch.full((3,), 6.0 + 15))

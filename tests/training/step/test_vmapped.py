@@ -17,15 +17,15 @@ from vaelab.runs.assemble import build_model, build_objective, completed, load_d
 from vaelab.runs.spec import Spec
 from vaelab.system.errors import Interrupted, NonFiniteError, SpecError
 from vaelab.training import loop
-from vaelab.training.callback import Watch
+from vaelab.training.callback import Callback
 from vaelab.training.checkpoint import step_of
-from vaelab.training.diagnosis.post_mortem import Autopsy
-from vaelab.training.loop import fit, fit_together
-from vaelab.training.setup import Course
+from vaelab.training.diagnosis.post_mortem import PostMortem
+from vaelab.training.loop import fit, fit_vmapped
+from vaelab.training.setup import TrainingSetup
 from vaelab.training.step.compiled import choose_step
-from vaelab.training.step.step import State
-from vaelab.training.step.vmapped import joint_step, take_together
-from vaelab.training.trainer import Training
+from vaelab.training.step.step import TrainState
+from vaelab.training.step.vmapped import joint_step, take_vmapped
+from vaelab.training.trainer import Trainer
 
 BASE = completed(Spec(data="digits", latent=3, network="mlp:hidden=16", epochs=2, batch=50, learning_rate=3e-3))
 OWN = ({"seed": 0}, {"seed": 1}, {"seed": 2, "learning_rate": 1e-2}, {"seed": 3, "schedule": "cosine"})
@@ -50,39 +50,39 @@ def specs_of(**fields) -> list[Spec]:
     return [completed(BASE.model_copy(update={**fields, **own})) for own in OWN]
 
 
-def courses_of(specs: list[Spec]) -> list[Course]:
+def courses_of(specs: list[Spec]) -> list[TrainingSetup]:
     data = load_data(specs[0])
     models = [build_model(spec, data.train.shape, data.train.labels) for spec in specs]
-    first = Course.of(models[0], build_objective(specs[0]), data.train, specs[0])
+    first = TrainingSetup.of(models[0], build_objective(specs[0]), data.train, specs[0])
     return [first.beside(model, build_objective(spec), spec) for model, spec in zip(models, specs, strict=True)]
 
 
 def same_steps(specs: list[Spec], steps: int, compile="never") -> None:
     """All that steps change is what it is for each run alone; steps alone are those of `fit`, uncompiled."""
-    alone, together, start = courses_of(specs), courses_of(specs), courses_of(specs)
-    one, two = ([State.start(c.model, c.plan, c.objective) for c in courses] for courses in (alone, together))
+    alone, vmapped, start = courses_of(specs), courses_of(specs), courses_of(specs)
+    one, two = ([TrainState.start(c.model, c.config, c.objective) for c in courses] for courses in (alone, vmapped))
     said: list[str] = []
     step, _ = choose_step(
-        joint_step(together, two, 0),
-        replace(together[0].work, steps=steps, program=f"pack of {len(specs)} {specs[0]}"),
+        joint_step(vmapped, two, 0),
+        replace(vmapped[0].work, steps=steps, program=f"pack of {len(specs)} {specs[0]}"),
         compile,
         said.append,
     )
     for t in range(steps):
-        take_together(together, step, t)
+        take_vmapped(vmapped, step, t)
     assert len(said) == 1, said  # or it fell back to eager steps
-    for course, state in zip(alone, one, strict=True):
-        for module in course.model.modules():
+    for setup, state in zip(alone, one, strict=True):
+        for module in setup.model.modules():
             if hasattr(module, "use_bfloat16"):
-                module.use_bfloat16 = course.plan.precision == "bfloat16"
-        by = course.step(state)
+                module.use_bfloat16 = setup.config.precision == "bfloat16"
+        by = setup.step(state)
         for t in range(steps):
-            course.take(by, t)
+            setup.take(by, t)
     tolerance = TOLERANCE[specs[0].precision]
     for r, (a, b) in enumerate(zip(one, two, strict=True)):
         moved = distance(alone[r].model, start[r].model)
         assert moved > 0.1
-        assert distance(alone[r].model, together[r].model) < tolerance * moved
+        assert distance(alone[r].model, vmapped[r].model) < tolerance * moved
         for kind in ("mean", "square", "average"):
             for x, y in zip(getattr(a, kind), getattr(b, kind), strict=True):
                 torch.testing.assert_close(x, y, rtol=0, atol=20 * tolerance * x.abs().max().item() + 1e-12)
@@ -109,8 +109,8 @@ def test_the_networks_of_all_run_in_the_precision_that_was_asked_for():
         seen.append((model.posterior.use_bfloat16, model.likelihood.use_bfloat16))
         return build_objective(specs[0])(model, x, step)
 
-    courses = [with_(course, objective) for course in courses_of(specs)]
-    joint_step(courses, [State.start(course.model, course.plan) for course in courses], 0)
+    courses = [with_(setup, objective) for setup in courses_of(specs)]
+    joint_step(courses, [TrainState.start(setup.model, setup.config) for setup in courses], 0)
     assert set(seen) == {(True, True)}
 
 
@@ -132,11 +132,11 @@ def test_on_a_gpu_nothing_waits_for_the_device(compile):
     specs = specs_of(clip_norm=20.0, ema_decay=0.9)
     data = load_data(specs[0])
     models = [build_model(spec, data.train.shape).cuda() for spec in specs]
-    first = Course.of(models[0], build_objective(specs[0]), data.train, specs[0])
+    first = TrainingSetup.of(models[0], build_objective(specs[0]), data.train, specs[0])
     courses = [first.beside(model, first.objective, spec) for model, spec in zip(models, specs, strict=True)]
-    states = [State.start(course.model, course.plan) for course in courses]
+    states = [TrainState.start(setup.model, setup.config) for setup in courses]
     step, _ = choose_step(joint_step(courses, states, 0), courses[0].work, compile, lambda line: None)
-    inputs = [torch.stack([course.batch(0) for course in courses]), torch.full((4,), 1e-3).cuda()]
+    inputs = [torch.stack([setup.batch(0) for setup in courses]), torch.full((4,), 1e-3).cuda()]
     numbers = torch.arange(20).cuda().unbind()
     for number in numbers[:5]:
         step(*inputs, number)
@@ -146,28 +146,28 @@ def test_on_a_gpu_nothing_waits_for_the_device(compile):
             step(*inputs, number)
     finally:
         torch.cuda.set_sync_debug_mode("default")
-    assert all(p.isfinite().all() for course in courses for p in course.model.parameters())
+    assert all(p.isfinite().all() for setup in courses for p in setup.model.parameters())
 
 
-def trainings(specs: list[Spec], folder: Path, watch: Watch = SILENT, objective=None) -> list[Training]:
+def trainers(specs: list[Spec], folder: Path, callback: Callback = SILENT, objective=None) -> list[Trainer]:
     data = load_data(specs[0])
     found = []
-    for course, spec in zip(courses_of(specs), specs, strict=True):
+    for setup, spec in zip(courses_of(specs), specs, strict=True):
         (path := folder / spec.hash).mkdir(parents=True, exist_ok=True)
-        course = course.beside(course.model, course.objective, spec) if objective is None else with_(course, objective)
-        found.append(Training(course, data, path, watch, spec.hash, f"seed={spec.seed}"))
+        setup = setup.beside(setup.model, setup.objective, spec) if objective is None else with_(setup, objective)
+        found.append(Trainer(setup, data, path, callback, spec.hash, f"seed={spec.seed}"))
     return found
 
 
-def with_(course: Course, objective) -> Course:
-    return course.beside(course.model, objective, course.plan)
+def with_(setup: TrainingSetup, objective) -> TrainingSetup:
+    return setup.beside(setup.model, objective, setup.config)
 
 
-def alone(spec: Spec, folder: Path, watch: Watch = SILENT, objective=None) -> VAE:
+def alone(spec: Spec, folder: Path, callback: Callback = SILENT, objective=None) -> VAE:
     data = load_data(spec)
     model = build_model(spec, data.train.shape)
     (path := folder / spec.hash).mkdir(parents=True, exist_ok=True)
-    fit(model, objective or build_objective(spec), data, spec, path, watch, "never", spec.hash)
+    fit(model, objective or build_objective(spec), data, spec, path, callback, "never", spec.hash)
     return model
 
 
@@ -196,18 +196,18 @@ MIXED = [
 
 
 def test_runs_of_one_program_are_the_runs_alone_though_one_ends_before_the_others(tmp_path):
-    runs = trainings(MIXED, tmp_path / "together")
-    assert fit_together(runs, SILENT, "never") == [None] * 3
-    compared(MIXED, [run.course.model for run in runs], tmp_path / "together", tmp_path / "alone")
+    runs = trainers(MIXED, tmp_path / "together")
+    assert fit_vmapped(runs, SILENT, "never") == [None] * 3
+    compared(MIXED, [run.setup.model for run in runs], tmp_path / "together", tmp_path / "alone")
     assert [run.progress.step for run in runs] == [59, 59, 30]
-    assert [run.progress.together for run in runs] == [3, 3, 3]
+    assert [run.progress.vmapped for run in runs] == [3, 3, 3]
 
 
 def test_a_run_that_ends_early_keeps_its_weights_without_validation(tmp_path):
     specs = [spec.model_copy(update={"validation": 0.0}) for spec in MIXED]
-    runs = trainings(specs, tmp_path / "together")
-    fit_together(runs, SILENT, "never")
-    compared(specs, [run.course.model for run in runs], tmp_path / "together", tmp_path / "alone")
+    runs = trainers(specs, tmp_path / "together")
+    fit_vmapped(runs, SILENT, "never")
+    compared(specs, [run.setup.model for run in runs], tmp_path / "together", tmp_path / "alone")
 
 
 def test_patience_is_each_runs_own(tmp_path):
@@ -215,15 +215,15 @@ def test_patience_is_each_runs_own(tmp_path):
     slow = completed(BASE.model_copy(update={"patience": 0.4, "validate_every": 0.2, **tanh}))
     specs = [slow, slow.model_copy(update={"seed": 1, "learning_rate": 0.2})]  # the second soon has no better value
     said: list[str] = []
-    runs = trainings(specs, tmp_path / "together", Watch(said.append, SILENT.show))
-    fit_together(runs, SILENT, "never")
+    runs = trainers(specs, tmp_path / "together", Callback(said.append, SILENT.show))
+    fit_vmapped(runs, SILENT, "never")
     plain = [alone(spec, tmp_path / "alone") for spec in specs]
     steps = [len(without_time(tmp_path / "alone" / spec.hash / "log.jsonl")) for spec in specs]
     assert [len(without_time(run.folder / "log.jsonl")) for run in runs] == steps
     assert runs[0].over
     assert runs[1].over
-    assert distance(runs[0].course.model, plain[0]) < 1e-2
-    assert runs[1].progress.step < runs[0].progress.step == runs[0].course.steps
+    assert distance(runs[0].setup.model, plain[0]) < 1e-2
+    assert runs[1].progress.step < runs[0].progress.step == runs[0].setup.steps
     assert len([line for line in said if line.startswith("seed=1: no lower validation -ELBO")]) == 1
     assert not [line for line in said if line.startswith("seed=0: no lower")]
 
@@ -231,7 +231,7 @@ def test_patience_is_each_runs_own(tmp_path):
 def test_the_time_of_a_program_is_shared_among_its_runs(tmp_path, monkeypatch):
     ticks = iter(range(10**6))
     monkeypatch.setattr(loop.time, "perf_counter", lambda: float(next(ticks)))
-    runs = trainings(MIXED, tmp_path)
+    runs = trainers(MIXED, tmp_path)
     clocks: list[loop.Clock] = []
 
     class Counting(loop.Clock):
@@ -240,7 +240,7 @@ def test_the_time_of_a_program_is_shared_among_its_runs(tmp_path, monkeypatch):
             clocks.append(self)
 
     monkeypatch.setattr(loop, "Clock", Counting)
-    fit_together(runs, SILENT, "never")
+    fit_vmapped(runs, SILENT, "never")
     assert sum(run.progress.seconds for run in runs) == pytest.approx(clocks[0].before - clocks[0].began)
     assert runs[2].progress.seconds < runs[0].progress.seconds == runs[1].progress.seconds
 
@@ -250,17 +250,17 @@ def test_stopped_and_gone_on_with_in_any_company(tmp_path, monkeypatch, then):
     monkeypatch.setattr(loop, "SHOW_SECONDS", 0.0)
     specs = specs_of(ema_decay=0.9)[:3]
     with pytest.raises(Interrupted, match="stopped at step 17 of 59"):
-        fit_together(trainings(specs, tmp_path / "stopped"), stop_at(17), "never")
+        fit_vmapped(trainers(specs, tmp_path / "stopped"), stop_at(17), "never")
     count = {"together": 3, "alone": 0, "half": 2}[then]
-    runs = trainings(specs[:count], tmp_path / "stopped") if count else []
+    runs = trainers(specs[:count], tmp_path / "stopped") if count else []
     assert all(run.progress.step == 17 for run in runs)
     assert all(step_of(tmp_path / "stopped" / spec.hash / "checkpoint.safetensors") == 17 for spec in specs)
     assert step_of(tmp_path / "none") == 0
     if runs:
         said: list[str] = []
-        fit_together(runs, Watch(said.append, SILENT.show), "never")
+        fit_vmapped(runs, Callback(said.append, SILENT.show), "never")
         assert "going on from step 17 of 59" in said
-    models = [run.course.model for run in runs] + [alone(spec, tmp_path / "stopped") for spec in specs[count:]]
+    models = [run.setup.model for run in runs] + [alone(spec, tmp_path / "stopped") for spec in specs[count:]]
     compared(specs, models, tmp_path / "stopped", tmp_path / "alone")
 
 
@@ -270,9 +270,9 @@ def test_a_run_that_began_alone_goes_on_with_others(tmp_path, monkeypatch):
     for spec in specs:
         with pytest.raises(Interrupted):
             alone(spec, tmp_path / "run", stop_at(12))
-    runs = trainings(specs, tmp_path / "run")
-    fit_together(runs, SILENT, "never")
-    compared(specs, [run.course.model for run in runs], tmp_path / "run", tmp_path / "alone")
+    runs = trainers(specs, tmp_path / "run")
+    fit_vmapped(runs, SILENT, "never")
+    compared(specs, [run.setup.model for run in runs], tmp_path / "run", tmp_path / "alone")
 
 
 def breaks_in_one(model, x, step):
@@ -288,13 +288,13 @@ breaks_in_one.judged_by = ELBO  # as the runs alone that it is compared with
 def test_a_run_that_is_not_finite_ends_alone(tmp_path, monkeypatch):
     monkeypatch.setattr(loop, "SHOW_SECONDS", 0.0)
     specs = [*specs_of()[:2], completed(BASE.model_copy(update={"seed": 2, "learning_rate": 0.3}))]
-    runs = trainings(specs, tmp_path / "together", objective=breaks_in_one)
-    errors = fit_together(runs, SILENT, "never")
+    runs = trainers(specs, tmp_path / "together", objective=breaks_in_one)
+    errors = fit_vmapped(runs, SILENT, "never")
     assert [type(error) for error in errors] == [type(None), type(None), NonFiniteError]
     assert "loss not finite at step 25" in str(errors[2])
     assert str(runs[2].folder) in str(errors[2])
-    assert Autopsy.read(runs[2].folder).examination.step == 25
-    compared(specs[:2], [run.course.model for run in runs[:2]], tmp_path / "together", tmp_path / "alone")
+    assert PostMortem.read(runs[2].folder).report.step == 25
+    compared(specs[:2], [run.setup.model for run in runs[:2]], tmp_path / "together", tmp_path / "alone")
 
 
 def test_stopped_while_one_run_is_taken_apart_the_others_are_saved(tmp_path, monkeypatch):
@@ -305,9 +305,9 @@ def test_stopped_while_one_run_is_taken_apart_the_others_are_saved(tmp_path, mon
         if "to see where" in line:
             os.kill(os.getpid(), signal.SIGINT)
 
-    runs = trainings(specs, tmp_path, Watch(say, SILENT.show), breaks_in_one)
+    runs = trainers(specs, tmp_path, Callback(say, SILENT.show), breaks_in_one)
     with pytest.raises(Interrupted, match="were taken again, where training failed"):
-        fit_together(runs, SILENT, "never")
+        fit_vmapped(runs, SILENT, "never")
     assert [run.checkpoint.exists() for run in runs] == [True, True, False]
 
 
@@ -331,7 +331,7 @@ class Shared:
 
 @pytest.mark.parametrize(("objective", "words"), [(Watching(), "cannot"), (Shared(), "gives other losses then")])
 def test_parts_that_cannot_be_trained_so_are_refused_at_once(tmp_path, objective, words):
-    runs = trainings(specs_of(), tmp_path, objective=objective)
-    with pytest.raises(SpecError, match=f"a part of these runs {words}.*leave --together out") as caught:
-        fit_together(runs, SILENT, "never")
+    runs = trainers(specs_of(), tmp_path, objective=objective)
+    with pytest.raises(SpecError, match=f"a part of these runs {words}.*leave --vmapped out") as caught:
+        fit_vmapped(runs, SILENT, "never")
     assert "\n" not in str(caught.value)

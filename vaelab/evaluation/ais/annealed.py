@@ -14,8 +14,8 @@ from torch import Tensor
 from vaelab.data.dataset import Dataset
 from vaelab.data.protocol import protocol
 from vaelab.distributions import log_mean_exp
-from vaelab.evaluation.ais.chains import PASSES, Chains, Plan, Start, run_chains, seeds_of
-from vaelab.evaluation.measure import Better, Metric, Progress, Subject, evaluating, standard_error
+from vaelab.evaluation.ais.chains import PASSES, AnnealingSettings, Chains, Start, run_chains, seeds_of
+from vaelab.evaluation.measure import Better, EvaluationContext, Metric, Progress, evaluating, standard_error
 from vaelab.models import VAE, rows
 from vaelab.objectives.bounds import log_weights
 from vaelab.system.errors import SpecError, unknown
@@ -31,7 +31,7 @@ def simulate(model: VAE, n: int, seed: int) -> tuple[Tensor, Tensor]:
     return model.likelihood(z).sample(), z
 
 
-def importance_weighted(model: VAE, x: Tensor, samples: int, seed: int, code: Tensor | None = None) -> Tensor:
+def importance_weighted(model: VAE, x: Tensor, samples: int, seed: int, condition: Tensor | None = None) -> Tensor:
     """log 1/K sum_k w_k of each image of x [N, C, H, W] from K = `samples` draws of q(z|x); float64 [N], on the CPU.
 
     Arguments:
@@ -40,10 +40,10 @@ def importance_weighted(model: VAE, x: Tensor, samples: int, seed: int, code: Te
     bounds: list[Tensor] = []
     for i, image_seed in enumerate(seeds_of(seed, "importance", range(len(x)))):
         torch.manual_seed(image_seed)
-        image, told = x[i : i + 1], model.told(rows(code, slice(i, i + 1)))
-        q = told.posterior(image)
+        image, conditioned = x[i : i + 1], model.conditioned(rows(condition, slice(i, i + 1)))
+        q = conditioned.posterior(image)
         sizes = [min(PASSES, samples - done) for done in range(0, samples, PASSES)]
-        bounds.append(log_mean_exp(torch.cat([log_weights(told.draw(image, q, n)).double() for n in sizes])))
+        bounds.append(log_mean_exp(torch.cat([log_weights(conditioned.draw(image, q, n)).double() for n in sizes])))
     return torch.cat(bounds).cpu()
 
 
@@ -88,21 +88,23 @@ class Annealed:
                 found=f"chains = {self.chains:,}", expected=f"at most {PASSES:,}", do="take more temperatures instead"
             )
 
-    def check(self, subject: Subject) -> None:
+    def check(self, context: EvaluationContext) -> None:
         """SpecError where z lies on a sphere or is made of codes, which Hamiltonian paths leave; DataError where images
         lack.
         """
-        if subject.model.support != "real":
+        if context.model.support != "real":
             raise SpecError(
-                found=f"annealed importance sampling of z on the {subject.model.support}",
+                found=f"annealed importance sampling of z on the {context.model.support}",
                 expected="z in all of R^D, where its Hamiltonian transitions move",
                 do="measure likelihood with more samples instead",
             )
-        subject.need_images(f"annealed importance sampling of {self.images:,} images", self.images)
+        context.need_images(f"annealed importance sampling of {self.images:,} images", self.images)
 
-    def __call__(self, subject: Subject, progress: Progress) -> list[Metric]:
-        plan = Plan(temperatures=self.temperatures, chains=self.chains, leapfrog=self.leapfrog, start=self.start)
-        total = self.images * plan.transitions(reverse=False) + self.simulated * plan.transitions(reverse=True)
+    def __call__(self, context: EvaluationContext, progress: Progress) -> list[Metric]:
+        settings = AnnealingSettings(
+            temperatures=self.temperatures, chains=self.chains, leapfrog=self.leapfrog, start=self.start
+        )
+        total = self.images * settings.transitions(reverse=False) + self.simulated * settings.transitions(reverse=True)
         done = 0
 
         def tick(images: int) -> None:
@@ -110,24 +112,24 @@ class Annealed:
             done += images
             progress(done / total)
 
-        with torch.no_grad(), evaluating(subject.model):
-            model, data = subject.model, subject.data.some(self.images)
-            x = _pixels(data, subject.seed).to(next(model.parameters()).device)
+        with torch.no_grad(), evaluating(context.model):
+            model, data = context.model, context.data.some(self.images)
+            x = _pixels(data, context.seed).to(next(model.parameters()).device)
             metrics = self._real(
-                subject, run_chains(model, x, plan, subject.seed, code=model.code(data.labels), tick=tick)
+                context, run_chains(model, x, settings, context.seed, condition=model.condition(data.labels), tick=tick)
             )
             if self.simulated:
-                torch.manual_seed(*seeds_of(subject.seed, "simulated labels", range(1)))
-                code = model.draw_code(self.simulated)
-                x, z = simulate(model.told(code), self.simulated, subject.seed)
-                (seed,) = seeds_of(subject.seed, "bidirectional", range(1))
-                chains = run_chains(model, x, plan, seed, exact=z, code=code, tick=tick)
-                iw = importance_weighted(model, x, self.samples, seed, code)
-                metrics += self._simulated(subject, chains, iw)
+                torch.manual_seed(*seeds_of(context.seed, "simulated labels", range(1)))
+                condition = model.draw_condition(self.simulated)
+                x, z = simulate(model.conditioned(condition), self.simulated, context.seed)
+                (seed,) = seeds_of(context.seed, "bidirectional", range(1))
+                chains = run_chains(model, x, settings, seed, exact=z, condition=condition, tick=tick)
+                iw = importance_weighted(model, x, self.samples, seed, condition)
+                metrics += self._simulated(context, chains, iw)
         return metrics
 
-    def _real(self, subject: Subject, chains: Chains) -> list[Metric]:
-        offset = protocol(subject.data.protocol).nats_offset(subject.data.shape)
+    def _real(self, context: EvaluationContext, chains: Chains) -> list[Metric]:
+        offset = protocol(context.data.protocol).nats_offset(context.data.shape)
         nll = offset - chains.lower
         acceptance, ess = chains.acceptance.mean().item(), chains.ess.mean().item()
         low, high = ACCEPTANCE
@@ -137,7 +139,7 @@ class Annealed:
         )
         error = chains.variance.sum().sqrt().item() / self.images
         return [
-            subject.metric(
+            context.metric(
                 "nll_ais",
                 nll.mean().item(),
                 "nats/image",
@@ -146,10 +148,10 @@ class Annealed:
                 se=standard_error(nll),
                 monte_carlo_se=error if self.chains > 1 else None,
                 samples=self.chains,
-                note=_sentence(subject.note, self._how, bad_steps, few),
+                note=_sentence(context.note, self._how, bad_steps, few),
                 per_image=nll,
             ),
-            subject.metric(
+            context.metric(
                 "ais_acceptance",
                 acceptance,
                 "probability",
@@ -159,7 +161,7 @@ class Annealed:
                 samples=self.chains,
                 note=bad_steps,
             ),
-            subject.metric(
+            context.metric(
                 "ais_ess",
                 ess,
                 "chains",
@@ -171,8 +173,8 @@ class Annealed:
             ),
         ]
 
-    def _simulated(self, subject: Subject, chains: Chains, iw: Tensor) -> list[Metric]:
-        offset = protocol(subject.data.protocol).nats_offset(subject.data.shape)
+    def _simulated(self, context: EvaluationContext, chains: Chains, iw: Tensor) -> list[Metric]:
+        offset = protocol(context.data.protocol).nats_offset(context.data.shape)
         what: dict[str, tuple[Tensor, Better, int, str]] = {
             "bdmc_lower": (chains.lower - offset, "neither", self.chains, self._how),
             "bdmc_upper": (chains.upper - offset, "neither", self.chains, self._how),
@@ -185,7 +187,7 @@ class Annealed:
             ),
         }
         return [
-            subject.metric(
+            context.metric(
                 name,
                 per_image.mean().item(),
                 "nats/image",
@@ -193,7 +195,7 @@ class Annealed:
                 images=self.simulated,
                 se=standard_error(per_image),
                 samples=samples,
-                note=_sentence(subject.note, "of images simulated by the model, not of data", how),
+                note=_sentence(context.note, "of images simulated by the model, not of data", how),
             )
             for name, (per_image, better, samples, how) in what.items()
         ]

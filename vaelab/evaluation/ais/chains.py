@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from vaelab.distributions import log_mean_exp
-from vaelab.evaluation.ais.hamiltonian import Noise, Path, adapted, at, noises, transition
+from vaelab.evaluation.ais.hamiltonian import Path, TransitionNoise, adapted, at, noises, transition
 from vaelab.evaluation.likelihood.importance_weights import jackknife
 from vaelab.models import VAE, rows
 from vaelab.randomness.seeds import derive
@@ -28,7 +28,7 @@ Tick = Callable[[int], None]  # takes the number of images that have made one mo
 
 
 @dataclass(frozen=True, kw_only=True)
-class Plan:
+class AnnealingSettings:
     """How images are annealed.
 
     Arguments:
@@ -85,7 +85,7 @@ def schedule(temperatures: int) -> Tensor:
 
 
 def anneal(
-    path: Path, z: Tensor, b: Sequence[float], step: Tensor, leapfrog: int, noise: Iterator[Noise], tick: Tick
+    path: Path, z: Tensor, b: Sequence[float], step: Tensor, leapfrog: int, noise: Iterator[TransitionNoise], tick: Tick
 ) -> tuple[Tensor, Tensor]:
     """log w = sum_t (b_t - b_{t-1}) log r(z_{t-1}), with z_t from z_{t-1} by a transition that leaves f_{b_t} as it is.
 
@@ -112,7 +112,7 @@ def anneal(
     return log_w, acceptance.mean(0) / (len(b) - 2)
 
 
-def find_steps(path: Path, z: Tensor, noise: Iterator[Noise], leapfrog: int, tick: Tick) -> Tensor:
+def find_steps(path: Path, z: Tensor, noise: Iterator[TransitionNoise], leapfrog: int, tick: Tick) -> Tensor:
     """Step sizes [BANDS + 1, B] for `schedule(BANDS)`, by a run that seeks the target acceptance as it goes.
 
     Its draws are used for nothing else. The weights of a run are unbiased only if each transition leaves its f_b as it
@@ -148,15 +148,15 @@ def path_to_posterior(model: VAE, x: Tensor, start: Start) -> Path:
 def run_chains(
     model: VAE,
     x: Tensor,
-    plan: Plan,
+    settings: AnnealingSettings,
     seed: int,
     exact: Tensor | None = None,
-    code: Tensor | None = None,
+    condition: Tensor | None = None,
     tick: Tick = lambda images: None,
 ) -> Chains:
     """AIS of each image of x [N, C, H, W]: forward, and in reverse from `exact` [N, D], samples of p(z|x).
 
-    A model that is told labels is told those of `code` [N, K]; then x stands for x given y.
+    A model that is told labels is told those of `condition` [N, K]; then x stands for x given y.
 
     The draws of image i are a function of (seed, i) alone, and its step sizes of its own chains: how many images are
     annealed at a time does not matter, beyond the last digits of a larger matrix product. For a model in evaluation
@@ -165,16 +165,16 @@ def run_chains(
     Raises:
         NonFiniteError: the weights of an image are not finite.
     """
-    some = max(1, PASSES // plan.chains)
+    some = max(1, PASSES // settings.chains)
     columns = [
         _run_chunk(
             model,
             x[first : first + some],
-            plan,
+            settings,
             seed,
             range(first, min(first + some, len(x))),
             rows(exact, slice(first, first + some)),
-            rows(code, slice(first, first + some)),
+            rows(condition, slice(first, first + some)),
             tick,
         )
         for first in range(0, len(x), some)
@@ -194,24 +194,26 @@ def run_chains(
 def _run_chunk(
     model: VAE,
     x: Tensor,
-    plan: Plan,
+    settings: AnnealingSettings,
     seed: int,
     ranks: range,
     exact: Tensor | None,
-    code: Tensor | None,
+    condition: Tensor | None,
     tick: Tick,
 ) -> tuple[Tensor, ...]:
-    path = path_to_posterior(model.told(code), x, plan.start)
-    b, leapfrog = schedule(plan.temperatures).tolist(), plan.leapfrog
+    path = path_to_posterior(model.conditioned(condition), x, settings.start)
+    b, leapfrog = schedule(settings.temperatures).tolist(), settings.leapfrog
 
     def starts(run: str) -> Tensor:
-        return _starts(model, x, code, plan, seeds_of(seed, f"{run} start", ranks))
+        return _starts(model, x, condition, settings, seeds_of(seed, f"{run} start", ranks))
 
-    def noise(run: str) -> Iterator[Noise]:
+    def noise(run: str) -> Iterator[TransitionNoise]:
         return noises(seeds_of(seed, f"{run} noise", ranks), z)
 
     z = starts("preliminary")
-    bands = (torch.arange(1, plan.temperatures) * BANDS / plan.temperatures).ceil().long()  # a step rather too small
+    bands = (
+        (torch.arange(1, settings.temperatures) * BANDS / settings.temperatures).ceil().long()
+    )  # a step rather too small
     step = find_steps(path, z, noise("preliminary"), leapfrog, tick)[bands]
     forward = anneal(path, starts("forward"), b, step, leapfrog, noise("forward"), tick)
     if exact is None:
@@ -220,14 +222,16 @@ def _run_chunk(
     return *forward, reverse[0]
 
 
-def _starts(model: VAE, x: Tensor, code: Tensor | None, plan: Plan, seeds: Sequence[int]) -> Tensor:
+def _starts(
+    model: VAE, x: Tensor, condition: Tensor | None, settings: AnnealingSettings, seeds: Sequence[int]
+) -> Tensor:
     """z [M, B, D] from f_0, each image's chains from its own seed."""
     columns: list[Tensor] = []
     for i, seed in enumerate(seeds):
         torch.manual_seed(seed)
         own = slice(i, i + 1)
-        f_0 = model.prior() if plan.start == "prior" else model.told(rows(code, own)).posterior(x[own])
-        columns.append(f_0.sample(torch.Size([plan.chains])).reshape(plan.chains, 1, -1))
+        f_0 = model.prior() if settings.start == "prior" else model.conditioned(rows(condition, own)).posterior(x[own])
+        columns.append(f_0.sample(torch.Size([settings.chains])).reshape(settings.chains, 1, -1))
     return torch.cat(columns, 1)
 
 

@@ -37,7 +37,7 @@ class Point:
 
 
 @dataclass(frozen=True)
-class Noise:
+class TransitionNoise:
     """What one transition draws."""
 
     momentum: Tensor  # [M, B, D]  standard normal
@@ -73,7 +73,9 @@ def leapfrog(path: Path, here: Point, momentum: Tensor, b: float, step: Tensor, 
     return here, momentum
 
 
-def transition(path: Path, here: Point, b: float, step: Tensor, steps: int, noise: Noise) -> tuple[Point, Tensor]:
+def transition(
+    path: Path, here: Point, b: float, step: Tensor, steps: int, noise: TransitionNoise
+) -> tuple[Point, Tensor]:
     """One transition that is reversible with respect to f_b: leapfrog, then Metropolis' test.
 
     Arguments:
@@ -98,7 +100,7 @@ def adapted(step: Tensor, acceptance: Tensor) -> Tensor:
     return step * (GAIN * (acceptance.mean(0) - TARGET)).exp().to(step)
 
 
-def noises(seeds: Sequence[int], like: Tensor) -> Iterator[Noise]:
+def noises(seeds: Sequence[int], like: Tensor) -> Iterator[TransitionNoise]:
     """Noise without end for transitions of states like `like` [M, B, D].
 
     Each image draws from its own seed, on the CPU: its noise depends neither on the images beside it nor on the device.
@@ -110,7 +112,7 @@ def noises(seeds: Sequence[int], like: Tensor) -> Iterator[Noise]:
         normal = torch.stack([torch.randn(chains, latent, generator=g, dtype=dtype) for g in generators], 1)
         uniform = torch.stack([torch.rand(2, chains, generator=g, dtype=dtype) for g in generators], 2)
         jitter, threshold = uniform.to(like.device)
-        yield Noise(normal.to(like.device), jitter, threshold)
+        yield TransitionNoise(normal.to(like.device), jitter, threshold)
 
 
 def _choose(which: Tensor, there: Point, here: Point) -> Point:

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from vaelab.data.dataset import Dataset
-from vaelab.evaluation.codes import two_codes
 from vaelab.evaluation.disentanglement import scores
 from vaelab.evaluation.latents.latents import ACTIVE_VARIANCE, active_dimensions
-from vaelab.evaluation.measure import Metric, Progress, Subject
-from vaelab.evaluation.proportion import Share
+from vaelab.evaluation.measure import EvaluationContext, Metric, Progress
+from vaelab.evaluation.posterior_means import two_posterior_means
+from vaelab.evaluation.proportion import Proportion
 from vaelab.randomness.seeds import derive
 from vaelab.system.errors import DataError, SpecError
 
@@ -43,16 +43,16 @@ class Disentanglement:
         if self.images < FEWEST:
             raise SpecError(found=f"images = {self.images}", expected=f"at least {FEWEST}", do="use more images")
 
-    def check(self, subject: Subject) -> None:
+    def check(self, context: EvaluationContext) -> None:
         """Raise SpecError for fewer than two latent dimensions, DataError for data without factors or images enough."""
-        subject.need_unseen("disentanglement")
-        if subject.model.latent < 2:
+        context.need_unseen("disentanglement")
+        if context.model.latent < 2:
             raise SpecError(
-                found=f"disentanglement of {subject.model.latent} latent dimension",
+                found=f"disentanglement of {context.model.latent} latent dimension",
                 expected="at least 2, between which there can be a gap",
                 do="leave this metric out",
             )
-        for data in (subject.train, subject.data):
+        for data in (context.train, context.data):
             what = f"disentanglement of {data.name}, whose {data.split} images"
             if len(data.factor_names) < 2:
                 raise DataError(
@@ -67,23 +67,23 @@ class Disentanglement:
                     do="measure more images, or leave this metric out",
                 )
             _check_values(what, data.some(self.images))
-        if subject.train.factor_names != subject.data.factor_names:
+        if context.train.factor_names != context.data.factor_names:
             raise DataError(
-                found=f"factors {', '.join(subject.train.factor_names)} of the training images, "
-                f"{', '.join(subject.data.factor_names)} of the {subject.data.split} images",
+                found=f"factors {', '.join(context.train.factor_names)} of the training images, "
+                f"{', '.join(context.data.factor_names)} of the {context.data.split} images",
                 expected="the same",
                 do="store the same factors for both",
             )
 
-    def __call__(self, subject: Subject, progress: Progress) -> list[Metric]:
-        fitted, measured = (_code(subject, data.some(self.images)) for data in (subject.train, subject.data))
+    def __call__(self, context: EvaluationContext, progress: Progress) -> list[Metric]:
+        fitted, measured = (_code(context, data.some(self.images)) for data in (context.train, context.data))
         progress(0.2)
-        rows = [_mig(subject, measured, self.bins)]
+        rows = [_mig(context, measured, self.bins)]
         progress(0.25)
-        rows.append(_sap(subject, measured))
+        rows.append(_sap(context, measured))
         progress(0.5)
-        rows += _dci(subject, fitted, measured, lambda share: progress(0.5 + 0.4 * share))
-        rows.append(_factorvae(subject, fitted, measured))
+        rows += _dci(context, fitted, measured, lambda share: progress(0.5 + 0.4 * share))
+        rows.append(_factorvae(context, fitted, measured))
         progress(1.0)
         return rows
 
@@ -96,17 +96,17 @@ class _Coded:
     names: str  # of the factors, as a note says them
 
 
-def _code(subject: Subject, data: Dataset) -> _Coded:
-    means = two_codes(subject.model, data, subject.seed)
+def _code(context: EvaluationContext, data: Dataset) -> _Coded:
+    means = two_posterior_means(context.model, data, context.seed)
     active, _ = active_dimensions(means)
     names = f"parts: {', '.join(data.factor_names)}"
     return _Coded(means.mean(0).numpy(), active.numpy(), _factors(data), names)
 
 
-def _mig(subject: Subject, measured: _Coded, bins: int) -> Metric:
+def _mig(context: EvaluationContext, measured: _Coded, bins: int) -> Metric:
     bias = (bins - 1) * (max(_values(measured)) - 1) / (2 * len(measured.codes))
     return _gap(
-        subject,
+        context,
         measured,
         "mig",
         lambda codes, factors: scores.mig(codes, factors, bins),
@@ -114,10 +114,10 @@ def _mig(subject: Subject, measured: _Coded, bins: int) -> Metric:
     )
 
 
-def _sap(subject: Subject, measured: _Coded) -> Metric:
+def _sap(context: EvaluationContext, measured: _Coded) -> Metric:
     perfect = np.mean([1 - 1 / values for values in _values(measured)])
     return _gap(
-        subject,
+        context,
         measured,
         "sap",
         scores.sap,
@@ -126,7 +126,7 @@ def _sap(subject: Subject, measured: _Coded) -> Metric:
 
 
 def _gap(
-    subject: Subject,
+    context: EvaluationContext,
     measured: _Coded,
     name: str,
     score: Callable[[np.ndarray, np.ndarray], np.ndarray],  # codes, factors -> [F]
@@ -134,10 +134,10 @@ def _gap(
 ) -> Metric:
     gaps = score(measured.codes, measured.factors)
     n = len(measured.codes)
-    random = np.random.default_rng(_seed(subject, IMAGES))
+    random = np.random.default_rng(_seed(context, IMAGES))
     resampled = [random.integers(n, size=n) for _ in range(RESAMPLES)]
     bootstrap = [score(measured.codes[rows], measured.factors[rows]).mean() for rows in resampled]
-    return subject.metric(
+    return context.metric(
         name,
         float(gaps.mean()),
         "share",
@@ -149,10 +149,10 @@ def _gap(
     )
 
 
-def _dci(subject: Subject, fitted: _Coded, measured: _Coded, progress: Progress) -> list[Metric]:
+def _dci(context: EvaluationContext, fitted: _Coded, measured: _Coded, progress: Progress) -> list[Metric]:
     fits: list[scores.Dci] = []
     for i, part in enumerate(np.array_split(np.arange(len(fitted.codes)), FITS)):
-        seed = _seed(subject, FORESTS, i) % 2**32  # scikit-learn takes 32 bits
+        seed = _seed(context, FORESTS, i) % 2**32  # scikit-learn takes 32 bits
         fits.append(scores.dci(fitted.codes[part], fitted.factors[part], measured.codes, measured.factors, seed))
         progress(len(fits) / FITS)
     n = len(measured.codes)
@@ -162,7 +162,7 @@ def _dci(subject: Subject, fitted: _Coded, measured: _Coded, progress: Progress)
 
     def row(name: str, of_fits: list[float], over_images: float, note: str, parts: np.ndarray) -> Metric:
         over_fits = np.std(of_fits, ddof=1) / np.sqrt(FITS)
-        return subject.metric(
+        return context.metric(
             name,
             float(np.mean(of_fits)),
             "share",
@@ -200,19 +200,19 @@ def _dci(subject: Subject, fitted: _Coded, measured: _Coded, progress: Progress)
     ]
 
 
-def _factorvae(subject: Subject, fitted: _Coded, measured: _Coded) -> Metric:
+def _factorvae(context: EvaluationContext, fitted: _Coded, measured: _Coded) -> Metric:
     active = fitted.active
     table, judged = (
         scores.votes(
             np.where(active, coded.codes, 0.0),  # what does not vary is out of the race
             coded.factors,
             VOTES,
-            np.random.default_rng(_seed(subject, VOTING, i)),
+            np.random.default_rng(_seed(context, VOTING, i)),
         )
         for i, coded in enumerate((fitted, measured))
     )
-    share = Share(scores.majority_correct(table, judged), VOTES)
-    return subject.metric(
+    share = Proportion(scores.majority_correct(table, judged), VOTES)
+    return context.metric(
         "factorvae_score",
         share.value,
         "share",
@@ -252,5 +252,5 @@ def _values(measured: _Coded) -> list[int]:
     return [len(np.unique(column)) for column in measured.factors.T]
 
 
-def _seed(subject: Subject, *use: int) -> int:
-    return derive(subject.seed, "evaluation", STREAM, *use)
+def _seed(context: EvaluationContext, *use: int) -> int:
+    return derive(context.seed, "evaluation", STREAM, *use)

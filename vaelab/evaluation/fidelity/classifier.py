@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from vaelab.data.dataset import Dataset
-from vaelab.evaluation.proportion import Share
+from vaelab.evaluation.proportion import Proportion
 from vaelab.system.errors import DataError, RunError
 from vaelab.system.files import make_folder
 from vaelab.system.tensor_file import digest, read_tensors, write_tensors
@@ -33,7 +33,7 @@ class Classifier:
     """A fitted network; all but its last layer maps images [N, C, H, W] in [0, 1] to features [N, 64]."""
 
     network: nn.Sequential
-    accuracy: Share  # of training images held out: no test image is ever looked at
+    accuracy: Proportion  # of training images held out: no test image is ever looked at
 
     @property
     def features(self) -> nn.Module:
@@ -96,7 +96,7 @@ def cached(train: Dataset, cache: Path) -> Classifier | None:
         with torch.random.fork_rng(devices=[]):  # it starts from random weights, which are not kept
             network = _network(train)
         network.load_state_dict(tensors)
-        accuracy = Share(int(header["right"]), int(header["held_out"]))
+        accuracy = Proportion(int(header["right"]), int(header["held_out"]))
     except (RuntimeError, KeyError, ValueError) as error:
         raise RunError(
             found=f"{path} is damaged ({str(error).splitlines()[0]})",
@@ -170,7 +170,7 @@ def _fit(train: Dataset) -> Classifier:
             int((network(scaled(x)).argmax(1) == y).sum())
             for x, y in zip(images[:held].split(BATCH), classes[:held].split(BATCH), strict=True)
         )
-    return Classifier(network, Share(right, held))
+    return Classifier(network, Proportion(right, held))
 
 
 def scaled(images: Tensor) -> Tensor:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from vaelab.evaluation.fidelity.classifier import cached, check_labels, classifier, scaled, seen, weights_sha256
-from vaelab.evaluation.measure import Subject, evaluating
+from vaelab.evaluation.measure import EvaluationContext, evaluating
 from vaelab.parts.trust import imported, is_dotted
 from vaelab.system.errors import SpecError, in_one_line, unknown
 
@@ -75,7 +75,7 @@ class Extractor:
         return torch.cat([self(chunk) for chunk in chunks])
 
 
-def check_features(name: str, subject: Subject) -> None:
+def check_features(name: str, context: EvaluationContext) -> None:
     """What `extractor` would raise, and a module of the user's own tried on two images, before any work.
 
     Raises:
@@ -84,15 +84,15 @@ def check_features(name: str, subject: Subject) -> None:
         RunError: the classifier in the cache is damaged.
     """
     if name == "classifier":
-        check_labels(subject.train)
-        cached(subject.train, subject.cache)
+        check_labels(context.train)
+        cached(context.train, context.cache)
     elif name != "pixels":
-        own = _users_own(name, next(subject.model.parameters()).device)
-        with evaluating(subject.model):  # for the generators: the module may draw
-            own(scaled(torch.from_numpy(subject.data.images[:2])))
+        own = _users_own(name, next(context.model.parameters()).device)
+        with evaluating(context.model):  # for the generators: the module may draw
+            own(scaled(torch.from_numpy(context.data.images[:2])))
 
 
-def extractor(name: str, subject: Subject) -> Extractor:
+def extractor(name: str, context: EvaluationContext) -> Extractor:
     """The features called `name`: "pixels", "classifier" (fitted if it is not in the cache), or package.module.Name.
 
     `pixels` are the values of all pixels and channels; `classifier` are the 64 penultimate activations of a classifier
@@ -102,11 +102,11 @@ def extractor(name: str, subject: Subject) -> Extractor:
     Raises:
         VaelabError: as `check_features` does.
     """
-    device = next(subject.model.parameters()).device
+    device = next(context.model.parameters()).device
     if name == "pixels":
         return Extractor("pixels", hashlib.sha256(b"pixels").hexdigest(), lambda images: images.flatten(1))
     if name == "classifier":
-        fitted = classifier(subject.train, subject.cache)
+        fitted = classifier(context.train, context.cache)
         low, high = fitted.accuracy.interval
         note = (
             f"classifier right on {fitted.accuracy.value:.1%} of {fitted.accuracy.n:,} held-out training images"
@@ -120,7 +120,7 @@ def extractor(name: str, subject: Subject) -> Extractor:
             weights_sha256(fitted.network),
             lambda images: module(images.to(device)),
             note,
-            seen(subject.train),
+            seen(context.train),
         )
     return _users_own(name, device)
 

@@ -13,8 +13,8 @@ from vaelab.evaluation.fidelity.classifier import scaled
 from vaelab.evaluation.fidelity.distances import frechet, kernel_distance
 from vaelab.evaluation.fidelity.features import check_features, extractor
 from vaelab.evaluation.fidelity.neighbours import neighbourhoods
-from vaelab.evaluation.measure import Better, Metric, Progress, Subject, evaluating, standard_error
-from vaelab.evaluation.proportion import Share
+from vaelab.evaluation.measure import Better, EvaluationContext, Metric, Progress, evaluating, standard_error
+from vaelab.evaluation.proportion import Proportion
 from vaelab.models import VAE
 from vaelab.randomness.seeds import derive
 from vaelab.system.errors import DataError, NonFiniteError, SpecError
@@ -90,28 +90,28 @@ class Fidelity:
         if self.draw not in get_args(Drawn):
             raise SpecError(found=f"draw = {self.draw!r}", expected="mean or sample", do="choose one of these")
 
-    def check(self, subject: Subject) -> None:
-        subject.need_unseen("fidelity")
-        subject.need_images(f"fidelity with neighbours={self.neighbours}", max(self.images, self.neighbours + 1))
-        if len(subject.train) < 2:
+    def check(self, context: EvaluationContext) -> None:
+        context.need_unseen("fidelity")
+        context.need_images(f"fidelity with neighbours={self.neighbours}", max(self.images, self.neighbours + 1))
+        if len(context.train) < 2:
             raise DataError(
-                found=f"fidelity beside {len(subject.train)} training image",
+                found=f"fidelity beside {len(context.train)} training image",
                 expected="at least 2",
                 do="train on more images, or leave this metric out",
             )
-        check_features(self.features, subject)
+        check_features(self.features, context)
 
-    def __call__(self, subject: Subject, progress: Progress) -> list[Metric]:
-        data, train = subject.data.some(self.images), subject.train
+    def __call__(self, context: EvaluationContext, progress: Progress) -> list[Metric]:
+        data, train = context.data.some(self.images), context.train
         others = train.take(train.by_content[-len(data) :])  # those that the classifier has not seen, where there are
-        with torch.no_grad(), evaluating(subject.model):
-            extract = extractor(self.features, subject)
+        with torch.no_grad(), evaluating(context.model):
+            extract = extractor(self.features, context)
             progress(0.1)
             real = extract.of(stored(data))
-            generated = extract.of(generate(subject.model, len(data), self.draw, subject.seed))
+            generated = extract.of(generate(context.model, len(data), self.draw, context.seed))
             training = extract.of(stored(others))
         progress(0.3)
-        whole = replace(subject, given="")  # of p(x): generated images are given labels, real ones are not
+        whole = replace(context, given="")  # of p(x): generated images are given labels, real ones are not
         rows = [
             _frechet(whole, "frechet", "lower", real, generated, BIASED),
             _reference(whole, real, training, max(0, extract.seen - len(train) + len(others))),
@@ -121,7 +121,7 @@ class Fidelity:
         rows += _neighbourhoods(whole, real, generated, self.neighbours)
         progress(1.0)
         what = {"mean": "decoder means", "sample": "draws of p(x|z)"}[self.draw]
-        what += ", labels as frequent as in training" if subject.given else ""
+        what += ", labels as frequent as in training" if context.given else ""
         about = f"{len(data):,} generated images ({what}) beside {len(data):,} real ones (levels u / 255)"
         return [
             replace(
@@ -134,11 +134,11 @@ class Fidelity:
         ]
 
 
-def _frechet(subject: Subject, name: str, better: Better, real: Tensor, others: Tensor, note: str) -> Metric:
+def _frechet(context: EvaluationContext, name: str, better: Better, real: Tensor, others: Tensor, note: str) -> Metric:
     n, f = len(others), others.shape[1]
     singular = f"; {f:,} features of {n:,} images: singular covariances, much bias, no standard error"
     distance = frechet(real, others)
-    return subject.metric(
+    return context.metric(
         name,
         distance.value,
         "squared distance of features",
@@ -149,16 +149,16 @@ def _frechet(subject: Subject, name: str, better: Better, real: Tensor, others: 
     )
 
 
-def _reference(subject: Subject, real: Tensor, training: Tensor, seen: int) -> Metric:
+def _reference(context: EvaluationContext, real: Tensor, training: Tensor, seen: int) -> Metric:
     note = f"of {len(training):,} training images in place of the generated ones"
     note += f", {seen:,} of which the classifier has seen" if seen else ""
-    reference = _frechet(subject, "frechet_train", "neither", real, training, note)  # of the data, not of the model
+    reference = _frechet(context, "frechet_train", "neither", real, training, note)  # of the data, not of the model
     return replace(reference, monte_carlo_se=None)  # nothing is drawn
 
 
-def _kernel_distance(subject: Subject, real: Tensor, generated: Tensor) -> Metric:
+def _kernel_distance(context: EvaluationContext, real: Tensor, generated: Tensor) -> Metric:
     distance, note = kernel_distance(real, generated), "unbiased, so that it may be negative"
-    return subject.metric(
+    return context.metric(
         "kernel_distance",
         distance.value,
         "squared MMD",
@@ -169,15 +169,15 @@ def _kernel_distance(subject: Subject, real: Tensor, generated: Tensor) -> Metri
     )
 
 
-def _neighbourhoods(subject: Subject, real: Tensor, generated: Tensor, k: int) -> list[Metric]:
+def _neighbourhoods(context: EvaluationContext, real: Tensor, generated: Tensor, k: int) -> list[Metric]:
     near, n = neighbourhoods(real, generated, k), len(real)
 
-    def share(name: str, value: Share, of: str, note: str) -> Metric:
+    def share(name: str, value: Proportion, of: str, note: str) -> Metric:
         unit, note = f"share of {of} images", f"k = {k}; interval with the neighbourhoods given; {note}"
-        return subject.metric(name, value.value, unit, better="higher", interval=value.interval, note=note)
+        return context.metric(name, value.value, unit, better="higher", interval=value.interval, note=note)
 
     expected = 1 - math.prod((n - i) / (2 * n - i) for i in range(1, k + 1))
-    density = subject.metric(
+    density = context.metric(
         "density",
         near.density.mean().item(),
         "neighbourhoods / k",

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from vaelab.evaluation.proportion import Share
+from vaelab.evaluation.proportion import Proportion
 
 ENTRIES = 2**22  # of a matrix of distances at a time: 34 MB
 TIES = 1e-9  # share of a radius within which a point on it counts as inside: images with few levels tie often
@@ -16,9 +16,9 @@ EQUAL = 1e-12  # share of |a|^2 + |b|^2 below which a squared distance is roundi
 class Neighbourhoods:
     """What N real and M generated features say of each other, with balls that reach to the k-th nearest neighbour."""
 
-    precision: Share  # of the generated ones, those inside a ball of a real one
-    recall: Share  # of the real ones, those inside a ball of a generated one
-    coverage: Share  # of the real ones, those whose ball holds a generated one
+    precision: Proportion  # of the generated ones, those inside a ball of a real one
+    recall: Proportion  # of the real ones, those inside a ball of a generated one
+    coverage: Proportion  # of the real ones, those whose ball holds a generated one
     density: Tensor  # [M], of each generated one: the number of real balls that hold it, over k
 
 
@@ -48,9 +48,9 @@ def neighbourhoods(real: Tensor, generated: Tensor, k: int) -> Neighbourhoods:
         recalled += int((distance <= generated_radius * (1 + TIES)).any(1).sum())
     n, m = len(real), len(generated)
     return Neighbourhoods(
-        precision=Share(int((holders > 0).sum()), m),
-        recall=Share(recalled, n),
-        coverage=Share(covered, n),
+        precision=Proportion(int((holders > 0).sum()), m),
+        recall=Proportion(recalled, n),
+        coverage=Proportion(covered, n),
         density=holders.double() / k,
     )
 

@@ -3,16 +3,16 @@
 import torch
 from torch import Tensor
 
-from vaelab.evaluation.measure import Metric, Subject, standard_error
+from vaelab.evaluation.measure import EvaluationContext, Metric, standard_error
 
 
-def codebook_rows(subject: Subject, z: Tensor) -> list[Metric]:
+def codebook_rows(context: EvaluationContext, z: Tensor) -> list[Metric]:
     """The perplexity of the codes in z [N, D], exp(-sum_k f_k log f_k), f_k the share of places that have code k.
 
     It is K where all are used alike, and 1 where one is used alone; with several levels the mean over them. Its
     standard error is to first order that of the images' mean -log f_k, times the perplexity.
     """
-    p = subject.model.prior()
+    p = context.model.prior()
     k, _ = p.read(z)  # [N, L, P]
     size = len(p.codes)
     surprise, used = list[Tensor](), list[int]()
@@ -24,7 +24,7 @@ def codebook_rows(subject: Subject, z: Tensor) -> list[Metric]:
     perplexity = each.mean(1).exp()
     error = standard_error((perplexity.unsqueeze(1) * each).mean(0))
     return [
-        subject.metric(
+        context.metric(
             "codebook_perplexity",
             perplexity.mean().item(),
             "codes",

@@ -8,10 +8,10 @@ from torch import Tensor
 from torch.distributions import Distribution
 
 from vaelab.distributions import is_diagonal_normal, two_means_of
-from vaelab.evaluation.codes import REPEATS, over_posteriors
 from vaelab.evaluation.latents.aggregate import POINTS, in_float64, log_aggregate
 from vaelab.evaluation.latents.codebook import codebook_rows
-from vaelab.evaluation.measure import Better, Metric, Progress, Subject, standard_error
+from vaelab.evaluation.measure import Better, EvaluationContext, Metric, Progress, standard_error
+from vaelab.evaluation.posterior_means import REPEATS, over_posteriors
 from vaelab.system.errors import SpecError
 
 ACTIVE_VARIANCE = 0.01  # Burda, Grosse & Salakhutdinov (2016), section 5.2
@@ -52,39 +52,39 @@ class Latents:
         if self.samples < 1:
             raise SpecError(found=f"samples = {self.samples}", expected="at least 1 draw of z", do="use samples=1")
 
-    def check(self, subject: Subject) -> None:
+    def check(self, context: EvaluationContext) -> None:
         """DataError where there are fewer than two images."""
-        subject.need_images("the aggregate posterior", 2)
+        context.need_images("the aggregate posterior", 2)
 
-    def __call__(self, subject: Subject, progress: Progress) -> list[Metric]:
-        data = subject.data.some(self.images)
+    def __call__(self, context: EvaluationContext, progress: Progress) -> list[Metric]:
+        data = context.data.some(self.images)
         size = torch.Size([self.samples])
 
         def read(q: Distribution) -> tuple[Distribution, Tensor]:
             q = in_float64(q)
             return q, q.sample(size)
 
-        if subject.model.support == "codes":
-            z = over_posteriors(subject.model, data, subject.seed, lambda q: q.mean, progress)
-            return codebook_rows(subject, torch.cat(z))
-        groups = over_posteriors(subject.model, data, subject.seed, read, lambda share: progress(ENCODING * share))
+        if context.model.support == "codes":
+            z = over_posteriors(context.model, data, context.seed, lambda q: q.mean, progress)
+            return codebook_rows(context, torch.cat(z))
+        groups = over_posteriors(context.model, data, context.seed, read, lambda share: progress(ENCODING * share))
         with torch.no_grad():
             return [
-                *_units(subject, groups),
-                *_parts_of_the_rate(subject, groups, lambda share: progress(ENCODING + (1 - ENCODING) * share)),
+                *_units(context, groups),
+                *_parts_of_the_rate(context, groups, lambda share: progress(ENCODING + (1 - ENCODING) * share)),
             ]
 
 
 Groups = list[tuple[Distribution, Tensor]]  # q(z|x), batch [B], and its draws z [S, B, D]
 
 
-def _units(subject: Subject, groups: Groups) -> list[Metric]:
+def _units(context: EvaluationContext, groups: Groups) -> list[Metric]:
     """The active units, and the correlations between them where there are two."""
     means = torch.cat([torch.stack(two_means_of(q, REPEATS)).double() for q, _ in groups], 1)
     active, variance = active_dimensions(means)
     images, latent, units = means.shape[1], len(active), int(active.sum())
     rows = [
-        subject.metric(
+        context.metric(
             "active_units",
             float(units),
             "latent dimensions",
@@ -104,7 +104,7 @@ def _units(subject: Subject, groups: Groups) -> list[Metric]:
     return [
         *rows,
         *(
-            subject.metric(name, value.item(), "absolute value", better="lower", images=images, note=between)
+            context.metric(name, value.item(), "absolute value", better="lower", images=images, note=between)
             for name, value in (("aggregate_correlation", size.max()), ("aggregate_correlation_mean", size.mean()))
         ),
     ]
@@ -136,13 +136,13 @@ def _covariance(groups: Groups) -> Tensor:
     return torch.cov(torch.cat([z.flatten(0, 1) for _, z in groups]).double().T, correction=0)
 
 
-def _parts_of_the_rate(subject: Subject, groups: Groups, progress: Progress) -> list[Metric]:
+def _parts_of_the_rate(context: EvaluationContext, groups: Groups, progress: Progress) -> list[Metric]:
     """I_q(x; z) and KL(q(z) || p(z)), each with its standard errors."""
     z = torch.cat([z for _, z in groups], 1)
     samples, images, _ = z.shape
     log_post = torch.cat([q.log_prob(z).double() for q, z in groups], 1)
     log_aggr = log_aggregate([q for q, _ in groups], z.flatten(0, 1), progress).reshape(samples, images)
-    prior = subject.model.prior()
+    prior = context.model.prior()
     log_prior = torch.cat([prior.log_prob(some).double() for some in z.split(POINTS, 1)], 1)
     information, marginal = log_post - log_aggr, log_aggr - log_prior  # [S, N]
     most = math.log(images)
@@ -152,7 +152,7 @@ def _parts_of_the_rate(subject: Subject, groups: Groups, progress: Progress) -> 
 
     def row(name: str, terms: Tensor, better: Better, note: str) -> Metric:
         spread = terms.var(0).mean().div(samples * images).sqrt().item() if samples > 1 else None
-        return subject.metric(
+        return context.metric(
             name,
             terms.mean().item(),
             "nats/image",

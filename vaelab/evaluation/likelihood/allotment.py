@@ -6,7 +6,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from vaelab.evaluation.likelihood.chunk import AtATime, Noise, evaluate_chunk
+from vaelab.evaluation.likelihood.chunk import AtATime, ChunkNoise, evaluate_chunk
 from vaelab.models import VAE, Conditional, rows
 
 FEWEST = 100  # draws that every image gets
@@ -15,7 +15,13 @@ ENOUGH = 5.0  # effective draws of a pilot
 
 
 def allotment(
-    model: VAE, decoder: Conditional, x: Tensor, code: Tensor | None, at_most: int, noise: Noise, at_a_time: AtATime
+    model: VAE,
+    decoder: Conditional,
+    x: Tensor,
+    condition: Tensor | None,
+    at_most: int,
+    noise: ChunkNoise,
+    at_a_time: AtATime,
 ) -> Iterator[tuple[Tensor, int]]:
     """Groups of the images x [B, C, H, W], as places among them, and K of each group: 100, 1,000, ..., `at_most`.
 
@@ -33,7 +39,7 @@ def allotment(
             yield waiting, samples
             return
         pilot = replace(noise, use=(samples, 1))
-        own = x[waiting], rows(code, waiting)
+        own = x[waiting], rows(condition, waiting)
         effective = evaluate_chunk(model, decoder, *own, samples // TIMES, pilot, at_a_time).effective
         if (effective >= ENOUGH).any():
             yield waiting[effective >= ENOUGH], samples

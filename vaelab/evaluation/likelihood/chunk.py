@@ -15,7 +15,7 @@ TEN = 10  # draws of z in a block; fixed, because their noise is drawn by block
 
 
 @dataclass(frozen=True)
-class Noise:
+class ChunkNoise:
     """Which noise is drawn: a function of the seed, the number of the chunk, and what it is used for."""
 
     seed: int
@@ -56,9 +56,9 @@ def evaluate_chunk(
     model: VAE,
     decoder: Conditional,
     x: Tensor,
-    code: Tensor | None,
+    condition: Tensor | None,
     samples: int,
-    noise: Noise,
+    noise: ChunkNoise,
     at_a_time: AtATime,
 ) -> Chunk:
     """The bounds of images x [B, C, H, W] from `samples` draws of z each.
@@ -67,13 +67,13 @@ def evaluate_chunk(
         decoder: of `model`, as it runs fastest.
         code: of the images' labels, [B, classes], where the model is told them.
     """
-    q, prior = model.told(code).posterior(x), model.prior()
+    q, prior = model.conditioned(condition).posterior(x), model.prior()
     stream = Stream(len(x), x.device)
     rate, distortion = torch.zeros_like(stream.log_sum), torch.zeros_like(stream.log_sum)
     image = torch.zeros_like(x)
     for first in range(0, samples, at_a_time.blocks * TEN):
         z, log_ratio = _draw(q, prior, first, min(samples, first + at_a_time.blocks * TEN), noise, x.device)
-        log_lik = _log_lik(decoder, x, code, z, image, at_a_time.passes)
+        log_lik = _log_lik(decoder, x, condition, z, image, at_a_time.passes)
         stream.add(log_lik + log_ratio)
         rate -= log_ratio.sum(0)
         distortion -= log_lik.sum(0)
@@ -96,7 +96,7 @@ def evaluate_chunk(
 
 
 def _draw(
-    q: Distribution, prior: Distribution, first: int, stop: int, noise: Noise, device: torch.device
+    q: Distribution, prior: Distribution, first: int, stop: int, noise: ChunkNoise, device: torch.device
 ) -> tuple[Tensor, Tensor]:
     """Draws `first` to `stop` of z ~ q(z|x), [S, B, D], and their log p(z) - log q(z|x), [S, B] in float64.
 
@@ -112,7 +112,9 @@ def _draw(
     return torch.cat(draws), torch.cat(log_ratios)
 
 
-def _log_lik(decoder: Conditional, x: Tensor, code: Tensor | None, z: Tensor, image: Tensor, passes: int) -> Tensor:
+def _log_lik(
+    decoder: Conditional, x: Tensor, condition: Tensor | None, z: Tensor, image: Tensor, passes: int
+) -> Tensor:
     """log p(x|z), [S, B] in float64, `passes` of the decoder at a time; their means are added to `image`."""
     rows = max(1, passes // len(x))  # draws of every image, or pieces of one draw where not even that fits
     rows -= rows % TEN if rows > TEN else 0  # pieces of one size, but for the last
@@ -121,7 +123,7 @@ def _log_lik(decoder: Conditional, x: Tensor, code: Tensor | None, z: Tensor, im
     for r in range(0, len(z), rows):
         for c in range(0, len(x), columns):
             s, b = slice(r, r + rows), slice(c, c + columns)
-            p = (decoder if code is None else decoder.given(code[b]))(z[s, b])
+            p = (decoder if condition is None else decoder.given(condition[b]))(z[s, b])
             log_lik[s, b] = p.log_prob(x[b]).double()
             image[b] += p.mean.sum(0)
     return log_lik

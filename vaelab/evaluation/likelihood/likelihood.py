@@ -12,10 +12,18 @@ from vaelab.data.protocol import protocol
 from vaelab.evaluation.admission import admit_data, admit_likelihood, admit_parts, admit_protocol
 from vaelab.evaluation.inference import Precision, for_inference
 from vaelab.evaluation.likelihood.allotment import FEWEST, allotment
-from vaelab.evaluation.likelihood.chunk import TEN, AtATime, Noise, evaluate_chunk
-from vaelab.evaluation.measure import FEW_EFFECTIVE, Better, Metric, Progress, Subject, evaluating, standard_error
+from vaelab.evaluation.likelihood.chunk import TEN, AtATime, ChunkNoise, evaluate_chunk
+from vaelab.evaluation.measure import (
+    FEW_EFFECTIVE,
+    Better,
+    EvaluationContext,
+    Metric,
+    Progress,
+    evaluating,
+    standard_error,
+)
 from vaelab.evaluation.memory import decoder_bytes, encoder_bytes
-from vaelab.evaluation.proportion import Share
+from vaelab.evaluation.proportion import Proportion
 from vaelab.models import VAE, rows
 from vaelab.system.errors import SpecError, unknown
 
@@ -58,7 +66,7 @@ class Evaluation:
 
 
 @torch.no_grad()
-def evaluate(
+def estimate_bounds(
     model: VAE,
     data: Dataset,
     samples: Samples,
@@ -105,17 +113,17 @@ def evaluate(
         sizes: list[int] = []
         for number, start in enumerate(range(0, len(data), IMAGES)):
             chosen = torch.from_numpy(data.by_content[start : start + IMAGES])
-            noise = Noise(seed, number)
+            noise = ChunkNoise(seed, number)
             noise.begin(torch.device("cpu"), 0)
             x = reading.pixels(torch.from_numpy(data.images[chosen.numpy()])).to(device)  # the same on every device
-            code = model.code(rows(data.labels, chosen.numpy()))
+            condition = model.condition(rows(data.labels, chosen.numpy()))
             if samples == "auto":
-                groups = allotment(model, decoder, x, code, at_most, noise, at_a_time)
+                groups = allotment(model, decoder, x, condition, at_most, noise, at_a_time)
             else:
                 groups = [(torch.arange(len(x), device=device), samples)]
             for own, k in groups:
                 drawn = noise if k == samples else replace(noise, use=(k,))
-                chunk = evaluate_chunk(model, decoder, x[own], rows(code, own), k, drawn, at_a_time)
+                chunk = evaluate_chunk(model, decoder, x[own], rows(condition, own), k, drawn, at_a_time)
                 sizes = [size for size in chunk.sizes if size < (FEWEST if samples == "auto" else k)]
                 chunk = replace(chunk, bounds=chunk.bounds[:, : len(sizes)])
                 columns["samples"][chosen[own.cpu()]] = k
@@ -203,17 +211,17 @@ class Likelihood:
         if self.precision not in get_args(Precision):
             raise unknown("precision", self.precision, get_args(Precision))
 
-    def check(self, subject: Subject) -> None:
-        subject.need_images("likelihood", max(1, self.images))
-        at_a_time_within(subject.model, self.memory_mb)
+    def check(self, context: EvaluationContext) -> None:
+        context.need_images("likelihood", max(1, self.images))
+        at_a_time_within(context.model, self.memory_mb)
 
-    def __call__(self, subject: Subject, progress: Progress) -> list[Metric]:
-        data = subject.data.some(self.images)
-        e = evaluate(
-            subject.model,
+    def __call__(self, context: EvaluationContext, progress: Progress) -> list[Metric]:
+        data = context.data.some(self.images)
+        e = estimate_bounds(
+            context.model,
             data,
             self.samples,
-            subject.seed,
+            context.seed,
             self.memory_mb,
             progress,
             self.precision,
@@ -221,11 +229,11 @@ class Likelihood:
         )
         n = len(data)
         fewest, most = (FEWEST, self.at_most) if self.samples == "auto" else (None, self.samples)
-        few = Share(int((e.effective < FEW).sum()), n)
+        few = Proportion(int((e.effective < FEW).sum()), n)
         mark = FEW_EFFECTIVE if most > 1 and few.value > MANY else ""
 
         def row(name: str, better: Better, per_image: Tensor, unit: str = "nats/image", *notes: str) -> Metric:
-            return subject.metric(
+            return context.metric(
                 name,
                 per_image.mean().item(),
                 unit,
@@ -239,7 +247,7 @@ class Likelihood:
             )
 
         def bound(name: str, better: Better, per_image: Tensor, *notes: str) -> Metric:
-            return row(name, better, per_image, "nats/image", subject.note, *notes)
+            return row(name, better, per_image, "nats/image", context.note, *notes)
 
         kl = () if e.kl_per_dimension is None else tuple(e.kl_per_dimension.mean(0).tolist())
         error = None if most == 1 else e.nll_variance.sum().sqrt().item() / n
@@ -255,7 +263,7 @@ class Likelihood:
         if most > 1:
             rows.append(row("nll_excess", "lower", e.nll_excess, "nats/image", AT_LEAST if mark else EXCESS, mark))
             rows.append(row("effective_samples", "higher", e.effective, "draws"))
-            below = subject.metric(
+            below = context.metric(
                 f"effective_below_{FEW:g}",
                 few.value,
                 "share",
@@ -271,6 +279,6 @@ class Likelihood:
             rows.append(row("samples_drawn", "neither", e.samples.double(), "draws", drawn))
         if protocol(data.protocol).counts_levels:
             bits = math.prod(data.shape) * math.log(2)
-            in_bits = row("bits_per_dim", "lower", e.nll / bits, "bits/dim", subject.note, mark)
+            in_bits = row("bits_per_dim", "lower", e.nll / bits, "bits/dim", context.note, mark)
             rows.append(replace(in_bits, monte_carlo_se=error and error / bits))
         return rows

@@ -4,14 +4,14 @@ from collections.abc import Callable
 
 from vaelab.reports.claims import colours, comparisons, complexity, digits, dimensions, importance, manifolds, speed
 from vaelab.reports.claims.claim import QUICK, UNJUDGED, UNTESTED, Claim, Outcome, Statement, Table
-from vaelab.reports.material import Material
+from vaelab.reports.context import ReportContext
 from vaelab.reports.text import counted, listed, number
 from vaelab.studies.study import Member
 from vaelab.system.errors import SpecError
 
 __all__ = ["CLAIMS", "NOT_RUN", "Claim", "Table", "check_claims"]
 
-Check = Callable[[Material], Outcome]
+Check = Callable[[ReportContext], Outcome]
 
 CLAIMS: dict[str, list[tuple[Statement, Check]]] = {
     "digits": [
@@ -61,22 +61,22 @@ CLAIMS: dict[str, list[tuple[Statement, Check]]] = {
 NOT_RUN = "not run yet"
 
 
-def check_claims(material: Material) -> dict[str, list[Claim]]:
+def check_claims(context: ReportContext) -> dict[str, list[Claim]]:
     """The claims that the study names, checked on the runs that are done.
 
     Raises:
         SpecError: a name that is not in CLAIMS.
     """
-    study = material.study
+    study = context.study
     if unknown := [name for name in study.claims if name not in CLAIMS]:
         raise SpecError(found=f"claim {unknown[0]!r}", expected=f"one of {', '.join(CLAIMS)}", do="choose one of these")
     return {
-        name: [judged(material, *claim, quick=study.quick and name not in study.must) for claim in CLAIMS[name]]
+        name: [judged(context, *claim, quick=study.quick and name not in study.must) for claim in CLAIMS[name]]
         for name in study.claims
     }
 
 
-def judged(material: Material, statement: Statement, check: Check, quick: bool = False) -> Claim:
+def judged(context: ReportContext, statement: Statement, check: Check, quick: bool = False) -> Claim:
     """The claim with a verdict, where the data and the budget are those that it needs.
 
     A statement about some data sets is checked on those, and where the study has none of them on what there is, without
@@ -85,12 +85,12 @@ def judged(material: Material, statement: Statement, check: Check, quick: bool =
     Arguments:
         quick: whether the budget is a quick one, at which nothing is judged.
     """
-    asked = material.of_data(statement.asked_of)
-    outcome = check(asked if asked.study.members else material)
+    asked = context.of_data(statement.asked_of)
+    outcome = check(asked if asked.study.members else context)
     absent = [name for name in statement.asked_of if name not in {m.spec.data for m in asked.study.members}]
     verdict, measured = outcome.verdict, outcome.measured
     if not outcome.runs:
-        verdict, measured = UNJUDGED, _why_nothing(material)
+        verdict, measured = UNJUDGED, _why_nothing(context)
     elif absent and verdict == "supported":  # of one data set, where both were asked about
         verdict = UNJUDGED
     if quick and outcome.runs:
@@ -109,8 +109,8 @@ def judged(material: Material, statement: Statement, check: Check, quick: bool =
     )
 
 
-def _why_nothing(material: Material) -> str:
-    whole = len(material.done) == len(material.study.members)
+def _why_nothing(context: ReportContext) -> str:
+    whole = len(context.done) == len(context.study.members)
     return "No run of this study measures it." if whole else f"The runs that measure it: {NOT_RUN}."
 
 

@@ -1,8 +1,8 @@
 """The article whose study this is, and the data sets that it speaks of."""
 
-from vaelab.reports.claims.claim import Source
+from vaelab.reports.claims.claim import CitedPlace
 
-ARTICLE = Source(
+ARTICLE = CitedPlace(
     "Project: Variational Autoencoder",
     "Johnew Zhang",
     "an article on his web site; its text does not give the address: search for the title with the author's name",

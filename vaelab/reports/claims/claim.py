@@ -32,7 +32,7 @@ RULES = {  # of all claims, printed once
 
 
 @dataclass(frozen=True)
-class Source:
+class CitedPlace:
     """A text that makes claims."""
 
     title: str
@@ -53,7 +53,7 @@ class Statement:
     quote: str  # in its own; empty for a table of numbers
     section: str  # where it stands
     asked_of: tuple[str, ...]  # the data sets that it is about
-    source: Source
+    source: CitedPlace
 
 
 @dataclass(frozen=True)

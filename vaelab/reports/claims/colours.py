@@ -23,8 +23,8 @@ from vaelab.reports.claims.kinds import Pair, bernoulli, between, by_network, fu
 from vaelab.reports.claims.manifolds import believed, light, manifold
 from vaelab.reports.claims.sizes import SIMILAR, VAST
 from vaelab.reports.colours import COLOURFUL, FEWEST, HUES, chroma, hue_counts, hues
+from vaelab.reports.context import ReportContext, plain
 from vaelab.reports.labels import points
-from vaelab.reports.material import Material, plain
 from vaelab.reports.text import DASH, listed, number, percent
 from vaelab.studies.study import Member
 
@@ -56,22 +56,22 @@ KEPT = (
 )
 
 
-def no_green(material: Material) -> Outcome:
+def no_green(context: ReportContext) -> Outcome:
     """Whether the fully connected network's reconstructions lack more than half of the colour of green images."""
-    models = points([m for m in material.done if _coloured(material, m)])
+    models = points([m for m in context.done if _coloured(context, m)])
     own = [runs for runs in models if _asked(runs[0])]
-    lost = [_lost(material, runs, GREEN) for runs in own]
+    lost = [_lost(context, runs, GREEN) for runs in own]
     rows = [
-        [runs[0].title, material.point(runs[0]), *(_kept(material, runs, hue) for hue in range(len(HUES)))]
+        [runs[0].title, context.point(runs[0]), *(_kept(context, runs, hue) for hue in range(len(HUES)))]
         for runs in models
     ]
     said = [
-        f"{_kept(material, runs, GREEN)} is kept at {material.point(runs[0])}"
+        f"{_kept(context, runs, GREEN)} is kept at {context.point(runs[0])}"
         for runs, one in zip(own, lost, strict=True)
         if one is not None
     ]
-    rare = _rare(material, own[0][0]) if own else []
-    counts = [row for runs in own[:1] for row in _counts(material, runs[0])]
+    rare = _rare(context, own[0][0]) if own else []
+    counts = [row for runs in own[:1] for row in _counts(context, runs[0])]
     return Outcome(
         f"Of the colour of green images {'; '.join(said) if said else 'nothing can be said'}."
         + (f" There are too few test images for: {listed(rare)}." if rare else ""),
@@ -83,26 +83,26 @@ def no_green(material: Material) -> Outcome:
     )
 
 
-def still_far(material: Material) -> Outcome:
+def still_far(context: ReportContext) -> Outcome:
     """Whether the largest fully connected model keeps more colours and numbers, and is still far from the data."""
     rows, verdicts, said, runs = list[list[str]](), list[Verdict](), list[str](), list[Member]()
-    for ladder in ladders([m for m in material.done if _coloured(material, m) and _asked(m) and m.latent > 2]):
+    for ladder in ladders([m for m in context.done if _coloured(context, m) and _asked(m) and m.latent > 2]):
         for model in ladder:
-            share = missing(material, model)
-            rows.append([model[0].title, material.point(model[0]), as_percent(share)])
+            share = missing(context, model)
+            rows.append([model[0].title, context.point(model[0]), as_percent(share)])
         ends = between(ladder[0], ladder[-1])
         if not ends.first:  # no seed in common
             continue
         few, many = ends.first, ends.second
-        share = missing(material, many)
+        share = missing(context, many)
         rises = few[0].latent < many[0].latent
         parts: dict[str, Verdict] = {
-            "more colours": _more(_colour_gained(material, few, many) if rises else None),
-            "more numbers": _more(_numbers_gained(material, few, many) if rises else None),
+            "more colours": _more(_colour_gained(context, few, many) if rises else None),
+            "more numbers": _more(_numbers_gained(context, few, many) if rises else None),
             "far from the data": verdict([share.above(VAST)]),
         }
         said.append(
-            f"At {material.point(many[0])} {as_percent(share)} of the detail is missing. {parts_in_words(parts)}"
+            f"At {context.point(many[0])} {as_percent(share)} of the detail is missing. {parts_in_words(parts)}"
         )
         verdicts.append(of_parts(parts))
         runs += [run for model in ladder for run in model]
@@ -118,12 +118,12 @@ def still_far(material: Material) -> Outcome:
     )
 
 
-def blue_too(material: Material) -> Outcome:
+def blue_too(context: ReportContext) -> Outcome:
     """Whether the two networks' 2-D manifolds are alike in light and contrast, and only the convolutional has blue."""
-    found = [p for p in by_network(material) if p.first[0].latent == 2 and _coloured(material, p.first[0])]
+    found = [p for p in by_network(context) if p.first[0].latent == 2 and _coloured(context, p.first[0])]
     rows, verdicts, said = list[list[str]](), list[Verdict](), list[str]()
     for pair in found:
-        shown = [[manifold(material, run) for run in runs] for runs in (pair.first, pair.second)]
+        shown = [[manifold(context, run) for run in runs] for runs in (pair.first, pair.second)]
         counts = [[hue_counts(images) for images in of] for of in shown]
         blue: list[Verdict] = [appears(a[BLUE], b[BLUE]) for a, b in zip(*counts, strict=True)]
         parts: dict[str, Verdict] = {**_alike(shown), "blue in the convolutional one alone": agreed(blue)}
@@ -133,7 +133,7 @@ def blue_too(material: Material) -> Outcome:
             f"connected one. {parts_in_words(parts)}"
         )
         verdicts.append(of_parts(parts))
-        rows += _manifold_rows(material, pair, shown)
+        rows += _manifold_rows(context, pair, shown)
     return Outcome(
         " ".join(said),
         agreed(verdicts),
@@ -156,12 +156,12 @@ def _alike(shown: Sequence[Sequence[Tensor]]) -> dict[str, Verdict]:
     }
 
 
-def _manifold_rows(material: Material, pair: Pair, shown: Sequence[Sequence[Tensor]]) -> list[list[str]]:
+def _manifold_rows(context: ReportContext, pair: Pair, shown: Sequence[Sequence[Tensor]]) -> list[list[str]]:
     rows = list[list[str]]()
     for run, images in zip(pair.runs, [*shown[0], *shown[1]], strict=True):
         seen = light(images)
         measured = number(seen.spread, 3), number(seen.contrast, 3), *map(str, hue_counts(images))
-        rows.append([run.title, material.at(run), *measured])
+        rows.append([run.title, context.at(run), *measured])
     return rows
 
 
@@ -178,17 +178,17 @@ def kept(images: Tensor, reconstructions: Tensor) -> Tensor:
     return (before * after).sum(1) / before.square().sum(1)
 
 
-def _lost(material: Material, runs: Sequence[Member], hue: int) -> Estimate | None:
+def _lost(context: ReportContext, runs: Sequence[Member], hue: int) -> Estimate | None:
     """The lost share of a hue; None for fewer images than FEWEST."""
-    images = material.images(runs[0])
+    images = context.images(runs[0])
     chosen = hues(images) == hue
     if int(chosen.sum()) < FEWEST:
         return None
-    return over_images([1 - kept(images, material.reconstructions(run))[chosen] for run in runs])
+    return over_images([1 - kept(images, context.reconstructions(run))[chosen] for run in runs])
 
 
-def _kept(material: Material, runs: Sequence[Member], hue: int) -> str:
-    lost = _lost(material, runs, hue)
+def _kept(context: ReportContext, runs: Sequence[Member], hue: int) -> str:
+    lost = _lost(context, runs, hue)
     return DASH if lost is None else as_percent(Estimate(1 - lost.mean, lost.half))
 
 
@@ -196,43 +196,43 @@ def _more(gained: Estimate | None) -> Verdict:
     return UNJUDGED if gained is None else verdict([gained.above(SIMILAR)])
 
 
-def _colour_gained(material: Material, few: Sequence[Member], many: Sequence[Member]) -> Estimate | None:
+def _colour_gained(context: ReportContext, few: Sequence[Member], many: Sequence[Member]) -> Estimate | None:
     """How much more of the colour the larger model keeps, over the images that have a hue; None where too few have."""
-    images = material.images(few[0])
+    images = context.images(few[0])
     chosen = hues(images) >= 0
     if int(chosen.sum()) < FEWEST:
         return None
-    shares = [[kept(images, material.reconstructions(run))[chosen] for run in runs] for runs in (many, few)]
+    shares = [[kept(images, context.reconstructions(run))[chosen] for run in runs] for runs in (many, few)]
     return paired(*shares)
 
 
-def _numbers_gained(material: Material, few: Sequence[Member], many: Sequence[Member]) -> Estimate | None:
+def _numbers_gained(context: ReportContext, few: Sequence[Member], many: Sequence[Member]) -> Estimate | None:
     """How many more digits are read rightly in the larger model's images; None without a classifier to believe."""
-    labels = material.test(few[0]).labels
-    if labels is None or not believed(reader := material.reader(few[0])):
+    labels = context.test(few[0]).labels
+    if labels is None or not believed(reader := context.reader(few[0])):
         return None
     right = [
-        [torch.from_numpy(reader.read(material.reconstructions(run))[0] == labels).float() for run in runs]
+        [torch.from_numpy(reader.read(context.reconstructions(run))[0] == labels).float() for run in runs]
         for runs in (many, few)
     ]
     return paired(*right)
 
 
-def _coloured(material: Material, member: Member) -> bool:
-    return material.data(member).test.shape[0] == 3
+def _coloured(context: ReportContext, member: Member) -> bool:
+    return context.data(member).test.shape[0] == 3
 
 
 def _asked(member: Member) -> bool:
     return fully_connected(member) and bernoulli(member)
 
 
-def _rare(material: Material, member: Member) -> list[str]:
-    counts = hue_counts(material.images(member))
+def _rare(context: ReportContext, member: Member) -> list[str]:
+    counts = hue_counts(context.images(member))
     return [hue for hue, count in zip(HUES, counts, strict=False) if count < FEWEST]
 
 
-def _counts(material: Material, member: Member) -> list[list[str]]:
-    data = material.data(member)
+def _counts(context: ReportContext, member: Member) -> list[list[str]]:
+    data = context.data(member)
     return [
         [f"{name} (n = {len(split):,})", *map(number, hue_counts(plain(split)))]
         for name, split in (("training", data.train), ("test", data.test))

@@ -10,8 +10,8 @@ from vaelab.reports.claims.detail import as_percent, missing
 from vaelab.reports.claims.estimate import Estimate, Sign, over_images, paired
 from vaelab.reports.claims.kinds import Pair, bernoulli, by_likelihood, by_network, convolutional, pairs
 from vaelab.reports.claims.sizes import SIMILAR, VAST
+from vaelab.reports.context import ReportContext
 from vaelab.reports.labels import points
-from vaelab.reports.material import Material
 from vaelab.reports.text import listed, percent
 from vaelab.studies.study import Member
 
@@ -67,29 +67,29 @@ WHY = (
 )
 
 
-def vast_with_dimensions(material: Material) -> Outcome:
+def vast_with_dimensions(context: ReportContext) -> Outcome:
     """Whether the largest number of latent dimensions has less than half the error of the smallest above two."""
-    members = [m for m in material.done if convolutional(m) and bernoulli(m) and m.latent > 2]
+    members = [m for m in context.done if convolutional(m) and bernoulli(m) and m.latent > 2]
     numbers = {m.latent for m in members}
     if len(numbers) < 2:
-        return _vast(material, [], "more dimensions")
+        return _vast(context, [], "more dimensions")
     fewest, most = min(numbers), max(numbers)
     found = pairs(
-        material,
+        context,
         lambda m: m in members and m.latent == fewest,
         lambda m: m in members and m.latent == most,
         ("latent",),
     )
-    return _vast(material, found, "more dimensions")
+    return _vast(context, found, "more dimensions")
 
 
-def vast_with_convolution(material: Material) -> Outcome:
+def vast_with_convolution(context: ReportContext) -> Outcome:
     """Whether the convolutional network has less than half the error of the fully connected one."""
-    return _vast(material, by_network(material), "the convolutional network")
+    return _vast(context, by_network(context), "the convolutional network")
 
 
-def _vast(material: Material, found: list[Pair], better: str) -> Outcome:
-    gains = [relative_gain(material, pair) for pair in found]
+def _vast(context: ReportContext, found: list[Pair], better: str) -> Outcome:
+    gains = [relative_gain(context, pair) for pair in found]
     signs: list[Sign] = [gain.above(VAST) for gain in gains]
     return Outcome(
         f"The error with {better} is {span(gains)}. {tally(signs, 'vast', 'not vast')}.",
@@ -97,30 +97,30 @@ def _vast(material: Material, found: list[Pair], better: str) -> Outcome:
         f"The improvement is the share by which the reconstruction MSE is lower with {better}. It is vast if it is "
         f"more than {percent(VAST)}.",
         [run for pair in found for run in pair.runs],
-        [_errors_beside(material, found, gains)],
+        [_errors_beside(context, found, gains)],
     )
 
 
-def copies(material: Material) -> Outcome:
+def copies(context: ReportContext) -> Outcome:
     """Whether the largest convolutional models' reconstructions lack next to nothing of the images' detail."""
-    members = [m for m in material.study.members if convolutional(m) and bernoulli(m)]
+    members = [m for m in context.study.members if convolutional(m) and bernoulli(m)]
     most = max((m.latent for m in members), default=0)
     largest = points([m for m in members if m.run.done and m.latent == most])
-    shares = [(missing(material, runs), runs) for runs in largest]
-    return _missing(material, shares, SIMILAR, "Almost the same")
+    shares = [(missing(context, runs), runs) for runs in largest]
+    return _missing(context, shares, SIMILAR, "Almost the same")
 
 
-def well_enough(material: Material) -> Outcome:
+def well_enough(context: ReportContext) -> Outcome:
     """Whether the best convolutional model's reconstructions are not far from the images."""
-    shares = [(missing(material, runs), runs) for runs in points([m for m in material.done if convolutional(m)])]
+    shares = [(missing(context, runs), runs) for runs in points([m for m in context.done if convolutional(m)])]
     best = sorted(shares, key=lambda pair: pair[0].mean)[:1]
-    return _missing(material, best, VAST, "The model with the least is taken. Well enough")
+    return _missing(context, best, VAST, "The model with the least is taken. Well enough")
 
 
-def _missing(material: Material, shares: list[tuple[Estimate, list[Member]]], size: float, word: str) -> Outcome:
+def _missing(context: ReportContext, shares: list[tuple[Estimate, list[Member]]], size: float, word: str) -> Outcome:
     sides = [share.above(size) for share, _ in shares]
     signs: list[Sign] = [1 if side < 0 else -1 if side else 0 for side in sides]
-    rows = [[runs[0].title, material.point(runs[0]), as_percent(share)] for share, runs in shares]
+    rows = [[runs[0].title, context.point(runs[0]), as_percent(share)] for share, runs in shares]
     return Outcome(
         "; ".join(f"{title}, {where}: {share} of the detail is missing" for title, where, share in rows) + ".",
         verdict(signs),
@@ -131,34 +131,34 @@ def _missing(material: Material, shares: list[tuple[Estimate, list[Member]]], si
     )
 
 
-def alike(material: Material) -> Outcome:
+def alike(context: ReportContext) -> Outcome:
     """Whether Gaussian and Bernoulli decoders reconstruct alike."""
-    found = by_likelihood(material)
-    gains = [relative_gain(material, pair) for pair in found]
+    found = by_likelihood(context)
+    gains = [relative_gain(context, pair) for pair in found]
     signs: list[Sign] = [gain.within(SIMILAR) for gain in gains]
     return Outcome(
-        f"The Gaussian decoder's error is {span(gains)}. {_at(material, found, signs)}.",
+        f"The Gaussian decoder's error is {span(gains)}. {_at(context, found, signs)}.",
         verdict(signs),
         f"{WHY} Two errors are similar where the interval of their difference lies within {percent(SIMILAR)} "
         f"of the Bernoulli decoder's error, and not similar where it lies outside.",
         [run for pair in found for run in pair.runs],
-        [_errors_beside(material, found, gains)],
+        [_errors_beside(context, found, gains)],
     )
 
 
-def _at(material: Material, found: list[Pair], signs: list[Sign]) -> str:
+def _at(context: ReportContext, found: list[Pair], signs: list[Sign]) -> str:
     """Where two decoders are similar, where not, and where it is not clear."""
     said = list[str]()
     for sign, word in ((1, "similar"), (-1, "not similar"), (0, "unclear")):
-        at = [material.point(pair.first[0]) for pair, own in zip(found, signs, strict=True) if own == sign]
+        at = [context.point(pair.first[0]) for pair, own in zip(found, signs, strict=True) if own == sign]
         said += [f"{word} at {listed(at)}"] if at else []
     return "; ".join(said).capitalize()
 
 
-def better_in_colour(material: Material) -> Outcome:
+def better_in_colour(context: ReportContext) -> Outcome:
     """Whether the Gaussian decoder reconstructs coloured images better, by any amount."""
-    found = [pair for pair in by_likelihood(material) if material.data(pair.first[0]).test.shape[0] == 3]
-    gains = [relative_gain(material, pair) for pair in found]
+    found = [pair for pair in by_likelihood(context) if context.data(pair.first[0]).test.shape[0] == 3]
+    gains = [relative_gain(context, pair) for pair in found]
     signs: list[Sign] = [gain.sign for gain in gains]
     return Outcome(
         f"The Gaussian decoder's error is {span(gains)}. "
@@ -166,27 +166,27 @@ def better_in_colour(material: Material) -> Outcome:
         verdict(signs),
         f"{WHY} Better is a difference of any size whose interval does not contain zero.",
         [run for pair in found for run in pair.runs],
-        [_errors_beside(material, found, gains)],
+        [_errors_beside(context, found, gains)],
     )
 
 
-def relative_gain(material: Material, pair: Pair) -> Estimate:
+def relative_gain(context: ReportContext, pair: Pair) -> Estimate:
     """By which share of the first model's reconstruction MSE the second's is lower."""
-    first, second = (_errors(material, runs) for runs in (pair.first, pair.second))
+    first, second = (_errors(context, runs) for runs in (pair.first, pair.second))
     return paired(first, second).over(over_images(first).mean)
 
 
-def _errors_beside(material: Material, found: list[Pair], gains: list[Estimate]) -> Table:
+def _errors_beside(context: ReportContext, found: list[Pair], gains: list[Estimate]) -> Table:
     rows = list[list[str]]()
     for pair, gain in zip(found, gains, strict=True):
-        models = [f"{runs[0].title}, {material.point(runs[0])}" for runs in (pair.first, pair.second)]
-        errors = [str(over_images(_errors(material, runs))) for runs in (pair.first, pair.second)]
+        models = [f"{runs[0].title}, {context.point(runs[0])}" for runs in (pair.first, pair.second)]
+        errors = [str(over_images(_errors(context, runs))) for runs in (pair.first, pair.second)]
         rows.append([models[0], errors[0], models[1], errors[1], as_percent(gain)])
     return Table(["model", "its MSE", "beside", "its MSE", "lower by"], rows)
 
 
-def _errors(material: Material, runs: Sequence[Member]) -> list[Tensor]:
-    return [material.per_image(run, "reconstruction_mse") for run in runs]
+def _errors(context: ReportContext, runs: Sequence[Member]) -> list[Tensor]:
+    return [context.per_image(run, "reconstruction_mse") for run in runs]
 
 
 def span(gains: Sequence[Estimate]) -> str:

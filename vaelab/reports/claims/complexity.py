@@ -17,8 +17,8 @@ from vaelab.reports.claims.detail import as_percent, missing
 from vaelab.reports.claims.estimate import Estimate, Sign, over_images
 from vaelab.reports.claims.kinds import bernoulli, free_mean, fully_connected, gaussian
 from vaelab.reports.claims.sizes import SIMILAR
+from vaelab.reports.context import ReportContext
 from vaelab.reports.labels import points
-from vaelab.reports.material import Material
 from vaelab.reports.text import latent, percent
 from vaelab.studies.study import Member
 
@@ -49,12 +49,12 @@ FEW = 5  # latent dimensions at most that are called few
 SAMPLES = 500  # prior samples whose means are looked at
 
 
-def black_and_white(material: Material) -> Outcome:
+def black_and_white(context: ReportContext) -> Outcome:
     """Whether next to all pixels of the grey images are black or white."""
-    runs = [m for m in material.done if material.data(m).test.shape[0] == 1]
+    runs = [m for m in context.done if context.data(m).test.shape[0] == 1]
     shares, rows = list[Estimate](), list[list[str]]()
     for run in {m.spec.data: m for m in runs}.values():
-        images = material.images(run)
+        images = context.images(run)
         between = ((images > SIMILAR) & (images < 1 - SIMILAR)).double().flatten(1).mean(1)
         shares.append(over_images([between]))
         rows.append([run.spec.data, as_percent(shares[-1])])
@@ -69,14 +69,14 @@ def black_and_white(material: Material) -> Outcome:
     )
 
 
-def low_dimensions(material: Material) -> Outcome:
+def low_dimensions(context: ReportContext) -> Outcome:
     """Whether more of the coloured images' detail is missing at the same few dimensions."""
-    models = points([m for m in material.done if fully_connected(m) and bernoulli(m) and m.latent <= FEW])
-    shares = {runs[0].label: missing(material, runs) for runs in models}
+    models = points([m for m in context.done if fully_connected(m) and bernoulli(m) and m.latent <= FEW])
+    shares = {runs[0].label: missing(context, runs) for runs in models}
     rows, signs, used = list[list[str]](), list[Sign](), list[Member]()
     for grey in models:
         for coloured in models:
-            shapes = [material.data(runs[0]).test.shape[0] for runs in (grey, coloured)]
+            shapes = [context.data(runs[0]).test.shape[0] for runs in (grey, coloured)]
             if shapes != [1, 3] or grey[0].latent != coloured[0].latent:
                 continue
             one, other = shares[grey[0].label], shares[coloured[0].label]
@@ -99,19 +99,19 @@ def low_dimensions(material: Material) -> Outcome:
     )
 
 
-def negative_means(material: Material) -> Outcome:
+def negative_means(context: ReportContext) -> Outcome:
     """Whether Gaussian decoders with free means give negative ones, and those with a sigmoid none outside (0, 1)."""
     rows, said = list[list[str]](), list[str]()
     negative, inside = list[bool](), list[bool]()
-    runs = [m for m in material.done if free_mean(m) or gaussian(m)]
+    runs = [m for m in context.done if free_mean(m) or gaussian(m)]
     for run in runs:
-        below, above = _outside(material, run)
+        below, above = _outside(context, run)
         if free_mean(run):
             negative.append(below > 0)
-            said.append(f"{percent(below, 2)} of the means are negative without a sigmoid at {material.at(run)}")
+            said.append(f"{percent(below, 2)} of the means are negative without a sigmoid at {context.at(run)}")
         else:
             inside.append(below + above == 0)
-        rows.append([run.title, material.at(run), percent(below, 2), percent(above, 2)])
+        rows.append([run.title, context.at(run), percent(below, 2), percent(above, 2)])
     parts: dict[str, Verdict] = {
         "negative means without a sigmoid": _all(negative),
         "none outside with one": _all(inside),
@@ -126,9 +126,9 @@ def negative_means(material: Material) -> Outcome:
     )
 
 
-def _outside(material: Material, run: Member) -> tuple[float, float]:
+def _outside(context: ReportContext, run: Member) -> tuple[float, float]:
     """The shares of means below 0 and above 1."""
-    means = torch.cat([material.reconstructions(run).flatten(), material.prior_means(run, SAMPLES).flatten()])
+    means = torch.cat([context.reconstructions(run).flatten(), context.prior_means(run, SAMPLES).flatten()])
     return (means < 0).double().mean().item(), (means > 1).double().mean().item()
 
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from torch import Tensor
 
 from vaelab.reports.claims.estimate import Estimate, ratio
-from vaelab.reports.material import Material
+from vaelab.reports.context import ReportContext
 from vaelab.reports.text import percent
 from vaelab.studies.study import Member
 
@@ -15,10 +15,10 @@ def detail(images: Tensor) -> Tensor:
     return (images - images.mean((2, 3), keepdim=True)).double().square().flatten(1).mean(1)
 
 
-def missing(material: Material, runs: Sequence[Member]) -> Estimate:
+def missing(context: ReportContext, runs: Sequence[Member]) -> Estimate:
     """The share of the test images' detail that the reconstructions lack; `runs` differ in their seeds alone."""
-    images = material.images(runs[0])
-    errors = [(material.reconstructions(run) - images).double().square().flatten(1).mean(1) for run in runs]
+    images = context.images(runs[0])
+    errors = [(context.reconstructions(run) - images).double().square().flatten(1).mean(1) for run in runs]
     return ratio(errors, detail(images))
 
 

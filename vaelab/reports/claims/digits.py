@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from vaelab.evaluation.proportion import Share
+from vaelab.evaluation.proportion import Proportion
 from vaelab.reports.claims.article import ARTICLE, MNIST, MNIST_SECTION
 from vaelab.reports.claims.claim import (
     UNJUDGED,
@@ -17,8 +17,8 @@ from vaelab.reports.claims.claim import (
 )
 from vaelab.reports.claims.kinds import bernoulli, fully_connected, ladders
 from vaelab.reports.claims.manifolds import manifold
+from vaelab.reports.context import ReportContext
 from vaelab.reports.digits import DIGITS, appearance, recognition
-from vaelab.reports.material import Material
 from vaelab.reports.text import DASH, latent, listed, percent
 from vaelab.studies.study import Member
 
@@ -69,8 +69,8 @@ class Produced:
     """What one run makes of each of the ten digits."""
 
     member: Member
-    recognised: list[Share]  # of the digit's reconstructions, those read as the digit
-    appears: list[Share]  # of the confident prior samples, those read as the digit
+    recognised: list[Proportion]  # of the digit's reconstructions, those read as the digit
+    appears: list[Proportion]  # of the confident prior samples, those read as the digit
 
     @property
     def digits(self) -> frozenset[int]:
@@ -78,37 +78,37 @@ class Produced:
         return frozenset(d for d in ALL if counts_as_produced(self.recognised[d], self.appears[d]))
 
 
-def two_dimensions(material: Material) -> Outcome:
+def two_dimensions(context: ReportContext) -> Outcome:
     """Whether two dimensions produce the digits that the article names, and no others."""
-    return _outcome(material, (2,), lambda digits: only(digits[2]))
+    return _outcome(context, (2,), lambda digits: only(digits[2]))
 
 
-def five_dimensions(material: Material) -> Outcome:
+def five_dimensions(context: ReportContext) -> Outcome:
     """Whether five dimensions produce 6 and 7, and two do not."""
-    return _outcome(material, (2, 5), six_and_seven)
+    return _outcome(context, (2, 5), six_and_seven)
 
 
-def more_dimensions(material: Material) -> Outcome:
+def more_dimensions(context: ReportContext) -> Outcome:
     """Whether ten dimensions produce every digit, and whether twenty do."""
 
     def every(digits: dict[int, frozenset[int]]) -> dict[str, Verdict]:
         return {f"all with {latent(z)}": every_digit(digits[z]) for z in sorted(digits)}
 
-    return _outcome(material, (10, 20), every)
+    return _outcome(context, (10, 20), every)
 
 
-def same_digits(material: Material) -> Outcome:
+def same_digits(context: ReportContext) -> Outcome:
     """Whether the manifold shows the same digits as are recognised among the reconstructions in two dimensions."""
-    runs = [m for m in material.done if _asked(material, m) and m.latent == 2]
+    runs = [m for m in context.done if _asked(context, m) and m.latent == 2]
     rows, seen, recognised = list[list[str]](), list[frozenset[int]](), list[frozenset[int]]()
     for run in runs:
-        shares = appearance(material.reader(run), manifold(material, run))
+        shares = appearance(context.reader(run), manifold(context, run))
         seen.append(frozenset(d for d in ALL if shares[d].n and shares[d].value >= APPEARS))
-        produced = _produced(material, run)
+        produced = _produced(context, run)
         recognised.append(
             frozenset(d for d in ALL if produced.recognised[d].n and produced.recognised[d].value >= RECOGNISED)
         )
-        where = material.at(run)
+        where = context.at(run)
         rows.append(["manifold", where, *_cells(shares)])
         rows.append(["reconstructions read rightly", where, *_cells(produced.recognised)])
     shown, known = majority(seen), majority(recognised)
@@ -128,7 +128,7 @@ def same_digits(material: Material) -> Outcome:
     )
 
 
-def counts_as_produced(recognised: Share, appears: Share) -> bool:
+def counts_as_produced(recognised: Proportion, appears: Proportion) -> bool:
     """Whether most of a digit's reconstructions are recognised, and it is seen among the prior samples."""
     return recognised.n > 0 and recognised.value >= RECOGNISED and appears.n > 0 and appears.value >= APPEARS
 
@@ -167,26 +167,26 @@ def _holds(true: bool) -> Verdict:
 
 
 def _outcome(
-    material: Material, latents: tuple[int, ...], rule: Callable[[dict[int, frozenset[int]]], dict[str, Verdict]]
+    context: ReportContext, latents: tuple[int, ...], rule: Callable[[dict[int, frozenset[int]]], dict[str, Verdict]]
 ) -> Outcome:
     """What the models with these numbers of latent dimensions produce, and the parts of the claim by `rule`."""
     produced, said, verdicts = list[Produced](), list[str](), list[Verdict]()
-    for ladder in ladders([m for m in material.done if _asked(material, m) and m.latent in latents]):
-        made = {runs[0].latent: [_produced(material, run) for run in runs] for runs in ladder}
+    for ladder in ladders([m for m in context.done if _asked(context, m) and m.latent in latents]):
+        made = {runs[0].latent: [_produced(context, run) for run in runs] for runs in ladder}
         digits = {z: majority([one.digits for one in of]) for z, of in made.items()}
         parts = rule(digits)
-        said += [f"With {material.point(of[0].member)} the model draws {drawn(digits[z])}." for z, of in made.items()]
+        said += [f"With {context.point(of[0].member)} the model draws {drawn(digits[z])}." for z, of in made.items()]
         said += [parts_in_words(parts)] if len(parts) > 1 else []
         verdicts.append(of_parts(parts))
         produced += [one for of in made.values() for one in of]
     if produced:
-        said.append(f"(Judge: 5-nearest-neighbour classifier, {_accuracy(material, produced[0].member)}.)")
+        said.append(f"(Judge: 5-nearest-neighbour classifier, {_accuracy(context, produced[0].member)}.)")
     return Outcome(
         " ".join(said),
         agreed(verdicts),
         f"{READ}",
         [one.member for one in produced],
-        [_table(material, produced)],
+        [_table(context, produced)],
     )
 
 
@@ -195,38 +195,38 @@ def drawn(some: frozenset[int]) -> str:
     return "all ten digits" if some == ALL else f"recognisable {names(some)}, and no others" if some else "no digit"
 
 
-def _accuracy(material: Material, member: Member) -> str:
-    accuracy = material.reader(member).accuracy
+def _accuracy(context: ReportContext, member: Member) -> str:
+    accuracy = context.reader(member).accuracy
     low, high = accuracy.interval
     return f"{percent(accuracy.value)} accurate, {percent(low)} to {percent(high)}"
 
 
-def _asked(material: Material, member: Member) -> bool:
+def _asked(context: ReportContext, member: Member) -> bool:
     """Whether it is the kind of model that the article speaks of here: fully connected, Bernoulli, on grey digits."""
     if not (fully_connected(member) and bernoulli(member)):
         return False
-    test = material.data(member).test
+    test = context.data(member).test
     return test.shape[0] == 1 and test.labels is not None and set(test.labels.tolist()) == set(ALL)
 
 
-def _produced(material: Material, member: Member) -> Produced:
-    reader, labels = material.reader(member), material.test(member).labels
+def _produced(context: ReportContext, member: Member) -> Produced:
+    reader, labels = context.reader(member), context.test(member).labels
     assert labels is not None
     return Produced(
         member,
-        recognition(reader, material.reconstructions(member), labels),
-        appearance(reader, material.prior_means(member, PRIOR_SAMPLES)),
+        recognition(reader, context.reconstructions(member), labels),
+        appearance(reader, context.prior_means(member, PRIOR_SAMPLES)),
     )
 
 
-def _table(material: Material, produced: list[Produced]) -> Table:
-    return Table(["share", "run", *map(str, range(DIGITS))], [row for one in produced for row in _rows(material, one)])
+def _table(context: ReportContext, produced: list[Produced]) -> Table:
+    return Table(["share", "run", *map(str, range(DIGITS))], [row for one in produced for row in _rows(context, one)])
 
 
-def _rows(material: Material, one: Produced) -> list[list[str]]:
-    labels, where = material.test(one.member).labels, material.at(one.member)
+def _rows(context: ReportContext, one: Produced) -> list[list[str]]:
+    labels, where = context.test(one.member).labels, context.at(one.member)
     assert labels is not None
-    real = recognition(material.reader(one.member), material.images(one.member), labels)
+    real = recognition(context.reader(one.member), context.images(one.member), labels)
     kinds = [
         ("test images read rightly", real),
         ("reconstructions read rightly", one.recognised),
@@ -236,5 +236,5 @@ def _rows(material: Material, one: Produced) -> list[list[str]]:
     return [*([name, where, *_cells(shares)] for name, shares in kinds), ["counts as produced", where, *marks]]
 
 
-def _cells(shares: list[Share]) -> list[str]:
+def _cells(shares: list[Proportion]) -> list[str]:
     return [percent(share.value) if share.n else DASH for share in shares]

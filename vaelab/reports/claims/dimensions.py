@@ -19,7 +19,7 @@ from vaelab.reports.claims.detail import as_percent
 from vaelab.reports.claims.estimate import Estimate, Sign, paired
 from vaelab.reports.claims.kinds import Pair, steps
 from vaelab.reports.claims.sizes import SIMILAR
-from vaelab.reports.material import Material
+from vaelab.reports.context import ReportContext
 from vaelab.reports.text import MINUS, listed, percent
 
 MARKEDLY = Statement(
@@ -41,7 +41,7 @@ STEP = "A step goes from one number of latent dimensions to the next larger one 
 
 
 @dataclass(frozen=True)
-class Step:
+class DimensionStep:
     """What a step gains (> 0) or loses, and whether that speaks for the claim."""
 
     pair: Pair
@@ -49,36 +49,41 @@ class Step:
     signs: list[Sign]
 
 
-def markedly(material: Material) -> Outcome:
+def markedly(context: ReportContext) -> Outcome:
     """Whether each step up lowers the reconstruction error by more than SIMILAR, on each data set."""
 
-    def take(pair: Pair) -> Step:
-        gain = relative_gain(material, pair)
-        return Step(pair, [as_percent(gain)], [gain.above(SIMILAR)])
+    def take(pair: Pair) -> DimensionStep:
+        gain = relative_gain(context, pair)
+        return DimensionStep(pair, [as_percent(gain)], [gain.above(SIMILAR)])
 
     rule = f"It improves markedly where the reconstruction MSE is lower by more than {percent(SIMILAR)}."
-    return _outcome(material, take, ["reconstruction MSE lower by"], "marked", "not marked", rule)
+    return _outcome(context, take, ["reconstruction MSE lower by"], "marked", "not marked", rule)
 
 
-def the_more_the_better(material: Material) -> Outcome:
+def the_more_the_better(context: ReportContext) -> Outcome:
     """Whether each step up is a gain in the bounds, of any size."""
 
-    def take(pair: Pair) -> Step:
-        gains = [_gain(material, pair, "elbo", -1), _gain(material, pair, "nll", 1)]
-        return Step(pair, [str(gain) for gain in gains], [gain.sign for gain in gains])
+    def take(pair: Pair) -> DimensionStep:
+        gains = [_gain(context, pair, "elbo", -1), _gain(context, pair, "nll", 1)]
+        return DimensionStep(pair, [str(gain) for gain in gains], [gain.sign for gain in gains])
 
     rule = "It is better or worse where the interval of the difference in nats does not contain zero."
-    return _outcome(material, take, [f"{MINUS}ELBO lower by, nats", "NLL lower by, nats"], "better", "worse", rule)
+    return _outcome(context, take, [f"{MINUS}ELBO lower by, nats", "NLL lower by, nats"], "better", "worse", rule)
 
 
-def _gain(material: Material, pair: Pair, name: str, sign: int) -> Estimate:
-    return paired(*([sign * material.per_image(run, name) for run in runs] for runs in (pair.first, pair.second)))
+def _gain(context: ReportContext, pair: Pair, name: str, sign: int) -> Estimate:
+    return paired(*([sign * context.per_image(run, name) for run in runs] for runs in (pair.first, pair.second)))
 
 
 def _outcome(
-    material: Material, take: Callable[[Pair], Step], columns: list[str], favour: str, against: str, rule: str
+    context: ReportContext,
+    take: Callable[[Pair], DimensionStep],
+    columns: list[str],
+    favour: str,
+    against: str,
+    rule: str,
 ) -> Outcome:
-    taken = [take(pair) for pair in steps(material.done)]
+    taken = [take(pair) for pair in steps(context.done)]
     by_data = {name: [s for s in taken if s.pair.first[0].spec.data == name] for name in _data(taken)}
     verdicts: dict[str, Verdict] = {name: verdict(_signs(own)) for name, own in by_data.items()}
     said = "; ".join(f"{name}: {tally(_signs(own), favour, against)}" for name, own in by_data.items())
@@ -87,7 +92,7 @@ def _outcome(
     rows = [
         [
             step.pair.first[0].title,
-            _where(material, step),
+            _where(context, step),
             *step.cells,
             " / ".join(dict.fromkeys(words[sign] for sign in step.signs)),
         ]
@@ -95,7 +100,7 @@ def _outcome(
     ]
     return Outcome(
         f"{said}."
-        + (f" Not clearly {favour}: {_by_title(material, stuck)}." if stuck else "")
+        + (f" Not clearly {favour}: {_by_title(context, stuck)}." if stuck else "")
         + (f" {parts_in_words(verdicts)}" if len(verdicts) > 1 else ""),
         of_parts(verdicts),
         f"{STEP} {rule} Each data set is a part.",
@@ -104,19 +109,19 @@ def _outcome(
     )
 
 
-def _data(taken: Sequence[Step]) -> list[str]:
+def _data(taken: Sequence[DimensionStep]) -> list[str]:
     return list(dict.fromkeys(step.pair.first[0].spec.data for step in taken))
 
 
-def _signs(taken: Sequence[Step]) -> list[Sign]:
+def _signs(taken: Sequence[DimensionStep]) -> list[Sign]:
     return [sign for step in taken for sign in step.signs]
 
 
-def _where(material: Material, step: Step) -> str:
-    return f"{material.point(step.pair.first[0])} \N{RIGHTWARDS ARROW} {step.pair.second[0].latent}"
+def _where(context: ReportContext, step: DimensionStep) -> str:
+    return f"{context.point(step.pair.first[0])} \N{RIGHTWARDS ARROW} {step.pair.second[0].latent}"
 
 
-def _by_title(material: Material, taken: Sequence[Step]) -> str:
+def _by_title(context: ReportContext, taken: Sequence[DimensionStep]) -> str:
     titles = dict.fromkeys(step.pair.first[0].title for step in taken)
     own = {title: [step for step in taken if step.pair.first[0].title == title] for title in titles}
-    return "; ".join(f"{title}: {listed([_where(material, step) for step in some])}" for title, some in own.items())
+    return "; ".join(f"{title}: {listed([_where(context, step) for step in some])}" for title, some in own.items())

@@ -4,17 +4,17 @@ from itertools import combinations
 
 from vaelab.objectives.importance import Iwae
 from vaelab.reports.claims.article import MNIST
-from vaelab.reports.claims.claim import Outcome, Source, Statement, Table, tally, verdict
+from vaelab.reports.claims.claim import CitedPlace, Outcome, Statement, Table, tally, verdict
 from vaelab.reports.claims.estimate import Sign, over_images, paired
 from vaelab.reports.claims.kinds import between
+from vaelab.reports.context import ReportContext
 from vaelab.reports.labels import points
-from vaelab.reports.material import Material
 from vaelab.reports.text import with_errors
 from vaelab.runs.assemble import build_objective
 from vaelab.runs.directory import Run
 from vaelab.studies.study import Member
 
-BURDA = Source("Importance Weighted Autoencoders", "Burda, Grosse & Salakhutdinov (2016)", "arXiv 1509.00519")
+BURDA = CitedPlace("Importance Weighted Autoencoders", "Burda, Grosse & Salakhutdinov (2016)", "arXiv 1509.00519")
 TIGHTER_IS_BETTER = Statement(
     "A model trained on a tighter bound is better: IWAE with 50 samples before 5 before the VAE.",
     "",
@@ -31,10 +31,10 @@ BOUNDS_IN_ORDER = Statement(
 )
 
 
-def tighter_is_better(material: Material) -> Outcome:
+def tighter_is_better(context: ReportContext) -> Outcome:
     """IWAE-50 before IWAE-5 before the VAE, image by image."""
     rows, signs, runs = list[list[str]](), list[Sign](), list[Member]()
-    models = points([m for m in material.done if _draws(m) > 1 or m.group == "vae-1"])
+    models = points([m for m in context.done if _draws(m) > 1 or m.group == "vae-1"])
     for fewer, more in combinations(sorted(models, key=lambda model: _draws(model[0])), 2):
         pair = between(fewer, more)
         if not pair.first:  # no seed in common
@@ -54,22 +54,22 @@ def tighter_is_better(material: Material) -> Outcome:
     )
 
 
-def bounds_in_order(material: Material) -> Outcome:
+def bounds_in_order(context: ReportContext) -> Outcome:
     """Whether the NLL bound of each run falls as samples are added."""
     rows, signs = list[list[str]](), list[Sign]()
-    for member in material.done:
+    for member in context.done:
         nll = _nll(member.run)
         for row in member.run.result["metrics"]:
             if row["measure"] == nll["measure"] and row["name"] in ("elbo", "iwae_bound"):
                 gap = paired([-member.run.per_image(row)], [member.run.per_image(nll)])
                 signs.append(1 if gap.mean >= 0 else gap.sign)
                 name = "ELBO" if row["name"] == "elbo" else f"L({row['samples']:,})"
-                rows.append([material.named(member), name, with_errors(row), with_errors(nll), str(gap)])
+                rows.append([context.named(member), name, with_errors(row), with_errors(nll), str(gap)])
     return Outcome(
         tally(signs, "below", "above") + ".",
         verdict(signs),
         "The gap is the NLL bound less the NLL with the most importance samples, image by image.",
-        material.done,
+        context.done,
         [Table(["model", "bound", "value", "NLL", "gap, nats per image"], rows)],
     )
 

@@ -5,8 +5,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
+from vaelab.reports.context import ReportContext
 from vaelab.reports.labels import points
-from vaelab.reports.material import Material
 from vaelab.studies.study import Member
 
 
@@ -48,24 +48,24 @@ def free_mean(member: Member) -> bool:
     return _name(member.spec.likelihood) == "gaussian" and "mean=free" in member.spec.likelihood.split(":")
 
 
-def by_network(material: Material) -> list[Pair]:
+def by_network(context: ReportContext) -> list[Pair]:
     """(fully connected, convolutional) models with the same Spec but for the network."""
-    return pairs(material, fully_connected, convolutional, ("network",))
+    return pairs(context, fully_connected, convolutional, ("network",))
 
 
-def by_likelihood(material: Material) -> list[Pair]:
+def by_likelihood(context: ReportContext) -> list[Pair]:
     """(Bernoulli, Gaussian) models with the same Spec but for the likelihood and what it reads pixels as."""
-    return pairs(material, bernoulli, gaussian, ("likelihood", "protocol"))
+    return pairs(context, bernoulli, gaussian, ("likelihood", "protocol"))
 
 
 def pairs(
-    material: Material, first: Callable[[Member], bool], second: Callable[[Member], bool], apart: tuple[str, ...]
+    context: ReportContext, first: Callable[[Member], bool], second: Callable[[Member], bool], apart: tuple[str, ...]
 ) -> list[Pair]:
     """Models of the two kinds whose Specs are equal but for the fields `apart`, with the seeds that both have."""
     found = [
         between(a, b)
-        for a in points([member for member in material.done if first(member)])
-        for b in points([member for member in material.done if second(member)])
+        for a in points([member for member in context.done if first(member)])
+        for b in points([member for member in context.done if second(member)])
         if _key(a[0], apart) == _key(b[0], apart)
     ]
     return [pair for pair in found if pair.first]

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from vaelab.evaluation.proportion import Share
-from vaelab.figures.drawing import drawing
+from vaelab.evaluation.proportion import Proportion
 from vaelab.figures.manifold import manifold_images
+from vaelab.figures.model_calls import seeded_model
 from vaelab.reports.claims.article import ARTICLE, GAUSSIAN_SECTION, MLP_SECTION, SVHN
 from vaelab.reports.claims.claim import (
     UNJUDGED,
@@ -24,9 +24,9 @@ from vaelab.reports.claims.detail import as_percent
 from vaelab.reports.claims.estimate import Estimate, Sign, over_images, over_seeds
 from vaelab.reports.claims.kinds import Pair, bernoulli, by_likelihood, fully_connected
 from vaelab.reports.claims.sizes import SIMILAR, VAST
+from vaelab.reports.context import ReportContext
 from vaelab.reports.digits import Reader
 from vaelab.reports.labels import points
-from vaelab.reports.material import Material
 from vaelab.reports.text import DASH, number, percent
 from vaelab.studies.study import Member
 
@@ -75,16 +75,16 @@ class Light:
     contrast: float  # mean over images of the standard deviation of luminance within one
 
 
-def light_and_dark(material: Material) -> Outcome:
+def light_and_dark(context: ReportContext) -> Outcome:
     """Whether the Gaussian 2-D manifold separates light from dark more than the Bernoulli one."""
-    found, rows, signs, said = _two_dimensional(material), list[list[str]](), list[Sign](), list[str]()
+    found, rows, signs, said = _two_dimensional(context), list[list[str]](), list[Sign](), list[str]()
     for pair in found:
-        first, second = ([light(manifold(material, run)) for run in runs] for runs in (pair.first, pair.second))
+        first, second = ([light(manifold(context, run)) for run in runs] for runs in (pair.first, pair.second))
         more = over_seeds([g.spread / b.spread - 1 for b, g in zip(first, second, strict=True)])
         signs.append(more.above(SIMILAR))
         said.append(f"The spread of light is larger by {as_percent(more)} with the Gaussian decoder.")
-        rows += [_light_row(material, run, one) for run, one in zip(pair.runs, [*first, *second], strict=True)]
-        real = light(material.images(pair.first[0]))
+        rows += [_light_row(context, run, one) for run, one in zip(pair.runs, [*first, *second], strict=True)]
+        real = light(context.images(pair.first[0]))
         rows.append([f"{pair.first[0].spec.data}, test images", DASH, number(real.spread, 3), number(real.contrast, 3)])
     return Outcome(
         " ".join(said),
@@ -96,13 +96,13 @@ def light_and_dark(material: Material) -> Outcome:
     )
 
 
-def eight_more_apparent(material: Material) -> Outcome:
+def eight_more_apparent(context: ReportContext) -> Outcome:
     """Whether more images of the Gaussian manifold are read as an 8."""
-    found = [pair for pair in _two_dimensional(material) if material.test(pair.first[0]).labels is not None]
+    found = [pair for pair in _two_dimensional(context) if context.test(pair.first[0]).labels is not None]
     rows, verdicts, said = list[list[str]](), list[Verdict](), list[str]()
     for pair in found:
-        reader = material.reader(pair.first[0])
-        shares = [[eights(reader, manifold(material, run)).value for run in runs] for runs in (pair.first, pair.second)]
+        reader = context.reader(pair.first[0])
+        shares = [[eights(reader, manifold(context, run)).value for run in runs] for runs in (pair.first, pair.second)]
         more = over_seeds([g - b for b, g in zip(*shares, strict=True)])
         verdicts.append(verdict([more.sign]) if believed(reader) else UNJUDGED)
         said.append(
@@ -110,7 +110,7 @@ def eight_more_apparent(material: Material) -> Outcome:
             "decoder."
         )
         for run, share in zip(pair.runs, [*shares[0], *shares[1]], strict=True):
-            rows.append([run.title, material.at(run), percent(share)])
+            rows.append([run.title, context.at(run), percent(share)])
     return Outcome(
         " ".join(said),
         agreed(verdicts),
@@ -120,25 +120,25 @@ def eight_more_apparent(material: Material) -> Outcome:
     )
 
 
-def eights_and_shades(material: Material) -> Outcome:
+def eights_and_shades(context: ReportContext) -> Outcome:
     """Whether the fully connected 2-D manifold shows eights, and next to nothing but shades of one image."""
-    models = points([m for m in material.done if _asked(material, m) and m.latent == 2])
+    models = points([m for m in context.done if _asked(context, m) and m.latent == 2])
     rows, verdicts, said = list[list[str]](), list[Verdict](), list[str]()
     for runs in models:
-        shown = [manifold(material, run) for run in runs]
+        shown = [manifold(context, run) for run in runs]
         beyond = over_seeds([beyond_shades(images) for images in shown])
-        read = [eights(material.reader(run), images).value for run, images in zip(runs, shown, strict=True)]
+        read = [eights(context.reader(run), images).value for run, images in zip(runs, shown, strict=True)]
         parts: dict[str, Verdict] = {
-            "eights": _mostly(material.reader(runs[0]), over_seeds(read)),
+            "eights": _mostly(context.reader(runs[0]), over_seeds(read)),
             "shades of one image": verdict([beyond.within(SIMILAR)]),
         }
         said.append(
-            f"{_accuracy(material.reader(runs[0]))} What is not shade makes up {as_percent(beyond)} of how the images "
+            f"{_accuracy(context.reader(runs[0]))} What is not shade makes up {as_percent(beyond)} of how the images "
             f"vary. {parts_in_words(parts)}"
         )
         verdicts.append(of_parts(parts))
         rows += [
-            [run.title, material.at(run), percent(share), percent(beyond_shades(images))]
+            [run.title, context.at(run), percent(share), percent(beyond_shades(images))]
             for run, share, images in zip(runs, read, shown, strict=True)
         ]
     return Outcome(
@@ -152,18 +152,18 @@ def eights_and_shades(material: Material) -> Outcome:
     )
 
 
-def still_eights(material: Material) -> Outcome:
+def still_eights(context: ReportContext) -> Outcome:
     """Whether most reconstructions of five dimensions are read as an 8."""
-    models = points([m for m in material.done if _asked(material, m) and m.latent == 5])
+    models = points([m for m in context.done if _asked(context, m) and m.latent == 5])
     rows, verdicts, said = list[list[str]](), list[Verdict](), list[str]()
     for runs in models:
-        reader = material.reader(runs[0])
-        read = [as_tensor(reader, material.reconstructions(run)) for run in runs]
+        reader = context.reader(runs[0])
+        read = [as_tensor(reader, context.reconstructions(run)) for run in runs]
         share = over_images(read)
         verdicts.append(_mostly(reader, share))
         said.append(f"{_accuracy(reader)} Read as an 8 are {as_percent(share)} of the reconstructions.")
-        real = as_tensor(reader, material.images(runs[0])).mean().item()
-        rows.append([runs[0].title, material.point(runs[0]), as_percent(share), percent(real)])
+        real = as_tensor(reader, context.images(runs[0])).mean().item()
+        rows.append([runs[0].title, context.point(runs[0]), as_percent(share), percent(real)])
     return Outcome(
         " ".join(said),
         agreed(verdicts),
@@ -173,10 +173,10 @@ def still_eights(material: Material) -> Outcome:
     )
 
 
-def manifold(material: Material, member: Member) -> Tensor:
+def manifold(context: ReportContext, member: Member) -> Tensor:
     """The images of the manifold: [400, C, H, W]."""
-    model = material.model(member)
-    with drawing(model, member.seed):
+    model = context.model(member)
+    with seeded_model(model, member.seed):
         return manifold_images(model)
 
 
@@ -193,10 +193,10 @@ def beyond_shades(images: Tensor) -> float:
     return ((about - about.mean((1, 2, 3), keepdim=True)).square().sum() / about.square().sum()).item()
 
 
-def eights(reader: Reader, images: Tensor) -> Share:
+def eights(reader: Reader, images: Tensor) -> Proportion:
     """How many of the images are read as an 8."""
     said, _ = reader.read(images)
-    return Share(int((said == EIGHT).sum()), len(said))
+    return Proportion(int((said == EIGHT).sum()), len(said))
 
 
 def as_tensor(reader: Reader, images: Tensor) -> Tensor:
@@ -219,17 +219,17 @@ def _accuracy(reader: Reader) -> str:
     return f"The classifier is right about {percent(reader.accuracy.value)} of the test images{trusted}."
 
 
-def _asked(material: Material, member: Member) -> bool:
+def _asked(context: ReportContext, member: Member) -> bool:
     """Whether it is the kind of model that the article speaks of here: fully connected, Bernoulli, in colour."""
     if not (fully_connected(member) and bernoulli(member)):
         return False
-    test = material.data(member).test
+    test = context.data(member).test
     return test.shape[0] == 3 and test.labels is not None
 
 
-def _two_dimensional(material: Material) -> Sequence[Pair]:
-    return [pair for pair in by_likelihood(material) if pair.first[0].latent == 2]
+def _two_dimensional(context: ReportContext) -> Sequence[Pair]:
+    return [pair for pair in by_likelihood(context) if pair.first[0].latent == 2]
 
 
-def _light_row(material: Material, run: Member, one: Light) -> list[str]:
-    return [run.title, material.at(run), number(one.spread, 3), number(one.contrast, 3)]
+def _light_row(context: ReportContext, run: Member, one: Light) -> list[str]:
+    return [run.title, context.at(run), number(one.spread, 3), number(one.contrast, 3)]

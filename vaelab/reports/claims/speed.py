@@ -13,7 +13,7 @@ from vaelab.reports.claims.detail import as_percent
 from vaelab.reports.claims.estimate import Estimate, Sign, over_seeds
 from vaelab.reports.claims.kinds import Pair, by_likelihood
 from vaelab.reports.claims.sizes import SIMILAR
-from vaelab.reports.material import Material
+from vaelab.reports.context import ReportContext
 from vaelab.reports.text import DASH, number, percent
 from vaelab.studies.study import Member
 
@@ -26,20 +26,20 @@ FASTER = Statement(
 )
 WAY = 0.9  # share of the way down from the error of the mean image
 
-Course = list[tuple[float, float]]  # (epoch, validation error) of each line of the log
+TrainingSetup = list[tuple[float, float]]  # (epoch, validation error) of each line of the log
 
 
-def faster(material: Material) -> Outcome:
+def faster(context: ReportContext) -> Outcome:
     """Whether the Gaussian decoder needs fewer epochs than the Bernoulli one to an error that both reach."""
-    found = [pair for pair in by_likelihood(material) if all(course(run.run.log) for run in pair.runs)]
+    found = [pair for pair in by_likelihood(context) if all(setup(run.run.log) for run in pair.runs)]
     rows, signs = list[list[str]](), list[Sign]()
     for pair in found:
-        needed = [_epochs(material, *runs) for runs in pair.seeds]
+        needed = [_epochs(context, *runs) for runs in pair.seeds]
         saved = _saved(needed)
         signs.append(0 if saved is None else saved.above(SIMILAR))
         epochs = [", ".join(map(_number, of)) for of in zip(*needed, strict=True)]
         share = DASH if saved is None else as_percent(saved)
-        rows.append([pair.first[0].title, material.point(pair.first[0]), *epochs, share])
+        rows.append([pair.first[0].title, context.point(pair.first[0]), *epochs, share])
     return Outcome(
         f"{tally(signs, 'where the Gaussian is faster', 'where it is not', 'undecided')}.",
         verdict(signs),
@@ -48,31 +48,31 @@ def faster(material: Material) -> Outcome:
         f"epochs by more than {percent(SIMILAR)}. The interval is over seeds, so that one seed decides nothing.",
         [run for pair in found for run in pair.runs],
         [Table(["network of", "at", "epochs, Bernoulli", "epochs, Gaussian", "Gaussian needs fewer by"], rows)],
-        _figure(material, found) if found else None,
+        _figure(context, found) if found else None,
         "Validation reconstruction MSE against the epoch: solid lines Bernoulli, dashed lines Gaussian.",
     )
 
 
-def course(log: list[dict[str, Any]]) -> Course:
+def setup(log: list[dict[str, Any]]) -> TrainingSetup:
     """The validation error by epoch; empty for a run without validation images."""
     return [(row["epoch"], row["validation"]["mse"]) for row in log if "validation" in row]
 
 
-def way_down(start: float, courses: Sequence[Course]) -> float:
+def way_down(start: float, courses: Sequence[TrainingSetup]) -> float:
     """The error at WAY of the way from `start` down to what every course reaches."""
     reached = max(min(error for _, error in one) for one in courses)
     return start - WAY * (start - reached)
 
 
-def epochs_to(one: Course, target: float) -> float | None:
+def epochs_to(one: TrainingSetup, target: float) -> float | None:
     """The first epoch with an error of at most `target`; None where there is none."""
     return next((epoch for epoch, error in one if error <= target), None)
 
 
-def _epochs(material: Material, bernoulli: Member, gaussian: Member) -> tuple[float | None, float | None]:
+def _epochs(context: ReportContext, bernoulli: Member, gaussian: Member) -> tuple[float | None, float | None]:
     """The epochs of each to the error that both reach; None for a model that never leaves the mean image."""
-    courses = course(bernoulli.run.log), course(gaussian.run.log)
-    target = way_down(variance(material, bernoulli), courses)
+    courses = setup(bernoulli.run.log), setup(gaussian.run.log)
+    target = way_down(variance(context, bernoulli), courses)
     return epochs_to(courses[0], target), epochs_to(courses[1], target)
 
 
@@ -88,13 +88,13 @@ def _saved(needed: Sequence[tuple[float | None, float | None]]) -> Estimate | No
     return over_seeds(saved) if len(saved) == len(needed) else None
 
 
-def variance(material: Material, member: Member) -> float:
+def variance(context: ReportContext, member: Member) -> float:
     """Mean squared distance of the test images' pixels from the mean training image: the error of a model without z."""
-    mean = torch.from_numpy(material.data(member).train.in_memory.mean(0)).float() / 255
-    return (material.images(member) - mean).square().mean().item()
+    mean = torch.from_numpy(context.data(member).train.in_memory.mean(0)).float() / 255
+    return (context.images(member) - mean).square().mean().item()
 
 
-def _figure(material: Material, found: list[Pair]) -> Figure:
+def _figure(context: ReportContext, found: list[Pair]) -> Figure:
     networks = list(dict.fromkeys(pair.first[0].title for pair in found))
     figure, axes = plot_figure("Validation error while learning", len(networks), (6.4, 3.6))
     for ax, network in zip(axes, networks, strict=True):
@@ -103,8 +103,8 @@ def _figure(material: Material, found: list[Pair]) -> Figure:
             colour = PALETTE[index % len(PALETTE)]
             for runs, line in ((pair.first, "-"), (pair.second, "--")):
                 for run in runs:
-                    ax.plot(*zip(*course(run.run.log), strict=True), line, color=colour, linewidth=1.3)
-                label = f"{material.point(runs[0])}, {runs[0].spec.likelihood.split(':')[0]}"
+                    ax.plot(*zip(*setup(run.run.log), strict=True), line, color=colour, linewidth=1.3)
+                label = f"{context.point(runs[0])}, {runs[0].spec.likelihood.split(':')[0]}"
                 ax.plot([], [], line, color=colour, label=label)
         ax.set_yscale("log")
         ax.tick_params(which="both", labelsize=SMALL)

@@ -30,7 +30,9 @@ SETTLING = 500  # steps, up to half of a training, for the same
 OF_TIME = ("posterior-collapse", "constant-encoder", "off-prior")  # the kinds that say nothing early
 
 
-def look(model: VAE, data: Dataset, rate: float, seed: int, objective: Objective | None = None) -> list[Finding]:
+def find_findings(
+    model: VAE, data: Dataset, rate: float, seed: int, objective: Objective | None = None
+) -> list[Finding]:
     """What is amiss with `model`, from its rate in nats and from some images of `data`, evenly spread.
 
     A sigma that the user fixed is not looked at: it is where it was put.

@@ -10,7 +10,7 @@ from torch.distributions import Distribution
 
 
 @dataclass(frozen=True)
-class Layer:
+class LayerOutput:
     """What a module put out, in the order of the forward pass."""
 
     name: str
@@ -19,11 +19,11 @@ class Layer:
     largest: float | None  # |activation| of those that were
 
 
-class Record:
+class ForwardRecord:
     """What the hooks saw."""
 
     def __init__(self) -> None:
-        self.layers: dict[str, Layer] = {}
+        self.layers: dict[str, LayerOutput] = {}
         self.forward = ""  # the first layer whose output is not finite
         self.backward = ""  # what first, on the way back, made a gradient that is not finite
         self.last: object = None  # the last output
@@ -45,7 +45,7 @@ class Record:
             return  # a container that hands on what its last layer put out
         self.last = output
         described = f"{name} ({_kind(module)})"
-        before = self.layers.get(name) or Layer(name, _kind(module), 0, None)
+        before = self.layers.get(name) or LayerOutput(name, _kind(module), 0, None)
         bad, largest = before.not_finite, before.largest
         for tensor in {id(tensor): tensor for tensor in tensors_in(output)}.values():
             finite = tensor.detach().isfinite()
@@ -54,7 +54,7 @@ class Record:
             if tensor.requires_grad:
                 culprit = f"the gradient of the output of {described}"
                 tensor.register_hook(lambda gradient, culprit=culprit: self.comes_back(culprit, gradient))
-        self.layers[name] = Layer(name, before.kind, bad, largest)
+        self.layers[name] = LayerOutput(name, before.kind, bad, largest)
         if bad and not self.forward:
             self.forward = described
 
@@ -64,9 +64,9 @@ class Record:
 
 
 @contextmanager
-def recording(model: nn.Module) -> Iterator[Record]:
+def recording(model: nn.Module) -> Iterator[ForwardRecord]:
     """Watch what every layer of `model` puts out, and the gradients that come back, while this lasts."""
-    record = Record()
+    record = ForwardRecord()
     handles = []
     for name, module in model.named_modules():
         if name:

@@ -15,13 +15,16 @@ from pydantic import TypeAdapter, ValidationError
 from vaelab.system.errors import Interrupted, NonFiniteError, RunError
 from vaelab.system.files import small
 from vaelab.training.checkpoint import live_tensors
-from vaelab.training.config import Plan
-from vaelab.training.diagnosis.dissection import Examination
+from vaelab.training.config import TrainingConfig
 from vaelab.training.diagnosis.layers import all_finite
-from vaelab.training.setup import Course
-from vaelab.training.step.step import State, Step
+from vaelab.training.diagnosis.replay import StepReport
+from vaelab.training.setup import TrainingSetup
+from vaelab.training.step.step import Step, TrainState
 
-RECORD, STATE = "autopsy.json", "autopsy.safetensors"  # what is known, and the state before the step that failed
+RECORD, STATE = (
+    "post_mortem.json",
+    "post_mortem.safetensors",
+)  # what is known, and the state before the step that failed
 SAY_STEPS = 1_000  # from one word on a long replay to the next
 NAMED_IMAGES = 5  # in a line
 
@@ -35,20 +38,20 @@ class Failure:
 
 
 @dataclass(frozen=True)
-class Autopsy:
-    """What autopsy.json holds. Where `examination.stage` is "", the step taken again gave finite numbers."""
+class PostMortem:
+    """What post_mortem.json holds. Where `report.stage` is "", the step taken again gave finite numbers."""
 
     failure: Failure
     replayed_from: int  # the step of the last good state
     device: str
-    examination: Examination
+    report: StepReport
 
     def as_json(self) -> bytes:
         return json.dumps(asdict(self), indent=1, allow_nan=False).encode()
 
     @classmethod
-    def read(cls, folder: Path) -> "Autopsy":
-        """The autopsy of the run in `folder`; RunError where there is none, or none that can be read."""
+    def read(cls, folder: Path) -> "PostMortem":
+        """the post-mortem of the run in `folder`; RunError where there is none, or none that can be read."""
         path = folder / RECORD
         try:
             return TypeAdapter(cls).validate_json(small(path).read_bytes())
@@ -59,11 +62,11 @@ class Autopsy:
                 do="there is nothing to replay; `vaelab train` trains",
             ) from missing
         except ValidationError as damaged:
-            found = f"{path} is no autopsy ({damaged.errors()[0]['msg'].lower()})"
+            found = f"{path} is no post-mortem ({damaged.errors()[0]['msg'].lower()})"
             raise RunError(found=found, expected="what training wrote", do="train the run again") from damaged
 
 
-def failure(state: State, taken: int) -> Failure | None:
+def failure(state: TrainState, taken: int) -> Failure | None:
     """The first step at which something was not finite, and what; None while all is well.
 
     A gradient can be so where every term is finite; then the weights are, and the step is the last of the `taken` ones.
@@ -79,9 +82,9 @@ def failure(state: State, taken: int) -> Failure | None:
 
 
 def replay(
-    course: Course,
+    setup: TrainingSetup,
     step: Step,
-    state: State,
+    state: TrainState,
     first: int,
     failed: Failure,
     say: Callable[[str], None],
@@ -100,12 +103,12 @@ def replay(
         Interrupted: `stopped`.
     """
     say(f"{failed.terms} not finite at step {failed.step:,}: taking the steps from {first:,} again to see where")
-    live = list(live_tensors(course.model, state, {}).values())
+    live = list(live_tensors(setup.model, state, {}).values())
     before = [tensor.clone() for tensor in live]
     t = first
     for t in range(first, failed.step + 1):
         torch._foreach_copy_(before, live)
-        course.take(step, t)
+        setup.take(step, t)
         if failure(state, t + 1) is not None:
             break
         if (t + 1 - first) % SAY_STEPS == 0:
@@ -120,14 +123,14 @@ def replay(
     return t
 
 
-def error(autopsy: Autopsy, plan: Plan, folder: Path, kept: Path | None) -> NonFiniteError:
-    """The autopsy in a line.
+def error(post_mortem: PostMortem, config: TrainingConfig, folder: Path, kept: Path | None) -> NonFiniteError:
+    """the post-mortem in a line.
 
     Arguments:
         folder: of the run.
         kept: the last good checkpoint, if one was written.
     """
-    failed, seen = autopsy.failure, autopsy.examination
+    failed, seen = post_mortem.failure, post_mortem.report
     found = f"{failed.terms} not finite at step {failed.step:,}"
     if seen.stage:
         images = f" ({named_images(seen.images, len(seen.batch))})" if seen.images else ""
@@ -136,18 +139,18 @@ def error(autopsy: Autopsy, plan: Plan, folder: Path, kept: Path | None) -> NonF
         found += "; every number is finite when that step is taken again eagerly: its rounding is another one"
     cures = [f"`vaelab replay {folder}` shows it again"]
     cures += [f"the last good state is kept in {kept}"] if kept else []
-    return NonFiniteError(found=found, expected="finite numbers", do="; ".join([*cures, _cure(seen, plan)]))
+    return NonFiniteError(found=found, expected="finite numbers", do="; ".join([*cures, _cure(seen, config)]))
 
 
-def _cure(seen: Examination, plan: Plan) -> str:
+def _cure(seen: StepReport, config: TrainingConfig) -> str:
     if seen.stage and seen.stage != "update" and seen.step == 0:
         return "mend that part: nothing was learned yet, so no learning rate is to blame"
-    precision = "set --precision float32, or " if plan.precision != "float32" else ""
-    clip = "lower --clip-norm" if plan.clip_norm else "set --clip-norm 100"
+    precision = "set --precision float32, or " if config.precision != "float32" else ""
+    clip = "lower --clip-norm" if config.clip_norm else "set --clip-norm 100"
     return f"{precision}lower --learning-rate, or {clip}"
 
 
-def origin(seen: Examination, failed: Failure) -> str:
+def origin(seen: StepReport, failed: Failure) -> str:
     """Where a number first was not finite, in a few words, with the step if it is not that of the failure."""
     how = {
         "weights": ", before the step",

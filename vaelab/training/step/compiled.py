@@ -13,12 +13,12 @@ from torch import Tensor, nn
 from vaelab.evaluation.measure import evaluating
 from vaelab.models import VAE
 from vaelab.system.files import is_private, user_cache
-from vaelab.training.step.cuda_graph import replayed
+from vaelab.training.step.cuda_graph import as_cuda_graph
 from vaelab.training.step.program import program
 from vaelab.training.step.step import Step
 
 Compile = Literal["auto", "always", "never"]
-Layer = nn.Linear | nn.Conv2d | nn.ConvTranspose2d
+LayerOutput = nn.Linear | nn.Conv2d | nn.ConvTranspose2d
 
 # Compiling takes 30 s on a CPU, 2 s where the program is kept, and saves 4 to 6 ms a step of Python and small kernels;
 # where the likelihood is a density of many numbers a pixel, as a mixture, 100 (two cores of an AMD EPYC, torch 2.13,
@@ -35,15 +35,15 @@ def step_flops(model: VAE, batch: int) -> int:
     """
     counted = 0
 
-    def count(layer: Layer, inputs: tuple[Tensor], output: Tensor) -> None:
+    def count(layer: LayerOutput, inputs: tuple[Tensor], output: Tensor) -> None:
         nonlocal counted
         side = inputs[0] if isinstance(layer, nn.ConvTranspose2d) else output
         counted += 2 * layer.weight.numel() * side.numel() // layer.weight.shape[0]
 
     # torch's own counter is a dispatch mode, and the first of those in a process takes a second
-    hooks = [layer.register_forward_hook(count) for layer in model.modules() if isinstance(layer, Layer)]
+    hooks = [layer.register_forward_hook(count) for layer in model.modules() if isinstance(layer, LayerOutput)]
     with evaluating(model), torch.no_grad():  # in training mode a codebook would learn from it
-        model.told_any()(torch.zeros(1, *model.image_shape, device=next(model.parameters()).device))
+        model.conditioned_on_any()(torch.zeros(1, *model.image_shape, device=next(model.parameters()).device))
     for hook in hooks:
         hook.remove()
     return 3 * batch * counted
@@ -97,7 +97,7 @@ def choose_step(
 
 
 def _launched(step: Step, work: Work, say: Callable[[str], None]) -> Step:
-    return replayed(step, say) if work.device.type == "cuda" else step
+    return as_cuda_graph(step, say) if work.device.type == "cuda" else step
 
 
 def _mark(program: str) -> Path:

@@ -10,7 +10,7 @@ from vaelab.training.step.step import Step
 WARM_STEPS = 3  # before the recording: libraries set themselves up, the compiler compiles
 
 
-def replayed(step: Step, say: Callable[[str], None]) -> Step:
+def as_cuda_graph(step: Step, say: Callable[[str], None]) -> Step:
     """`step`, recorded as a CUDA graph after its first steps, and replayed from then on.
 
     Every tensor that the step changes stays where it is (see `vaelab.training.step.step`), so a replay changes the

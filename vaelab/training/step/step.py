@@ -14,7 +14,7 @@ from vaelab.models import VAE
 from vaelab.objectives.bounds import distortion, rate
 from vaelab.objectives.losses import Losses, Objective, held, reported
 from vaelab.randomness.noise import Noise
-from vaelab.training.config import Plan
+from vaelab.training.config import TrainingConfig
 from vaelab.training.meters import Meters
 
 # (images, learning rate, number), and behind them the labels' code where the model is told any
@@ -24,7 +24,7 @@ BETA_1, BETA_2, EPSILON = 0.9, 0.999, 1e-8  # Kingma & Ba (2015), algorithm 1
 
 
 @dataclass
-class State:
+class TrainState:
     """All that a step changes, but for the buffers of the model and of the objective."""
 
     parameters: list[Tensor]  # of the model, then of the objective, where it has some
@@ -36,7 +36,7 @@ class State:
     meters: Meters
 
     @classmethod
-    def start(cls, model: VAE, plan: Plan, objective: Objective | None = None) -> "State":
+    def start(cls, model: VAE, config: TrainingConfig, objective: Objective | None = None) -> "TrainState":
         own: list[Tensor] = list(objective.parameters()) if isinstance(objective, nn.Module) else []
         held = objective.state_dict(keep_vars=True) if isinstance(objective, nn.Module) else {}
         inference = {id(parameter) for parameter in model.posterior.parameters()}
@@ -48,7 +48,7 @@ class State:
             objective=dict(held),
             mean=[torch.zeros_like(p) for p in parameters],
             square=[torch.zeros_like(p) for p in parameters],
-            average=[p.detach().clone() for p in parameters] if plan.ema_decay else [],
+            average=[p.detach().clone() for p in parameters] if config.ema_decay else [],
             meters=Meters.zero(parameters[0].device),
         )
 
@@ -57,8 +57,8 @@ def make_step(
     model: VAE,
     objective: Objective,
     pixels: Callable[[Tensor], Tensor],
-    state: State,
-    plan: Plan,
+    state: TrainState,
+    config: TrainingConfig,
     key: Tensor,
     nats_offset: float,
 ) -> Step:
@@ -73,15 +73,15 @@ def make_step(
         nats_offset: what the protocol adds to the distortion of an image (`Protocol.nats_offset`).
     """
 
-    def step(images: Tensor, learning_rate: Tensor, number: Tensor, code: Tensor | None = None) -> None:
+    def step(images: Tensor, learning_rate: Tensor, number: Tensor, condition: Tensor | None = None) -> None:
         with Noise(key, number):
             x = pixels(images)
-            loss, draw = held(objective(model.told(code), x, number), len(images))
+            loss, draw = held(objective(model.conditioned(condition), x, number), len(images))
         gradients = gradients_of(loss, state)
         with torch.no_grad():
-            if plan.clip_norm:
-                gradients = clip(gradients, plan.clip_norm, global_norm(gradients))
-            update(state, plan, gradients, learning_rate, number)
+            if config.clip_norm:
+                gradients = clip(gradients, config.clip_norm, global_norm(gradients))
+            update(state, config, gradients, learning_rate, number)
             state.meters.add(number, reported(loss) + nats_offset, rate(draw), distortion(draw) + nats_offset)
 
     return step
@@ -91,7 +91,7 @@ def make_step(
 # axis of R runs, and so has each number that differs between runs.
 
 
-def gradients_of(loss: Tensor | Losses, state: State) -> tuple[Tensor, ...]:
+def gradients_of(loss: Tensor | Losses, state: TrainState) -> tuple[Tensor, ...]:
     """Of the mean over the batch of the loss [B], the one reduction there is; of each role's own, of `Losses`."""
     if isinstance(loss, Tensor):
         return torch.autograd.grad(loss.mean(-1).sum(), state.parameters)
@@ -104,11 +104,13 @@ def gradients_of(loss: Tensor | Losses, state: State) -> tuple[Tensor, ...]:
     return tuple(found[i] for i in range(len(state.parameters)))
 
 
-def update(state: State, plan: Plan, g: tuple[Tensor, ...], learning_rate: Tensor, number: Tensor) -> None:
+def update(
+    state: TrainState, config: TrainingConfig, g: tuple[Tensor, ...], learning_rate: Tensor, number: Tensor
+) -> None:
     """Move the weights, and their average behind them."""
     adam(state, g, learning_rate, number)
-    if plan.ema_decay:
-        torch._foreach_lerp_(state.average, state.parameters, 1 - plan.ema_decay)
+    if config.ema_decay:
+        torch._foreach_lerp_(state.average, state.parameters, 1 - config.ema_decay)
 
 
 def clip(gradients: tuple[Tensor, ...], largest: float, norm: Tensor) -> tuple[Tensor, ...]:
@@ -131,7 +133,7 @@ def global_norm(gradients: tuple[Tensor, ...]) -> Tensor:
     return torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients, 2, torch.float64)))
 
 
-def adam(state: State, g: tuple[Tensor, ...], learning_rate: Tensor, number: Tensor) -> None:
+def adam(state: TrainState, g: tuple[Tensor, ...], learning_rate: Tensor, number: Tensor) -> None:
     """theta <- theta - alpha m^ / (sqrt(v^) + epsilon) (Kingma & Ba 2015, algorithm 1).
 
     Ours because the library's optimiser breaks the compiled graph; tested to be equal to it. Its t comes from the

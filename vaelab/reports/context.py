@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from vaelab.data.dataset import Dataset, Splits
-from vaelab.figures.drawing import code_of, drawing, pixels, reconstruct
+from vaelab.figures.model_calls import condition_of, pixels, reconstruct, seeded_model
 from vaelab.models import VAE
 from vaelab.reports.digits import Reader, fit_reader
 from vaelab.reports.labels import PLACED, described, differing
@@ -22,7 +22,7 @@ AT_MOST = 1_000  # test images for what result.json does not hold: enough for di
 
 
 @dataclass
-class Material:
+class ReportContext:
     """The runs of a study that are done, with their data, models and per-image numbers, kept once computed.
 
     Arguments:
@@ -38,7 +38,7 @@ class Material:
     def done(self) -> list[Member]:
         return [member for member in self.study.members if member.run.done]
 
-    def of_data(self, names: Sequence[str]) -> "Material":
+    def of_data(self, names: Sequence[str]) -> "ReportContext":
         """What there is of the runs on these data sets; what is computed for one is kept for the other."""
         members = [member for member in self.study.members if member.spec.data in names]
         return replace(self, study=replace(self.study, members=members))
@@ -105,13 +105,13 @@ class Material:
         """The decoder's mean averaged over 8 posterior samples, for each image of `test`: [N, C, H, W]."""
         model, test = self.model(member), self.test(member)
         every = np.arange(len(test))
-        with drawing(model, member.seed):
-            return reconstruct(model, pixels(model, test, every), DRAWS, code_of(model, test, every))
+        with seeded_model(model, member.seed):
+            return reconstruct(model, pixels(model, test, every), DRAWS, condition_of(model, test, every))
 
     def prior_means(self, member: Member, count: int) -> Tensor:
         """The decoder's means for `count` draws of z from the prior: [count, C, H, W]."""
         model = self.model(member)
-        with drawing(model, member.seed):
+        with seeded_model(model, member.seed):
             return model.sample(count).mean
 
     def reader(self, member: Member) -> Reader:

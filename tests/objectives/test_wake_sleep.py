@@ -9,13 +9,13 @@ from torch.distributions import MultivariateNormal
 
 from tests.oracle import PlainGaussian, linear_gaussian
 from vaelab.models import VAE, Conditional
-from vaelab.objectives import two_way
+from vaelab.objectives import wake_sleep
 from vaelab.objectives.losses import Losses
-from vaelab.objectives.two_way import Mcem, WakeSleep, transition
+from vaelab.objectives.wake_sleep import Mcem, WakeSleep, transition
 from vaelab.posteriors import DiagonalGaussian
 from vaelab.priors import StandardNormal
-from vaelab.training.config import Plan
-from vaelab.training.step.step import State, gradients_of, update
+from vaelab.training.config import TrainingConfig
+from vaelab.training.step.step import TrainState, gradients_of, update
 
 SHAPE, LATENT, SIGMA = (1, 2, 3), 2, 0.5
 
@@ -58,15 +58,15 @@ def test_it_finds_the_maximum_of_the_likelihood(objective, steps):
     torch.manual_seed(0)
     x = oracle.model.likelihood(torch.randn(1000, LATENT).double()).sample().float()
     model = linear_vae()
-    plan = Plan(batch=100)
-    state = State.start(model, plan, objective)
+    config = TrainingConfig(batch=100)
+    state = TrainState.start(model, config, objective)
     begun = log_p(model, x)
     for step in range(steps):
         loss, _ = objective(model, x[torch.randint(len(x), (100,))], torch.tensor(step))
         rate = torch.tensor(0.01 * (1 + math.cos(math.pi * step / steps)) / 2)
         gradients = gradients_of(loss, state)
         with torch.no_grad():
-            update(state, plan, gradients, rate, torch.tensor(step))
+            update(state, config, gradients, rate, torch.tensor(step))
     assert begun < best(x) - 1
     assert best(x) - 0.06 < log_p(model, x) <= best(x) + 1e-6
 
@@ -101,15 +101,15 @@ def test_step_sizes_are_spread_evenly_around_the_one_that_is_adapted(monkeypatch
 
     def recorded(log_density, z, size, steps):
         sizes.append(size.item())
-        return z, torch.full((len(z),), two_way.ACCEPTANCE)  # as wanted: the size stays
+        return z, torch.full((len(z),), wake_sleep.ACCEPTANCE)  # as wanted: the size stays
 
-    monkeypatch.setattr(two_way, "transition", recorded)
+    monkeypatch.setattr(wake_sleep, "transition", recorded)
     oracle, objective = linear_gaussian(SHAPE, LATENT, SIGMA), Mcem(moves=400).double()
     objective(oracle.model, torch.randn(2, *SHAPE, dtype=torch.float64), torch.tensor(0))
-    about = torch.tensor(sizes) / two_way.FIRST_STEP
-    assert 1 - two_way.JITTER <= about.min() < 1 - 0.9 * two_way.JITTER
-    assert 1 + 0.9 * two_way.JITTER < about.max() <= 1 + two_way.JITTER
-    assert about.mean() == pytest.approx(1, abs=4 * two_way.JITTER / math.sqrt(3 * 400))
+    about = torch.tensor(sizes) / wake_sleep.FIRST_STEP
+    assert 1 - wake_sleep.JITTER <= about.min() < 1 - 0.9 * wake_sleep.JITTER
+    assert 1 + 0.9 * wake_sleep.JITTER < about.max() <= 1 + wake_sleep.JITTER
+    assert about.mean() == pytest.approx(1, abs=4 * wake_sleep.JITTER / math.sqrt(3 * 400))
 
 
 def test_who_learns_what():

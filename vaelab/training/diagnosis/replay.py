@@ -9,9 +9,9 @@ from torch import Tensor
 
 from vaelab.models import Draw
 from vaelab.objectives.losses import reported
-from vaelab.training.diagnosis.layers import Layer, all_finite, recording
-from vaelab.training.setup import Course
-from vaelab.training.step.step import State, global_norm, gradients_of
+from vaelab.training.diagnosis.layers import LayerOutput, all_finite, recording
+from vaelab.training.setup import TrainingSetup
+from vaelab.training.step.step import TrainState, global_norm, gradients_of
 
 LOG_DENSITIES = {
     "log_lik": "log p(x|z)",
@@ -41,7 +41,7 @@ class Gradient:
 
 
 @dataclass(frozen=True)
-class Examination:
+class StepReport:
     """All that one training step computed, and where it first was not finite.
 
     `stage` is "weights" (before the step), "forward", "backward" or "update", and "" where every number was finite;
@@ -58,25 +58,25 @@ class Examination:
     gradient_norm: float | None  # before clipping; None where it is not finite
     weights_not_finite: tuple[str, ...]  # before the step
     terms: tuple[Term, ...]
-    layers: tuple[Layer, ...]
+    layers: tuple[LayerOutput, ...]
     gradients: tuple[Gradient, ...]
     updates_not_finite: tuple[str, ...]  # parameters whose weights or moments of Adam were not finite behind the step
 
 
-def examine(course: Course, state: State, t: int) -> Examination:
+def replay_step(setup: TrainingSetup, state: TrainState, t: int) -> StepReport:
     """Take step t from `state`, eagerly and with every number looked at. The step is taken: `state` is behind it."""
-    names = course.parameter_names
+    names = setup.parameter_names
     weights = tuple(n for n, p in zip(names, state.parameters, strict=True) if not all_finite([p]))
-    course.seed_generator(t)
-    with recording(course.model) as record, course.noise(t):
-        x = course.reading.pixels(course.batch(t)).requires_grad_()
-        given, draw = course.objective(course.model.told(course.code(t)), x, torch.tensor(t, device=x.device))
+    setup.seed_generator(t)
+    with recording(setup.model) as record, setup.noise(t):
+        x = setup.reading.pixels(setup.batch(t)).requires_grad_()
+        given, draw = setup.objective(setup.model.conditioned(setup.condition(t)), x, torch.tensor(t, device=x.device))
         loss = reported(given)
         (of_images,) = torch.autograd.grad(
             loss.mean(), [x], retain_graph=True, allow_unused=True, materialize_grads=True
         )
         gradients = gradients_of(given, state)
-    batch = tuple(course.batches(t).tolist())
+    batch = tuple(setup.sampler(t).tolist())
     terms = [_term(said, getattr(draw, field), batch) for field, said in LOG_DENSITIES.items() if _has(draw, field)]
     terms.append(_term("loss", loss, batch))
     # The gradient of an image tells which ones went wrong on the way back. That of one image's loss would not: zeros
@@ -84,18 +84,18 @@ def examine(course: Course, state: State, t: int) -> Examination:
     images = tuple(i for i in batch if any(i in term.images for term in terms)) or _which(of_images, batch)
     norms = tuple(_gradient_row(name, g) for name, g in zip(names, gradients, strict=True))
 
-    course.take(course.step(state), t)
+    setup.take(setup.step(state), t)
     behind = zip(names, state.parameters, state.mean, state.square, strict=True)
     updates = tuple(name for name, *tensors in behind if not all_finite(tensors))
     stage, where = _origin(weights, record.forward, terms, record.backward, norms, updates)
-    return Examination(
+    return StepReport(
         step=t,
         stage=stage,
         where=where,
         images=images,
         batch=batch,
-        learning_rate=course.learning_rate(t),
-        clip_norm=course.plan.clip_norm,
+        learning_rate=setup.learning_rate(t),
+        clip_norm=setup.config.clip_norm,
         gradient_norm=_finite(global_norm(gradients)),
         weights_not_finite=weights,
         terms=tuple(terms),

@@ -19,7 +19,7 @@ CHUNK = 512  # images through the encoder, or latent vectors through the decoder
 
 
 @contextmanager
-def drawing(model: VAE, seed: int) -> Iterator[None]:
+def seeded_model(model: VAE, seed: int) -> Iterator[None]:
     """Inside, a picture is a pure function of (model, data, seed); outside, it leaves no trace.
 
     Gradients are off, the model is in evaluation mode, and the random generators start from the seed; afterwards modes
@@ -59,15 +59,17 @@ def pixels(model: VAE, data: Dataset, indices: np.ndarray) -> Tensor:
     return protocol(data.protocol).pixels(torch.from_numpy(data.images[indices]).to(device_of(model)))
 
 
-def code_of(model: VAE, data: Dataset, indices: np.ndarray) -> Tensor | None:
-    """The code [n, K] of the labels of the images at `indices`, where the model is told any."""
-    return model.code(rows(data.labels, indices))
+def condition_of(model: VAE, data: Dataset, indices: np.ndarray) -> Tensor | None:
+    """The one-hot labels [n, K] of the images at `indices`; None for a model without labels."""
+    return model.condition(rows(data.labels, indices))
 
 
-def decode(model: VAE, z: Tensor, code: Tensor | None = None) -> Tensor:
-    """The decoder's means for z [n, D]: [n, C, H, W], on the CPU; told the labels of `code` [n, K], where it is any."""
+def decode(model: VAE, z: Tensor, condition: Tensor | None = None) -> Tensor:
+    """The decoder's means [n, C, H, W] for z [n, D], on the CPU, given the labels `condition` [n, K] if any."""
     z = z.to(device_of(model), torch.float32)
-    return torch.cat([finite(model.told(rows(code, at)).likelihood(z[at]).mean) for at in _chunks(len(z), CHUNK)])
+    return torch.cat(
+        [finite(model.conditioned(rows(condition, at)).likelihood(z[at]).mean) for at in _chunks(len(z), CHUNK)]
+    )
 
 
 def encode(model: VAE, data: Dataset, indices: np.ndarray) -> Tensor:
@@ -78,13 +80,13 @@ def encode(model: VAE, data: Dataset, indices: np.ndarray) -> Tensor:
 
 def posterior(model: VAE, data: Dataset, indices: np.ndarray) -> Distribution:
     """q(z|x) of the images at `indices`."""
-    return model.told(code_of(model, data, indices)).posterior(pixels(model, data, indices))
+    return model.conditioned(condition_of(model, data, indices)).posterior(pixels(model, data, indices))
 
 
-def reconstruct(model: VAE, x: Tensor, samples: int, code: Tensor | None = None) -> Tensor:
+def reconstruct(model: VAE, x: Tensor, samples: int, condition: Tensor | None = None) -> Tensor:
     """The decoder's mean, averaged over `samples` draws from q(z|x), for x [n, C, H, W]: the same shape, on the CPU."""
     chunks = _chunks(len(x), max(1, CHUNK // samples))
-    return torch.cat([finite(model.told(rows(code, at)).reconstruct(x[at], samples)) for at in chunks])
+    return torch.cat([finite(model.conditioned(rows(condition, at)).reconstruct(x[at], samples)) for at in chunks])
 
 
 def _chunks(count: int, size: int) -> list[slice]:

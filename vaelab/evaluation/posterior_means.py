@@ -59,13 +59,13 @@ def over_posteriors(
     return results
 
 
-def codes(model: VAE, data: Dataset, seed: int, progress: Progress = lambda share: None) -> Tensor:
+def posterior_means(model: VAE, data: Dataset, seed: int, progress: Progress = lambda share: None) -> Tensor:
     """The posterior mean E[z|x] of every image, float64 [N, D], on the CPU, in the order of the data."""
     means = over_posteriors(model, data, seed, lambda q: mean_of(q).double().cpu(), progress)
     return torch.cat(means)[np.argsort(data.by_content)]
 
 
-def two_codes(model: VAE, data: Dataset, seed: int) -> Tensor:
-    """Two estimates of E[z|x] of every image, float64 [2, N, D], as `codes`: the same twice where it is exact."""
+def two_posterior_means(model: VAE, data: Dataset, seed: int) -> Tensor:
+    """Two estimates of E[z|x] of every image, float64 [2, N, D]. They are equal where the mean is exact."""
     means = over_posteriors(model, data, seed, lambda q: torch.stack(two_means_of(q, REPEATS)).double().cpu())
     return torch.cat(means, 1)[:, np.argsort(data.by_content)]

@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from vaelab.objectives.bounds import distortion, elbo, rate
+from vaelab.objectives.effective_beta import _bound, optimised
 from vaelab.objectives.importance import Iwae
-from vaelab.objectives.optimised import _bound, optimised
 from vaelab.objectives.weighted import Elbo
 from vaelab.runs.assemble import build_model, completed
 from vaelab.runs.spec import Spec

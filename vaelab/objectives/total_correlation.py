@@ -19,7 +19,9 @@ from vaelab.system.errors import SpecError
 def check_diagonal(name: str, model: VAE) -> None:
     """SpecError unless q(z|x) is a normal whose dimensions are independent."""
     with torch.no_grad():
-        q = model.told_any().posterior(torch.zeros(1, *model.image_shape, device=next(model.parameters()).device))
+        q = model.conditioned_on_any().posterior(
+            torch.zeros(1, *model.image_shape, device=next(model.parameters()).device)
+        )
     if not is_diagonal_normal(q):
         raise SpecError(
             found=f"objective {name} with a posterior that is no diagonal normal",

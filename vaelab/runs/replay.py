@@ -1,0 +1,47 @@
+"""Replay the step that stopped a run."""
+
+from dataclasses import replace
+
+import torch
+
+from vaelab.runs.assemble import build_model, build_objective
+from vaelab.runs.directory import Run
+from vaelab.runs.provenance import fingerprint
+from vaelab.system.errors import RunError, shortened
+from vaelab.system.processor import at_full_speed
+from vaelab.training.checkpoint import read_checkpoint
+from vaelab.training.diagnosis.post_mortem import RECORD, STATE, PostMortem
+from vaelab.training.diagnosis.replay import replay_step
+from vaelab.training.setup import TrainingSetup, bfloat16
+from vaelab.training.step.step import TrainState
+
+
+def replay(run: Run, root: str | None = None, source: str | None = None) -> PostMortem:
+    """the post-mortem of `run`, its examination made anew: the step that failed, taken again from the state before it.
+
+    Arguments:
+        root, source: where the run's images are now; see `Run.data`.
+
+    Raises:
+        RunError: `run` has no post-mortem, or one that was made on a device that is not here.
+    """
+    spec, found = run.spec, PostMortem.read(run.path)
+    if found.device not in ("cpu", "cuda"):
+        raise RunError(
+            found=f"a post-mortem that was made on a device {shortened(found.device)}, in {run.path}",
+            expected="cpu or cuda",
+            do="train the run again",
+        )
+    if found.device == "cuda" and not torch.cuda.is_available():
+        raise RunError(
+            found=f"a post-mortem that was made on a CUDA device, in {run.path}, and no such device",
+            expected="one, because its noise is another one",
+            do=f"replay it where it was trained, or read {run.path / RECORD}",
+        )
+    data = run.data(root, source)
+    model = build_model(spec, data.train.shape, data.train.labels).to(found.device)
+    setup = TrainingSetup.of(model, build_objective(spec, len(data.train)), data.train, spec)
+    state = TrainState.start(model, spec, setup.objective)
+    progress, _ = read_checkpoint(run.path / STATE, model, state, fingerprint(spec, data))
+    with at_full_speed(), bfloat16(model, spec.precision == "bfloat16"):
+        return replace(found, report=replay_step(setup, state, progress.step))

@@ -1,0 +1,188 @@
+"""Train one Spec, evaluate it and record it in a directory of its own."""
+
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from vaelab.data.dataset import Splits, seen
+from vaelab.evaluation.admission import admit_parts
+from vaelab.evaluation.measure import EvaluationContext, Measure
+from vaelab.models import VAE
+from vaelab.objectives.criterion import criterion_of
+from vaelab.objectives.losses import Objective
+from vaelab.runs.assemble import (
+    build_model,
+    build_objective,
+    build_refit,
+    completed,
+    load_data,
+    training_bytes,
+)
+from vaelab.runs.claim import check_claim, claimed
+from vaelab.runs.directory import OWNER, MetricStore, Run
+from vaelab.runs.evaluate import (
+    EVALUATION_SEED,
+    announce,
+    cache_of,
+    context_of,
+    default_measures,
+    named_measures,
+    run_measures,
+)
+from vaelab.runs.provenance import environment, fingerprint, provenance, source_of
+from vaelab.runs.spec import Spec
+from vaelab.system.device import Device, find_device
+from vaelab.system.errors import SpecError, VaelabError
+from vaelab.system.files import check_name, write_atomically
+from vaelab.system.memory import check_free
+from vaelab.system.tensor_file import write_tensors
+from vaelab.training.callback import Callback
+from vaelab.training.checkpoint import Progress
+from vaelab.training.diagnosis.findings import find_findings
+from vaelab.training.fit_prior import fit_prior
+from vaelab.training.initialise import check_begin
+from vaelab.training.lines import default_callback
+from vaelab.training.loop import fit
+from vaelab.training.step.compiled import Compile
+
+
+def train(
+    spec: Spec,
+    out: Path | str = "runs",
+    name: str | None = None,
+    root: str | None = None,
+    compile: Compile = "auto",
+    device: Device = "auto",
+    callback: Callback | None = None,
+) -> Run:
+    """Train and evaluate `spec` in a directory of its own below `out`; goes on where it was stopped.
+
+    Arguments:
+        spec: what to do; parts may leave options out.
+        name: the directory's name; by default made from the Spec, with its hash.
+        root: where data lie (see `vaelab.data.load`).
+        compile: whether to compile the training step; `auto` decides from the work ahead.
+        device: `auto` takes a CUDA device where there is one.
+        watch: who looks on; by default lines are printed in a terminal or a notebook, and nothing elsewhere.
+            `vaelab.SILENT` prints nothing anywhere.
+
+    Raises:
+        VaelabError: anything that a user can mend, told in one line.
+    """
+    callback = callback or default_callback()
+    if not isinstance(spec, Spec):
+        found = f"a {type(spec).__name__} in the place of a Spec"
+        raise SpecError(found=found, expected="what is to be trained", do="give it vl.Spec(data='digits', latent=2)")
+    if name is not None:
+        check_name("--name", name)
+    named, spec = spec.likelihood, completed(spec)
+    run = Run(Path(out) / (name or default_name(spec)), trust=spec.own_modules, must_exist=False)
+    if run.done:
+        check_claim(run, spec)
+        callback.say(f"done before: {run.path}")
+        return run
+    _check_paths(run.path.absolute(), Path.cwd())
+    on = find_device(device)
+    data = load_data(spec, root)
+    announce(data, callback.say)
+    if not named:
+        callback.say(f"no likelihood was named: {spec.likelihood} is used, for pixels read as {spec.protocol}")
+    check_free("such a model", training_bytes(spec, data.train.shape), "use fewer or smaller layers", SpecError)
+    model = build_model(spec, data.train.shape, data.train.labels, class_names=data.train.class_names).to(on)
+    check_begin(model, len(data.train))
+    admit_parts(model, data.train)  # here too, so that nothing is written for a Spec that cannot be
+    with claimed(run, spec):
+        if run.done:  # since another process that was at work on it has ended
+            callback.say(f"done meanwhile: {run.path}")
+            return run
+        objective = build_objective(spec, len(data.train))
+        progress = fit(model, objective, data, spec, run.path, callback, compile, fingerprint(spec, data))
+        conclude(run, spec, model, data, progress, callback)
+    return run
+
+
+def _check_paths(*paths: Path) -> None:
+    """SpecError where a path cannot be written into the run's files, which are UTF-8."""
+    for path in paths:
+        try:
+            str(path).encode()
+        except UnicodeEncodeError as error:
+            found = f"{path}, whose name is not UTF-8"
+            raise SpecError(found=found, expected="a path that can be written down", do="rename that folder") from error
+
+
+def conclude(run: Run, spec: Spec, model: VAE, data: Splits, progress: Progress, callback: Callback) -> None:
+    """Of a model that is trained, refit the prior if asked to, keep the weights, measure it, write the result."""
+    if spec.refit:
+        fit_prior(model, build_refit(spec, model), data.train, spec.seed, callback.say)
+    header = {"image_shape": json.dumps(data.train.shape), OWNER: spec.hash}
+    if model.labels is not None:
+        header["class_names"] = json.dumps(model.labels.names)
+    write_tensors(run.path / "model.safetensors", model.state_dict(), header)
+
+    began = time.perf_counter()
+    context = context_of(spec, model.eval(), data, "test", EVALUATION_SEED, cache_of(run))
+    store = MetricStore(run, EVALUATION_SEED, [])
+    run_measures(_possible(default_measures(spec), context, callback), context, callback.say, store.add)
+    result = _result(run, spec, model, data, progress, store.rows, time.perf_counter() - began)
+    write_atomically(run.path / "result.json", json.dumps(result, indent=1).encode())
+    (run.path / "checkpoint.safetensors").unlink(missing_ok=True)  # of no use to a run that is done
+
+
+def _possible(names: Sequence[str], context: EvaluationContext, callback: Callback) -> dict[str, Measure]:
+    """The measures that `context` allows; the others were not asked for, so they are said aloud and left out."""
+    possible = dict[str, Measure]()
+    for name, measure in named_measures(names).items():
+        try:
+            measure.check(context)
+            possible[name] = measure
+        except VaelabError as error:
+            callback.say(f"{name} is left out: {error}")
+    return possible
+
+
+def default_name(spec: Spec) -> str:
+    """data-likelihood-network-zD-hash, as a directory is called."""
+    source = "".join(c if c.isalnum() else "-" for c in spec.data).strip("-")[-40:].strip("-")
+    likelihood, network = spec.likelihood.split(":")[0], spec.network.split(":")[0]
+    return f"{source}-{likelihood}-{network}-z{spec.latent}-{spec.hash}"
+
+
+def _criterion(objective: Objective, data: Splits, progress: Progress) -> str:
+    """What the weights that were kept were chosen by, in words."""
+    if progress.best_loss is not None:
+        return f"validation {criterion_of(objective).name}"
+    why = "no validation images" if data.validation is None else "the objective's schedule had not ended"
+    return f"none, the last step: {why}"
+
+
+def _result(
+    run: Run, spec: Spec, model: VAE, data: Splits, progress: Progress, rows: list[dict[str, Any]], seconds: float
+) -> dict[str, Any]:
+    splits = [split for split in (data.train, data.validation, data.test) if split is not None]
+    rate = next(row for row in rows if row["name"] == "rate")
+    objective = build_objective(spec, len(data.train))
+    return {
+        "spec": spec.model_dump(),
+        "environment": environment(next(model.parameters()).device),
+        "data": {s.split: {"images": len(s), "shape": s.shape, "sha256": s.sha256} for s in splits},
+        "read": {"from": data.where, "said": list(data.said)},
+        "source": source_of(run, spec),
+        "test_images_trained_on": seen(data.train, data.test),
+        "note": data.test.note,
+        "seconds": {"training": progress.seconds, "evaluation": seconds},
+        "vmapped": progress.vmapped,
+        "steps": progress.step,
+        "best_step": progress.best_step or progress.step,
+        "criterion": _criterion(objective, data, progress),
+        "best_loss": progress.best_loss,
+        "parameters": sum(parameter.numel() for parameter in model.parameters()),
+        "findings": [
+            asdict(finding) for finding in find_findings(model, data.test, rate["value"], EVALUATION_SEED, objective)
+        ],
+        "provenance": provenance(spec, model, data.train, progress.step),
+        "metrics": rows,
+    }

@@ -1,0 +1,17 @@
+"""Devices that tensors are computed on."""
+
+from typing import Literal
+
+import torch
+
+from vaelab.system.errors import RunError
+
+Device = Literal["auto", "cpu", "cuda"]
+
+
+def find_device(device: Device) -> torch.device:
+    """The device of that name; RunError where CUDA is asked for and not there."""
+    found = torch.device("cuda" if device != "cpu" and torch.cuda.is_available() else "cpu")
+    if device == "cuda" and found.type == "cpu":
+        raise RunError(found="no CUDA device", expected="one, as asked", do="use --device auto or cpu")
+    return found
