@@ -16,6 +16,11 @@ import pytest
 Kinds = Callable[..., Iterable[Hashable]]
 
 
+def each_value(**case: Hashable) -> Iterable[Hashable]:
+    """Kinds of a grid: each value of each parameter."""
+    return case.items()
+
+
 def sample(cases: Mapping[str, Iterable[Hashable]], share: float, seed: str) -> set[str]:
     """Choose a `share` of the cases, rounded up, or more where fewer do not show all that the cases show.
 
@@ -52,7 +57,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for test, cases in tests.items():
         share, kinds = _arguments(cases[0])
         shown = {item.nodeid: _shown(item, kinds) for item in cases}
-        left_out |= shown.keys() - sample(shown, share, f"{config.getoption('day')} {test}")
+        seed = f"{config.getoption('day')} {test.split('::')[0]}"  # tests of one file that share cases share the sample
+        left_out |= shown.keys() - sample(shown, share, seed)
     if left_out:
         config.hook.pytest_deselected(items=[item for item in items if item.nodeid in left_out])
         items[:] = [item for item in items if item.nodeid not in left_out]

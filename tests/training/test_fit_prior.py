@@ -27,6 +27,7 @@ def apart(spec: Spec):
     return model
 
 
+@pytest.mark.thorough(0.34)
 @pytest.mark.parametrize("prior", ["normal", "mixture:components=6", "flow:transforms=2:hidden=32"])
 def test_the_bound_of_the_training_images_rises_by_what_is_said(prior):
     """Only the rate's term E[log p(z)] changes; encoder and decoder stay."""
