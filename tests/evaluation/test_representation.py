@@ -202,7 +202,7 @@ def test_a_collapsed_posterior_names_one_label_and_finds_no_clusters():
     model = affine(torch.zeros(2, 2), torch.ones(2), [1.0, 1.0])
     rows = measured(blobs(CORNERS, [50, 30, 20], 5, "train"), blobs(CORNERS, [10, 20, 30], 5, "test"), model)
     assert rows["probe_accuracy"].value == pytest.approx(1 / 6)
-    assert "0.167 by always naming the commonest label" in rows["probe_accuracy"].note
+    assert "0.167 by always predicting the most frequent label" in rows["probe_accuracy"].note
     assert rows["kmeans_nmi"].value == pytest.approx(0, abs=1e-12)
     assert rows["kmeans_ari"].value == pytest.approx(0, abs=1e-12)
     assert rows["probe_accuracy_pixels"].value == 1

@@ -232,9 +232,9 @@ def test_a_module_with_random_weights_or_dropout_gives_the_same_features_every_t
         ("Words", "makes str"),
         ("Infinite", "not finite"),
         ("Colour", r"fails on images of shape \(2, 1, 8, 8\)"),
-        ("Wants", "cannot be made"),
-        ("levels", "cannot be made"),
-        ("Missing", "cannot be made"),
+        ("Wants", "cannot be constructed"),
+        ("levels", "cannot be constructed"),
+        ("Missing", "cannot be constructed"),
     ],
 )
 def test_a_module_that_does_not_do_what_it_must_is_refused_in_one_line(context, name, match):
