@@ -240,7 +240,7 @@ def test_data_that_cannot_be_probed_are_refused_before_any_work():
     assert "no labels" in refusal(train, dataset(test.images[:, 0, 0]))
     assert "one label in 9 training" in refusal(blobs(CORNERS[:1], [9], 5, "train"), test)
     assert "one label in 9 test" in refusal(train, blobs(CORNERS[:1], [9], 5, "test"))
-    assert "at most 4 of a label" in refusal(blobs(CORNERS, [4] * 3, 5, "train"), test)
+    assert "at most 4 of one label" in refusal(blobs(CORNERS, [4] * 3, 5, "train"), test)
     assert "27 training images" in refusal(train, test, neighbours=28)
     Representation(neighbours=27).check(context(IDENTITY, test, train))
 
