@@ -1,4 +1,4 @@
-"""Normal pixels, and the sigma that is best for them."""
+"""The Gaussian likelihood, and the optimal sigma."""
 
 import math
 from collections.abc import Iterable
@@ -91,7 +91,7 @@ class Gaussian(nn.Module):
 
 
 class _Profile(Independent):
-    """N(mu, sigma^2 I) whose log-density is taken at the sigma under which the values as a whole are most likely."""
+    """N(mu, sigma^2 I) with log-densities at the sigma that maximises the likelihood of all values together."""
 
     def log_prob(self, value: Tensor) -> Tensor:
         mu = self.base_dist.mean
@@ -100,8 +100,9 @@ class _Profile(Independent):
 
 
 def _best_log_sigma(squared_residual: Tensor) -> Tensor:
-    """log sigma of the mean squared residual, where it maximises the likelihood between the limits of a learned one.
+    """Return the log sigma that maximises the likelihood, from the mean squared residual, within the limits of sigma.
 
-    Those limits are soft for the sake of a gradient. None goes through here, and soft ones would miss the maximum.
+    The limits of a learned sigma are soft, so that there is a gradient. Here there is none, and soft limits would miss
+    the maximum.
     """
     return (squared_residual.log() / 2).clamp(LOG_SIGMA_FLOOR, LOG_SIGMA_CEILING)

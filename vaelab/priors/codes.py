@@ -1,4 +1,4 @@
-"""Priors over codes."""
+"""Priors over discrete codes."""
 
 from typing import Any, ClassVar
 
@@ -15,17 +15,17 @@ from vaelab.system.errors import SpecError
 
 
 class UniformOnCodes(nn.Module):
-    """p(z) = K^-(L P): each code of each level is as likely as any other, everywhere.
+    """p(z) = K^-(L P): all codes of each level have the same probability at every place.
 
     Arguments:
-        posterior: the encoder, whose codebooks they are.
+        posterior: the encoder with the codebooks.
     """
 
     support: ClassVar = "codes"
 
     def __init__(self, posterior: nn.Module) -> None:
         super().__init__()
-        self.encoder = (posterior,)  # in a tuple a module is no submodule
+        self.encoder = (posterior,)  # in a tuple, so that it is not a submodule
 
     def forward(self) -> Coded:
         books, levels, places, size = _codes_of(self.encoder[0])
@@ -36,17 +36,17 @@ class UniformOnCodes(nn.Module):
 
 
 class TransformerOnCodes(nn.Module):
-    """p(z) of codes, each given those before it, by a causal transformer (van den Oord et al. 2017, section 3.3).
+    """p(z) of codes, each given the earlier ones, by a causal transformer (van den Oord et al. 2017, section 3.3).
 
-    The places come row by row, and the levels of a place before the next place (Lee et al. 2022, equation 9).
+    Places are in row-major order. All levels of a place precede the next place (Lee et al. 2022, equation 9).
 
     Arguments:
-        posterior: the encoder, whose codebooks they are.
-        width: numbers of a site in between, a multiple of 4.
+        posterior: the encoder with the codebooks.
+        width: length of the hidden vector of a site, a multiple of 4.
         layers: at least 1.
 
     Raises:
-        SpecError: a width that is no multiple of 4, or no layer.
+        SpecError: the width is not a multiple of 4, or there is no layer.
     """
 
     support: ClassVar = "codes"

@@ -31,7 +31,7 @@ class StandardNormal(nn.Module):
 
 
 class LearnedNormal(nn.Module):
-    """p(z) = N(m, diag(s^2)), m and log s learned; N(0, I) at first.
+    """p(z) = N(m, diag(s^2)) with learned m and log s; initially N(0, I).
 
     Arguments:
         latent: D, the number of latent dimensions.

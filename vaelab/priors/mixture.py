@@ -1,4 +1,4 @@
-"""Priors that are mixtures: of Gaussians, and of posteriors of learned images (VampPrior)."""
+"""Mixture priors: of Gaussians, and of posteriors of learned images (VampPrior)."""
 
 import math
 from typing import ClassVar
@@ -17,14 +17,15 @@ from vaelab.system.errors import SpecError
 class GaussianMixture(nn.Module):
     """p(z) = sum_k pi_k N(m_k, diag(s_k^2)), all learned.
 
-    At first the weights are equal, s_k^2 = 1/2 and the m_k drawn from N(0, I / 2): about the moments of N(0, I).
+    Initially the weights are equal, s_k^2 = 1/2, and the m_k are drawn from N(0, I / 2), so the moments are close to
+    those of N(0, I).
 
     Arguments:
         latent: D, the number of latent dimensions.
         components: K, at least 1.
 
     Raises:
-        SpecError: fewer components than 1.
+        SpecError: fewer than 1 component.
     """
 
     support: ClassVar = "real"
@@ -50,15 +51,15 @@ class GaussianMixture(nn.Module):
 class VampPrior(nn.Module):
     """p(z) = 1/K sum_k q(z|u_k), a mixture of posteriors of learned pseudo-inputs u_k (Tomczak & Welling 2018).
 
-    u_k = sigmoid(a_k) lies in [0, 1] as pixels do. It starts as a training image of its own, between 0.05 and 0.95.
+    u_k = sigmoid(a_k) is in [0, 1], like pixels. Each starts as a different training image, scaled to [0.05, 0.95].
 
     Arguments:
-        posterior: the encoder, which stays the model's: its weights are not this prior's.
+        posterior: the encoder; it belongs to the model, and its weights are not this prior's.
         image_shape: C, H, W.
         components: K, at least 1.
 
     Raises:
-        SpecError: fewer components than 1.
+        SpecError: fewer than 1 component.
     """
 
     support: ClassVar = "posterior"

@@ -1,4 +1,4 @@
-"""What parts of a model are not trained step by step but computed from training images, once they are asked for."""
+"""Calibration: parts of a model that are computed from training images and not trained step by step."""
 
 from collections.abc import Iterator
 
@@ -11,7 +11,7 @@ from vaelab.evaluation.measure import evaluating
 from vaelab.models import VAE, rows
 from vaelab.randomness.seeds import derive, seed_generator
 
-IMAGES = 100  # at a time; fixed, because noise is drawn by as many
+IMAGES = 100  # at a time; fixed, because noise is drawn for each group
 
 
 def settle(model: VAE, train: Dataset, seed: int, images: int = 0) -> None:
@@ -33,7 +33,7 @@ def settle(model: VAE, train: Dataset, seed: int, images: int = 0) -> None:
 
 def _batches(model: VAE, train: Dataset, seed: int, images: int) -> Iterator[tuple[VAE, Tensor]]:
     device = next(model.parameters()).device
-    order = train.by_content[: images or len(train)]  # those of `Dataset.some`, not copied
+    order = train.by_content[: images or len(train)]  # the same as `Dataset.some`, without a copy
     for number, start in enumerate(range(0, len(order), IMAGES)):
         chosen = order[start : start + IMAGES]
         levels = torch.from_numpy(train.images[chosen])

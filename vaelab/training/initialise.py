@@ -1,7 +1,7 @@
-"""What a model takes from the training images before the first step.
+"""Data-dependent initialisation: what a model takes from the training images before the first step.
 
-The encoder subtracts the mean of each channel, the decoder starts at the mean image, and a prior may start from some
-of the images.
+The encoder subtracts the mean of each channel. The decoder starts at the mean image. A prior may start from some of the
+images.
 """
 
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ from vaelab.models import Conditional
 from vaelab.randomness.seeds import derive, seed_generator
 from vaelab.system.errors import SpecError
 
-AVERAGED = 10_000  # training images at most, of which the mean is taken: its standard error is at most 0.005
+AVERAGED = 10_000  # maximum number of training images in the mean, whose standard error is then at most 0.005
 AT_A_TIME = 100
 
 
@@ -48,7 +48,7 @@ def begin(model: nn.Module, train: Dataset, seed: int, start: str = "zero") -> N
         some = _some(train, count, derive(seed, "start"))
         total = sum((pixels.double().sum(0) for pixels in some), torch.zeros(train.shape, dtype=torch.float64))
         mean = (total / count).mean((1, 2), keepdim=True)
-        inside = (total + 0.5) / (count + 1)  # half of one more image keeps its logits finite
+        inside = (total + 0.5) / (count + 1)  # one more image of value 1/2 keeps the logits finite
         for module in model.modules():
             if isinstance(module, Conditional):
                 module.centre_at(mean.float().to(device))
@@ -68,7 +68,7 @@ def check_begin(model: nn.Module, count: int) -> None:
 
 
 def _some(train: Dataset, count: int, seed: int) -> Iterator[Tensor]:
-    """Pixels of `count` images drawn without replacement, a hundred at a time."""
+    """Yield the pixels of `count` images drawn without replacement, a hundred at a time."""
     seed_generator(torch.device("cpu"), seed)
     chosen = torch.randperm(len(train))[:count].numpy()
     pixels = protocol(train.protocol).pixels
