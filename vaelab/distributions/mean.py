@@ -2,6 +2,8 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution
 
+from vaelab.parts.capabilities import declared
+
 DRAWS = 256  # the Monte Carlo mean's standard error is a sixteenth of the standard deviation
 
 
@@ -24,7 +26,7 @@ def two_means_of(q: Distribution, repeats: int) -> tuple[Tensor, Tensor]:
     Arguments:
         repeats: how many times `mean_of` is averaged in each, where it is an estimate.
     """
-    if not getattr(q, "mean_is_estimated", False):
+    if not declared(q, "mean_is_estimated"):
         try:
             return q.mean, q.mean
         except NotImplementedError:
