@@ -28,7 +28,7 @@ from vaelab.runs.spec import Spec
 from vaelab.runs.train import train
 from vaelab.system.errors import Interrupted, SpecError
 from vaelab.training import loop
-from vaelab.training.fit_prior import refit
+from vaelab.training.fit_prior import fit_prior
 from vaelab.training.step.compiled import step_flops
 from vaelab.training.step.step import TrainState
 from vaelab.training.step.vmapped import joint_step, take_vmapped
