@@ -9,6 +9,7 @@ from torch.distributions import Distribution
 from torch.distributions.constraints import Constraint
 from torch.types import _size
 
+from vaelab.distributions.memo import DrawMemo
 from vaelab.system.errors import SpecError
 
 _validates = Distribution._validate_args  # type: ignore[attr-defined]
@@ -39,7 +40,7 @@ class Flow(Distribution):
 
     def __init__(self, base: Distribution, transforms: Sequence[Transform], draws: bool) -> None:
         self.base, self.transforms, self.draws = base, transforms, draws
-        self.drawn: tuple[Tensor, Tensor] | None = None  # z, log p(z)
+        self.memo = DrawMemo()
         super().__init__(base.batch_shape, base.event_shape, validate_args=False)
 
     @property
@@ -49,14 +50,12 @@ class Flow(Distribution):
     def rsample(self, sample_shape: _size = torch.Size()) -> Tensor:  # noqa: B008
         e = self.base.rsample(sample_shape)
         z, log_det = through(self.transforms, e) if self.draws else back(self.transforms, e)
-        self.drawn = z, self.base.log_prob(e) - log_det
+        self.memo.keep(z, self.base.log_prob(e) - log_det)
         return z
 
     def log_prob(self, value: Tensor) -> Tensor:
-        if self.drawn is not None and value is self.drawn[0]:
-            log_p = self.drawn[1]
-            if log_p.requires_grad or not torch.is_grad_enabled():  # otherwise it was drawn without gradients
-                return log_p
+        if (known := self.memo.log_prob(value)) is not None:
+            return known
         value = value.to(self.base.mean.dtype)  # the networks of the maps accept this type only
         e, log_det = back(self.transforms, value) if self.draws else through(self.transforms, value)
         return self.base.log_prob(e) + log_det

@@ -2,6 +2,8 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution
 
+from vaelab.parts.capabilities import declared
+
 DRAWS = 256  # the standard error of the Monte Carlo mean is 1/16 of the standard deviation
 
 
@@ -25,7 +27,7 @@ def two_means_of(q: Distribution, repeats: int) -> tuple[Tensor, Tensor]:
     Arguments:
         repeats: how often `mean_of` is averaged in each estimate.
     """
-    if not getattr(q, "mean_is_estimated", False):
+    if not declared(q, "mean_is_estimated"):
         try:
             return q.mean, q.mean
         except NotImplementedError:

@@ -48,7 +48,7 @@ class CausalTransformer(nn.Module):
         return self.out(self.norm(h)) + self.bias[:sites]
 
     @torch.no_grad()
-    def begin_at(self, k: Tensor) -> None:
+    def initialise_from_codes(self, k: Tensor) -> None:
         """Initialise to independent sites, each with the frequencies of the indices k [N, S]."""
         sites = torch.arange(k.shape[1], device=k.device)
         count = torch.bincount((k + self.size * sites).flatten(), minlength=self.bias.numel()).view_as(self.bias)

@@ -4,12 +4,13 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from vaelab.data.dataset import Dataset
 from vaelab.data.protocol import protocol
 from vaelab.evaluation.measure import evaluating
 from vaelab.models import VAE, Conditional, rows
+from vaelab.parts.capabilities import declared, head_of
 from vaelab.system.errors import DataError, SpecError, VaelabError, in_one_line
 
 S, B = 3, 2  # draws and images in a trial; they differ, so that exchanged axes are noticed
@@ -45,8 +46,8 @@ def admit_protocol(model: VAE, data: Dataset) -> None:
 
 def admit_likelihood(model: VAE, data: Dataset) -> None:
     """SpecError where the pixels are read by a protocol that the likelihood does not describe, if it names those."""
-    head = _head(model.likelihood)
-    known = (*getattr(head, "protocols", ()), *getattr(head, "admitted", ()))
+    head = head_of(model.likelihood)
+    known = (*declared(head, "protocols"), *declared(head, "admitted"))
     if known and data.protocol not in known:
         raise SpecError(
             found=f"likelihood {type(head).__name__} on images read by protocol {data.protocol}",
@@ -65,7 +66,7 @@ def admit_parts(model: VAE, data: Dataset) -> None:
     """
     device = next(model.parameters()).device
     first = torch.from_numpy(data.images[slice(0, 1)]).to(device).expand(B, -1, -1, -1)
-    heads = type(_head(model.posterior)).__name__, type(_head(model.likelihood)).__name__
+    heads = type(head_of(model.posterior)).__name__, type(head_of(model.likelihood)).__name__
     encoder, decoder, prior = f"posterior {heads[0]}", f"likelihood {heads[1]}", f"prior {type(model.prior).__name__}"
     with torch.no_grad(), evaluating(model):
         x, conditioned = protocol(data.protocol).pixels(first), model.given(rows(data.labels, [0] * B))
@@ -81,11 +82,6 @@ def admit_parts(model: VAE, data: Dataset) -> None:
         _hold_density(decoder, "p(x|z)", lambda: p.log_prob(x), x.dim() - 1)
         mean = _tried(decoder, lambda: p.mean)
         _hold(f"{decoder}: its mean", mean, (S, *x.shape), "give it the shape of the images")
-
-
-def _head(part: nn.Module) -> Any:
-    """The head of a Conditional. A module of the user's own may have none; then the module itself."""
-    return getattr(part, "head", part)
 
 
 def _tried(part: str, act: Callable[[], T]) -> T:

@@ -5,13 +5,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any, Literal, Protocol, get_args
+from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor
 
 from vaelab.data.dataset import Dataset
 from vaelab.models import VAE
+from vaelab.parts.contracts import Measure as Measure
 from vaelab.system.errors import DataError, unknown
 
 Better = Literal["higher", "lower", "neither"]  # which values of a metric are better
@@ -145,18 +146,6 @@ def draws_in_words(row: dict[str, Any]) -> str:
 def rests_on_few(row: dict[str, Any]) -> bool:
     """Whether the number of a row of result.json rests on few effective draws."""
     return FEW_EFFECTIVE in row["note"].split("; ")
-
-
-class Measure(Protocol):
-    """What stands behind a name in `METRICS`: a frozen dataclass whose keyword-only fields are the user's options."""
-
-    def check(self, context: EvaluationContext) -> None:
-        """Raise VaelabError, before any work starts, where `context` cannot be measured."""
-        ...
-
-    def __call__(self, context: EvaluationContext, progress: Progress) -> list[Metric]:
-        """The numbers; `progress` is told now and then how far it is."""
-        ...
 
 
 def standard_error(per_image: Tensor) -> float | None:

@@ -15,13 +15,13 @@ class Bernoulli(nn.Module):
     allowed for them by name, as protocol `grey`, because the article and much of the literature report it.
     """
 
-    protocols: ClassVar = ("binary-dynamic", "binary-static", "binary-threshold")
-    admitted: ClassVar = ("grey",)
+    protocols: ClassVar[tuple[str, ...]] = ("binary-dynamic", "binary-static", "binary-threshold")
+    admitted: ClassVar[tuple[str, ...]] = ("grey",)
 
     def parameter_shape(self, event_shape: tuple[int, ...]) -> tuple[int, ...]:
         return event_shape
 
-    def biases(self, mean: Tensor) -> Tensor:
+    def parameters_for_mean(self, mean: Tensor) -> Tensor:
         return mean.logit()
 
     def forward(self, parameters: Tensor) -> Distribution:
@@ -36,13 +36,13 @@ class ContinuousBernoulli(nn.Module):
     it does not.
     """
 
-    protocols: ClassVar = ("grey", "8bit")
-    admitted: ClassVar = ()
+    protocols: ClassVar[tuple[str, ...]] = ("grey", "8bit")
+    admitted: ClassVar[tuple[str, ...]] = ()
 
     def parameter_shape(self, event_shape: tuple[int, ...]) -> tuple[int, ...]:
         return event_shape
 
-    def biases(self, mean: Tensor) -> Tensor:
+    def parameters_for_mean(self, mean: Tensor) -> Tensor:
         return mean.logit()  # whose mean is nearer to 1/2, on the same side
 
     def forward(self, parameters: Tensor) -> Distribution:

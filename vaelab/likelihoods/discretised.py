@@ -29,8 +29,8 @@ class DiscretisedGaussian(nn.Module):
         SpecError: a fixed sigma is not positive and finite.
     """
 
-    protocols: ClassVar = ("levels",)
-    admitted: ClassVar = ()
+    protocols: ClassVar[tuple[str, ...]] = ("levels",)
+    admitted: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, *, sigma: float | Literal["shared", "pixel"] = "shared") -> None:
         super().__init__()
@@ -43,8 +43,8 @@ class DiscretisedGaussian(nn.Module):
     def parameter_shape(self, event_shape: tuple[int, ...]) -> tuple[int, ...]:
         return self.scale.parameter_shape(event_shape)
 
-    def biases(self, mean: Tensor) -> Tensor:
-        return self.scale.biases(4 * (mean - 0.5))
+    def parameters_for_mean(self, mean: Tensor) -> Tensor:
+        return self.scale.parameters_for_mean(4 * (mean - 0.5))
 
     def forward(self, parameters: Tensor) -> Distribution:
         m, log_sigma = self.scale.split(parameters, self.s)
@@ -74,8 +74,8 @@ class DiscretisedLogistic(nn.Module):
         SpecError: fewer than 1 component.
     """
 
-    protocols: ClassVar = ("levels",)
-    admitted: ClassVar = ()
+    protocols: ClassVar[tuple[str, ...]] = ("levels",)
+    admitted: ClassVar[tuple[str, ...]] = ()
 
     middles: Tensor
 
@@ -133,8 +133,8 @@ class Categorical(nn.Module):
     Kavukcuoglu 2016, section 2.2). The order of the levels is not used.
     """
 
-    protocols: ClassVar = ("levels",)
-    admitted: ClassVar = ()
+    protocols: ClassVar[tuple[str, ...]] = ("levels",)
+    admitted: ClassVar[tuple[str, ...]] = ()
 
     def parameter_shape(self, event_shape: tuple[int, ...]) -> tuple[int, ...]:
         channels, height, width = event_shape

@@ -27,7 +27,7 @@ class Gaussian(nn.Module):
     mode, log p(x|z) takes it of the very images that it is asked for, over all of their pixels and samples. Its
     derivative by sigma is 0 there, so that the gradient by mu is that of the maximum over sigma (the envelope theorem).
     That is so of the ELBO; of another bound it is the sigma that is best for the ELBO. In evaluation mode sigma is a
-    number, `settle`d on training images and saved with the weights: no image has a say in its own.
+    number, calibrated on training images and saved with the weights: no image has a say in its own.
 
     Arguments:
         sigma: a positive number (fixed), `shared` (one, learned), `pixel` (one for each pixel, learned, given z) or
@@ -38,10 +38,10 @@ class Gaussian(nn.Module):
         SpecError: a fixed sigma that is not positive and finite.
     """
 
-    protocols: ClassVar = ("8bit", "grey")
-    admitted: ClassVar = ()
+    protocols: ClassVar[tuple[str, ...]] = ("8bit", "grey")
+    admitted: ClassVar[tuple[str, ...]] = ()
 
-    log_sigma: Tensor  # the one that was settled
+    log_sigma: Tensor  # the one that was calibrated
 
     def __init__(
         self,
@@ -58,15 +58,19 @@ class Gaussian(nn.Module):
             self.scale = Scale("sigma", sigma, OF_DENSITIES, START)
             self.s = self.scale.parameter()
 
+    @property
+    def calibrates_scale(self) -> bool:
+        return self.scale is None
+
     def extra_repr(self) -> str:
         return f"sigma={self.sigma}, mean={self.mean}"
 
     def parameter_shape(self, event_shape: tuple[int, ...]) -> tuple[int, ...]:
         return self.scale.parameter_shape(event_shape) if self.scale else event_shape
 
-    def biases(self, mean: Tensor) -> Tensor:
+    def parameters_for_mean(self, mean: Tensor) -> Tensor:
         m = mean.logit() if self.mean == "sigmoid" else 4 * (mean - 0.5)
-        return self.scale.biases(m) if self.scale else m
+        return self.scale.parameters_for_mean(m) if self.scale else m
 
     def forward(self, parameters: Tensor) -> Distribution:
         m, log_sigma = self.scale.split(parameters, self.s) if self.scale else (parameters, self.log_sigma)
@@ -75,7 +79,7 @@ class Gaussian(nn.Module):
         return _Profile(p.base_dist, 3, validate_args=False) if self.training and not self.scale else p
 
     @torch.no_grad()
-    def settle(self, batches: Iterable[tuple["VAE", Tensor]]) -> None:
+    def calibrate(self, batches: Iterable[tuple["VAE", Tensor]]) -> None:
         """Take the sigma that is best for some images, one z ~ q(z|x) for each of them, where it is `optimal`.
 
         Arguments:

@@ -33,8 +33,8 @@ class Laplace(nn.Module):
         SpecError: a fixed scale is not positive and finite.
     """
 
-    protocols: ClassVar = ("8bit", "grey")
-    admitted: ClassVar = ()
+    protocols: ClassVar[tuple[str, ...]] = ("8bit", "grey")
+    admitted: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, *, scale: float | Literal["shared", "pixel"] = "shared") -> None:
         super().__init__()
@@ -47,8 +47,8 @@ class Laplace(nn.Module):
     def parameter_shape(self, event_shape: tuple[int, ...]) -> tuple[int, ...]:
         return self.scale.parameter_shape(event_shape)
 
-    def biases(self, mean: Tensor) -> Tensor:
-        return self.scale.biases(mean.logit())
+    def parameters_for_mean(self, mean: Tensor) -> Tensor:
+        return self.scale.parameters_for_mean(mean.logit())
 
     def forward(self, parameters: Tensor) -> Distribution:
         m, log_s = self.scale.split(parameters, self.s)
@@ -70,8 +70,8 @@ class StudentT(nn.Module):
         SpecError: df is so small that there is no mean, or a fixed scale is not positive and finite.
     """
 
-    protocols: ClassVar = ("8bit", "grey")
-    admitted: ClassVar = ()
+    protocols: ClassVar[tuple[str, ...]] = ("8bit", "grey")
+    admitted: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, *, df: float = 3.0, scale: float | Literal["shared", "pixel"] = "shared") -> None:
         super().__init__()
@@ -88,8 +88,8 @@ class StudentT(nn.Module):
     def parameter_shape(self, event_shape: tuple[int, ...]) -> tuple[int, ...]:
         return self.scale.parameter_shape(event_shape)
 
-    def biases(self, mean: Tensor) -> Tensor:
-        return self.scale.biases(mean.logit())
+    def parameters_for_mean(self, mean: Tensor) -> Tensor:
+        return self.scale.parameters_for_mean(mean.logit())
 
     def forward(self, parameters: Tensor) -> Distribution:
         m, log_s = self.scale.split(parameters, self.s)
@@ -112,8 +112,8 @@ class Beta(nn.Module):
         SpecError: a fixed concentration is not positive and finite.
     """
 
-    protocols: ClassVar = ("8bit",)
-    admitted: ClassVar = ()
+    protocols: ClassVar[tuple[str, ...]] = ("8bit",)
+    admitted: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, *, concentration: float | Literal["shared", "pixel"] = "shared") -> None:
         super().__init__()
@@ -126,8 +126,8 @@ class Beta(nn.Module):
     def parameter_shape(self, event_shape: tuple[int, ...]) -> tuple[int, ...]:
         return self.concentration.parameter_shape(event_shape)
 
-    def biases(self, mean: Tensor) -> Tensor:
-        return self.concentration.biases(mean.logit())
+    def parameters_for_mean(self, mean: Tensor) -> Tensor:
+        return self.concentration.parameters_for_mean(mean.logit())
 
     def forward(self, parameters: Tensor) -> Distribution:
         m, log_nu = self.concentration.split(parameters, self.s)

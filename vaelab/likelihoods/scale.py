@@ -63,7 +63,7 @@ class Scale:
         channels, height, width = event_shape
         return (2 * channels if self.given == "pixel" else channels, height, width)
 
-    def biases(self, locations: Tensor) -> Tensor:
+    def parameters_for_mean(self, locations: Tensor) -> Tensor:
         """The output with these locations [C, H, W] and the s of a start."""
         return torch.cat([locations, torch.zeros_like(locations)]) if self.given == "pixel" else locations
 

@@ -6,6 +6,7 @@ from torch import Tensor, nn
 from torch.distributions import Distribution
 
 from vaelab.models.contract import check_conditional
+from vaelab.parts.capabilities import RunsInBfloat16, StartsAtMean, has, modules_with
 from vaelab.system.errors import SpecError
 
 
@@ -39,7 +40,7 @@ class Conditional(nn.Module):
 
     use_bfloat16: bool = False
     centre: Tensor | None  # [C, 1, 1] of an encoder, None of a decoder
-    offset: Tensor | None  # of the shape of a decoder's parameters, where its head has `biases`
+    offset: Tensor | None  # of the shape of a decoder's parameters, if its head is a `StartsAtMean`
 
     def __init__(
         self,
@@ -87,7 +88,7 @@ class Conditional(nn.Module):
 
     def make_room(self, image_shape: tuple[int, ...]) -> None:
         """Give the decoder of such images an offset, 0 for now, if its head can say what it should be."""
-        if self.offset is None and hasattr(self.head, "biases"):
+        if self.offset is None and has(self.head, StartsAtMean):
             head: Any = self.head
             self.offset = torch.zeros(head.parameter_shape(image_shape))
 
@@ -102,7 +103,7 @@ class Conditional(nn.Module):
         """Set the offset: the decoder's outputs then start at those that give every image the mean `mean` [C, H, W]."""
         if self.offset is not None:
             head: Any = self.head
-            self.offset.copy_(head.biases(mean))
+            self.offset.copy_(head.parameters_for_mean(mean))
 
     def _batch(self, context: Tensor) -> torch.Size:
         return context.shape[: context.dim() - len(self.context_shape)]
@@ -125,6 +126,5 @@ class Conditional(nn.Module):
 
 def round_networks(model: nn.Module, on: bool) -> None:
     """Have all networks of `model` run in bfloat16, or none."""
-    for module in model.modules():
-        if hasattr(module, "use_bfloat16"):
-            setattr(module, "use_bfloat16", on)  # noqa: B010
+    for module in modules_with(model, RunsInBfloat16):
+        module.use_bfloat16 = on

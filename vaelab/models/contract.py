@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from vaelab.parts.capabilities import HasContext, has
 from vaelab.system.errors import SpecError
 
 
@@ -15,7 +16,7 @@ def check_model(prior: Any, posterior: Any, likelihood: Any) -> None:
     """Raise SpecError unless prior, posterior and likelihood are parts of a VAE."""
     _check_callable("prior", prior, "a module that returns a distribution of z when it is called: () -> p(z)")
     for name, part in (("posterior", posterior), ("likelihood", likelihood)):
-        if not hasattr(part, "context_shape"):
+        if not has(part, HasContext):
             raise SpecError(
                 found=f"{name} is {_called(part)}, which has no context_shape",
                 expected="a Conditional, that is, a network with a head",

@@ -19,6 +19,7 @@ from vaelab.models.draw import Draw
 from vaelab.models.top_down import Hierarchical, Inference, TopDown
 from vaelab.models.vae import VAE
 from vaelab.networks.stages import Stage
+from vaelab.parts.capabilities import HasStages, has
 from vaelab.system.errors import SpecError
 
 
@@ -100,7 +101,8 @@ class Ladder(VAE):
         prior, leading = self.prior(), torch.Size([samples]) + q.batch_shape
         went = q.descend(leading, top=prior.top)
         z = went.z.reshape(*leading, -1)
-        q.drawn, prior.drawn = (z, went.log_post.reshape(leading)), (z, went.log_prior.reshape(leading))
+        q.memo.keep(z, went.log_post.reshape(leading))
+        prior.memo.keep(z, went.log_prior.reshape(leading))
         parameters = q.trunk.image(*went.ends)
         p = self.likelihood.read(parameters, leading)
         kl_groups = torch.stack(went.kl).unflatten(1, leading).mean(1)
@@ -143,7 +145,7 @@ def ladder(
     Raises:
         SpecError: a network without stages, another posterior, or numbers that are not those of the stages or groups.
     """
-    if not hasattr(network, "stages"):
+    if not has(network, HasStages):
         raise _refused(f"network {type(network).__name__}", "one that comes in stages", "use --network residual or mlp")
     if posterior.parameter_shape((2,)) != (4,) or not is_diagonal_normal(posterior(torch.zeros(1, 4))):
         raise _refused(

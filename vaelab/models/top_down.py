@@ -10,7 +10,7 @@ from torch.distributions import Distribution
 from torch.distributions.constraints import Constraint
 from torch.types import _size
 
-from vaelab.distributions import diagonal_normal, kl_divergence
+from vaelab.distributions import DrawMemo, diagonal_normal, kl_divergence
 from vaelab.models.conditional import rounding
 from vaelab.networks.stages import Shape, Stage
 
@@ -183,7 +183,7 @@ def descend(
 
 
 class Hierarchical(Distribution):
-    """p(z), or q(z|x) of images. What was drawn last is remembered with its density, as a flow does.
+    """p(z), or q(z|x) of images. The last draw is remembered with its density, as a flow does.
 
     Arguments:
         trunk: the way down.
@@ -202,7 +202,7 @@ class Hierarchical(Distribution):
         features: Tensor | None = None,
     ) -> None:
         self.trunk, self.top, self.inference, self.features = trunk, top, inference, features
-        self.drawn: tuple[Tensor, Tensor] | None = None  # z, its log-density
+        self.memo = DrawMemo()
         batch = torch.Size() if features is None else features.shape[:-1]
         super().__init__(batch, torch.Size([sum(trunk.sizes)]), validate_args=False)
 
@@ -226,14 +226,12 @@ class Hierarchical(Distribution):
         leading = torch.Size(sample_shape) + self.batch_shape
         went = self.descend(leading)
         z = went.z.reshape(*leading, -1)
-        self.drawn = z, self._density(went).reshape(leading)
+        self.memo.keep(z, self._density(went).reshape(leading))
         return z
 
     def log_prob(self, value: Tensor) -> Tensor:
-        if self.drawn is not None and value is self.drawn[0]:
-            log_p = self.drawn[1]
-            if log_p.requires_grad or not torch.is_grad_enabled():  # else it was drawn where no gradient was wanted
-                return log_p
+        if (known := self.memo.log_prob(value)) is not None:
+            return known
         leading = torch.broadcast_shapes(value.shape[:-1], self.batch_shape)
         given = value.to(self.trunk.start.dtype).expand(*leading, -1).reshape(leading.numel(), -1)
         return self._density(self.descend(leading, given)).reshape(leading)

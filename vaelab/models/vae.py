@@ -18,6 +18,7 @@ from vaelab.models.conditional import Conditional
 from vaelab.models.contract import check_model
 from vaelab.models.draw import Draw
 from vaelab.models.labels import Labels
+from vaelab.parts.capabilities import HasLatentGrid, declared, has, head_of
 
 
 def flat(
@@ -36,7 +37,7 @@ def flat(
     both, and pays for one channel however many labels there are.
 
     Arguments:
-        latent: D; of a posterior with a `layout`, numbers of one vector of many.
+        latent: D; of a posterior with a `latent_grid`, the length of each of its vectors.
         image_shape: (C, H, W).
         network: a recipe of `vaelab.networks`.
         posterior: a head of `vaelab.posteriors`.
@@ -45,7 +46,9 @@ def flat(
         labels: that encoder and decoder are told; None for none.
     """
     channels, height, width = image_shape
-    levels, *shape = getattr(posterior, "layout", (1, latent))
+    head: object = posterior
+    grid = head.latent_grid if has(head, HasLatentGrid) else None
+    levels, *shape = grid or (1, latent)
     seen, planes, codes = image_shape, None, None
     if labels is not None:
         seen, shape = (channels + 1, height, width), [latent + len(labels)]
@@ -54,7 +57,7 @@ def flat(
     encoder = network.encoder(seen, posterior.parameter_shape((latent,)))
     decoder = network.decoder(tuple(shape), likelihood.parameter_shape(image_shape))
     size = latent
-    if hasattr(posterior, "layout"):
+    if grid is not None:
         decoder, size = nn.Sequential(Summed(levels, *shape), decoder), levels * prod(shape)
     q = Conditional(encoder, posterior, image_shape, planes)
     return VAE(prior(q, latent), q, Conditional(decoder, likelihood, (size,), codes), labels)
@@ -114,7 +117,7 @@ class VAE(nn.Module):
     @property
     def support(self) -> str:
         """Where z lies: "real", all of R^D; "sphere", the unit vectors of it; or "codes", vectors out of codebooks."""
-        return getattr(getattr(self.posterior, "head", None), "support", "real")
+        return declared(head_of(self.posterior), "support")
 
     def given(self, labels: Any) -> "VAE":
         """Return this model, conditioned on the labels of a batch; return itself if it has no labels.

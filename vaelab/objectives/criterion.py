@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from vaelab.objectives.losses import Objective
+from vaelab.parts.capabilities import HasCriterion, has
 from vaelab.system.errors import SpecError
 
 
@@ -68,7 +69,7 @@ def criterion_of(objective: Objective) -> Criterion:
         SpecError: `judged_by` is not a Criterion.
     """
     name = getattr(objective, "__name__", type(objective).__name__)
-    found = getattr(objective, "judged_by", Criterion(name=f"loss of {name}"))
+    found: object = objective.judged_by if has(objective, HasCriterion) else Criterion(name=f"loss of {name}")
     if not isinstance(found, Criterion):
         raise SpecError(
             found=f"objective {name} whose judged_by is a {type(found).__name__}",

@@ -1,7 +1,7 @@
 """Importance-weighted objectives (Burda, Grosse & Salakhutdinov 2016; Rainforth et al. 2018; Tucker et al. 2019)."""
 
 from dataclasses import dataclass, replace
-from typing import Literal, get_args
+from typing import ClassVar, Literal, get_args
 
 from torch import Tensor
 
@@ -24,6 +24,8 @@ class Iwae:
             Wu & Duvenaud 2017) and is biased for S > 1. `dreg` is doubly reparameterised, unbiased, and has a lower
             variance (Tucker, Lawson, Gu & Maddison 2019, equation 8); see `doubly_reparameterised`.
     """
+
+    importance_weighted: ClassVar = True
 
     samples: int = 5
     gradient: Gradient = "plain"
@@ -90,6 +92,8 @@ class Miwae:
         bounds: M; with M = 1 it is the importance-weighted bound. Each image takes M K draws.
     """
 
+    importance_weighted: ClassVar = True
+
     samples: int = 5
     bounds: int = 5
 
@@ -117,6 +121,8 @@ class Piwae:
         bounds: M.
     """
 
+    importance_weighted: ClassVar = True
+
     samples: int = 5
     bounds: int = 5
 
@@ -141,6 +147,8 @@ class Ciwae:
         samples: S, draws of z for each image.
         beta: proportion of the ELBO, from 0 to 1.
     """
+
+    importance_weighted: ClassVar = True
 
     samples: int = 5
     beta: float = 0.05

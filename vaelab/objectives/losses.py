@@ -3,13 +3,14 @@
 The reported values use the same samples as the loss, for every objective, without a second pass.
 """
 
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from vaelab.models import VAE, Draw
+from vaelab.parts.capabilities import ChecksModel, has
+from vaelab.parts.contracts import Objective as Objective
 from vaelab.system.errors import SpecError
 
 
@@ -19,9 +20,6 @@ class Losses(NamedTuple):
     generative: Tensor  # for the parameters of p(z) and p(x|z); this one is reported as the loss
     inference: Tensor  # for those of q(z|x)
     own: Tensor | None = None  # for those of the objective itself, such as a critic's
-
-
-Objective = Callable[[VAE, Tensor, Tensor], tuple[Tensor | Losses, Draw]]  # (model, x, step) -> loss [B], its Draw
 
 
 def reported(loss: Tensor | Losses) -> Tensor:
@@ -44,9 +42,9 @@ def held(result: Any, images: int) -> tuple[Tensor | Losses, Draw]:
 
 
 def admit(objective: Objective, model: VAE, batch: int) -> None:
-    """Raise SpecError if the objective has a method `check` and it refuses `model` or the batch size."""
-    if check := getattr(objective, "check", None):
-        check(model, batch)
+    """Raise SpecError if the objective is a `ChecksModel` and refuses `model` or the batch size."""
+    if has(objective, ChecksModel):
+        objective.check(model, batch)
 
 
 def on_device(objective: Objective, device: torch.device) -> Objective:

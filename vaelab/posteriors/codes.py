@@ -59,11 +59,11 @@ class VectorQuantised(nn.Module):
                 expected=f"0 to {min(height, width).bit_length() - 1}, so that at least one place remains",
                 do="use fewer halvings in posterior codes",
             )
-        self.layout = (levels, latent, height >> halvings, width >> halvings)
+        self.latent_grid = (levels, latent, height >> halvings, width >> halvings)
         self.books = nn.ModuleList(Codebook(size, latent, decay, restart) for _ in range(levels))
 
     def parameter_shape(self, event_shape: tuple[int, ...]) -> tuple[int, ...]:
-        return self.layout[1:]
+        return self.latent_grid[1:]
 
     def forward(self, parameters: Tensor) -> Quantised:
         e = left = parameters.flatten(-2).transpose(-1, -2)  # [..., P, d]

@@ -11,6 +11,7 @@ from vaelab.distributions import (
     Codebook,
     Coded,
 )
+from vaelab.parts.capabilities import FitSettings, HasCodebooks, has, head_of, members
 from vaelab.system.errors import SpecError
 
 
@@ -61,17 +62,14 @@ class TransformerOnCodes(nn.Module):
         _, levels, places, size = _codes_of(posterior)
         self.network = CausalTransformer(levels, places, size, width, layers)
 
-    def fitted_by(self, count: int) -> tuple[int, int, float]:
-        """Steps, batch and learning rate of a fit to `count` images, where it is fitted when training is over.
+    def fit_settings(self, count: int) -> FitSettings:
+        """At most 3 passes over the `count` latent vectors: after more it would know a small data set by heart."""
+        return FitSettings(steps=min(1500, 3 * count // 32), batch=32, learning_rate=3e-3)
 
-        More passes than these and it would know a small data set by heart.
-        """
-        return min(1500, 3 * count // 32), 32, 3e-3
-
-    def begin_at(self, z: Tensor) -> None:
+    def initialise_from_latents(self, z: Tensor) -> None:
         """Start from draws z [n, D], with the frequencies of the codes at each place."""
         k, _ = self().read(z)
-        self.network.begin_at(k.transpose(-1, -2).flatten(-2))
+        self.network.initialise_from_codes(k.transpose(-1, -2).flatten(-2))
 
     def forward(self) -> Coded:
         books, levels, places, _ = _codes_of(self.encoder[0])
@@ -80,6 +78,13 @@ class TransformerOnCodes(nn.Module):
 
 def _codes_of(posterior: Any) -> tuple[list[Codebook], int, int, int]:
     """The codebooks of an encoder, L, P and K."""
-    levels, _, height, width = posterior.head.layout
-    books = list(posterior.head.books)
+    head = head_of(posterior)
+    if not has(head, HasCodebooks):
+        raise SpecError(
+            found=f"a prior over codes with posterior {type(head).__name__}, which has no codebooks",
+            expected=f"a posterior that has {', '.join(members(HasCodebooks))}",
+            do="use --posterior codes",
+        )
+    levels, _, height, width = head.latent_grid
+    books = list(head.books)
     return books, levels, height * width, len(books[0].codes)

@@ -45,7 +45,7 @@ class LearnedNormal(nn.Module):
         self.log_std = nn.Parameter(torch.zeros(latent))
 
     @torch.no_grad()
-    def begin_at(self, z: Tensor) -> None:
+    def initialise_from_latents(self, z: Tensor) -> None:
         """Start from draws z [n, D], where this prior is the most likely one."""
         self.mean.copy_(z.mean(0))
         self.log_std.copy_(z.std(0, correction=0).log())

@@ -38,7 +38,7 @@ class GaussianMixture(nn.Module):
         self.log_std = nn.Parameter(torch.full((components, latent), -0.5 * math.log(2)))
 
     @torch.no_grad()
-    def begin_at(self, z: Tensor) -> None:
+    def initialise_from_latents(self, z: Tensor) -> None:
         """Start from draws z [n, D]: K of them are the m_k, and each component takes a K-th of the volume."""
         components, latent = self.mean.shape
         self.mean.copy_(z[torch.randint(len(z), (components,), device=z.device)])
@@ -68,17 +68,17 @@ class VampPrior(nn.Module):
         super().__init__()
         _check_components(components)
         self.encoder = (posterior,)  # in a tuple a module is no submodule
-        self.begins_with = components
+        self.initial_images = components
         self.logits = nn.Parameter(torch.randn(components, *image_shape))
 
-    def begin(self, pixels: Tensor) -> None:
+    def initialise(self, pixels: Tensor) -> None:
         """Start from images [K, C, H, W] in [0, 1]."""
         with torch.no_grad():
             self.logits.copy_((WITHIN + (1 - 2 * WITHIN) * pixels).logit())
 
     def forward(self) -> Mixture:
         q = self.encoder[0](self.logits.sigmoid())
-        return Mixture(self.logits.new_zeros(self.begins_with), q, -1)
+        return Mixture(self.logits.new_zeros(self.initial_images), q, -1)
 
 
 def _check_components(components: int) -> None:

@@ -9,26 +9,26 @@ from vaelab.data.dataset import Dataset
 from vaelab.data.protocol import protocol
 from vaelab.evaluation.measure import evaluating
 from vaelab.models import VAE, rows
+from vaelab.parts.capabilities import Calibrated, modules_with
 from vaelab.randomness.seeds import derive, seed_generator
 
 IMAGES = 100  # at a time; fixed, because noise is drawn for each group
 
 
-def settle(model: VAE, train: Dataset, seed: int, images: int = 0) -> None:
-    """Call `settle(batches)` of every module of `model` that has one, with the model in evaluation mode.
+def calibrate(model: VAE, train: Dataset, seed: int, images: int = 0) -> None:
+    """Calibrate every module of `model` that is `Calibrated`, with the model in evaluation mode.
 
-    A batch is the model, told the labels of these images if it is told any, and x [B, C, H, W] on its device; what is
-    drawn for a batch, of its pixels and while it is in use, is a function of `seed` and of its images alone. The
-    generators at hand are left as they were.
+    A batch is the model, conditioned on the labels of these images if it is conditioned, and x [B, C, H, W] on its
+    device. What is drawn for a batch, for its pixels and while it is in use, is a function of `seed` and of its images
+    alone. The random generators are left as they were.
 
     Arguments:
         train: training images.
         images: how many of them, the same random choice each time; 0 for all.
     """
-    for module in model.modules():
-        if hook := getattr(module, "settle", None):
-            with evaluating(model):
-                hook(_batches(model, train, seed, images))
+    for module in modules_with(model, Calibrated):
+        with evaluating(model):
+            module.calibrate(_batches(model, train, seed, images))
 
 
 def _batches(model: VAE, train: Dataset, seed: int, images: int) -> Iterator[tuple[VAE, Tensor]]:

@@ -10,12 +10,13 @@ from torch import Tensor, nn
 from vaelab.data.dataset import Dataset
 from vaelab.evaluation.posterior_means import over_posteriors
 from vaelab.models import VAE
+from vaelab.parts.capabilities import FitSettings, HasFitSettings, InitialisedFromLatents, has
 from vaelab.randomness.seeds import derive
 from vaelab.system.errors import NonFiniteError
 
 DRAWS = 4  # of z for each image, where it is not certain
-# Of Adam, where a prior does not ask for others in `fitted_by`; the rate falls to 0 along half a cosine.
-STEPS, BATCH, LEARNING_RATE = 2000, 1000, 5e-3
+SETTINGS = FitSettings(steps=2000, batch=1000, learning_rate=5e-3)  # of a prior without settings of its own
+CHUNK = 1000  # images whose densities are computed at a time
 
 
 def fit_prior(model: VAE, prior: nn.Module, train: Dataset, seed: int, say: Callable[[str], None]) -> None:
@@ -48,18 +49,15 @@ def fit_prior(model: VAE, prior: nn.Module, train: Dataset, seed: int, say: Call
 
 def _maximise(prior: nn.Module, z: Tensor) -> None:
     """The mean of log p(z) of z [n, D], by Adam on batches."""
-    starting: Any = prior
-    if hasattr(prior, "begin_at"):
-        starting.begin_at(z)
-    steps, size, learning_rate = STEPS, BATCH, LEARNING_RATE
-    if hasattr(prior, "fitted_by"):
-        steps, size, learning_rate = starting.fitted_by(len(z))
+    if has(prior, InitialisedFromLatents):
+        prior.initialise_from_latents(z)
+    steps, size, learning_rate = prior.fit_settings(len(z)) if has(prior, HasFitSettings) else SETTINGS
     parameters = list(prior.parameters())
     adam = torch.optim.Adam(parameters, learning_rate)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(adam, steps)
     for _ in range(steps):
         batch = z[torch.randint(len(z), (size,), device=z.device)]
-        loss = -starting().log_prob(batch).mean()
+        loss = -prior().log_prob(batch).mean()
         gradients = torch.autograd.grad(loss, parameters)
         for parameter, gradient in zip(parameters, gradients, strict=True):
             parameter.grad = gradient
@@ -73,4 +71,4 @@ def _maximise(prior: nn.Module, z: Tensor) -> None:
 def _mean_log_prob(prior: Any, z: Tensor) -> Tensor:
     """Return for each image, [N] in float64, the mean over its draws z [S, N, D]."""
     p = prior()
-    return torch.cat([p.log_prob(some).double().mean(0) for some in z.split(BATCH, 1)])
+    return torch.cat([p.log_prob(some).double().mean(0) for some in z.split(CHUNK, 1)])

@@ -12,18 +12,18 @@ from torch import Tensor
 from vaelab.data.dataset import Splits
 from vaelab.models import VAE
 from vaelab.system.files import write_atomically
-from vaelab.training.calibrate import settle
+from vaelab.training.calibrate import calibrate
 from vaelab.training.callback import Callback, Log, Status
 from vaelab.training.checkpoint import Progress, live_tensors, read_checkpoint, write_checkpoint
 from vaelab.training.diagnosis.findings import as_row, find_findings, tell_new, timely
 from vaelab.training.diagnosis.post_mortem import RECORD, STATE, PostMortem, error, failure, replay
 from vaelab.training.diagnosis.replay import replay_step
-from vaelab.training.initialise import begin
+from vaelab.training.initialise import initialise
 from vaelab.training.setup import TrainingSetup, bfloat16
 from vaelab.training.step.step import Step, TrainState
 from vaelab.training.validation import Judge
 
-SETTLED_ON = 10_000  # training images for calibration at a validation; at the end all are used
+CALIBRATED_ON = 10_000  # training images for calibration at a validation; at the end all are used
 
 
 class Trainer:
@@ -59,7 +59,7 @@ class Trainer:
         self.judge = None if data.validation is None else Judge(setup, data.validation)
         self.checkpoint = folder / "checkpoint.safetensors"
         if not self.checkpoint.exists():
-            begin(setup.model, data.train, setup.config.seed, setup.config.start)
+            initialise(setup.model, data.train, setup.config.seed, setup.config.start)
         self.state = TrainState.start(setup.model, setup.config, setup.objective)
         self.step: Step = setup.step(self.state)  # also replays steps, if one fails
         self.initial = {name: tensor.cpu().clone() for name, tensor in self._live().items()}
@@ -140,7 +140,7 @@ class Trainer:
         row |= {"learning_rate": setup.learning_rate(step - 1)}
         row |= {"seconds": self.progress.seconds, "images_per_second": config.batch / seconds_per_step}
         with averaged(setup.model, self.state):
-            settle(setup.model, self.data.train, config.seed, SETTLED_ON)
+            calibrate(setup.model, self.data.train, config.seed, CALIBRATED_ON)
             if self.judge is not None:
                 seen, judged, best = self.judge(step), self.at_rest_since is not None, self.progress.best_loss
                 row |= {"validation": seen, "criterion": setup.criterion.name, "judged": judged}
@@ -193,7 +193,7 @@ class Trainer:
         elif self.state.average:
             copy(self.state.average, self.state.parameters)
         with bfloat16(model, False):  # as in evaluation
-            settle(model, self.data.train, self.config.seed)
+            calibrate(model, self.data.train, self.config.seed)
 
 
 def crosses_multiple(step: int, every: float) -> bool:

@@ -16,13 +16,12 @@ from vaelab.distributions import is_diagonal_normal, kl_per_dimension
 from vaelab.evaluation.latents.aggregate import in_float64, log_aggregate
 from vaelab.evaluation.measure import evaluating
 from vaelab.models import VAE, rows
-from vaelab.objectives.importance import Ciwae, Iwae, Miwae, Piwae
 from vaelab.objectives.losses import Objective
+from vaelab.parts.capabilities import declared, head_of
 from vaelab.randomness.seeds import derive
 from vaelab.training.diagnosis.health import Finding, Seen, findings, mean_log_sigma
 from vaelab.training.diagnosis.units import stuck_units
 
-IMPORTANCE_WEIGHTED = (Ciwae, Iwae, Miwae, Piwae)  # objectives without a weight of the KL term
 IMAGES = 200  # images examined; enough to estimate a mean KL near 0.01 nats
 PAIRED = 24  # images for the mutual information, if the density of another image's z costs a network pass
 EARLY = 0.1  # of a training run, at least an epoch, without findings on z: every VAE starts with an unused z
@@ -51,19 +50,18 @@ def find_findings(
             p = conditioned.likelihood(q.sample(torch.Size([1])))
         kl = kl_per_dimension(q, model.prior())
         scale = getattr(getattr(p, "base_dist", None), "scale", None)
-        learned = scale is not None and scale.requires_grad
-        settled = getattr(getattr(model.likelihood, "head", None), "sigma", None) == "optimal"
+        adapts = declared(head_of(model.likelihood), "calibrates_scale") or (scale is not None and scale.requires_grad)
         few = slice(None) if is_diagonal_normal(q) else slice(PAIRED)
         some = q if is_diagonal_normal(q) else model.given(rows(data.labels, chosen[few])).posterior(x[few])
         with torch.no_grad():
             information = None if model.support == "codes" else mutual_information(some)
-        fixed = scale is not None and not learned and not settled
+        fixed = scale is not None and not adapts
         seen = Seen(
             rate=rate,
             kl_per_dimension=None if kl is None else kl.detach().double().mean(0).cpu(),
             information=information,
             most=math.log(len(x[few])),
-            log_sigma=mean_log_sigma(p) if settled or learned else None,
+            log_sigma=mean_log_sigma(p) if adapts else None,
             stuck=stuck,
             help=what_to_try(objective, fixed),
         )
@@ -80,12 +78,12 @@ def mutual_information(q: Distribution) -> float:
 def what_to_try(objective: Objective | None, fixed_sigma: bool) -> str:
     """Return what to try if z is ignored; it omits what the run already uses."""
     tries = ["train for longer"]
-    beta = getattr(objective, "beta", None)
+    beta = declared(objective, "beta")
     if beta is not None and beta > 1:
         tries.append(f"use a beta below {beta:g}")
-    if not (getattr(objective, "warmup", 0) or isinstance(objective, IMPORTANCE_WEIGHTED)):
+    if not (declared(objective, "warmup") or declared(objective, "importance_weighted")):
         tries.append("increase the weight of the KL term slowly, as --objective beta:beta=1:warmup=1000 does")
-    if getattr(objective, "samples", 1) == 1:
+    if declared(objective, "samples") == 1:
         tries.append("use --objective iwae:samples=5")
     if fixed_sigma:
         tries.append(
