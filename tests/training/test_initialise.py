@@ -66,7 +66,7 @@ def test_a_function_of_the_seed_that_leaves_the_generator_alone():
 
 def test_more_images_than_there_are_is_one_line():
     with pytest.raises(
-        SpecError, match="Asks, which starts from 51 training images; expected at most the 50"
+        SpecError, match="Asks, which requests 51 training images; expected at most 50"
     ) as caught:
         initialise(Asks(51), images(50), 0)
     assert "\n" not in str(caught.value)

@@ -45,7 +45,7 @@ def admit_protocol(model: VAE, data: Dataset) -> None:
 
 
 def admit_likelihood(model: VAE, data: Dataset) -> None:
-    """SpecError where the pixels are read by a protocol that the likelihood does not describe, if it names those."""
+    """Raise SpecError if the likelihood names its pixel protocols and that of the data is not among them."""
     head = head_of(model.likelihood)
     known = (*declared(head, "protocols"), *declared(head, "admitted"))
     if known and data.protocol not in known:

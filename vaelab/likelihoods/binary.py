@@ -43,7 +43,7 @@ class ContinuousBernoulli(nn.Module):
         return event_shape
 
     def parameters_for_mean(self, mean: Tensor) -> Tensor:
-        return mean.logit()  # whose mean is nearer to 1/2, on the same side
+        return mean.logit()  # its mean is nearer to 1/2, on the same side
 
     def forward(self, parameters: Tensor) -> Distribution:
         return continuous_bernoulli(parameters)

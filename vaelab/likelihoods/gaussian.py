@@ -18,30 +18,31 @@ if TYPE_CHECKING:
 class Gaussian(nn.Module):
     """p(x|z) = N(mu, diag(sigma^2)).
 
-    The mean is mu = sigmoid(m), which keeps it where pixels are, in (0, 1), or if it is free mu = 1/2 + m/4, with the
-    same slope at 1/2; m is an output of the decoder.
+    The mean is mu = sigmoid(m), which keeps it in (0, 1), the range of pixels. If it is `free` it is mu = 1/2 + m/4,
+    with the same slope at 1/2. m is an output of the decoder.
 
     A learned log sigma is s between soft limits, floor -6 and ceiling 2, which leave a gradient everywhere (after
-    Rybkin, Daniilidis & Levine 2021, section 4): s is one number (`shared`), or an output of the decoder for each pixel
-    (`pixel`). The best sigma^2 is the mean squared residual (same article; `optimal`): while the head is in training
-    mode, log p(x|z) takes it of the very images that it is asked for, over all of their pixels and samples. Its
-    derivative by sigma is 0 there, so that the gradient by mu is that of the maximum over sigma (the envelope theorem).
-    That is so of the ELBO; of another bound it is the sigma that is best for the ELBO. In evaluation mode sigma is a
-    number, calibrated on training images and saved with the weights: no image has a say in its own.
+    Rybkin, Daniilidis & Levine 2021, section 4). s is one number (`shared`), or an output of the decoder for each pixel
+    (`pixel`). The optimal sigma^2 is the mean squared residual (same article; `optimal`). In training mode, log p(x|z)
+    computes it from the images that it is evaluated for, over all of their pixels and samples. At this sigma the
+    derivative with respect to sigma is 0, so the gradient with respect to mu is that of the maximum over sigma (the
+    envelope theorem). This is the optimum for the ELBO, and is also used for other bounds. In evaluation mode sigma is
+    a fixed number. It is calibrated on training images and saved with the weights, so no image influences its own
+    sigma.
 
     Arguments:
         sigma: a positive number (fixed), `shared` (one, learned), `pixel` (one for each pixel, learned, given z) or
-            `optimal` (one, the best for the training images).
+            `optimal` (one, optimal for the training images).
         mean: `sigmoid` or `free`.
 
     Raises:
-        SpecError: a fixed sigma that is not positive and finite.
+        SpecError: a fixed sigma is not positive and finite.
     """
 
     protocols: ClassVar[tuple[str, ...]] = ("8bit", "grey")
     admitted: ClassVar[tuple[str, ...]] = ()
 
-    log_sigma: Tensor  # the one that was calibrated
+    log_sigma: Tensor  # the calibrated one
 
     def __init__(
         self,
@@ -80,10 +81,10 @@ class Gaussian(nn.Module):
 
     @torch.no_grad()
     def calibrate(self, batches: Iterable[tuple["VAE", Tensor]]) -> None:
-        """Take the sigma that is best for some images, one z ~ q(z|x) for each of them, where it is `optimal`.
+        """Set sigma to the optimum for some images, with one z ~ q(z|x) each; do nothing unless sigma is `optimal`.
 
         Arguments:
-            batches: the model that this is the likelihood of, and x [B, C, H, W] as the protocol gives them.
+            batches: the model with this likelihood, and x [B, C, H, W] as the protocol reads them.
         """
         if self.scale:
             return

@@ -64,7 +64,7 @@ class Scale:
         return (2 * channels if self.given == "pixel" else channels, height, width)
 
     def parameters_for_mean(self, locations: Tensor) -> Tensor:
-        """The output with these locations [C, H, W] and the s of a start."""
+        """Return the output with these locations [C, H, W] and the initial s."""
         return torch.cat([locations, torch.zeros_like(locations)]) if self.given == "pixel" else locations
 
     def split(self, parameters: Tensor, s: Tensor | None) -> tuple[Tensor, Tensor]:

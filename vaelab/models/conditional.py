@@ -39,7 +39,7 @@ class Conditional(nn.Module):
     """
 
     use_bfloat16: bool = False
-    centre: Tensor | None  # [C, 1, 1] of an encoder, None of a decoder
+    centre: Tensor | None  # [C, 1, 1] for an encoder, None for a decoder
     offset: Tensor | None  # of the shape of a decoder's parameters, if its head is a `StartsAtMean`
 
     def __init__(
@@ -87,7 +87,7 @@ class Conditional(nn.Module):
         return self.head(parameters.reshape(*batch, *parameters.shape[1:]))
 
     def make_room(self, image_shape: tuple[int, ...]) -> None:
-        """Give the decoder of such images an offset, 0 for now, if its head can say what it should be."""
+        """Give the decoder of such images an offset, initially 0, if its head has `biases`."""
         if self.offset is None and has(self.head, StartsAtMean):
             head: Any = self.head
             self.offset = torch.zeros(head.parameter_shape(image_shape))
@@ -125,6 +125,6 @@ class Conditional(nn.Module):
 
 
 def round_networks(model: nn.Module, on: bool) -> None:
-    """Have all networks of `model` run in bfloat16, or none."""
+    """Switch bfloat16 on or off for all networks of `model`."""
     for module in modules_with(model, RunsInBfloat16):
         module.use_bfloat16 = on

@@ -95,7 +95,7 @@ class BottomUp(nn.Module):
 
 
 class Ladder(VAE):
-    """A VAE whose z, its densities and p(x|z) come from one way down."""
+    """A VAE that computes z, its densities and p(x|z) in one top-down pass."""
 
     def draw(self, x: Tensor, q: Any, samples: int = 1) -> Draw:
         prior, leading = self.prior(), torch.Size([samples]) + q.batch_shape
@@ -130,23 +130,23 @@ def ladder(
     groups: tuple[int, ...] = (1,),
     above: tuple[int, ...] = (),
 ) -> VAE:
-    """Groups of latent variables at the stages of a network, each given those above it.
+    """Build a model with groups of latent variables at the stages of a network, each conditioned on those above it.
 
     Arguments:
-        latent: numbers at each place of a group: channels of maps where the network is convolutional.
+        latent: numbers at each place of a group; with a convolutional network, the channels of its maps.
         image_shape: (C, H, W).
-        network: a recipe of `vaelab.networks` that comes in stages.
+        network: a recipe of `vaelab.networks` that has stages.
         posterior: the diagonal head.
         likelihood: a head of `vaelab.likelihoods`.
-        prior: makes a prior of the topmost group, given what q(z_1|x) is and how many numbers that has.
-        groups: how many at each stage of the network, from the image inwards; one number is for every stage.
-        above: where they differ, `latent` of the second group and those above it, from the image inwards.
+        prior: makes a prior of the top group, given q(z_1|x) and the number of its dimensions.
+        groups: number of groups at each stage of the network, starting at the image; one number applies to all stages.
+        above: `latent` of the second group and those above it, starting at the image, if they differ.
 
     Raises:
-        SpecError: a network without stages, another posterior, or numbers that are not those of the stages or groups.
+        SpecError: the network has no stages, the posterior is another, or a list does not fit the stages or groups.
     """
     if not has(network, HasStages):
-        raise _refused(f"network {type(network).__name__}", "one that comes in stages", "use --network residual or mlp")
+        raise _refused(f"network {type(network).__name__}", "a network with stages", "use --network residual or mlp")
     if posterior.parameter_shape((2,)) != (4,) or not is_diagonal_normal(posterior(torch.zeros(1, 4))):
         raise _refused(
             f"posterior {type(posterior).__name__}",

@@ -183,10 +183,10 @@ def descend(
 
 
 class Hierarchical(Distribution):
-    """p(z), or q(z|x) of images. The last draw is remembered with its density, as a flow does.
+    """p(z), or q(z|x) of images. As in a flow, the last draw is kept with its density.
 
     Arguments:
-        trunk: the way down.
+        trunk: the top-down path.
         top: p(z_1) for p(z); None for q(z|x).
         inference, features: for q(z|x), of images [*batch, F].
     """

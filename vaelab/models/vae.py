@@ -30,20 +30,20 @@ def flat(
     prior: Callable[[nn.Module, int], nn.Module],
     labels: Labels | None,
 ) -> "VAE":
-    """One latent vector for each image.
+    """Build a model with one latent vector for each image.
 
-    Where encoder and decoder are told labels (Sohn, Lee & Yan 2015; Kingma et al. 2014, equation 2), the image is
-    joined by one more channel, a learned image of each label, and z by the label's one-hot code: any network takes
-    both, and pays for one channel however many labels there are.
+    If encoder and decoder are conditioned on labels (Sohn, Lee & Yan 2015; Kingma et al. 2014, equation 2), the image
+    gets one more channel, a learned image for each label, and z is concatenated with the one-hot label. This works with
+    any network, and costs one channel for any number of labels.
 
     Arguments:
-        latent: D; of a posterior with a `latent_grid`, the length of each of its vectors.
+        latent: D; for a posterior with a `latent_grid`, the length of each of its vectors.
         image_shape: (C, H, W).
         network: a recipe of `vaelab.networks`.
         posterior: a head of `vaelab.posteriors`.
         likelihood: a head of `vaelab.likelihoods`.
         prior: makes a prior of `vaelab.priors`, given the encoder and D.
-        labels: that encoder and decoder are told; None for none.
+        labels: labels that encoder and decoder are conditioned on; None: no labels.
     """
     channels, height, width = image_shape
     head: object = posterior
@@ -90,7 +90,7 @@ class VAE(nn.Module):
         SpecError: one of these is not such a part.
     """
 
-    protocol: str | None = None  # by which the pixels were read that it was trained on; None before that
+    protocol: str | None = None  # pixel protocol of the training images; None before training
 
     def __init__(
         self, prior: nn.Module, posterior: Conditional, likelihood: Conditional, labels: Labels | None = None
@@ -116,7 +116,7 @@ class VAE(nn.Module):
 
     @property
     def support(self) -> str:
-        """Where z lies: "real", all of R^D; "sphere", the unit vectors of it; or "codes", vectors out of codebooks."""
+        """The space of z: "real", all of R^D; "sphere", its unit vectors; or "codes", vectors from codebooks."""
         return declared(head_of(self.posterior), "support")
 
     def given(self, labels: Any) -> "VAE":

@@ -63,11 +63,11 @@ class TransformerOnCodes(nn.Module):
         self.network = CausalTransformer(levels, places, size, width, layers)
 
     def fit_settings(self, count: int) -> FitSettings:
-        """At most 3 passes over the `count` latent vectors: after more it would know a small data set by heart."""
+        """Return at most 3 passes over the `count` latent vectors: with more it would overfit a small data set."""
         return FitSettings(steps=min(1500, 3 * count // 32), batch=32, learning_rate=3e-3)
 
     def initialise_from_latents(self, z: Tensor) -> None:
-        """Start from draws z [n, D], with the frequencies of the codes at each place."""
+        """Initialise from draws z [n, D]: independent codes, with their frequencies at each place."""
         k, _ = self().read(z)
         self.network.initialise_from_codes(k.transpose(-1, -2).flatten(-2))
 
@@ -77,7 +77,7 @@ class TransformerOnCodes(nn.Module):
 
 
 def _codes_of(posterior: Any) -> tuple[list[Codebook], int, int, int]:
-    """The codebooks of an encoder, L, P and K."""
+    """Return the codebooks of an encoder, L, P and K."""
     head = head_of(posterior)
     if not has(head, HasCodebooks):
         raise SpecError(

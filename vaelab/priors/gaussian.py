@@ -46,7 +46,7 @@ class LearnedNormal(nn.Module):
 
     @torch.no_grad()
     def initialise_from_latents(self, z: Tensor) -> None:
-        """Start from draws z [n, D], where this prior is the most likely one."""
+        """Initialise from draws z [n, D], by maximum likelihood."""
         self.mean.copy_(z.mean(0))
         self.log_std.copy_(z.std(0, correction=0).log())
 

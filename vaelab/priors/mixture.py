@@ -39,7 +39,7 @@ class GaussianMixture(nn.Module):
 
     @torch.no_grad()
     def initialise_from_latents(self, z: Tensor) -> None:
-        """Start from draws z [n, D]: K of them are the m_k, and each component takes a K-th of the volume."""
+        """Initialise from draws z [n, D]: K of them are the m_k, and each component has a K-th of the volume."""
         components, latent = self.mean.shape
         self.mean.copy_(z[torch.randint(len(z), (components,), device=z.device)])
         self.log_std.copy_((z.std(0) * components ** (-1 / latent)).log().expand(components, latent))
@@ -67,12 +67,12 @@ class VampPrior(nn.Module):
     def __init__(self, posterior: nn.Module, image_shape: tuple[int, ...], *, components: int = 100) -> None:
         super().__init__()
         _check_components(components)
-        self.encoder = (posterior,)  # in a tuple a module is no submodule
+        self.encoder = (posterior,)  # in a tuple, so that it is not a submodule
         self.initial_images = components
         self.logits = nn.Parameter(torch.randn(components, *image_shape))
 
     def initialise(self, pixels: Tensor) -> None:
-        """Start from images [K, C, H, W] in [0, 1]."""
+        """Initialise from images [K, C, H, W] in [0, 1]."""
         with torch.no_grad():
             self.logits.copy_((WITHIN + (1 - 2 * WITHIN) * pixels).logit())
 

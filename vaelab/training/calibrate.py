@@ -18,13 +18,13 @@ IMAGES = 100  # at a time; fixed, because noise is drawn for each group
 def calibrate(model: VAE, train: Dataset, seed: int, images: int = 0) -> None:
     """Calibrate every module of `model` that is `Calibrated`, with the model in evaluation mode.
 
-    A batch is the model, conditioned on the labels of these images if it is conditioned, and x [B, C, H, W] on its
-    device. What is drawn for a batch, for its pixels and while it is in use, is a function of `seed` and of its images
-    alone. The random generators are left as they were.
+    A batch is the model, conditioned on the labels of these images if it has labels, and x [B, C, H, W] on its device.
+    All draws for a batch, of its pixels and while it is used, are a function of `seed` and of its images only. The
+    states of the generators are restored.
 
     Arguments:
         train: training images.
-        images: how many of them, the same random choice each time; 0 for all.
+        images: how many of them, the same random choice each time; 0: all.
     """
     for module in modules_with(model, Calibrated):
         with evaluating(model):

@@ -14,8 +14,8 @@ from vaelab.parts.capabilities import FitSettings, HasFitSettings, InitialisedFr
 from vaelab.randomness.seeds import derive
 from vaelab.system.errors import NonFiniteError
 
-DRAWS = 4  # of z for each image, where it is not certain
-SETTINGS = FitSettings(steps=2000, batch=1000, learning_rate=5e-3)  # of a prior without settings of its own
+DRAWS = 4  # of z for each image, if q(z|x) is not a point mass
+SETTINGS = FitSettings(steps=2000, batch=1000, learning_rate=5e-3)  # for a prior without its own settings
 CHUNK = 1000  # images whose densities are computed at a time
 
 
@@ -48,7 +48,7 @@ def fit_prior(model: VAE, prior: nn.Module, train: Dataset, seed: int, say: Call
 
 
 def _maximise(prior: nn.Module, z: Tensor) -> None:
-    """The mean of log p(z) of z [n, D], by Adam on batches."""
+    """Maximise the mean of log p(z) of z [n, D], with Adam on batches."""
     if has(prior, InitialisedFromLatents):
         prior.initialise_from_latents(z)
     steps, size, learning_rate = prior.fit_settings(len(z)) if has(prior, HasFitSettings) else SETTINGS

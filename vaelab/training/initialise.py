@@ -23,20 +23,20 @@ AT_A_TIME = 100
 def initialise(model: nn.Module, train: Dataset, seed: int, start: str = "zero") -> None:
     """Initialise a model from training images: called once, before the first step, and not when a run is resumed.
 
-    Every encoder is centred at the mean of each channel: see `vaelab.models.Conditional`. The mean of each pixel serves
-    less well: on MNIST, one hidden layer of 500 tanh units and z = 10 end after 30 epochs at a -ELBO of 105.5 with it,
-    at 104.6 uncentred, and at 104.3 with the mean of the channel.
+    Every encoder is centred at the mean of each channel: see `vaelab.models.Conditional`. The mean of each pixel is
+    worse: on MNIST, with one hidden layer of 500 tanh units, z = 10 and 30 epochs, the final -ELBO is 105.5 with it,
+    104.6 without centring, and 104.3 with the mean of each channel.
 
-    Where `start` is "mean", the decoder starts at the mean training image, if its likelihood head is a `StartsAtMean`.
-    Otherwise the first steps have z carry the mean image, and a learned prior follows z to where the encoder no longer
-    tells images apart.
+    If `start` is "mean", the decoder starts at the mean training image, if its likelihood head is a `StartsAtMean`.
+    Otherwise z carries the mean image in the first steps, and a learned prior follows z to a point where the encoder no
+    longer distinguishes images.
 
-    Each module that is `InitialisedFromData` is given as many images as it asks for, [n, C, H, W] in [0, 1] as the
-    protocol reads them, on the model's device. They are drawn without replacement, a function of the seed and of the
-    module's place among those that ask. The random generators are left as they were.
+    Each module that is `InitialisedFromData` gets as many images as it requests, [n, C, H, W] in [0, 1] as the protocol
+    reads them, on the model's device. They are drawn without replacement, as a function of the seed and of the module's
+    index among those that request images. The states of the generators are restored.
 
     Raises:
-        SpecError: a module asks for more images than there are.
+        SpecError: a module requests more images than there are.
     """
     check_enough_images(model, len(train))
     device = next(model.parameters()).device
@@ -57,13 +57,13 @@ def initialise(model: nn.Module, train: Dataset, seed: int, start: str = "zero")
 
 
 def check_enough_images(model: nn.Module, count: int) -> None:
-    """SpecError if a module is initialised from more than the `count` training images."""
+    """Raise SpecError if a module requests more than the `count` training images."""
     for module in modules_with(model, InitialisedFromData):
         if module.initial_images > count:
             raise SpecError(
-                found=f"{type(module).__name__}, which starts from {module.initial_images:,} training images",
-                expected=f"at most the {count:,} that there are",
-                do=f"ask for {count:,} or fewer",
+                found=f"{type(module).__name__}, which requests {module.initial_images:,} training images",
+                expected=f"at most {count:,}, the number of training images",
+                do=f"request {count:,} or fewer",
             )
 
 
