@@ -192,7 +192,7 @@ class Figure(Protocol):
     """
 
     def __call__(self, model: VAE, data: Any, /, *, title: str, seed: int) -> Picture:
-        """The picture, a function of its arguments alone (see `vaelab.figures.seeded_model`).
+        """The picture, a function of its arguments alone (see `vaelab.figures.model_calls.seeded_model`).
 
         Arguments:
             data: the test images, a `Dataset`.

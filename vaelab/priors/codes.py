@@ -20,12 +20,16 @@ class UniformOnCodes(nn.Module):
 
     Arguments:
         posterior: the encoder with the codebooks.
+
+    Raises:
+        SpecError: a posterior without codebooks.
     """
 
     support: ClassVar = "codes"
 
     def __init__(self, posterior: nn.Module) -> None:
         super().__init__()
+        _check_codes(posterior)
         self.encoder = (posterior,)  # in a tuple, so that it is not a submodule
 
     def forward(self) -> Coded:
@@ -47,7 +51,7 @@ class TransformerOnCodes(nn.Module):
         layers: at least 1.
 
     Raises:
-        SpecError: the width is not a multiple of 4, or there is no layer.
+        SpecError: the width is not a multiple of 4, there is no layer, or the posterior has no codebooks.
     """
 
     support: ClassVar = "codes"
@@ -58,6 +62,7 @@ class TransformerOnCodes(nn.Module):
             raise SpecError(found=f"width = {width}", expected="a multiple of 4", do="use, say, width=64")
         if layers < 1:
             raise SpecError(found=f"layers = {layers}", expected="at least 1", do="use layers=1 or more")
+        _check_codes(posterior)
         self.encoder = (posterior,)
         _, levels, places, size = _codes_of(posterior)
         self.network = CausalTransformer(levels, places, size, width, layers)
@@ -76,15 +81,19 @@ class TransformerOnCodes(nn.Module):
         return Coded(books, places, Autoregressive(self.network, levels, places))
 
 
-def _codes_of(posterior: Any) -> tuple[list[Codebook], int, int, int]:
-    """Return the codebooks of an encoder, L, P and K."""
+def _check_codes(posterior: nn.Module) -> None:
+    """SpecError unless the encoder has codebooks. Asked once: this cannot be traced into the training step."""
     head = head_of(posterior)
     if not has(head, HasCodebooks):
         raise SpecError(
             found=f"a prior over codes with posterior {type(head).__name__}, which has no codebooks",
-            expected=f"a posterior that has {', '.join(members(HasCodebooks))}",
+            expected=f"one that has {', '.join(members(HasCodebooks))}",
             do="use --posterior codes",
         )
-    levels, _, height, width = head.latent_grid
-    books = list(head.books)
+
+
+def _codes_of(posterior: Any) -> tuple[list[Codebook], int, int, int]:
+    """The codebooks of an encoder that has them, L, P and K."""
+    levels, _, height, width = posterior.head.latent_grid
+    books = list(posterior.head.books)
     return books, levels, height * width, len(books[0].codes)
