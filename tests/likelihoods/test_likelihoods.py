@@ -169,9 +169,9 @@ def test_its_biases_give_the_mean_that_they_are_asked_for(text):
     ends = (0.4, 0.6) if text.startswith("discretised") else (0.02, 0.98)  # whose first and last levels are open
     mean = torch.linspace(*ends, math.prod(SHAPE), dtype=torch.float64).reshape(SHAPE)
     if text.startswith(("logistic", "categorical")):
-        assert not hasattr(head, "biases")
+        assert not hasattr(head, "parameters_for_mean")
         return
-    biases = head.biases(mean)
+    biases = head.parameters_for_mean(mean)
     assert biases.shape == head.parameter_shape(SHAPE)
     given = head(biases).mean
     if text == "continuous-bernoulli":

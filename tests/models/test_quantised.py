@@ -231,7 +231,7 @@ class TestRefit:
         model(x_of(data))
         before = estimate_bounds(model, data, 1, seed=0)
         prior = build_refit(spec, model)
-        prior.fitted_by = lambda count: (100, 64, 2e-3)
+        prior.fit_settings = lambda count: (100, 64, 2e-3)
         fit_prior(model, prior, data, 0, said.append)
         after = estimate_bounds(model, data, 1, seed=0)
         assert torch.equal(before.distortion, after.distortion)
@@ -244,7 +244,7 @@ class TestRefit:
         spec = completed(BASE.model_copy(update={"refit": "transformer"}))
         model, data, said = build_model(spec, SHAPE), dataset(noise(9, SHAPE), "binary-threshold", "train"), []
         prior = build_refit(spec, model)
-        prior.fitted_by = lambda count: (0, 64, 2e-3)
+        prior.fit_settings = lambda count: (0, 64, 2e-3)
         fit_prior(model, prior, data, 0, said.append)
         assert said[0].startswith("prior fitted to the codes: +")
 

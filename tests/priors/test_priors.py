@@ -184,7 +184,7 @@ class TestVamp:
     def test_it_begins_with_images_that_can_move(self):
         prior = VampPrior(encoder_of("diagonal", 2), IMAGE, components=2)
         pixels = torch.stack([torch.zeros(IMAGE), torch.ones(IMAGE)])
-        prior.begin(pixels)
+        prior.initialise(pixels)
         torch.testing.assert_close(prior.logits.sigmoid(), 0.05 + 0.9 * pixels)
 
 

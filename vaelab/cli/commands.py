@@ -155,8 +155,8 @@ def figure(
         tyro.conf.Positional,
         tyro.conf.arg(
             metavar="KIND",
-            help="manifold | samples | reconstructions | traversal | interpolation | latents | curves; all that apply "
-            "if none is given",
+            help="manifold | samples | reconstructions | traversal | interpolation | latents | curves, or "
+            "package.module:Name; all of vaelab's that apply if none is given",
         ),
     ] = (),
     seed: Annotated[int, tyro.conf.arg(help="of which images and samples are shown")] = 0,

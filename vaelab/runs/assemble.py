@@ -17,6 +17,7 @@ from vaelab.networks import NETWORKS
 from vaelab.objectives import OBJECTIVES
 from vaelab.objectives.losses import Objective
 from vaelab.parts import names as parts
+from vaelab.parts.capabilities import InitialisedFromData, declared, has
 from vaelab.posteriors import POSTERIORS
 from vaelab.priors import PRIORS
 from vaelab.randomness.seeds import derive
@@ -72,9 +73,9 @@ def completed(spec: Spec) -> Spec:
         known = {"latent": spec.latent, "image_shape": ROOMY}
         head = parts.make("posterior", POSTERIORS, spec.posterior, known)
         prior = _prior(spec.refit, spec.latent, ROOMY, Conditional(nn.Identity(), head, ROOMY))
-        if not list(prior.parameters()) or hasattr(prior, "begin"):
+        if not list(prior.parameters()) or has(prior, InitialisedFromData):
             found = f"--refit {spec.refit}"
-            expected = "a prior with parameters to fit, that does not begin with images"
+            expected = "a prior with parameters to fit, that does not start from images"
             raise SpecError(found=found, expected=expected, do="use, say, --refit mixture")
     check_protocol(spec, protocol_of(spec))
     return spec.model_copy(update={**spelt, "protocol": protocol_of(spec)})
@@ -276,7 +277,7 @@ def _meet(prior: str, posterior: str) -> bool:
 
 
 def _support(constructor: Any) -> str:
-    return getattr(constructor, "support", "real")
+    return declared(constructor, "support")
 
 
 def likelihood_note(spec: Spec, protocol: str) -> str:
