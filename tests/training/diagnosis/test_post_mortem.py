@@ -38,6 +38,7 @@ TARGET = 123  # the training image to which things happen
 BATCHES = Sampler(len(DATA.train), BASE.batch, BASE.seed)
 VISIT = next(t for t in range(59) if TARGET in BATCHES(t))  # the first step that sees it
 SILENT = Callback(say=lambda line: None, show=lambda status: None)
+WATCHFUL = replace(SILENT, show_every=0.0)
 PLAIN = build_objective(BASE)
 
 
@@ -265,7 +266,7 @@ def stop_at(step: int) -> Callback:
         if status.step == step:
             os.kill(os.getpid(), signal.SIGINT)
 
-    return Callback(say=lambda line: None, show=show)
+    return replace(WATCHFUL, show=show)
 
 
 def healthy(folder: Path, spec: Spec, step: int) -> Path:
@@ -279,14 +280,13 @@ def healthy(folder: Path, spec: Spec, step: int) -> Path:
 
 @pytest.mark.parametrize("resumed", [False, True])
 @pytest.mark.parametrize("case", CASES)
-def test_the_state_before_the_step_is_that_of_a_healthy_training(tmp_path, monkeypatch, case, resumed):
-    monkeypatch.setattr(loop, "SHOW_SECONDS", 0.0)
+def test_the_state_before_the_step_is_that_of_a_healthy_training(tmp_path, case, resumed):
     spec = BASE.model_copy(update=CASES[case])
     oracle = load_file(healthy(tmp_path / "healthy", spec, 40))
     folder = tmp_path / "failing"
     kept = healthy(folder, spec, 33).read_bytes() if resumed else b""
     said = []
-    found, line = failed(folder, fails_at(40), spec, callback=Callback(said.append, lambda status: None))
+    found, line = failed(folder, fails_at(40), spec, callback=replace(WATCHFUL, say=said.append))
     assert found.failure == post_mortem.Failure(40, "loss")
     assert found.replayed_from == (33 if resumed else 0)
     assert (found.report.step, found.report.where) == (40, "loss")
@@ -375,15 +375,14 @@ def test_a_long_replay_shows_how_far_it_is_and_can_be_stopped(tmp_path, monkeypa
         )
 
 
-def test_a_failure_is_seen_at_the_next_look_and_not_at_the_end_of_the_epoch(tmp_path, monkeypatch):
-    monkeypatch.setattr(loop, "SHOW_SECONDS", 0.0)
+def test_a_failure_is_seen_at_the_next_look_and_not_at_the_end_of_the_epoch(tmp_path):
     calls = []
 
     def objective(model, x, step):
         calls.append(int(step))
         return fails_at(5)(model, x, step)
 
-    failed(tmp_path, objective)
+    failed(tmp_path, objective, callback=WATCHFUL)
     assert calls == [0, 1, 2, 3, 4, 5] * 2 + [5, 5]  # training, the way again, and the examination with its update
 
 
@@ -403,7 +402,7 @@ def test_a_training_that_was_mended_keeps_no_autopsy(tmp_path):
     assert not list(tmp_path.glob("autopsy*"))
 
 
-def test_the_command_takes_the_step_again(tmp_path, capsys, monkeypatch):
+def test_the_command_takes_the_step_again(tmp_path, capsys):
     words = ["train", "--learning-rate", "1e6", "--latent", "2", "--network", "mlp:hidden=8", "--name", "run"]
     assert main([*words, "--precision", "bfloat16", "--out", str(tmp_path)]) == 2
     told = capsys.readouterr().err.strip()
@@ -460,9 +459,8 @@ def test_the_way_to_the_step_is_gone_by_the_function_that_failed(tmp_path, monke
         return (lambda images, learning_rate, number: step(images, 1.01 * learning_rate, number)), False
 
     monkeypatch.setattr(loop, "choose_step", another)
-    monkeypatch.setattr(loop, "SHOW_SECONDS", 0.0)
     oracle = load_file(healthy(tmp_path / "healthy", BASE, 25))
-    failed(tmp_path / "failing", fails_at(25))
+    failed(tmp_path / "failing", fails_at(25), callback=WATCHFUL)
     state = load_file(tmp_path / "failing/autopsy.safetensors")
     assert all(torch.equal(state[name], oracle[name]) for name in oracle if name.startswith("model/"))
     monkeypatch.undo()
