@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 import torch
 
+from tests.built import build_model, build_objective, completed, load_data
 from tests.traps.small import noise
 from vaelab.cli.main import main
 from vaelab.data import Dataset, Splits
 from vaelab.evaluation.likelihood.likelihood import estimate_bounds
 from vaelab.figures import FIGURES
 from vaelab.models import Conditional
-from vaelab.runs.assemble import build_model, build_objective, completed, load_data
 from vaelab.runs.directory import Run
 from vaelab.runs.evaluate import evaluate
 from vaelab.runs.spec import Spec

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
+from typing import NamedTuple
 
 from vaelab.data import digits, shapes
 from vaelab.data.dataset import Contents, Dataset, Raw, Splits, split_off, validation_count
@@ -43,6 +44,19 @@ class Source:
     official: tuple[int, int] | None = None
 
 
+class ParsedSource(NamedTuple):
+    """A source as the user names it, read: its name, its entry in `SOURCES`, and its argument ("" if it takes none)."""
+
+    name: str
+    entry: Source
+    argument: str
+
+    @property
+    def text(self) -> str:
+        """NAME or NAME:ARGUMENT, as the user writes it."""
+        return f"{self.name}:{self.argument}" if self.argument else self.name
+
+
 SOURCES = {
     "digits": Source("8 x 8 digits inside scikit-learn, 1,797", "binary-dynamic", lambda _: digits.read()),
     "shapes": Source("32 x 32 RGB, made: shapes whose factors are known", "8bit", lambda _: shapes.read()),
@@ -67,7 +81,7 @@ SOURCES = {
 
 
 def load(
-    source: str,
+    source: str | ParsedSource,
     root: Path | str | None = None,
     validation: float = 0.1,
     seed: int = 0,
@@ -80,7 +94,7 @@ def load(
     likewise draws the same noise whatever the seed.
 
     Arguments:
-        source: a name of `SOURCES`, or name:ARGUMENT ("mnist", "idx:fashion", "folder:faces").
+        source: a name of `SOURCES`, or name:ARGUMENT ("mnist", "idx:fashion", "folder:faces"); or that, parsed.
         root: where the files of a named source lie, as ROOT/mnist/...; None for $VAELAB_DATA, then the cache.
         validation: 0 for none, a share of the training images if below 1, else how many; a source with validation
             images of its own uses these instead, unless it is 0.
@@ -91,14 +105,14 @@ def load(
         SpecError: an unknown source or protocol, or a validation split that leaves nothing to train on.
         DataError: files that are missing, damaged, or of another shape.
     """
-    _, entry, _ = parse(source)
-    chosen = find_protocol(entry.protocol if protocol is None else protocol).name
+    source = parse(source) if isinstance(source, str) else source
+    chosen = find_protocol(source.entry.protocol if protocol is None else protocol).name
     splits = read(source, root)
     if splits.validation is None:
         count = validation_count(len(splits.train), validation)
         train, held = split_off(splits.train, count, seed, "validation") if count else (splits.train, None)
         return with_protocol(replace(splits, train=train, validation=held), chosen, FIXED_SEED)
-    own = f"the {len(splits.validation):,} validation images of {source}"
+    own = f"the {len(splits.validation):,} validation images of {source.text}"
     if validation:
         said = f"validation: {own}; none are held out of the training images"
         return with_protocol(replace(splits, said=(*splits.said, said)), chosen, FIXED_SEED)
@@ -106,7 +120,7 @@ def load(
     return with_protocol(replace(splits, validation=None, said=(*splits.said, said)), chosen, FIXED_SEED)
 
 
-def read(source: str, root: Path | str | None = None) -> Splits:
+def read(source: str | ParsedSource, root: Path | str | None = None) -> Splits:
     """Reads a source: its training, validation and test images; a tenth is the test split where it has none.
 
     `validation` is None where the source has no validation images of its own. The levels are as stored, whatever the
@@ -115,11 +129,11 @@ def read(source: str, root: Path | str | None = None) -> Splits:
     Raises:
         SpecError, DataError: as `load`.
     """
-    name, entry, argument = parse(source)
+    name, entry, argument = source = parse(source) if isinstance(source, str) else source
     where = str(locate(name, root)) if entry.files else argument
     contents = entry.read(where)
     train, validation, test = (
-        None if held is None else _split(source, split, held, entry.protocol, contents)
+        None if held is None else _split(source.text, split, held, entry.protocol, contents)
         for split, held in (
             ("train", contents.train), ("validation", contents.validation), ("test", contents.test),
         )
@@ -138,13 +152,13 @@ def read(source: str, root: Path | str | None = None) -> Splits:
         note = f"{name.upper()} slice, {len(train):,}/{len(test):,}"
         train, test = replace(train, note=note), replace(test, note=note)
     at = _absolute(where, several="," in entry.argument) if where else ""
-    said = (f"{source} is read from {at}",) if at else ()
+    said = (f"{source.text} is read from {at}",) if at else ()
     if contents.left_out:
-        said += (f"left out of {source}: {contents.left_out}",)
+        said += (f"left out of {source.text}: {contents.left_out}",)
     return Splits(train, validation, test, at, said)
 
 
-def parse(source: str) -> tuple[str, Source, str]:
+def parse(source: str) -> ParsedSource:
     """The name, table entry and argument ("" if it takes none) of a source as the user writes it.
 
     Raises:
@@ -164,7 +178,7 @@ def parse(source: str) -> tuple[str, Source, str]:
         )
     if bool(argument) != bool(SOURCES[name].argument):
         raise SpecError(found=f"data source {source!r}", expected=usages[name], do="write it like that")
-    return name, SOURCES[name], argument
+    return ParsedSource(name, SOURCES[name], argument)
 
 
 def roots(root: Path | str | None) -> list[Path]:

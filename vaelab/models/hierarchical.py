@@ -96,6 +96,8 @@ class BottomUp(nn.Module):
 class Ladder(VAE):
     """A VAE whose z, its densities and p(x|z) come from one way down."""
 
+    hierarchical: ClassVar[bool] = True
+
     def draw(self, x: Tensor, q: Any, samples: int = 1) -> Draw:
         prior, leading = self.prior(), torch.Size([samples]) + q.batch_shape
         went = q.descend(leading, top=prior.top)
@@ -127,7 +129,7 @@ def ladder(
     *,
     groups: tuple[int, ...] = (1,),
     above: tuple[int, ...] = (),
-) -> VAE:
+) -> Ladder:
     """Groups of latent variables at the stages of a network, each given those above it.
 
     Arguments:

@@ -7,7 +7,7 @@ reparameterised sample is z = mu + sigma * eps elementwise, not with the square 
 
 from collections.abc import Callable
 from math import prod
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -87,6 +87,7 @@ class VAE(nn.Module):
         SpecError: one of them is not such a part.
     """
 
+    hierarchical: ClassVar[bool] = False  # whether z comes in groups, each conditioned on those above it
     protocol: str | None = None  # by which the pixels were read that it was trained on; None before that
 
     def __init__(

@@ -1,7 +1,7 @@
 """Importance-weighted objectives (Burda, Grosse & Salakhutdinov 2016; Rainforth et al. 2018; Tucker et al. 2019)."""
 
 from dataclasses import dataclass, replace
-from typing import Literal, get_args
+from typing import ClassVar, Literal, get_args
 
 from torch import Tensor
 
@@ -25,6 +25,7 @@ class Iwae:
             variance (Tucker, Lawson, Gu & Maddison 2019, equation 8); see `doubly_reparameterised`.
     """
 
+    admits_point: ClassVar = False
     samples: int = 5
     gradient: Gradient = "plain"
 
@@ -89,6 +90,7 @@ class Miwae:
         bounds: M; 1 is the importance-weighted bound. M K draws are taken for each image.
     """
 
+    admits_point: ClassVar = False
     samples: int = 5
     bounds: int = 5
 
@@ -116,6 +118,7 @@ class Piwae:
         bounds: M.
     """
 
+    admits_point: ClassVar = False
     samples: int = 5
     bounds: int = 5
 
@@ -141,6 +144,7 @@ class Ciwae:
         beta: share of the ELBO, from 0 to 1.
     """
 
+    admits_point: ClassVar = False
     samples: int = 5
     beta: float = 0.05
 

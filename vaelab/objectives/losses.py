@@ -21,6 +21,8 @@ class Losses(NamedTuple):
     own: Tensor | None = None  # those of the objective itself, such as a critic's
 
 
+# An objective that needs a density q(z|x) declares `admits_point: ClassVar = False`. It is then refused beside a
+# posterior that is a point, z certain given x: see `vaelab.runs.compatibility`.
 Objective = Callable[[VAE, Tensor, Tensor], tuple[Tensor | Losses, Draw]]  # (model, x, step) -> loss [B], its Draw
 
 

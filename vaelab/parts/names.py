@@ -8,7 +8,8 @@ Examples: `mlp`, `mlp:hidden=500,500:activation=relu`, `gaussian:sigma=0.1`.
 
 import inspect
 from collections.abc import Callable, Mapping
-from typing import Any, get_origin, get_type_hints
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar, get_origin, get_type_hints
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -39,9 +40,71 @@ LARGEST = 2**31 - 1  # of an option: sizes are counted in 32 bits
 
 POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 
+T = TypeVar("T")
 
-def resolve(kind: str, table: Mapping[str, Callable[..., Any]], text: str) -> tuple[Callable[..., Any], dict[str, Any]]:
-    """The constructor that `text` names and all of its options, those left out at their defaults.
+
+@dataclass(frozen=True)
+class Part(Generic[T]):
+    """What the text of a part means: its constructor, and the options that it is given.
+
+    Arguments:
+        kind: what it is, for messages: "likelihood", "network", ...
+        name: NAME or package.module:Name.
+        constructor: a class, or a function that makes the part.
+        options: all of them, those that the text leaves out at their defaults.
+        own: whether it is the user's own, and not of a table.
+    """
+
+    kind: str
+    name: str
+    constructor: Callable[..., T]
+    options: Mapping[str, Any]
+    own: bool
+
+    @property
+    def text(self) -> str:
+        """The part with every option spelt out, so that two ways to write one part are one string."""
+        return ":".join([self.name, *(f"{option}={_write(value)}" for option, value in self.options.items())])
+
+    def declared(self, attribute: str, default: Any) -> Any:
+        """A class attribute of the part; `default` if it has none.
+
+        It is looked up on the constructor, then on the class that a function says it returns: no part is made for it.
+        """
+        found = getattr(self.constructor, attribute, None)
+        return getattr(_class_made(self.constructor), attribute, default) if found is None else found
+
+    def asks_for(self, parameter: str) -> bool:
+        """Whether the constructor has a parameter of this name."""
+        return parameter in inspect.signature(self.constructor).parameters
+
+    def make(self, context: Mapping[str, Any] | None = None) -> T:
+        """Construct the part.
+
+        Arguments:
+            context: what is known where it is made, by name. A constructor's parameters that are no options say by
+                their names what of it they are given.
+
+        Raises:
+            SpecError: the constructor asks for what is not known there, or a part of the user's own is not of its kind.
+        """
+        known, name = context or {}, self.name
+        wanted = [
+            p.name
+            for p in inspect.signature(self.constructor).parameters.values()
+            if p.kind in POSITIONAL and p.default is p.empty
+        ]
+        if unmet := [parameter for parameter in wanted if parameter not in known]:
+            raise _cannot_give(self.kind, name, unmet[0], f"of ({', '.join(wanted)})", self.constructor, known)
+        given = {parameter: known[parameter] for parameter in wanted}
+        if not self.own:
+            return self.constructor(**given, **self.options)
+        _check_makes(self.kind, name, self.constructor)
+        return _own(self.kind, name, lambda: self.constructor(**given, **self.options))
+
+
+def resolve(kind: str, table: Mapping[str, Callable[..., Any]], text: str) -> Part[Any]:
+    """The part that `text` names, with all of its options, those left out at their defaults.
 
     Arguments:
         kind: what the table holds, for messages: "likelihood", "network", ...
@@ -72,52 +135,27 @@ def resolve(kind: str, table: Mapping[str, Callable[..., Any]], text: str) -> tu
         if value is inspect.Parameter.empty:
             found = f"{kind} '{name}' without its option '{option}'"
             raise SpecError(found=found, expected=f"'{name}:{option}=VALUE'", do="give it a value")
-    return constructor, options
+    return Part(kind, name, constructor, options, own=name not in table)
 
 
 def canonical(kind: str, table: Mapping[str, Callable[..., Any]], text: str) -> str:
     """`text` with every option spelt out, so that two ways to write one part are one string."""
-    name = _name(text)
-    options = resolve(kind, table, text)[1]
-    return ":".join([name, *(f"{option}={_write(value)}" for option, value in options.items())])
+    return resolve(kind, table, text).text
 
 
 def brief(kind: str, table: Mapping[str, Callable[..., Any]], text: str) -> str:
     """`text` with those options alone that are not at their defaults; SpecError as `resolve`."""
-    name = ":".join(segment for segment in text.split(":") if "=" not in segment)
-    constructor, options = resolve(kind, table, text)
-    defaults = inspect.signature(constructor).parameters
-    changed = {option: value for option, value in options.items() if value != defaults[option].default}
-    return ":".join([name, *(f"{option}={_write(value)}" for option, value in changed.items())])
+    part = resolve(kind, table, text)
+    defaults = inspect.signature(part.constructor).parameters
+    changed = {option: value for option, value in part.options.items() if value != defaults[option].default}
+    return ":".join([part.name, *(f"{option}={_write(value)}" for option, value in changed.items())])
 
 
 def make(
     kind: str, table: Mapping[str, Callable[..., Any]], text: str, context: Mapping[str, Any] | None = None
 ) -> Any:
-    """Construct the part that `text` names.
-
-    Arguments:
-        context: what is known where it is made, by name. A constructor's parameters that are no options say by their
-            names what of it they are given.
-
-    Raises:
-        SpecError: as `resolve`; or a constructor asks for what is not known there.
-    """
-    constructor, options = resolve(kind, table, text)
-    known = context or {}
-    wanted = [
-        p.name
-        for p in inspect.signature(constructor).parameters.values()
-        if p.kind in POSITIONAL and p.default is p.empty
-    ]
-    name = _name(text)
-    if unmet := [parameter for parameter in wanted if parameter not in known]:
-        raise _cannot_give(kind, name, unmet[0], f"of ({', '.join(wanted)})", constructor, known)
-    given = {parameter: known[parameter] for parameter in wanted}
-    if name in table:
-        return constructor(**given, **options)
-    _check_makes(kind, name, constructor)
-    return _own(kind, name, lambda: constructor(**given, **options))
+    """Construct the part that `text` names, from what is known there: `resolve`, then `Part.make`."""
+    return resolve(kind, table, text).make(context)
 
 
 def _cannot_give(
@@ -199,16 +237,23 @@ def _parameters(kind: str, name: str, constructor: Callable[..., Any]) -> list[i
         raise SpecError(found=found, expected="a class or function written in Python", do=GUIDE) from error
 
 
+def _class_made(constructor: Callable[..., Any]) -> Any:
+    """The class itself, or what a function's return annotation names; None where there is none that can be read."""
+    if not inspect.isfunction(constructor):
+        return constructor
+    try:
+        hint = get_type_hints(constructor).get("return")
+    except Exception:  # of whatever kind: an annotation is the user's code
+        return None
+    return get_origin(hint) or hint  # Callable[...] is one of Callable
+
+
 def _check_makes(kind: str, name: str, constructor: Callable[..., Any]) -> None:
     """SpecError unless a constructor of the user's own says, before it is called, that it makes a part of this kind."""
     made: Any = constructor
     what = f"{kind} '{name}', a class"
     if inspect.isfunction(constructor):
-        try:
-            hint = get_type_hints(constructor).get("return")
-            made = get_origin(hint) or hint  # Callable[...] is one of Callable
-        except Exception:  # of whatever kind: an annotation is the user's code
-            made = None
+        made = _class_made(constructor)
         if not inspect.isclass(made):
             raise SpecError(
                 found=f"{kind} '{name}', a function that does not say what it makes",
