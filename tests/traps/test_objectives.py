@@ -5,6 +5,7 @@ import math
 import pytest
 import torch
 
+from tests.built import build_objective, completed
 from tests.traps.small import (
     STILL,
     Recorder,
@@ -24,7 +25,6 @@ from vaelab.objectives import OBJECTIVES
 from vaelab.objectives.effective_beta import optimised
 from vaelab.objectives.importance import Iwae
 from vaelab.objectives.weighted import Elbo
-from vaelab.runs.assemble import build_objective, completed
 
 BINARY = "binary-threshold"
 

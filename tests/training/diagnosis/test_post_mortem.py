@@ -11,9 +11,9 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from tests.built import build_model, build_objective, completed, load_data
 from vaelab.cli.main import main
 from vaelab.objectives.criterion import ELBO
-from vaelab.runs.assemble import build_model, build_objective, completed, load_data
 from vaelab.runs.directory import Run
 from vaelab.runs.provenance import fingerprint
 from vaelab.runs.replay import replay
