@@ -167,6 +167,7 @@ class TestTraining:
             for (name, a), b in zip(one.model.state_dict().items(), other.model.state_dict().values(), strict=True):
                 torch.testing.assert_close(a, b, rtol=1e-3, atol=1e-4, msg=name)
 
+    @pytest.mark.thorough(0.5)
     @pytest.mark.parametrize("prior", ["codes", "transformer:width=8:layers=1"])
     def test_a_step_is_traced_whole(self, prior):
         """By the compiler; what is generated for it is tested beside the other parts."""

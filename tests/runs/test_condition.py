@@ -145,7 +145,7 @@ def test_labels_do_nothing_to_a_model_that_is_not_told_them(tmp_path):
             {"train_labels": [0, 1] * 10, "test_labels": [0] * 6},
             "prior vamp with --condition labels",
         ),
-        ({"model": "tests.test_condition:deaf"}, {}, "deaf with --condition labels"),
+        ({"model": "tests.runs.test_condition:deaf"}, {}, "deaf with --condition labels"),
     ],
 )
 def test_what_cannot_be_told_labels_is_refused_in_a_line(update, arrays, says, tmp_path, capsys):

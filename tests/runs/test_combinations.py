@@ -127,12 +127,13 @@ def test_the_array_covers_every_pair():
     assert len(ROWS) < 1.5 * len(TABLES["objective"]) * len(TABLES["likelihood"])
 
 
+@pytest.mark.thorough(0.2, kinds=lambda row: row.items())
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: "-".join(row.values()))
 def test_it_trains_and_is_evaluated(row):
     model, data, setup = prepared(row)
     initialise(model, data.train, 0)
     before = [p.detach().clone() for p in model.parameters()]
-    state = TrainState.start(model, setup.plan, setup.objective)
+    state = TrainState.start(model, setup.config, setup.objective)
     step = setup.step(state)
     for t in range(2):
         setup.take(step, t)
@@ -146,6 +147,7 @@ def test_it_trains_and_is_evaluated(row):
     assert model.sample(3).mean.shape == (3, *SHAPE)
 
 
+@pytest.mark.thorough(0.1, kinds=lambda row: row.items())
 @pytest.mark.parametrize(
     "row",
     [
