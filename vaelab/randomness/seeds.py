@@ -33,8 +33,6 @@ def derive(seed: int, stream: str, *index: int) -> int:
 
 def seed_generator(device: torch.device, seed: int) -> None:
     """Seed the generator at hand of `device`; torch.manual_seed seeds every device's, at a hundred times the price."""
-    import torch
+    from vaelab.system.torch_internals import seed_default_generator  # which imports torch
 
-    cpu = device.type == "cpu"
-    generator = torch.default_generator if cpu else torch.cuda.default_generators[device.index or 0]
-    generator.manual_seed(seed)
+    seed_default_generator(device, seed)

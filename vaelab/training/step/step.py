@@ -14,6 +14,7 @@ from vaelab.models import VAE
 from vaelab.objectives.bounds import distortion, rate
 from vaelab.objectives.losses import Losses, Objective, held, reported
 from vaelab.randomness.noise import Noise
+from vaelab.system.torch_internals import foreach
 from vaelab.training.config import TrainingConfig
 from vaelab.training.meters import Meters
 
@@ -110,13 +111,13 @@ def update(
     """Move the weights, and their average behind them."""
     adam(state, g, learning_rate, number)
     if config.ema_decay:
-        torch._foreach_lerp_(state.average, state.parameters, 1 - config.ema_decay)
+        foreach("lerp_", state.average, state.parameters, 1 - config.ema_decay)
 
 
 def clip(gradients: tuple[Tensor, ...], largest: float, norm: Tensor) -> tuple[Tensor, ...]:
     """g, scaled down to the norm `largest` where |g| is above it (Pascanu, Mikolov & Bengio 2013, algorithm 1)."""
     scale = (largest / norm).clamp(max=1.0)
-    return torch._foreach_mul(gradients, of_each(scale.float(), gradients))
+    return foreach("mul", gradients, of_each(scale.float(), gradients))
 
 
 def of_each(numbers: Tensor, tensors: Sequence[Tensor]) -> Tensor | list[Tensor]:
@@ -130,7 +131,7 @@ def global_norm(gradients: tuple[Tensor, ...]) -> Tensor:
     """|g|, of all of them together, in float64: in float32 its squares overflow from 2e19 on, and clipping by an
     infinite norm would skip the step without a word.
     """
-    return torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients, 2, torch.float64)))
+    return torch.linalg.vector_norm(torch.stack(foreach("norm", gradients, 2, torch.float64)))
 
 
 def adam(state: TrainState, g: tuple[Tensor, ...], learning_rate: Tensor, number: Tensor) -> None:
@@ -142,12 +143,12 @@ def adam(state: TrainState, g: tuple[Tensor, ...], learning_rate: Tensor, number
     """
     m, v = state.mean, state.square
     t = number.double() + 1  # 1 - 0.999^t cancels in float32
-    torch._foreach_lerp_(m, g, 1 - BETA_1)
-    torch._foreach_mul_(v, BETA_2)
-    torch._foreach_addcmul_(v, g, g, 1 - BETA_2)
-    change = torch._foreach_sqrt(v)
-    torch._foreach_mul_(change, (1 - BETA_2**t).rsqrt())
-    torch._foreach_add_(change, EPSILON)
-    torch._foreach_reciprocal_(change)
-    torch._foreach_mul_(change, of_each(-learning_rate / (1 - BETA_1**t), change))
-    torch._foreach_addcmul_(state.parameters, m, change)
+    foreach("lerp_", m, g, 1 - BETA_1)
+    foreach("mul_", v, BETA_2)
+    foreach("addcmul_", v, g, g, 1 - BETA_2)
+    change = foreach("sqrt", v)
+    foreach("mul_", change, (1 - BETA_2**t).rsqrt())
+    foreach("add_", change, EPSILON)
+    foreach("reciprocal_", change)
+    foreach("mul_", change, of_each(-learning_rate / (1 - BETA_1**t), change))
+    foreach("addcmul_", state.parameters, m, change)
