@@ -68,7 +68,7 @@ def test_the_command_says_what_is_left_out_of_a_dozen_images(tmp_path, monkeypat
 
 
 def test_packs_of_few_images_are_lowered_alike(tmp_path):
-    from vaelab.runs.assemble import completed
+    from tests.built import completed
     from vaelab.runs.claim import claim
     from vaelab.runs.directory import Run
     from vaelab.runs.vmapped import train_vmapped

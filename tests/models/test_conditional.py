@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.distributions import MultivariateNormal
 
+from tests.built import build_model
 from tests.oracle import PlainGaussian
 from vaelab.data import Dataset
 from vaelab.evaluation.ais.annealed import importance_weighted, simulate
@@ -18,7 +19,6 @@ from vaelab.models.vae import flat
 from vaelab.networks import FullyConnected
 from vaelab.posteriors import DiagonalGaussian
 from vaelab.priors import StandardNormal
-from vaelab.runs.assemble import build_model
 from vaelab.runs.spec import Spec
 from vaelab.system.errors import SpecError
 

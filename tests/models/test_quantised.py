@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch.nn.functional import binary_cross_entropy_with_logits
 
+from tests.built import build_model, build_objective, build_refit, completed
 from tests.training.step.test_vmapped import courses_of
 from tests.training.test_loop import same, stop_at, trained, without_time
 from tests.traps.small import SILENT, dataset, noise, x_of
@@ -21,7 +22,6 @@ from vaelab.objectives.effective_beta import optimised
 from vaelab.objectives.weighted import Elbo
 from vaelab.parts.names import make
 from vaelab.posteriors import POSTERIORS
-from vaelab.runs.assemble import build_model, build_objective, build_refit, completed
 from vaelab.runs.evaluate import evaluate, named_measures
 from vaelab.runs.figure import figure
 from vaelab.runs.spec import Spec

@@ -11,12 +11,13 @@ from itertools import combinations, product
 import pytest
 import torch
 
+from tests.built import build_model, build_objective, completed
 from tests.traps.small import dataset, noise
 from vaelab.data import Splits
 from vaelab.evaluation.likelihood.likelihood import estimate_bounds
 from vaelab.likelihoods import LIKELIHOODS
 from vaelab.models import VAE
-from vaelab.runs.assemble import TABLES, build_model, build_objective, completed
+from vaelab.runs.blueprint import TABLES
 from vaelab.runs.spec import Spec
 from vaelab.system.errors import SpecError
 from vaelab.training.calibrate import calibrate

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from tests.built import build_model, build_objective, completed, load_data
 from tests.training.test_loop import SILENT
 from vaelab.data import Splits
 from vaelab.evaluation.likelihood.likelihood import estimate_bounds
@@ -20,7 +21,6 @@ from vaelab.models import VAE
 from vaelab.objectives.bounds import rate
 from vaelab.posteriors import POSTERIORS
 from vaelab.priors import PRIORS
-from vaelab.runs.assemble import build_model, build_objective, completed, load_data
 from vaelab.runs.evaluate import named_measures
 from vaelab.runs.spec import Spec
 from vaelab.system.errors import VaelabError

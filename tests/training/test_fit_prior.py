@@ -5,10 +5,10 @@ import math
 import pytest
 import torch
 
+from tests.built import build_model, build_refit, completed
 from tests.traps.small import SILENT, dataset, noise, spec_of
 from vaelab.cli.main import main
 from vaelab.evaluation.likelihood.likelihood import estimate_bounds
-from vaelab.runs.assemble import build_model, build_refit, completed
 from vaelab.runs.spec import Spec
 from vaelab.runs.train import train
 from vaelab.system.errors import SpecError

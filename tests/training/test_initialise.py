@@ -7,11 +7,11 @@ import pytest
 import torch
 from torch import nn
 
+from tests.built import build_model, build_objective, completed, load_data
 from tests.training.test_loop import BASE, SILENT, same, stop_at, trained
 from vaelab.data import Dataset
 from vaelab.data.protocol import protocol
 from vaelab.data.sources import load
-from vaelab.runs.assemble import build_model, build_objective, completed, load_data
 from vaelab.runs.spec import Spec
 from vaelab.system.errors import Interrupted, SpecError
 from vaelab.training.initialise import initialise

@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from tests.built import build_model, build_objective, completed, load_data
 from vaelab.data import Splits
 from vaelab.models import VAE
-from vaelab.runs.assemble import build_model, build_objective, completed, load_data
 from vaelab.runs.spec import Spec
 from vaelab.system.errors import Interrupted, NonFiniteError, RunError
 from vaelab.training import loop

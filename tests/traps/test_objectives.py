@@ -7,6 +7,7 @@ from itertools import permutations
 import pytest
 import torch
 
+from tests.built import build_objective, completed
 from tests.traps.small import (
     SILENT,
     STILL,
@@ -31,7 +32,6 @@ from vaelab.objectives.effective_beta import optimised
 from vaelab.objectives.importance import Iwae
 from vaelab.objectives.total_correlation import BetaTC, Factor, decompose
 from vaelab.objectives.weighted import Capacity, Elbo
-from vaelab.runs.assemble import build_objective, completed
 from vaelab.runs.train import train
 
 BINARY = "binary-threshold"

@@ -5,11 +5,12 @@ from pathlib import Path
 
 import pytest
 
+from tests.built import completed
 from tests.traps.small import fitted, noise, npz, spec_of, splits
 from vaelab.data.protocol import PROTOCOLS
 from vaelab.evaluation.likelihood.likelihood import estimate_bounds
 from vaelab.networks import NETWORKS
-from vaelab.runs.assemble import TABLES, completed
+from vaelab.runs.blueprint import TABLES
 from vaelab.runs.spec import Spec
 from vaelab.runs.train import train
 

@@ -7,6 +7,7 @@ import torch
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from tests.built import build_objective
 from tests.thorough import each_value
 from tests.traps.small import (
     SILENT,
@@ -28,7 +29,6 @@ from vaelab.objectives.bounds import distortion, rate
 from vaelab.objectives.importance import Iwae
 from vaelab.objectives.weighted import Elbo
 from vaelab.randomness.noise import key_of
-from vaelab.runs.assemble import build_objective
 from vaelab.runs.spec import Spec
 from vaelab.system.tensor_file import read_tensors
 from vaelab.training.config import TrainingConfig

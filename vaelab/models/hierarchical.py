@@ -97,6 +97,8 @@ class BottomUp(nn.Module):
 class Ladder(VAE):
     """A VAE that computes z, its densities and p(x|z) in one top-down pass."""
 
+    hierarchical: ClassVar[bool] = True
+
     def draw(self, x: Tensor, q: Any, samples: int = 1) -> Draw:
         prior, leading = self.prior(), torch.Size([samples]) + q.batch_shape
         went = q.descend(leading, top=prior.top)
@@ -129,7 +131,7 @@ def ladder(
     *,
     groups: tuple[int, ...] = (1,),
     above: tuple[int, ...] = (),
-) -> VAE:
+) -> Ladder:
     """Build a model with groups of latent variables at the stages of a network, each conditioned on those above it.
 
     Arguments:

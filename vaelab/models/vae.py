@@ -7,7 +7,7 @@ reparameterised sample is z = mu + sigma * eps elementwise, not with the square 
 
 from collections.abc import Callable
 from math import prod
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -90,6 +90,7 @@ class VAE(nn.Module):
         SpecError: one of these is not such a part.
     """
 
+    hierarchical: ClassVar[bool] = False  # whether z comes in groups, each conditioned on those above it
     protocol: str | None = None  # pixel protocol of the training images; None before training
 
     def __init__(

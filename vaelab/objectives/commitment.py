@@ -1,6 +1,7 @@
 """The objective of the VQ-VAE."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from torch import Tensor
 
@@ -26,6 +27,7 @@ class Commitment:
         SpecError: the weight is negative.
     """
 
+    admits_point: ClassVar = True
     weight: float = 0.25
 
     def __post_init__(self) -> None:

@@ -26,6 +26,7 @@ class Iwae:
     """
 
     importance_weighted: ClassVar = True
+    admits_point: ClassVar = False
 
     samples: int = 5
     gradient: Gradient = "plain"
@@ -93,6 +94,7 @@ class Miwae:
     """
 
     importance_weighted: ClassVar = True
+    admits_point: ClassVar = False
 
     samples: int = 5
     bounds: int = 5
@@ -122,6 +124,7 @@ class Piwae:
     """
 
     importance_weighted: ClassVar = True
+    admits_point: ClassVar = False
 
     samples: int = 5
     bounds: int = 5
@@ -149,6 +152,7 @@ class Ciwae:
     """
 
     importance_weighted: ClassVar = True
+    admits_point: ClassVar = False
 
     samples: int = 5
     beta: float = 0.05

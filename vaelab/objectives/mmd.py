@@ -1,7 +1,7 @@
 """Objectives that compare the aggregate posterior with the prior with a kernel: InfoVAE and WAE."""
 
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import ClassVar, Literal, get_args
 
 import torch
 from torch import Tensor
@@ -35,6 +35,7 @@ class Mmd:
         SpecError: the weight is negative, or the kernel is unknown.
     """
 
+    admits_point: ClassVar = False
     alpha: float = 0.0
     weight: float = 1000.0
     kernel: Kernel = "imq"

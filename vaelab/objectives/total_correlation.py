@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -82,6 +82,8 @@ class BetaTC:
         SpecError: a weight is negative.
     """
 
+    admits_point: ClassVar = False
+
     def __init__(self, images: int, *, alpha: float = 1.0, beta: float = 6.0, gamma: float = 1.0) -> None:
         for name, weight in (("alpha", alpha), ("beta", beta), ("gamma", gamma)):
             not_negative(name, weight)
@@ -124,6 +126,7 @@ class Factor(nn.Module):
         hidden: sizes of the critic's hidden layers.
     """
 
+    admits_point: ClassVar = False
     judged_by = ELBO
 
     def __init__(self, latent: int, *, gamma: float = 6.0, hidden: tuple[int, ...] = (1000,) * 5) -> None:
@@ -180,6 +183,7 @@ class Dip:
         SpecError: the kind is unknown, or a weight is negative.
     """
 
+    admits_point: ClassVar = False
     kind: int = 1
     off_diagonal: float = 10.0
     diagonal: float = 100.0

@@ -1,6 +1,7 @@
 """The algorithms that Kingma & Welling (2014, section 5) compare with theirs: wake-sleep and Monte Carlo EM."""
 
 from collections.abc import Callable
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -25,6 +26,7 @@ class WakeSleep:
     the ELBO. In a hierarchical model the top-down path, which p and q share, is trained as part of p, by the ELBO.
     """
 
+    admits_point: ClassVar = False
     judged_by = ELBO
 
     def __call__(self, model: VAE, x: Tensor, step: Tensor) -> tuple[Losses, Draw]:
@@ -52,6 +54,7 @@ class Mcem(nn.Module):
         SpecError: either is less than 1.
     """
 
+    admits_point: ClassVar = False
     judged_by = ELBO
     log_size: Tensor
 

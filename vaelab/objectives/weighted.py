@@ -1,7 +1,7 @@
 """The ELBO and objectives that weight its rate: the plain bound, beta-VAE, capacity."""
 
 from dataclasses import dataclass, replace
-from typing import Literal, get_args
+from typing import ClassVar, Literal, get_args
 
 import torch
 from torch import Tensor
@@ -25,6 +25,7 @@ class Elbo:
             landing" (Roeder, Wu & Duvenaud 2017).
     """
 
+    admits_point: ClassVar = True
     samples: int = 1
     kl: Divergence = "exact"
 
@@ -66,6 +67,7 @@ class WeightedElbo:
         SpecError: a number is negative, or a cycle is shorter than its warm-up.
     """
 
+    admits_point: ClassVar = False
     beta: float = 4.0
     warmup: int = 0
     cycle: int = 0
@@ -119,6 +121,7 @@ class Capacity:
         SpecError: a number is negative, or `steps` is less than 1.
     """
 
+    admits_point: ClassVar = False
     gamma: float = 30.0
     capacity: float = 25.0
     steps: int = 10_000

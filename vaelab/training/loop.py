@@ -36,6 +36,7 @@ def fit(
     callback: Callback | None = None,
     compile: Compile = "auto",
     fingerprint: str = "",
+    schedule: Callable[[float], float] | None = None,
 ) -> Progress:
     """Train `model` in place and give it its best weights; resume from the checkpoint in `folder` if there is one.
 
@@ -49,6 +50,7 @@ def fit(
         callback: receives progress; by default lines are printed in a terminal or a notebook, and nothing elsewhere.
         compile: whether to compile the training step; `auto` decides from the remaining work.
         fingerprint: identifies the run; a checkpoint with another fingerprint is refused.
+        schedule: of the learning rate; None: the one that `config` names.
 
     Raises:
         NonFiniteError: a value became NaN or infinite. post_mortem.json says where, post_mortem.safetensors holds the
@@ -64,7 +66,7 @@ def fit(
             do="use vl.load(...), or vl.Splits(train, None, test)",
         )
     callback, folder = callback or default_callback(), Path(folder)
-    setup = TrainingSetup.of(model, objective, data.train, config)
+    setup = TrainingSetup.of(model, objective, data.train, config, schedule)
     if word := lowered(config.batch, len(data.train)):
         callback.say(word)
     make_folder(folder)

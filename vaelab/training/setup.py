@@ -43,8 +43,18 @@ class TrainingSetup:
         self.model.protocol = self.reading.name  # so that it is not evaluated with another pixel protocol
 
     @classmethod
-    def of(cls, model: VAE, objective: Objective, train: Dataset, config: TrainingConfig) -> "TrainingSetup":
+    def of(
+        cls,
+        model: VAE,
+        objective: Objective,
+        train: Dataset,
+        config: TrainingConfig,
+        schedule: Callable[[float], float] | None = None,
+    ) -> "TrainingSetup":
         """Return the setup for training `model` on `train`; if a batch is larger than `train`, it is all images.
+
+        Arguments:
+            schedule: of the learning rate; None: the one that `config` names.
 
         Raises:
             SpecError: the objective does not admit this model or batch size; the model is conditioned on labels and
@@ -67,16 +77,20 @@ class TrainingSetup:
             sampler=sampler,
             loader=loader_of(train, sampler, device),
             labels=None if model.labels is None else model.labels.known(train.labels),
-            schedule=make("schedule", SCHEDULES, config.schedule),
+            schedule=schedule or make("schedule", SCHEDULES, config.schedule),
         )
 
-    def beside(self, model: VAE, objective: Objective, config: TrainingConfig) -> "TrainingSetup":
+    def beside(
+        self,
+        model: VAE,
+        objective: Objective,
+        config: TrainingConfig,
+        schedule: Callable[[float], float] | None = None,
+    ) -> "TrainingSetup":
         """Return the setup of another run on the same images, which are held once."""
         config = config.model_copy(update={"batch": self.config.batch})
-        sampler, schedule = (
-            Sampler(self.sampler.count, config.batch, config.seed),
-            make("schedule", SCHEDULES, config.schedule),
-        )
+        sampler = Sampler(self.sampler.count, config.batch, config.seed)
+        schedule = schedule or make("schedule", SCHEDULES, config.schedule)
         loader = self.loader.beside(sampler)
         objective = on_device(objective, self.device)
         return replace(

@@ -8,12 +8,12 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 
+from tests.built import build_model, completed
 from vaelab.data import Dataset, load
 from vaelab.evaluation.fidelity import classifier as classifiers
 from vaelab.evaluation.fidelity.classifier import classifier, weights_sha256
 from vaelab.evaluation.fidelity.features import check_features, extractor
 from vaelab.evaluation.measure import EvaluationContext
-from vaelab.runs.assemble import build_model, completed
 from vaelab.runs.spec import Spec
 from vaelab.system.errors import DataError, RunError, SpecError
 

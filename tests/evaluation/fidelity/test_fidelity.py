@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 import torch
 
+from tests.built import build_model, completed, load_data
 from tests.oracle import linear_gaussian
 from vaelab.data import Dataset
 from vaelab.evaluation.fidelity import fidelity
 from vaelab.evaluation.fidelity.distances import frechet
 from vaelab.evaluation.fidelity.fidelity import Fidelity, generate
 from vaelab.evaluation.measure import EvaluationContext, Metric
-from vaelab.runs.assemble import build_model, completed, load_data
 from vaelab.runs.spec import Spec
 from vaelab.system.errors import DataError, SpecError
 

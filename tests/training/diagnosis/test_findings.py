@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from tests.built import build_model, build_objective, completed, load_data
 from tests.training.test_loop import stop_at, without_time
-from vaelab.runs.assemble import build_model, build_objective, completed, load_data
 from vaelab.runs.spec import Spec
 from vaelab.system.errors import Interrupted
 from vaelab.training.callback import SILENT, Log

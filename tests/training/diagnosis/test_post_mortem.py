@@ -11,9 +11,9 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from tests.built import build_model, build_objective, completed, load_data
 from vaelab.cli.main import main
 from vaelab.objectives.criterion import ELBO
-from vaelab.runs.assemble import build_model, build_objective, completed, load_data
 from vaelab.runs.directory import Run
 from vaelab.runs.provenance import fingerprint
 from vaelab.runs.replay import replay
@@ -290,7 +290,7 @@ def test_the_state_before_the_step_is_that_of_a_healthy_training(tmp_path, case,
     assert found.failure == post_mortem.Failure(40, "loss")
     assert found.replayed_from == (33 if resumed else 0)
     assert (found.report.step, found.report.where) == (40, "loss")
-    state = load_file(folder / "autopsy.safetensors")
+    state = load_file(folder / "post_mortem.safetensors")
     taken = [name for name in oracle if name.startswith(("model/", "adam/", "average/"))]
     buffers = 2  # what the encoder is centred at, and what the decoder starts at
     assert len(taken) == 8 * (4 if "ema_decay" in CASES[case] else 3) + buffers
@@ -392,7 +392,7 @@ def test_the_record_is_plain_json_without_numbers_that_are_none(tmp_path):
     def refuse(name):
         raise AssertionError(name)
 
-    record = json.loads((tmp_path / "autopsy.json").read_text(), parse_constant=refuse)
+    record = json.loads((tmp_path / "post_mortem.json").read_text(), parse_constant=refuse)
     assert record["failure"] == {"step": 3, "terms": "loss"}
 
 
@@ -420,10 +420,10 @@ def test_the_command_takes_the_step_again(tmp_path, capsys):
     assert max(map(len, shown.splitlines())) <= 100 + len(str(tmp_path))
     assert files == {path: path.read_bytes() for path in run.path.iterdir()}  # it only looks
 
-    (run.path / "autopsy.json").write_text(json.dumps({"failure": 3}))
+    (run.path / "post_mortem.json").write_text(json.dumps({"failure": 3}))
     with pytest.raises(RunError, match="is no autopsy"):
         replay(run)
-    (run.path / "autopsy.json").unlink()
+    (run.path / "post_mortem.json").unlink()
     assert main(["replay", str(run.path)]) == 2
     (line,) = capsys.readouterr().err.strip().splitlines()
     assert "there is nothing to replay" in line
@@ -446,7 +446,7 @@ def test_the_images_of_a_stopped_run_may_have_moved(tmp_path, capsys):
 def test_an_autopsy_made_on_another_kind_of_device(tmp_path, monkeypatch):
     (tmp_path / "spec.json").write_text(BASE.canonical_json())
     found, _ = failed(tmp_path, fails_at(3))
-    (tmp_path / "autopsy.json").write_bytes(replace(found, device="cuda").as_json())
+    (tmp_path / "post_mortem.json").write_bytes(replace(found, device="cuda").as_json())
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(RunError, match="replay it where it was trained"):
         replay(Run(tmp_path))
@@ -461,11 +461,11 @@ def test_the_way_to_the_step_is_gone_by_the_function_that_failed(tmp_path, monke
     monkeypatch.setattr(loop, "choose_step", another)
     oracle = load_file(healthy(tmp_path / "healthy", BASE, 25))
     failed(tmp_path / "failing", fails_at(25), callback=WATCHFUL)
-    state = load_file(tmp_path / "failing/autopsy.safetensors")
+    state = load_file(tmp_path / "failing/post_mortem.safetensors")
     assert all(torch.equal(state[name], oracle[name]) for name in oracle if name.startswith("model/"))
     monkeypatch.undo()
     failed(tmp_path / "plain", fails_at(25))
-    plain = load_file(tmp_path / "plain/autopsy.safetensors")
+    plain = load_file(tmp_path / "plain/post_mortem.safetensors")
     learned = [f"model/{name}" for name, _ in build_model(BASE, DATA.train.shape).named_parameters()]
     assert not any(torch.equal(plain[name], oracle[name]) for name in learned)
 

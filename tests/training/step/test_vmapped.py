@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 import torch
 
+from tests.built import build_model, build_objective, completed, load_data
 from tests.training.test_loop import SILENT, WATCHFUL, stop_at, without_time
 from vaelab.models import VAE
 from vaelab.objectives.criterion import ELBO
-from vaelab.runs.assemble import build_model, build_objective, completed, load_data
 from vaelab.runs.spec import Spec
 from vaelab.system.errors import Interrupted, NonFiniteError, SpecError
 from vaelab.training import loop
