@@ -54,7 +54,7 @@ def fit(
     Raises:
         NonFiniteError: a number is no real one; where it began is in post_mortem.json, the state before that step in
             post_mortem.safetensors, and the last good checkpoint is kept.
-        Interrupted: SIGINT or SIGTERM; the state is saved.
+        Interrupted: SIGINT, SIGTERM or SIGHUP; the state is saved.
         RunError: a damaged or foreign checkpoint, or a full disk.
         DataError, SpecError: data that the model does not describe, or parts that do not keep their contract.
     """
@@ -94,7 +94,7 @@ def fit_vmapped(
 
     Raises:
         SpecError: the parts of these runs cannot be trained so.
-        Interrupted: SIGINT or SIGTERM; the states are saved.
+        Interrupted: SIGINT, SIGTERM or SIGHUP; the states are saved.
         RunError: a full disk.
     """
     first = trainers[0]
@@ -176,7 +176,7 @@ def _go_through(
                 raise next(iter(interrupted), None) or Interrupted(
                     found=f"stopped at step {t + 1:,} of {longest.setup.steps:,}",
                     expected=f"{longest.setup.steps:,} steps; the state is saved in {longest.folder}",
-                    do="give the same command again to go on",
+                    do="rerun the command to resume",
                 )
     return [errors.get(trainer) for trainer in trainers]
 

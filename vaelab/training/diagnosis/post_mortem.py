@@ -115,9 +115,9 @@ def replay(
             say(f"step {t + 1:,} of {failed.step:,} taken again")
         if stopped():
             raise Interrupted(
-                found=f"stopped while the steps up to {failed.step:,} were taken again, where training failed",
-                expected="a minute's patience",
-                do="give the same command again to go on from the last good state",
+                found=f"stopped while the steps up to {failed.step:,}, at which training failed, were repeated",
+                expected="the post-mortem to finish",
+                do="rerun the command to resume from the last good checkpoint",
             )
     torch._foreach_copy_(live, before)
     return t
