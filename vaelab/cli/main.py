@@ -55,8 +55,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OSError as error:
         if error.errno == errno.EPIPE:  # the reader of the output has seen enough, as `head` has
             return _failed("", CLOSED)
-        if (unwritten := _close_output()) is not None:
-            found = f"the output cannot be written ({unwritten.strerror or unwritten})"
+        if error.filename is None and not _can_print():
+            found = f"the output cannot be written ({error.strerror or error})"
             return _failed(f"{found}; expected a file or pipe that takes it; free some space, or choose another", 2)
         where = f"{error.filename}: " if error.filename else ""
         return _failed(f"{where}{error.strerror or error}; expected a path that can be used; choose another", 2)
@@ -143,8 +143,11 @@ def _memory(error: Exception) -> str | None:
 
 
 def _failed(why: str, status: int) -> int:
-    """Print why, if it can be printed; the status."""
-    _close_output()
+    """Print why; the status. Output that cannot be written is dropped, or Python prints an error when it ends."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        _drop(sys.stdout)
     if why:
         try:
             print(f"vaelab: {why}", file=sys.stderr, flush=True)
@@ -153,14 +156,13 @@ def _failed(why: str, status: int) -> int:
     return status
 
 
-def _close_output() -> OSError | None:
-    """Write what is left of the output. If that fails the rest is dropped, or Python prints an error when it ends."""
+def _can_print() -> bool:
+    """Whether an empty line can be written to the output: an error of the output does not name it."""
     try:
-        sys.stdout.flush()
-    except OSError as error:
-        _drop(sys.stdout)
-        return error
-    return None
+        print(flush=True)
+    except OSError:
+        return False
+    return True
 
 
 def _drop(stream: TextIO) -> None:

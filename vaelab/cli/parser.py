@@ -21,20 +21,21 @@ from vaelab.system.errors import SpecError
 
 WIDEST = 100  # columns of a page of help
 UNWRAPPED = 100_000  # columns of an error, which is read and not shown
-OPTIONAL_TEXT = ConstructorRegistry()
-KINDS = {"INT": "a whole number", "FLOAT": "a number"}  # what tyro calls the values of a flag -> what they are
+REGISTRY = ConstructorRegistry()
+KINDS = {"int()": "a whole number", "to float": "a number"}  # words in Python's errors -> what a flag takes
 
 
-@OPTIONAL_TEXT.primitive_rule
-def _optional_text(kind: PrimitiveTypeInfo) -> PrimitiveConstructorSpec[str | None] | None:
-    """Text that may be left out is shown as STR, and not as {None}|STR."""
-    if kind.type != str | None:
+@REGISTRY.primitive_rule
+def _optional(kind: PrimitiveTypeInfo) -> PrimitiveConstructorSpec[Any] | None:
+    """Text and whole numbers that may be left out are shown as STR and INT, and not as {None}|STR."""
+    if kind.type not in (str | None, int | None):
         return None
+    of = int if kind.type == int | None else str
     return PrimitiveConstructorSpec(
         nargs=1,
-        metavar="STR",
-        instance_from_str=lambda words: None if words == ["None"] else words[0],
-        is_instance=lambda value: value is None or isinstance(value, str),
+        metavar=of.__name__.upper(),
+        instance_from_str=lambda words: None if words == ["None"] else of(words[0]),
+        is_instance=lambda value: value is None or isinstance(value, of),
         str_from_instance=lambda value: [str(value)],
     )
 
@@ -100,7 +101,7 @@ def _cli(name: str, command: Callable[..., None], flags: Sequence[str]) -> Calla
         description="",
         args=flags,
         config=(tyro.conf.FlagCreatePairsOff,),
-        registry=OPTIONAL_TEXT,
+        registry=REGISTRY,
     )
 
 
@@ -132,10 +133,13 @@ def _explained(box: str, name: str, command: Callable[..., None], flags: Sequenc
         if word.startswith("-"):
             return _unknown_flag(word, name)
         return SpecError(found=f"'{word}' without a flag", expected="a flag before each value", do=see)
-    if found := re.match(r"Error parsing (\S+): (.*?) Argument helptext: \S+ (\S+)", said):
-        flag, why, kind = found[1], found[2], KINDS.get(found[3], found[3])
-        value = re.search(r"'(.*)'$", why)
-        return SpecError(found=f"{flag} {value[1]}" if value else f"{flag}: {why}", expected=kind, do="change it")
+    if found := re.match(r"Error parsing (\S+): (.*?) Argument helptext:", said):
+        flag, why = found.groups()
+        value, kind = (
+            re.search(r"['\"](.*)['\"]$", why),
+            next((KINDS[word] for word in KINDS if word in why), "another value"),
+        )
+        return SpecError(found=f"{flag} '{value[1]}'" if value else f"{flag}: {why}", expected=kind, do="change it")
     if found := re.match(r"Missing value for argument '(.*?)'", said):
         if not found[1].startswith("-"):  # one without a flag, in whose place tyro found something like a flag
             return _unknown_flag(next((flag for flag in flags if flag.startswith("-")), ""), name)
@@ -144,7 +148,7 @@ def _explained(box: str, name: str, command: Callable[..., None], flags: Sequenc
         return SpecError(found=f"no {found[1]}", expected=found[2], do=f"name it: `vaelab {name} {found[1]}`")
     if found := re.match(r"invalid choice '(.*)' for argument '(.*?)'\. Expected one of \((.*)\)", said):
         choices = ", ".join(re.findall(r"'(.*?)'", found[3]))
-        return SpecError(found=f"{found[2]} {found[1]}", expected=f"one of {choices}", do="choose one of these")
+        return SpecError(found=f"{found[2]} '{found[1]}'", expected=f"one of {choices}", do="choose one of these")
     return SpecError(found=said, expected=f"the flags of `vaelab {name}`", do=see)
 
 
