@@ -80,7 +80,9 @@ def help_page(name: str, command: Callable[..., None], more: Sequence[str] = ())
 
 
 def _printed_help(name: str, command: Callable[..., None], width: int) -> str:
-    page = io.TextIOWrapper(io.BytesIO(), sys.stdout.encoding or "utf-8")  # tyro draws boxes that this can show
+    page = io.TextIOWrapper(
+        io.BytesIO(), sys.stdout.encoding or "utf-8", errors="replace"
+    )  # tyro draws boxes that this can show
     with _columns(width), redirect_stdout(page), suppress(SystemExit):
         _cli(name, command, ["--help"])
     page.seek(0)
