@@ -112,7 +112,7 @@ USES: dict[str, tuple[Callable[[VAE, Dataset, Dataset], Any], bool]] = {
     "examine": (lambda m, train, test: step(m, train, lambda setup, state: replay_step(setup, state, 7)), True),
     "settle": (lambda m, train, test: settle(m, train, 0), True),
     "findings": (lambda m, train, test: find_findings(m, test, 1.0, 0), True),
-    "refit": (lambda m, train, test: refit.refit(m, LearnedNormal(2), train, 0, lambda line: None), True),
+    "refit": (lambda m, train, test: refit.fit_prior(m, LearnedNormal(2), train, 0, lambda line: None), True),
     "ledger": (lambda m, train, test: provenance(SPEC, m, train, 9), True),
     "evaluate": (lambda m, train, test: likelihood.evaluate(m, test, 3, 0), True),
     "ais": (measured("ais:temperatures=3:chains=2:leapfrog=1:images=30:simulated=0:start=posterior"), False),

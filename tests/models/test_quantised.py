@@ -28,7 +28,7 @@ from vaelab.runs.spec import Spec
 from vaelab.runs.train import train
 from vaelab.system.errors import Interrupted, SpecError
 from vaelab.training import loop
-from vaelab.training.fit_prior import refit
+from vaelab.training.fit_prior import fit_prior
 from vaelab.training.step.compiled import step_flops
 from vaelab.training.step.step import TrainState
 from vaelab.training.step.vmapped import joint_step, take_vmapped
@@ -231,7 +231,7 @@ class TestRefit:
         before = estimate_bounds(model, data, 1, seed=0)
         prior = build_refit(spec, model)
         prior.fitted_by = lambda count: (100, 64, 2e-3)
-        refit(model, prior, data, 0, said.append)
+        fit_prior(model, prior, data, 0, said.append)
         after = estimate_bounds(model, data, 1, seed=0)
         assert torch.equal(before.distortion, after.distortion)
         rise = (before.rate - after.rate).mean().item()
@@ -244,7 +244,7 @@ class TestRefit:
         model, data, said = build_model(spec, SHAPE), dataset(noise(9, SHAPE), "binary-threshold", "train"), []
         prior = build_refit(spec, model)
         prior.fitted_by = lambda count: (0, 64, 2e-3)
-        refit(model, prior, data, 0, said.append)
+        fit_prior(model, prior, data, 0, said.append)
         assert said[0].startswith("prior fitted to the codes: +")
 
     def test_a_uniform_prior_cannot_be_fitted(self):

@@ -77,7 +77,7 @@ def test_a_directory_written_by_another_spec(run):
 
 def test_a_run_that_another_process_ends_meanwhile_is_not_trained_again(tmp_path, monkeypatch):
     """It ends while this one reads the data, before this one holds the folder."""
-    from vaelab.runs import run as module
+    from vaelab.runs import train as module
 
     admit, said = module.admit_parts, []
 

@@ -11,13 +11,13 @@ from pathlib import Path
 
 import pytest
 import torch
-from vaelab.trainer import loop
 
 from vaelab.data import Splits
 from vaelab.models import VAE
 from vaelab.runs.assemble import build_model, build_objective, completed, load_data
 from vaelab.runs.spec import Spec
 from vaelab.system.errors import Interrupted, NonFiniteError, RunError
+from vaelab.training import loop
 from vaelab.training.callback import Callback
 from vaelab.training.loop import fit
 from vaelab.training.validation import validate
