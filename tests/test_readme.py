@@ -86,6 +86,7 @@ def test_the_files_it_links_to():
 
 def test_every_noun_has_one_sentence():
     for noun in (
+        "Protocol",
         "Distribution",
         "Head",
         "Conditional",

@@ -155,7 +155,7 @@ def _explained(box: str, name: str, command: Callable[..., None], flags: Sequenc
 
 
 def _known_flags(name: str, command: Callable[..., None]) -> list[str]:
-    return re.findall(r"^\W+(?:-h, )?(--[\w-]+)", _printed_help(name, command, WIDEST), re.MULTILINE)
+    return re.findall(r"(?<![\w-])--[a-z][\w-]*", _printed_help(name, command, WIDEST))
 
 
 def _unknown_flag(word: str, name: str, close: Sequence[str] = ()) -> SpecError:

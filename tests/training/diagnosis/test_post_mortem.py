@@ -369,7 +369,7 @@ def test_a_long_replay_shows_how_far_it_is_and_can_be_stopped(tmp_path, monkeypa
     model = build_model(BASE, DATA.train.shape)
     state = TrainState.start(model, BASE)
     setup = TrainingSetup.of(model, PLAIN, DATA.train, BASE)
-    with pytest.raises(Interrupted, match="same command again"):
+    with pytest.raises(Interrupted, match="rerun the command"):
         post_mortem.replay(
             setup, setup.step(state), state, 0, post_mortem.Failure(50, "loss"), said.append, lambda: True
         )
