@@ -5,10 +5,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from vaelab.evaluation.measure import FEW_MARK, draws_in_words, rests_on_few
-from vaelab.reports.claims.claim import Table
 from vaelab.reports.context import ReportContext
 from vaelab.reports.table import COLUMNS
-from vaelab.reports.text import DASH, KEEP, number, percent, plus_minus, with_errors
+from vaelab.reports.text import DASH, KEEP, Table, number, percent, plus_minus, with_errors
 from vaelab.runs.provenance import beta_in_words, bound_in_words
 from vaelab.studies.study import Member, PublishedNumbers, Study
 

@@ -5,12 +5,11 @@ from typing import Any
 
 from vaelab.evaluation.measure import FEW_MARK, rests_on_few
 from vaelab.reports.behind import behind
-from vaelab.reports.claims.claim import Table
 from vaelab.reports.claims.estimate import over_seeds as mean_over_seeds
 from vaelab.reports.context import ReportContext
 from vaelab.reports.labels import points
 from vaelab.reports.table import better_of, in_words
-from vaelab.reports.text import DASH, KEEP, MINUS, latent, listed, number, plus_minus
+from vaelab.reports.text import DASH, KEEP, MINUS, Table, latent, listed, number, plus_minus
 from vaelab.runs.compare import kind
 from vaelab.studies.study import Member
 

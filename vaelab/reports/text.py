@@ -1,5 +1,6 @@
-"""Numbers as text, the same way everywhere."""
+"""Numbers, lists and tables as text, the same way everywhere."""
 
+from dataclasses import dataclass
 from math import floor, log10
 from typing import Any
 
@@ -9,6 +10,14 @@ DASH = "\N{EM DASH}"  # what does not exist for this row
 MINUS = "\N{MINUS SIGN}"
 PLUS_MINUS = "\N{PLUS-MINUS SIGN}"
 KEEP = "\N{NO-BREAK SPACE}"  # where a line must not end
+
+
+@dataclass(frozen=True)
+class Table:
+    """Columns and rows of text."""
+
+    columns: list[str]
+    rows: list[list[str]]
 
 
 def number(value: float, decimals: int = 0) -> str:

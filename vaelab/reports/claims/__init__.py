@@ -1,58 +1,16 @@
 """The claims of the article and of papers, each checked by a function of the runs: name -> statements and functions."""
 
-from collections.abc import Callable
-
-from vaelab.reports.claims import colours, comparisons, complexity, digits, dimensions, importance, manifolds, speed
-from vaelab.reports.claims.claim import QUICK, UNJUDGED, UNTESTED, Claim, Outcome, Statement, Table
+from vaelab.reports.claims import article, importance
+from vaelab.reports.claims.claim import QUICK, UNJUDGED, UNTESTED, Check, Claim, Statement, TableOfClaims
 from vaelab.reports.context import ReportContext
 from vaelab.reports.text import counted, listed, number
 from vaelab.studies.study import Member
 from vaelab.system.errors import SpecError
 
-__all__ = ["CLAIMS", "NOT_RUN", "Claim", "Table", "check_claims"]
+__all__ = ["CLAIMS", "NOT_RUN", "Claim", "check_claims"]
 
-Check = Callable[[ReportContext], Outcome]
-
-CLAIMS: dict[str, list[tuple[Statement, Check]]] = {
-    "digits": [
-        (digits.TWO_DIMENSIONS, digits.two_dimensions),
-        (digits.FIVE_DIMENSIONS, digits.five_dimensions),
-        (digits.MORE_DIMENSIONS, digits.more_dimensions),
-        (digits.SAME_DIGITS, digits.same_digits),
-    ],
-    "dimensions": [
-        (dimensions.MARKEDLY, dimensions.markedly),
-        (dimensions.THE_MORE_THE_BETTER, dimensions.the_more_the_better),
-    ],
-    "complexity": [
-        (complexity.BLACK_AND_WHITE, complexity.black_and_white),
-        (complexity.LOW_DIMENSIONS, complexity.low_dimensions),
-    ],
-    "eights": [
-        (manifolds.EIGHTS_AND_SHADES, manifolds.eights_and_shades),
-        (manifolds.STILL_EIGHTS, manifolds.still_eights),
-    ],
-    "colours": [
-        (colours.STILL_FAR, colours.still_far),
-        (colours.NO_GREEN, colours.no_green),
-        (colours.BLUE_TOO, colours.blue_too),
-    ],
-    "convolution": [
-        (comparisons.VAST_WITH_DIMENSIONS, comparisons.vast_with_dimensions),
-        (comparisons.VAST_WITH_CONVOLUTION, comparisons.vast_with_convolution),
-        (comparisons.COPIES, comparisons.copies),
-        (comparisons.WELL_ENOUGH, comparisons.well_enough),
-    ],
-    "gaussian-quality": [
-        (comparisons.ALIKE, comparisons.alike),
-        (comparisons.BETTER_IN_COLOUR, comparisons.better_in_colour),
-    ],
-    "negative-means": [(complexity.NEGATIVE_MEANS, complexity.negative_means)],
-    "manifold-separation": [
-        (manifolds.LIGHT_AND_DARK, manifolds.light_and_dark),
-        (manifolds.EIGHT_MORE_APPARENT, manifolds.eight_more_apparent),
-    ],
-    "gaussian-speed": [(speed.FASTER, speed.faster)],
+CLAIMS: TableOfClaims = {
+    **article.CLAIMS,
     "importance-weighting": [
         (importance.TIGHTER_IS_BETTER, importance.tighter_is_better),
         (importance.BOUNDS_IN_ORDER, importance.bounds_in_order),

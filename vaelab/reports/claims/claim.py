@@ -1,13 +1,14 @@
 """What checking a claim gives, and the rules that make verdicts out of measurements."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
 from matplotlib.figure import Figure
 
 from vaelab.reports.claims.estimate import Sign
-from vaelab.reports.text import counted
+from vaelab.reports.context import ReportContext
+from vaelab.reports.text import Table, counted
 from vaelab.studies.study import Member
 
 Verdict = Literal[
@@ -57,14 +58,6 @@ class Statement:
 
 
 @dataclass(frozen=True)
-class Table:
-    """Columns and rows of text."""
-
-    columns: list[str]
-    rows: list[list[str]]
-
-
-@dataclass(frozen=True)
 class Outcome:
     """What was measured about a statement, and what follows by its rule."""
 
@@ -75,6 +68,10 @@ class Outcome:
     evidence: list[Table] = field(default_factory=list)
     figure: Figure | None = None
     caption: str = ""
+
+
+Check = Callable[[ReportContext], Outcome]  # measures one statement
+TableOfClaims = dict[str, list[tuple[Statement, Check]]]  # name in a study's file -> statements that it checks
 
 
 @dataclass(frozen=True)

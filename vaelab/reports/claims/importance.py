@@ -3,17 +3,17 @@
 from itertools import combinations
 
 from vaelab.objectives.importance import Iwae
-from vaelab.reports.claims.article import MNIST
-from vaelab.reports.claims.claim import CitedPlace, Outcome, Statement, Table, tally, verdict
+from vaelab.reports.claims.claim import CitedPlace, Outcome, Statement, tally, verdict
 from vaelab.reports.claims.estimate import Sign, over_images, paired
-from vaelab.reports.claims.kinds import between
+from vaelab.reports.claims.pairs import between
 from vaelab.reports.context import ReportContext
 from vaelab.reports.labels import points
-from vaelab.reports.text import with_errors
+from vaelab.reports.text import Table, with_errors
 from vaelab.runs.assemble import build_objective
 from vaelab.runs.directory import Run
 from vaelab.studies.study import Member
 
+MNIST = "mnist"
 BURDA = CitedPlace("Importance Weighted Autoencoders", "Burda, Grosse & Salakhutdinov (2016)", "arXiv 1509.00519")
 TIGHTER_IS_BETTER = Statement(
     "A model trained on a tighter bound is better: IWAE with 50 samples before 5 before the VAE.",

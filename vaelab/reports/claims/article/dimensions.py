@@ -3,24 +3,23 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from vaelab.reports.claims.article import ARTICLE, CONCLUSION, MNIST, MNIST_SECTION, SVHN
+from vaelab.reports.claims.article.comparisons import relative_gain
+from vaelab.reports.claims.article.detail import as_percent
+from vaelab.reports.claims.article.source import ARTICLE, CONCLUSION, MNIST, MNIST_SECTION, SVHN
 from vaelab.reports.claims.claim import (
     Outcome,
     Statement,
-    Table,
     Verdict,
     of_parts,
     parts_in_words,
     tally,
     verdict,
 )
-from vaelab.reports.claims.comparisons import relative_gain
-from vaelab.reports.claims.detail import as_percent
 from vaelab.reports.claims.estimate import Estimate, Sign, paired
-from vaelab.reports.claims.kinds import Pair, steps
+from vaelab.reports.claims.pairs import Pair, steps
 from vaelab.reports.claims.sizes import SIMILAR
 from vaelab.reports.context import ReportContext
-from vaelab.reports.text import MINUS, listed, percent
+from vaelab.reports.text import MINUS, Table, listed, percent
 
 MARKEDLY = Statement(
     "More latent dimensions improve the decoder markedly, on MNIST and on SVHN.",

@@ -4,15 +4,16 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
-from vaelab.reports.claims.article import ARTICLE, CONCLUSION, CONV_SECTION, GAUSSIAN_SECTION, SVHN
-from vaelab.reports.claims.claim import Outcome, Statement, Table, tally, verdict
-from vaelab.reports.claims.detail import as_percent, missing
+from vaelab.reports.claims.article.detail import as_percent, missing
+from vaelab.reports.claims.article.kinds import bernoulli, by_likelihood, by_network, convolutional
+from vaelab.reports.claims.article.source import ARTICLE, CONCLUSION, CONV_SECTION, GAUSSIAN_SECTION, SVHN
+from vaelab.reports.claims.claim import Outcome, Statement, tally, verdict
 from vaelab.reports.claims.estimate import Estimate, Sign, over_images, paired
-from vaelab.reports.claims.kinds import Pair, bernoulli, by_likelihood, by_network, convolutional, pairs
+from vaelab.reports.claims.pairs import Pair, pairs
 from vaelab.reports.claims.sizes import SIMILAR, VAST
 from vaelab.reports.context import ReportContext
 from vaelab.reports.labels import points
-from vaelab.reports.text import listed, percent
+from vaelab.reports.text import Table, listed, percent
 from vaelab.studies.study import Member
 
 VAST_QUOTE = "While increasing the dimensions, we do observe the vast improvement in generated images in Figure 4."

@@ -4,22 +4,22 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from vaelab.evaluation.proportion import Proportion
-from vaelab.reports.claims.article import ARTICLE, MNIST, MNIST_SECTION
+from vaelab.reports.claims.article.kinds import bernoulli, fully_connected
+from vaelab.reports.claims.article.manifolds import manifold
+from vaelab.reports.claims.article.source import ARTICLE, MNIST, MNIST_SECTION
 from vaelab.reports.claims.claim import (
     UNJUDGED,
     Outcome,
     Statement,
-    Table,
     Verdict,
     agreed,
     of_parts,
     parts_in_words,
 )
-from vaelab.reports.claims.kinds import bernoulli, fully_connected, ladders
-from vaelab.reports.claims.manifolds import manifold
+from vaelab.reports.claims.pairs import ladders
 from vaelab.reports.context import ReportContext
 from vaelab.reports.digits import DIGITS, appearance, recognition
-from vaelab.reports.text import DASH, latent, listed, percent
+from vaelab.reports.text import DASH, Table, latent, listed, percent
 from vaelab.studies.study import Member
 
 TWO_DIMENSIONS = Statement(

@@ -8,26 +8,26 @@ from torch import Tensor
 from vaelab.evaluation.proportion import Proportion
 from vaelab.figures.manifold import manifold_images
 from vaelab.figures.model_calls import seeded_model
-from vaelab.reports.claims.article import ARTICLE, GAUSSIAN_SECTION, MLP_SECTION, SVHN
+from vaelab.reports.claims.article.detail import as_percent
+from vaelab.reports.claims.article.kinds import bernoulli, by_likelihood, fully_connected
+from vaelab.reports.claims.article.source import ARTICLE, GAUSSIAN_SECTION, MLP_SECTION, SVHN
 from vaelab.reports.claims.claim import (
     UNJUDGED,
     Outcome,
     Statement,
-    Table,
     Verdict,
     agreed,
     of_parts,
     parts_in_words,
     verdict,
 )
-from vaelab.reports.claims.detail import as_percent
 from vaelab.reports.claims.estimate import Estimate, Sign, over_images, over_seeds
-from vaelab.reports.claims.kinds import Pair, bernoulli, by_likelihood, fully_connected
+from vaelab.reports.claims.pairs import Pair
 from vaelab.reports.claims.sizes import SIMILAR, VAST
 from vaelab.reports.context import ReportContext
 from vaelab.reports.digits import Reader
 from vaelab.reports.labels import points
-from vaelab.reports.text import DASH, number, percent
+from vaelab.reports.text import DASH, Table, number, percent
 from vaelab.studies.study import Member
 
 SEPARATION_QUOTE = (

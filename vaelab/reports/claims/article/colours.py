@@ -5,27 +5,27 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from vaelab.reports.claims.article import ARTICLE, CONV_SECTION, MLP_SECTION, SVHN
+from vaelab.reports.claims.article.detail import as_percent, missing
+from vaelab.reports.claims.article.kinds import bernoulli, by_network, fully_connected
+from vaelab.reports.claims.article.manifolds import believed, light, manifold
+from vaelab.reports.claims.article.source import ARTICLE, CONV_SECTION, MLP_SECTION, SVHN
 from vaelab.reports.claims.claim import (
     UNJUDGED,
     Outcome,
     Statement,
-    Table,
     Verdict,
     agreed,
     of_parts,
     parts_in_words,
     verdict,
 )
-from vaelab.reports.claims.detail import as_percent, missing
 from vaelab.reports.claims.estimate import Estimate, over_images, over_seeds, paired
-from vaelab.reports.claims.kinds import Pair, bernoulli, between, by_network, fully_connected, ladders
-from vaelab.reports.claims.manifolds import believed, light, manifold
+from vaelab.reports.claims.pairs import Pair, between, ladders
 from vaelab.reports.claims.sizes import SIMILAR, VAST
 from vaelab.reports.colours import COLOURFUL, FEWEST, HUES, chroma, hue_counts, hues
 from vaelab.reports.context import ReportContext, plain
 from vaelab.reports.labels import points
-from vaelab.reports.text import DASH, listed, number, percent
+from vaelab.reports.text import DASH, Table, listed, number, percent
 from vaelab.studies.study import Member
 
 NO_GREEN = Statement(

@@ -2,24 +2,23 @@
 
 import torch
 
-from vaelab.reports.claims.article import ARTICLE, GAUSSIAN_SECTION, MNIST, MNIST_SECTION, SVHN
+from vaelab.reports.claims.article.detail import as_percent, missing
+from vaelab.reports.claims.article.kinds import bernoulli, free_mean, fully_connected, gaussian
+from vaelab.reports.claims.article.source import ARTICLE, GAUSSIAN_SECTION, MNIST, MNIST_SECTION, SVHN
 from vaelab.reports.claims.claim import (
     UNJUDGED,
     Outcome,
     Statement,
-    Table,
     Verdict,
     of_parts,
     parts_in_words,
     verdict,
 )
-from vaelab.reports.claims.detail import as_percent, missing
 from vaelab.reports.claims.estimate import Estimate, Sign, over_images
-from vaelab.reports.claims.kinds import bernoulli, free_mean, fully_connected, gaussian
 from vaelab.reports.claims.sizes import SIMILAR
 from vaelab.reports.context import ReportContext
 from vaelab.reports.labels import points
-from vaelab.reports.text import latent, percent
+from vaelab.reports.text import Table, latent, percent
 from vaelab.studies.study import Member
 
 BLACK_AND_WHITE = Statement(

@@ -7,14 +7,15 @@ import torch
 from matplotlib.figure import Figure
 
 from vaelab.figures.style import PALETTE, SMALL, label_axes, plot_figure
-from vaelab.reports.claims.article import ARTICLE, GAUSSIAN_SECTION, SVHN
-from vaelab.reports.claims.claim import Outcome, Statement, Table, tally, verdict
-from vaelab.reports.claims.detail import as_percent
+from vaelab.reports.claims.article.detail import as_percent
+from vaelab.reports.claims.article.kinds import by_likelihood
+from vaelab.reports.claims.article.source import ARTICLE, GAUSSIAN_SECTION, SVHN
+from vaelab.reports.claims.claim import Outcome, Statement, tally, verdict
 from vaelab.reports.claims.estimate import Estimate, Sign, over_seeds
-from vaelab.reports.claims.kinds import Pair, by_likelihood
+from vaelab.reports.claims.pairs import Pair
 from vaelab.reports.claims.sizes import SIMILAR
 from vaelab.reports.context import ReportContext
-from vaelab.reports.text import DASH, number, percent
+from vaelab.reports.text import DASH, Table, number, percent
 from vaelab.studies.study import Member
 
 FASTER = Statement(

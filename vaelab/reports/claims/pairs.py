@@ -1,4 +1,4 @@
-"""The kinds of runs that the claims speak of, and which runs are compared with which."""
+"""Which runs a claim compares: pairs of models whose Specs differ in one thing, seed by seed."""
 
 import json
 from collections.abc import Callable, Sequence
@@ -12,7 +12,7 @@ from vaelab.studies.study import Member
 
 @dataclass(frozen=True)
 class Pair:
-    """Two models that differ in what is compared alone, and their runs, seed by seed."""
+    """Two models that differ only in what is compared, and the runs of each, seed by seed."""
 
     first: list[Member]
     second: list[Member]
@@ -24,38 +24,6 @@ class Pair:
     @property
     def runs(self) -> list[Member]:
         return [*self.first, *self.second]
-
-
-def fully_connected(member: Member) -> bool:
-    return _name(member.spec.network) == "mlp"
-
-
-def convolutional(member: Member) -> bool:
-    return _name(member.spec.network) in ("article-conv", "conv")
-
-
-def bernoulli(member: Member) -> bool:
-    return _name(member.spec.likelihood) == "bernoulli"
-
-
-def gaussian(member: Member) -> bool:
-    """A Gaussian decoder whose means go through a sigmoid, as the article's do."""
-    return _name(member.spec.likelihood) == "gaussian" and not free_mean(member)
-
-
-def free_mean(member: Member) -> bool:
-    """A Gaussian decoder whose means may be any number."""
-    return _name(member.spec.likelihood) == "gaussian" and "mean=free" in member.spec.likelihood.split(":")
-
-
-def by_network(context: ReportContext) -> list[Pair]:
-    """(fully connected, convolutional) models with the same Spec but for the network."""
-    return pairs(context, fully_connected, convolutional, ("network",))
-
-
-def by_likelihood(context: ReportContext) -> list[Pair]:
-    """(Bernoulli, Gaussian) models with the same Spec but for the likelihood and what it reads pixels as."""
-    return pairs(context, bernoulli, gaussian, ("likelihood", "protocol"))
 
 
 def pairs(
@@ -94,7 +62,3 @@ def between(a: list[Member], b: list[Member]) -> Pair:
 
 def _key(member: Member, apart: tuple[str, ...]) -> str:
     return json.dumps(member.spec.model_dump(exclude={"seed", *apart}), sort_keys=True)
-
-
-def _name(part: str) -> str:
-    return part.split(":")[0]
