@@ -1,4 +1,4 @@
-"""Pictures: pure functions of (model, data, seed), or of numbers, that return a matplotlib Figure."""
+"""Figures: pure functions of (model, data, seed), or of numbers, that return a matplotlib Figure."""
 
 import io
 from collections.abc import Callable
@@ -27,15 +27,15 @@ FIGURES: dict[str, Callable[..., Figure]] = {
     "samples": samples,
     "traversal": traversal,
 }
-WITHOUT_DATA = ("manifold", "samples")  # pictures of the prior and the decoder: their second argument may be None
+WITHOUT_DATA = ("manifold", "samples")  # figures of only the prior and the decoder: their data may be None
 
 
 def save(figure: Figure, path: Path, dpi: float = DPI) -> None:
-    """Write a PNG, whole or not at all; equal figures give equal bytes, since no date or version goes into the file.
+    """Write a figure as PNG, atomically. Equal figures give equal bytes: the file has no date and no version.
 
     Arguments:
-        figure: what to draw.
-        path: where to; its folder exists.
+        figure: the figure to draw.
+        path: the file to write; its folder exists.
         dpi: dots per inch. At 150, the default, every pixel of an image grid is a whole number of dots.
     """
     buffer = io.BytesIO()
