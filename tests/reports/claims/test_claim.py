@@ -52,7 +52,9 @@ def test_the_tally_counts_each_way() -> None:
     assert tally([1, 1, -1, 0], "up", "down") == "4 comparisons: 2 up, 1 down, 1 not clear"
 
 
-CLAIM = Statement("It is so.", "It is so.", "Conclusion", ("digits",), CitedPlace("A paper", "Its author", "in a library"))
+CLAIM = Statement(
+    "It is so.", "It is so.", "Conclusion", ("digits",), CitedPlace("A paper", "Its author", "in a library")
+)
 
 
 def outcome(verdict: Verdict = "supported"):
