@@ -1,4 +1,4 @@
-"""The claims of the article and of papers, each checked by a function of the runs: name -> statements and functions."""
+"""The claims of articles and papers. A function of the runs checks each of their statements."""
 
 from vaelab.reports.claims import article, importance
 from vaelab.reports.claims.claim import QUICK, UNJUDGED, UNTESTED, Check, Claim, Statement, TableOfClaims
@@ -20,10 +20,10 @@ NOT_RUN = "not run yet"
 
 
 def check_claims(context: ReportContext) -> dict[str, list[Claim]]:
-    """The claims that the study names, checked on the runs that are done.
+    """Check the claims that the study names on the runs that are done.
 
     Raises:
-        SpecError: a name that is not in CLAIMS.
+        SpecError: the study names a claim that is not in CLAIMS.
     """
     study = context.study
     if unknown := [name for name in study.claims if name not in CLAIMS]:
@@ -35,13 +35,13 @@ def check_claims(context: ReportContext) -> dict[str, list[Claim]]:
 
 
 def judged(context: ReportContext, statement: Statement, check: Check, quick: bool = False) -> Claim:
-    """The claim with a verdict, where the data and the budget are those that it needs.
+    """Check a statement; give a verdict if the study has the data and the budget that it needs.
 
-    A statement about some data sets is checked on those, and where the study has none of them on what there is, without
-    a verdict.
+    A statement is checked on the data sets that it is about. If the study has none of them, it is checked on the
+    study's own data, without a verdict.
 
     Arguments:
-        quick: whether the budget is a quick one, at which nothing is judged.
+        quick: whether the budget is a quick one; then there is no verdict.
     """
     asked = context.of_data(statement.asked_of)
     outcome = check(asked if asked.study.members else context)
@@ -49,7 +49,7 @@ def judged(context: ReportContext, statement: Statement, check: Check, quick: bo
     verdict, measured = outcome.verdict, outcome.measured
     if not outcome.runs:
         verdict, measured = UNJUDGED, _why_nothing(context)
-    elif absent and verdict == "supported":  # of one data set, where both were asked about
+    elif absent and verdict == "supported":  # supported on one data set, but the statement is about several
         verdict = UNJUDGED
     if quick and outcome.runs:
         verdict = QUICK
@@ -73,7 +73,7 @@ def _why_nothing(context: ReportContext) -> str:
 
 
 def _basis(runs: list[Member], absent: list[str]) -> str:
-    """On which data the runs were made, with which budget, and what their intervals cover."""
+    """The data and the budget of the runs, and what their intervals cover, in words."""
     if not runs:
         return ""
     said = list[str]()

@@ -29,7 +29,7 @@ class Pair:
 def pairs(
     context: ReportContext, first: Callable[[Member], bool], second: Callable[[Member], bool], apart: tuple[str, ...]
 ) -> list[Pair]:
-    """Models of the two kinds whose Specs are equal but for the fields `apart`, with the seeds that both have."""
+    """Pairs of models of two kinds whose Specs differ only in the fields `apart`, with their common seeds."""
     found = [
         between(a, b)
         for a in points([member for member in context.done if first(member)])
@@ -40,7 +40,7 @@ def pairs(
 
 
 def ladders(members: Sequence[Member]) -> list[list[list[Member]]]:
-    """Models whose Specs are equal but for the latent dimensions, by rising number; each as its runs over the seeds."""
+    """Groups of models whose Specs differ only in the latent dimensions, sorted by their number; each as its runs."""
     found = dict[str, list[list[Member]]]()
     for point in points(members):
         found.setdefault(_key(point[0], ("latent",)), []).append(point)
@@ -48,13 +48,13 @@ def ladders(members: Sequence[Member]) -> list[list[list[Member]]]:
 
 
 def steps(members: Sequence[Member]) -> list[Pair]:
-    """From each number of latent dimensions to the next larger one of the same Spec, with the seeds that both have."""
+    """Pairs from each number of latent dimensions to the next larger one of the same Spec, with their common seeds."""
     found = [between(a, b) for ladder in ladders(members) for a, b in pairwise(ladder)]
     return [pair for pair in found if pair.first]
 
 
 def between(a: list[Member], b: list[Member]) -> Pair:
-    """The runs of two models, each over its seeds, with the seeds that both have."""
+    """Pair the runs of two models by their common seeds."""
     first, second = ({member.seed: member for member in point} for point in (a, b))
     common = [seed for seed in first if seed in second]
     return Pair([first[seed] for seed in common], [second[seed] for seed in common])

@@ -150,9 +150,9 @@ def test_a_claim_about_other_data_is_not_judged_on_these(checked, trained) -> No
     for name, claims in checked.items():
         for claim in claims:
             assert claim.verdict == "not tested here", name
-            assert claim.verdict_in_words.startswith("asked of ")
+            assert claim.verdict_in_words.startswith("about ")
     first = checked["dimensions"][0]
-    assert first.verdict_in_words == "asked of MNIST and SVHN; not tested here"
+    assert first.verdict_in_words == "about MNIST and SVHN; not tested here"
     assert first.measured.startswith("digits: 3 comparisons")
     assert first.basis.startswith("digits (1,")
     assert "6 runs of 2 epochs at most; one seed: intervals cover the test images only" in first.basis
@@ -246,7 +246,7 @@ def test_the_colours_of_images_are_followed_into_reconstructions_and_manifolds(t
         train(member.spec, member.run.path.parent, member.run.path.name, compile="never")
 
     far, green, manifold = (judged(ReportContext(study), *claim) for claim in CLAIMS["colours"])
-    assert {claim.verdict_in_words for claim in (far, green, manifold)} == {"asked of SVHN; not tested here"}
+    assert {claim.verdict_in_words for claim in (far, green, manifold)} == {"about SVHN; not tested here"}
     counts, of_colour = green.evidence
     assert counts.rows[1][5] == str(blue[80:].sum())  # blue test images
     assert "There are too few test images for: red" in green.measured

@@ -18,22 +18,22 @@ def bernoulli(member: Member) -> bool:
 
 
 def gaussian(member: Member) -> bool:
-    """A Gaussian decoder whose means go through a sigmoid, as the article's do."""
+    """Whether the decoder is Gaussian with a sigmoid on its means, as in the article."""
     return _name(member.spec.likelihood) == "gaussian" and not free_mean(member)
 
 
 def free_mean(member: Member) -> bool:
-    """A Gaussian decoder whose means may be any number."""
+    """Whether the decoder is Gaussian with means that may be any number."""
     return _name(member.spec.likelihood) == "gaussian" and "mean=free" in member.spec.likelihood.split(":")
 
 
 def by_network(context: ReportContext) -> list[Pair]:
-    """(fully connected, convolutional) models with the same Spec but for the network."""
+    """Pairs of (fully connected, convolutional) models whose Specs differ only in the network."""
     return pairs(context, fully_connected, convolutional, ("network",))
 
 
 def by_likelihood(context: ReportContext) -> list[Pair]:
-    """(Bernoulli, Gaussian) models with the same Spec but for the likelihood and what it reads pixels as."""
+    """Pairs of (Bernoulli, Gaussian) models whose Specs differ only in the likelihood and its protocol."""
     return pairs(context, bernoulli, gaussian, ("likelihood", "protocol"))
 
 
