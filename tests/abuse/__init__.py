@@ -1,1 +1,1 @@
-"""Attacks on what vaelab guarantees: kills, damaged files, unusual command lines. `make abuse` runs thousands of them."""
+"""Attacks on what vaelab guarantees: kills, damaged files, unusual command lines. `make abuse` runs thousands."""
