@@ -278,7 +278,7 @@ def test_files_of_several_images_are_refused(tmp_path: Path, refused, kind: str)
 def test_images_of_zeros_and_ones_are_refused(tmp_path: Path, refused):
     """Masks are often stored so: two shades of black."""
     save(tmp_path / "a.png", (GREY[0] > 99).astype(np.uint8))
-    with refused(DataError, tmp_path, "only the levels 0 and 1", "255 times"):
+    with refused(DataError, tmp_path, "only the levels 0 and 1", "by 255"):
         folder.read(str(tmp_path))
 
 

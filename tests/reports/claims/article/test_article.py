@@ -252,7 +252,7 @@ def test_the_colours_of_images_are_followed_into_reconstructions_and_manifolds(t
     assert "There are too few test images for: red" in green.measured
     of_blue = [float(row[6].split("\N{NO-BREAK SPACE}")[0]) for row in of_colour.rows]
     assert all(share > 80 for share in of_blue)
-    assert "blue in the convolutional one alone: mixed" in manifold.measured  # both networks have learned blue
+    assert "blue only in the convolutional one: mixed" in manifold.measured  # both networks have learned blue
     assert all(int(row[8]) > 0 for row in manifold.evidence[0].rows)
     # neither has a Gaussian partner, and the images have no labels
     assert [c.evidence for c in check_claims(ReportContext(study))["manifold-separation"]] == [[], []]

@@ -42,7 +42,7 @@ def faster(context: ReportContext) -> Outcome:
         share = DASH if saved is None else as_percent(saved)
         rows.append([pair.first[0].title, context.point(pair.first[0]), *epochs, share])
     return Outcome(
-        f"{tally(signs, 'where the Gaussian is faster', 'where it is not', 'undecided')}.",
+        f"{tally(signs, 'Gaussian faster', 'Gaussian not faster', 'undecided')}.",
         verdict(signs),
         f"Epochs are counted until the validation error has made {percent(WAY)} of its decrease from the error of the "
         "mean training image to a level that both decoders reach. The Gaussian decoder is faster if it needs fewer "
