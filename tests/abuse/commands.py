@@ -1,4 +1,4 @@
-"""Strange command lines: each is answered in a line, or works."""
+"""Unusual command lines: each one works, or gives an error of one line."""
 
 import random
 import shutil
@@ -28,7 +28,7 @@ FLAGS = [
 
 
 def command_once(folder: Path, dice: random.Random) -> str:
-    """Give one strange command; what went wrong, or ""."""
+    """Run one unusual command; return what went wrong, or ""."""
     name = dice.choice([*COMMANDS, "", "trian", "data", "data x", "help", "--seed", "--version"])
     words = name.split()
     if name == "train":
@@ -41,7 +41,7 @@ def command_once(folder: Path, dice: random.Random) -> str:
 
 
 def shoot(name: str, home: Path, seed: int, numbers: Iterable[int]) -> list[str]:
-    """Attack in this process, below `home`; what went wrong."""
+    """Run attacks in this process, below `home`; return what went wrong."""
     torch.set_num_threads(1)
     prepared, found = prepare(home / "prepared"), list[str]()
     for number in numbers:
