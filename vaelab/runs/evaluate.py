@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from vaelab.data.dataset import Dataset, Splits, seen
-from vaelab.evaluation.measure import GIVEN_LABELS, EvaluationContext, Measure, Metric
+from vaelab.evaluation.measure import GIVEN_LABELS, EvaluationContext, Measure, Metric, checked_metrics
 from vaelab.evaluation.measures import METRICS
 from vaelab.models import VAE
 from vaelab.parts import names as parts
+from vaelab.parts.capabilities import declared
 from vaelab.posteriors import POSTERIORS
 from vaelab.runs.assemble import (
     is_hierarchical,
@@ -90,15 +91,7 @@ def cache_of(run: Run) -> Path:
 
 def named_measures(names: Iterable[str]) -> dict[str, Measure]:
     """The measures of these names, by their names with every option spelt out; SpecError where one is not known."""
-    measures = {parts.canonical("metric", METRICS, name): parts.make("metric", METRICS, name) for name in names}
-    for name, measure in measures.items():
-        if not (callable(measure) and hasattr(measure, "check")):
-            raise SpecError(
-                found=f"metric '{name}' is a {type(measure).__name__}",
-                expected="a measure: check(subject), and a call with (subject, progress) that returns metrics",
-                do="see vaelab/evaluation/measure.py",
-            )
-    return measures
+    return {parts.canonical("metric", METRICS, name): parts.make("metric", METRICS, name) for name in names}
 
 
 def default_measures(spec: Spec) -> tuple[str, ...]:
@@ -106,7 +99,7 @@ def default_measures(spec: Spec) -> tuple[str, ...]:
 
     There the density of a z under the posterior of another image takes a flow back, or all groups of a hierarchy down.
     """
-    inverts = getattr(parts.resolve("posterior", POSTERIORS, spec.posterior)[0], "inverts", False)
+    inverts = declared(parts.resolve("posterior", POSTERIORS, spec.posterior)[0], "inverts")
     images = ":images=300" if is_hierarchical(spec) else ":images=1000" if inverts else ""
     return (f"likelihood:samples={spec.nll_samples}", f"latents{images}", "reconstruction")
 
@@ -171,5 +164,5 @@ def run_measures(
 
         say(f"measuring {kind} on {context.data.split} images")
         with at_full_speed():
-            metrics = measure(context, progress)
+            metrics = checked_metrics(name, measure(context, progress))
         keep(name, metrics)
