@@ -9,6 +9,7 @@ import torch
 from torch import nn
 from torch.distributions import Bernoulli, Independent, Normal
 
+from tests.built import build_model
 from tests.oracle import Double
 from vaelab.data import Dataset
 from vaelab.evaluation import inference
@@ -18,7 +19,6 @@ from vaelab.evaluation.likelihood.likelihood import estimate_bounds
 from vaelab.likelihoods import Bernoulli as BernoulliHead
 from vaelab.models import VAE, Conditional
 from vaelab.randomness.seeds import derive
-from vaelab.runs.assemble import build_model
 from vaelab.runs.spec import Spec
 
 onednn = pytest.mark.skipif(not inference._has_onednn(torch.float32), reason="no oneDNN here")

@@ -7,9 +7,9 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from tests.built import build_model, completed, load_data
 from tests.training.step.test_vmapped import distance, trainers
 from tests.training.test_loop import BASE, SILENT, same, stop_at, trained, without_time
-from vaelab.runs.assemble import build_model, completed, load_data
 from vaelab.runs.train import train
 from vaelab.system.errors import Interrupted
 from vaelab.training import loop, validation

@@ -7,11 +7,11 @@ import pytest
 import torch
 from torch import nn
 
+from tests.built import build_model, build_objective, completed, load_data
 from tests.training.test_loop import BASE, SILENT, same, stop_at, trained
 from vaelab.data import Dataset
 from vaelab.data.protocol import protocol
 from vaelab.data.sources import load
-from vaelab.runs.assemble import build_model, build_objective, completed, load_data
 from vaelab.runs.spec import Spec
 from vaelab.system.errors import Interrupted, SpecError
 from vaelab.training import loop
@@ -65,9 +65,7 @@ def test_a_function_of_the_seed_that_leaves_the_generator_alone():
 
 
 def test_more_images_than_there_are_is_one_line():
-    with pytest.raises(
-        SpecError, match="Asks, which starts from 51 training images; expected at most the 50"
-    ) as caught:
+    with pytest.raises(SpecError, match="Asks, which requests 51 training images; expected at most 50") as caught:
         initialise(Asks(51), images(50), 0)
     assert "\n" not in str(caught.value)
 

@@ -342,7 +342,7 @@ def parts() -> None:
     from vaelab.cli import terminal
     from vaelab.evaluation.measures import METRICS
     from vaelab.parts.names import describe
-    from vaelab.runs.assemble import TABLES
+    from vaelab.runs.blueprint import TABLES
 
     for kind, table in {**TABLES, "metric": METRICS}.items():
         terminal.print_records(kind, describe(kind, table))

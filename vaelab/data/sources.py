@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
+from typing import NamedTuple
 
 from vaelab.data import digits, shapes
 from vaelab.data.dataset import Contents, Dataset, Raw, Splits, split_off, validation_count
@@ -50,6 +51,19 @@ class SourceEntry:
     gzipped: bool = False
 
 
+class ParsedSource(NamedTuple):
+    """A source as the user names it, read: its name, its entry in `SOURCES`, and its argument ("" if it takes none)."""
+
+    name: str
+    entry: SourceEntry
+    argument: str
+
+    @property
+    def text(self) -> str:
+        """NAME or NAME:ARGUMENT, as the user writes it."""
+        return f"{self.name}:{self.argument}" if self.argument else self.name
+
+
 SOURCES = {
     "digits": SourceEntry("8 x 8 digits inside scikit-learn, 1,797", "binary-dynamic", lambda _: digits.read()),
     "shapes": SourceEntry("32 x 32 RGB, made: shapes whose factors are known", "8bit", lambda _: shapes.read()),
@@ -76,7 +90,7 @@ SOURCES = {
 
 
 def load(
-    source: str,
+    source: str | ParsedSource,
     root: Path | str | None = None,
     validation: float = 0.1,
     seed: int = 0,
@@ -90,7 +104,7 @@ def load(
 
     Arguments:
         source: a name of `SOURCES`, or name:ARGUMENT ("mnist", "idx:fashion", "folder:faces"), or a source of your own
-            as package.module:Name, with its options.
+            as package.module:Name, with its options; or that, parsed.
         root: where the files of a named source lie, as ROOT/mnist/...; None for $VAELAB_DATA, then the cache.
         validation: 0 for none, a share of the training images if below 1, else how many; a source with validation
             images of its own uses these instead, unless it is 0.
@@ -101,14 +115,14 @@ def load(
         SpecError: an unknown source or protocol, or a validation split that leaves nothing to train on.
         DataError: files that are missing, damaged, or of another shape; a source of your own that fails.
     """
-    _, entry, _ = parse(source)
-    chosen = find_protocol(entry.protocol if protocol is None else protocol).name
+    source = parse(source) if isinstance(source, str) else source
+    chosen = find_protocol(source.entry.protocol if protocol is None else protocol).name
     splits = read(source, root)
     if splits.validation is None:
         count = validation_count(len(splits.train), validation)
         train, held = split_off(splits.train, count, seed, "validation") if count else (splits.train, None)
         return with_protocol(replace(splits, train=train, validation=held), chosen, FIXED_SEED)
-    own = f"the {len(splits.validation):,} validation images of {source}"
+    own = f"the {len(splits.validation):,} validation images of {source.text}"
     if validation:
         said = f"validation: {own}; none are held out of the training images"
         return with_protocol(replace(splits, said=(*splits.said, said)), chosen, FIXED_SEED)
@@ -116,7 +130,7 @@ def load(
     return with_protocol(replace(splits, validation=None, said=(*splits.said, said)), chosen, FIXED_SEED)
 
 
-def read(source: str, root: Path | str | None = None) -> Splits:
+def read(source: str | ParsedSource, root: Path | str | None = None) -> Splits:
     """Reads a source: its training, validation and test images; a tenth is the test split where it has none.
 
     `validation` is None where the source has no validation images of its own. The levels are as stored, whatever the
@@ -125,11 +139,11 @@ def read(source: str, root: Path | str | None = None) -> Splits:
     Raises:
         SpecError, DataError: as `load`.
     """
-    name, entry, argument = parse(source)
+    name, entry, argument = source = parse(source) if isinstance(source, str) else source
     where = str(locate(name, root)) if entry.files else argument
     contents = entry.read(where)
     train, validation, test = (
-        None if held is None else _split(source, split, held, entry.protocol, contents)
+        None if held is None else _split(source.text, split, held, entry.protocol, contents)
         for split, held in (
             ("train", contents.train), ("validation", contents.validation), ("test", contents.test),
         )
@@ -148,9 +162,9 @@ def read(source: str, root: Path | str | None = None) -> Splits:
         note = f"{name.upper()} slice, {len(train):,}/{len(test):,}"
         train, test = replace(train, note=note), replace(test, note=note)
     at = _absolute(where, several="," in entry.argument) if where else ""
-    said = (f"{source} is read from {at}",) if at else ()
+    said = (f"{source.text} is read from {at}",) if at else ()
     if contents.left_out:
-        said += (f"left out of {source}: {contents.left_out}",)
+        said += (f"left out of {source.text}: {contents.left_out}",)
     return Splits(train, validation, test, at, said)
 
 
@@ -159,7 +173,7 @@ def modules_of(source: str) -> list[str]:
     return [] if source.partition(":")[0] in SOURCES else modules_in(source)
 
 
-def parse(source: str) -> tuple[str, SourceEntry, str]:
+def parse(source: str) -> ParsedSource:
     """The name, table entry and argument ("" if it takes none) of a source as the user writes it.
 
     A source of the user's own, package.module:Name, is imported and made. Its entry has no files and no argument.
@@ -171,10 +185,10 @@ def parse(source: str) -> tuple[str, SourceEntry, str]:
         raise SpecError(found=f"data source {source!r}", expected="a path without NUL", do="write it anew")
     name, _, argument = source.partition(":")
     if name not in SOURCES:
-        return source, _own(source), ""
+        return ParsedSource(source, _own(source), "")
     if bool(argument) != bool(SOURCES[name].argument):
         raise SpecError(found=f"data source {source!r}", expected=_usage(name), do="write it like that")
-    return name, SOURCES[name], argument
+    return ParsedSource(name, SOURCES[name], argument)
 
 
 def _own(source: str) -> SourceEntry:

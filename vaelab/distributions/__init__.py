@@ -1,4 +1,4 @@
-"""Densities that the models are made of, and the closed forms that torch.distributions lacks or cannot trace."""
+"""Distributions that the models use, and closed forms that torch.distributions lacks or cannot trace."""
 
 from vaelab.distributions.bernoulli import bernoulli as bernoulli
 from vaelab.distributions.beta import beta as beta

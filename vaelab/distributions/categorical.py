@@ -10,23 +10,23 @@ from vaelab.distributions.levels import TOP, level_of
 
 
 def categorical_levels(logits: Tensor, event_dims: int = 3) -> Independent:
-    """Pixels u / 255 whose levels have any probabilities, the last `event_dims` axes one event.
+    """Return the categorical distribution of pixels u / 255; the last `event_dims` axes form one event.
 
     Arguments:
-        logits: [..., 256, *event], log P(u) but for a constant.
+        logits: [..., 256, *event], log P(u) up to a constant.
     """
     return Independent(CategoricalLevels(logits, -event_dims - 1), event_dims, validate_args=False)
 
 
 class CategoricalLevels(Distribution):
-    """A level u of 0, ..., 255 as the pixel x = u / 255, P(u) = softmax(logits)_u.
+    """A pixel x = u / 255 with a level u in 0, ..., 255 and P(u) = softmax(logits)_u.
 
-    A value is the level that is nearest to it. torch's own distribution wants the levels along the last axis and values
-    that are their numbers.
+    A value is rounded to the nearest level. torch's own distribution expects the levels along the last axis, and level
+    numbers as values.
 
     Arguments:
-        logits: 256 along `axis`.
-        axis: that of u, negative.
+        logits: of size 256 along `axis`.
+        axis: the axis of u, negative.
     """
 
     def __init__(self, logits: Tensor, axis: int) -> None:

@@ -1,4 +1,4 @@
-"""Autoregressive flows: a simple variable taken through invertible maps with triangular Jacobians."""
+"""Autoregressive flows: a simple variable transformed by invertible maps with triangular Jacobians."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -15,9 +15,9 @@ from vaelab.system.errors import SpecError
 _validates = Distribution._validate_args  # type: ignore[attr-defined]
 from zuko.flows.autoregressive import MaskedAutoregressiveTransform  # noqa: E402
 
-Distribution.set_default_validate_args(_validates)  # zuko turns it off for everyone
+Distribution.set_default_validate_args(_validates)  # importing zuko turns validation off for all distributions
 
-NEAR_IDENTITY = 0.01  # by what the last layers' weights are multiplied at first
+NEAR_IDENTITY = 0.01  # factor on the initial weights of each last layer
 
 Transform = Any  # y = f(x) with x = f.inv(y), (y, log|det df/dx|) = f.call_and_ladj(x) and f.log_abs_det_jacobian(x, y)
 
@@ -25,15 +25,15 @@ Transform = Any  # y = f(x) with x = f.inv(y), (y, log|det df/dx|) = f.call_and_
 class Flow(Distribution):
     """z = g(e) with e ~ base: log p(z) = log base(e) - log|det dg/de|.
 
-    The maps f_1, ..., f_T that make g go fast one way, in one pass of a network, and slowly the other, in D passes.
-    Where `draws` they take e to z = f_T(... f_1(e)), and drawing is fast (Kingma et al. 2016); otherwise they take z to
-    e = f_T(... f_1(z)), and the density is (Papamakarios, Pavlakou & Murray 2017). What was drawn last is remembered
-    with its density: `log_prob` of that very tensor costs nothing. Any other is taken back to its e.
+    The maps f_1, ..., f_T that compose g are fast in one direction (one pass of a network) and slow in the other (D
+    passes). With `draws` they map e to z = f_T(... f_1(e)), and sampling is fast (Kingma et al. 2016). Without, they
+    map z to e = f_T(... f_1(z)), and the density is fast (Papamakarios, Pavlakou & Murray 2017). The last draw is kept
+    with its density, so `log_prob` of that same tensor object costs nothing. Any other value is mapped back to its e.
 
     Arguments:
-        base: of e, over [D].
-        transforms: f_1, ..., f_T. They are applied one by one: zuko's own composition cannot be compiled.
-        draws: which way the maps go.
+        base: distribution of e, over [D].
+        transforms: f_1, ..., f_T. They are applied one by one, because zuko's own composition cannot be compiled.
+        draws: the direction of the maps.
     """
 
     has_rsample = True
@@ -56,13 +56,13 @@ class Flow(Distribution):
     def log_prob(self, value: Tensor) -> Tensor:
         if (known := self.memo.log_prob(value)) is not None:
             return known
-        value = value.to(self.base.mean.dtype)  # the maps' networks take no other
+        value = value.to(self.base.mean.dtype)  # the networks of the maps accept this type only
         e, log_det = back(self.transforms, value) if self.draws else through(self.transforms, value)
         return self.base.log_prob(e) + log_det
 
 
 def through(transforms: Sequence[Transform], x: Tensor) -> tuple[Tensor, Tensor]:
-    """y = f_T(... f_1(x)), and log|det dy/dx|."""
+    """Return y = f_T(... f_1(x)) and log|det dy/dx|."""
     log_det = x.new_zeros(())
     for f in transforms:
         x, term = f.call_and_ladj(x)
@@ -71,7 +71,7 @@ def through(transforms: Sequence[Transform], x: Tensor) -> tuple[Tensor, Tensor]
 
 
 def back(transforms: Sequence[Transform], y: Tensor) -> tuple[Tensor, Tensor]:
-    """The x with f_T(... f_1(x)) = y, and log|det dx/dy|."""
+    """Return the x with f_T(... f_1(x)) = y, and log|det dx/dy|."""
     log_det = y.new_zeros(())
     for f in reversed(transforms):
         x = f.inv(y)
@@ -81,18 +81,22 @@ def back(transforms: Sequence[Transform], y: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def autoregressive_maps(latent: int, transforms: int, hidden: tuple[int, ...], context: int = 0) -> nn.ModuleList:
-    """T modules: context [..., C] -> f with y_d = x_d exp(a_d) + b_d, a and b a masked network of x_<d and the context.
+    """Return T modules that map a context [..., C] to f with y_d = x_d exp(a_d) + b_d.
 
-    |a| is below 6.9, softly. The order of the dimensions is turned round from one map to the next. Each map is next to
-    the identity at first.
+    a and b are a masked network of x_<d and the context. |a| is softly limited to 6.9. The order of the dimensions is
+    reversed from each map to the next. Each map is close to the identity at initialisation.
 
     Raises:
-        SpecError: no map, or an empty layer.
+        SpecError: there is no map, or a layer is empty.
     """
     if transforms < 1:
         raise SpecError(found=f"transforms = {transforms}", expected="at least 1", do="use transforms=1 or more")
     if any(size < 1 for size in hidden):
-        raise SpecError(found=f"hidden = {','.join(map(str, hidden))}", expected="sizes of at least 1", do="raise them")
+        raise SpecError(
+            found=f"hidden = {','.join(map(str, hidden))}",
+            expected="sizes of at least 1",
+            do="use, say, hidden=100,100",
+        )
     orders = torch.arange(latent), torch.arange(latent).flip(0)
     maps = nn.ModuleList(
         MaskedAutoregressiveTransform(latent, context, order=orders[t % 2], hidden_features=hidden)  # pyright: ignore

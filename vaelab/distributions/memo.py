@@ -3,19 +3,19 @@ from torch import Tensor
 
 
 class DrawMemo:
-    """The last draw of a distribution and its log-density, for a density that is found on the way to the draw."""
+    """The last draw of a distribution and its log-density, if drawing also computes the density."""
 
     def __init__(self) -> None:
         self._last: tuple[Tensor, Tensor] | None = None
 
     def keep(self, z: Tensor, log_p: Tensor) -> None:
-        """Remember the draw z [..., D] and its log-density [...], in the place of the last."""
+        """Store the draw z [..., D] and its log-density [...], and forget the previous draw."""
         self._last = z, log_p
 
     def log_prob(self, value: Tensor) -> Tensor | None:
-        """The log-density of `value` if it is the very tensor that was drawn; otherwise None.
+        """Return the log-density of `value` if it is the same tensor object as the draw, otherwise None.
 
-        None too where a gradient is wanted and the draw was made without one.
+        It is also None if gradients are on and the draw was made without them.
         """
         if self._last is None or value is not self._last[0]:
             return None

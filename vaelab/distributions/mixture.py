@@ -6,15 +6,15 @@ from torch.types import _size
 
 
 class Mixture(Distribution):
-    """p(x) = sum_k pi_k p_k(x), the components along any axis of a batch.
+    """p(x) = sum_k pi_k p_k(x), with the components along any one axis of the batch.
 
-    torch's own wants them along the last one. There they would break up the innermost loops, which are to run over
-    hundreds of pixels and not over ten components.
+    torch's own mixture expects the components along the last axis. This would be slow: the innermost loops would run
+    over ten components instead of hundreds of pixels.
 
     Arguments:
-        logits: log pi_k but for a constant, of the components' batch shape.
+        logits: log pi_k up to a constant, of the components' batch shape.
         components: p_k, over any event.
-        axis: that of k in the batch shape, negative.
+        axis: the axis of k in the batch shape, negative.
     """
 
     def __init__(self, logits: Tensor, components: Distribution, axis: int) -> None:
@@ -46,9 +46,9 @@ class Mixture(Distribution):
 
     @property
     def _value_axis(self) -> int:
-        """That of k in a value of the components."""
+        """The axis of k in a value of the components."""
         return self.axis - len(self.event_shape)
 
     def _over_the_event(self, batch: Tensor) -> Tensor:
-        """One number for each event, as it goes with the event's."""
+        """Append axes of size 1, so that a tensor of the batch shape broadcasts over the event."""
         return batch.reshape(*batch.shape, *[1] * len(self.event_shape))

@@ -1,4 +1,4 @@
-"""Student's t-distribution, as the compiler can trace it."""
+"""Student's t-distribution in a form that the compiler can trace."""
 
 import math
 
@@ -11,7 +11,7 @@ from torch.types import _size
 
 
 def student_t(df: float, mean: Tensor, log_scale: Tensor, event_dims: int = 3) -> Independent:
-    """Student's t of each number, the last `event_dims` axes one event.
+    """Return Student's t-distribution of each number; the last `event_dims` axes form one event.
 
     Arguments:
         df: degrees of freedom, above 1.
@@ -24,7 +24,7 @@ def student_t(df: float, mean: Tensor, log_scale: Tensor, event_dims: int = 3) -
 class StudentT(Distribution):
     """p(x) = Gamma((df + 1) / 2) / (Gamma(df / 2) sqrt(pi df) s) (1 + y^2 / df)^(-(df + 1) / 2), y = (x - mu) / s.
 
-    torch's own makes a chi-squared distribution that checks its argument, which cannot be traced.
+    torch's own builds a chi-squared distribution that validates its argument, which cannot be traced.
     """
 
     def __init__(self, df: float, mean: Tensor, log_scale: Tensor) -> None:

@@ -1,4 +1,4 @@
-"""A decoder as it runs where no gradient is wanted."""
+"""A faster form of a decoder, for use without gradients."""
 
 import platform
 from typing import Literal
@@ -11,19 +11,19 @@ from vaelab.models import Conditional
 Precision = Literal["float32", "bfloat16"]
 
 ACTIVATIONS: dict[type[nn.Module], str] = {nn.ReLU: "relu", nn.Sigmoid: "sigmoid", nn.Tanh: "tanh"}  # oneDNN's names
-ROWS = 1000  # of a product, about: what the weights' layout is made for
+ROWS = 1000  # typical number of rows in a product; the layout of the weights is optimised for it
 
 
 def for_inference(conditional: Conditional, precision: Precision = "float32") -> Conditional:
-    """`conditional` with the weights as they are now and no gradient: equal to it, to rounding, and faster.
+    """Return `conditional` in a faster form, without gradients; it is equal up to rounding and has the current weights.
 
-    On an x86 processor a linear layer of a plain sequence becomes one call of oneDNN, which takes a ReLU, sigmoid or
-    tanh behind it along. oneDNN reaches the processor's peak; MKL, which torch takes for products in float32, does not
-    on AMD's. Anything else runs as it is.
+    On an x86 processor each linear layer of a plain sequence becomes one call of oneDNN, together with a ReLU, sigmoid
+    or tanh that follows it. oneDNN is fast on all of them; MKL, which torch uses for float32 products, is slower on
+    AMD's. All other modules run unchanged.
 
     Arguments:
-        precision: bfloat16 rounds the network's weights and activations to 8 bits of mantissa; products are summed, and
-            the head with every density computed, in float32.
+        precision: bfloat16 rounds the network's weights and activations to 8 bits of mantissa. Products are summed in
+            float32, and the head and all densities are computed in float32.
     """
     if type(conditional) is not Conditional:
         return conditional
@@ -50,7 +50,7 @@ def _sequence(network: nn.Module, dtype: torch.dtype) -> nn.Module:
 
 
 def _has_onednn(dtype: torch.dtype) -> bool:
-    """Whether oneDNN multiplies matrices of this type here: of bfloat16 it cannot where a processor has AVX2 alone."""
+    """Return whether oneDNN can multiply matrices of this type here; with AVX2 alone it cannot multiply bfloat16."""
     known = torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, "_linear_pointwise")
     if not known or platform.machine() not in ("x86_64", "AMD64"):
         return False
@@ -58,7 +58,7 @@ def _has_onednn(dtype: torch.dtype) -> bool:
 
 
 class _Linear(nn.Module):
-    """activation(W x + b), with W in the layout that oneDNN likes best."""
+    """activation(W x + b), with W in the memory layout that oneDNN prefers."""
 
     def __init__(self, layer: nn.Linear, dtype: torch.dtype) -> None:
         super().__init__()

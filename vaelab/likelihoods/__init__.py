@@ -1,8 +1,8 @@
 """p(x|z): heads that turn a decoder's output into a distribution of images.
 
-A head says how many parameters it wants for an event shape (C, H, W), turns [..., *those] into a Distribution, and
-names in `protocols` the ways of reading pixels that it describes (see `vaelab.data.protocol`). The contract is
-`vaelab.parts.contracts.LikelihoodHead`; a head that is a `StartsAtMean` too has its decoder start at the mean image.
+A head says how many parameters it needs for an event shape (C, H, W), turns [..., *those] into a Distribution, and
+names in `protocols` the pixel protocols that it describes (see `vaelab.data.protocol`). The contract is
+`vaelab.parts.contracts.LikelihoodHead`. If a head is also a `StartsAtMean`, its decoder starts at the mean image.
 """
 
 from collections.abc import Callable

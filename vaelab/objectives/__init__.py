@@ -1,4 +1,4 @@
-"""Objectives: (model, x, step) -> (loss [B], Draw). What is minimised; what is reported comes from the Draw."""
+"""Objectives: (model, x, step) -> (loss [B], Draw). The loss is minimised; reported values come from the Draw."""
 
 from collections.abc import Callable
 

@@ -175,6 +175,8 @@ ATTRIBUTES = {
     "beta": Attribute("objective", None, "the weight of the rate"),
     "warmup": Attribute("objective", 0, "steps in which that weight rises"),
     "samples": Attribute("objective", 1, "S, draws of z for each image"),
+    "admits_point": Attribute("objective", True, "whether it can train a model whose q(z|x) is a point"),
+    "hierarchical": Attribute("model", False, "whether z comes in groups, each conditioned on those above it"),
     "importance_weighted": Attribute("objective", False, "whether it weighs draws of z by importance"),
 }
 

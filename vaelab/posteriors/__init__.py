@@ -1,4 +1,4 @@
-"""Posterior heads: they turn an encoder's output into a distribution q(z|x)."""
+"""Posterior heads, which turn an encoder's output into a distribution q(z|x)."""
 
 from collections.abc import Callable
 

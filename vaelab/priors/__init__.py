@@ -1,4 +1,4 @@
-"""Priors p(z): the distribution of the latent variables before an image is seen.
+"""Priors p(z), the distributions of the latent variables.
 
 A prior is a module without arguments: () -> Distribution.
 """

@@ -1,4 +1,4 @@
-"""Priors over codes."""
+"""Priors over discrete codes."""
 
 from typing import Any, ClassVar
 
@@ -16,10 +16,10 @@ from vaelab.system.errors import SpecError
 
 
 class UniformOnCodes(nn.Module):
-    """p(z) = K^-(L P): each code of each level is as likely as any other, everywhere.
+    """p(z) = K^-(L P): all codes of each level have the same probability at every place.
 
     Arguments:
-        posterior: the encoder, whose codebooks they are.
+        posterior: the encoder with the codebooks.
 
     Raises:
         SpecError: a posterior without codebooks.
@@ -30,7 +30,7 @@ class UniformOnCodes(nn.Module):
     def __init__(self, posterior: nn.Module) -> None:
         super().__init__()
         _check_codes(posterior)
-        self.encoder = (posterior,)  # in a tuple a module is no submodule
+        self.encoder = (posterior,)  # in a tuple, so that it is not a submodule
 
     def forward(self) -> Coded:
         books, levels, places, size = _codes_of(self.encoder[0])
@@ -41,17 +41,17 @@ class UniformOnCodes(nn.Module):
 
 
 class TransformerOnCodes(nn.Module):
-    """p(z) of codes, each given those before it, by a causal transformer (van den Oord et al. 2017, section 3.3).
+    """p(z) of codes, each given the earlier ones, by a causal transformer (van den Oord et al. 2017, section 3.3).
 
-    The places come row by row, and the levels of a place before the next place (Lee et al. 2022, equation 9).
+    Places are in row-major order. All levels of a place precede the next place (Lee et al. 2022, equation 9).
 
     Arguments:
-        posterior: the encoder, whose codebooks they are.
-        width: numbers of a site in between, a multiple of 4.
+        posterior: the encoder with the codebooks.
+        width: length of the hidden vector of a site, a multiple of 4.
         layers: at least 1.
 
     Raises:
-        SpecError: a width that is no multiple of 4, no layer, or a posterior without codebooks.
+        SpecError: the width is not a multiple of 4, there is no layer, or the posterior has no codebooks.
     """
 
     support: ClassVar = "codes"
@@ -68,11 +68,11 @@ class TransformerOnCodes(nn.Module):
         self.network = CausalTransformer(levels, places, size, width, layers)
 
     def fit_settings(self, count: int) -> FitSettings:
-        """At most 3 passes over the `count` latent vectors: after more it would know a small data set by heart."""
+        """Return at most 3 passes over the `count` latent vectors: with more it would overfit a small data set."""
         return FitSettings(steps=min(1500, 3 * count // 32), batch=32, learning_rate=3e-3)
 
     def initialise_from_latents(self, z: Tensor) -> None:
-        """Start from draws z [n, D], with the frequencies of the codes at each place."""
+        """Initialise from draws z [n, D]: independent codes, with their frequencies at each place."""
         k, _ = self().read(z)
         self.network.initialise_from_codes(k.transpose(-1, -2).flatten(-2))
 

@@ -7,12 +7,12 @@ import torch
 from safetensors.torch import load, save
 from torch.func import functional_call, vmap
 
+from tests.built import build_model, completed
 from tests.latent import IMAGE, assert_samples_fit, ball, circle, encoder_of, plane, prior_of
 from vaelab.models import VAE
 from vaelab.parts.names import make
 from vaelab.posteriors import POSTERIORS
 from vaelab.priors import PRIORS, VampPrior
-from vaelab.runs.assemble import build_model, completed
 from vaelab.runs.spec import Spec
 from vaelab.system.errors import SpecError
 
@@ -87,6 +87,7 @@ class TestContract:
             alone = log_p(z[run], {n: w[run] for n, w in weights.items()})
             torch.testing.assert_close(vmapped[run], alone)
 
+    @pytest.mark.thorough(0.4, kinds=lambda text, posterior: [text.split(":")[0] in ("flow", "codes", "transformer")])
     def test_it_is_traced_whole(self, text, posterior):
         prior = made(text, posterior)
         z = prior().sample((4,))

@@ -310,6 +310,7 @@ def same_when_compiled(texts: list[str], backend: str) -> None:
 LAST = {text.split(":")[0]: text for text in HEADS}  # of each name, with most of its options
 
 
+@pytest.mark.thorough(0.4)
 @pytest.mark.parametrize("text", [*LAST.values(), "gaussian:sigma=optimal", "logistic:components=3:scale=pixel"])
 def test_the_compiler_traces_it_whole(text):
     """As it is trained."""
