@@ -30,7 +30,7 @@ KIND = "data source"  # the kind of part, in errors
 
 @dataclass(frozen=True)
 class SourceEntry:
-    """A data source as the table has it: a `vaelab.parts.contracts.Source`, and where its files are.
+    """A data source of the table. One of the user's own, a `vaelab.parts.contracts.Source`, is made into an entry.
 
     Arguments:
         summary: one line that describes the images.
