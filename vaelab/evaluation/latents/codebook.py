@@ -6,7 +6,7 @@ from torch import Tensor
 from vaelab.evaluation.measure import EvaluationContext, Metric, standard_error
 
 
-def codebook_rows(context: EvaluationContext, z: Tensor) -> list[Metric]:
+def codebook_metrics(context: EvaluationContext, z: Tensor) -> list[Metric]:
     """The perplexity of the codes in z [N, D], exp(-sum_k f_k log f_k), f_k the share of places that have code k.
 
     It is K where all are used alike, and 1 where one is used alone; with several levels the mean over them. Its
