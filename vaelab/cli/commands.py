@@ -67,8 +67,8 @@ def train(
         callback.say("drawing")
         pictures.figure(done, root=root, callback=callback)
     result = done.result
-    terminal.print_metrics(str(done.path), result["metrics"])
-    kl = sorted(done.metric("rate")["parts"], reverse=True)
+    terminal.print_metrics(str(done.path), done.metrics)
+    kl = sorted(done.metric("rate").parts, reverse=True)
     shown = "  ".join(f"{value:.2f}" for value in kl[:10]) + (f"  and {len(kl) - 10} more" if len(kl) > 10 else "")
     terminal.print_facts(
         "",
@@ -119,8 +119,8 @@ def evaluate(
     if samples is not None:
         metrics = (f"likelihood:samples={samples}",)
     with terminal.watching(terminal.console()) as callback:
-        rows = evaluate(opened, metrics, root, split, seed, again, device, callback, data)
-    terminal.print_metrics(str(run), rows)
+        measured = evaluate(opened, metrics, root, split, seed, again, device, callback, data)
+    terminal.print_metrics(str(run), measured)
     terminal.print_facts("", terminal.provenance_facts(opened.result))
 
 
