@@ -42,7 +42,7 @@ def test_few_images_are_trained_on_measured_and_drawn(count, channels, kind, tes
     assert run.result["steps"] == 2  # of all training images
     assert f"batch = 100: each step takes all {images['train']} training images, because there are no more" in said
     assert run.spec.batch == 100  # as it was asked for: the run's name stays what it is
-    assert {"elbo", "nll", "bits_per_dim", "reconstruction_mse"} <= {row["name"] for row in run.result["metrics"]}
+    assert {"elbo", "nll", "bits_per_dim", "reconstruction_mse"} <= {metric.name for metric in run.metrics}
 
     drawn = {path.stem for path in vl.figure(run, callback=callback)}
     if test == 1:

@@ -50,7 +50,9 @@ def test_the_tables_of_capabilities_are_whole():
         listed = {word.partition("(")[0] for word in re.findall(r"`([^`]+)`", rows[name])}
         assert listed == {member for member in capabilities.members(protocol) if member != "__call__"}, name
     for name, attribute in capabilities.ATTRIBUTES.items():
-        assert f"| `{name}` | {attribute.of} | `{attribute.default!r}` | {attribute.meaning} |" in PAGE.replace("\\|", "|")
+        assert f"| `{name}` | {attribute.of} | `{attribute.default!r}` | {attribute.meaning} |" in PAGE.replace(
+            "\\|", "|"
+        )
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=range(len(COMMANDS)))
@@ -68,8 +70,8 @@ def test_a_metric_and_a_figure_work(command, mine, capsys):
     assert main(shlex.split(command)) == 0
     run = Run("runs/mine")
     if command.startswith("evaluate"):
-        assert run.metric("contrast")["value"] > 0
-        assert run.metric("contrast")["better"] == "neither"
+        assert run.metric("contrast").value > 0
+        assert run.metric("contrast").better == "neither"
     else:
         assert (run.path / "figures" / "mine-norms.png").is_file()
 

@@ -88,7 +88,7 @@ def test_a_metric_that_was_not_measured_is_told_with_those_that_were(project):
 def test_pictures_and_numbers_are_had_by_the_name_of_a_run_too(copied):
     path = copied / "runs" / "done"
     assert vl.figure(str(path), "samples") == [path / "figures" / "samples.png"]
-    assert vl.evaluate(str(path))[0] in vl.Run(path).result["metrics"]
+    assert vl.evaluate(str(path))[0] in vl.Run(path).metrics
 
 
 # the names ----------------------------------------------------------------------------------------------------------
@@ -119,7 +119,7 @@ def test_public_names_stay_what_they_are_when_everything_is_imported():
 
 def test_a_run_is_opened_by_text_or_path(project):
     assert vl.Run(str(project / "runs" / "done")) == vl.Run(project / "runs" / "done")
-    assert vl.Run(str(project / "runs" / "done")).metric("nll")["value"] > 0
+    assert vl.Run(str(project / "runs" / "done")).metric("nll").value > 0
 
 
 @pytest.mark.parametrize("where", ["nowhere", ".", "runs", "faces/000.png"])

@@ -154,7 +154,7 @@ def test_runs_are_ranked_by_a_metric_that_is_no_mean_over_images(run, capsys):
     other = Path(shutil.copytree(run, run.with_name("other")))
     for path in (run, other):
         evaluate(Run(path), ["fidelity:features=pixels"])
-    names = [row["name"] for row in Run(run).result["metrics"] if row["se"] is not None]
+    names = [metric.name for metric in Run(run).metrics if metric.se is not None]
     for name in dict.fromkeys(names):
         assert main(["compare", str(run), str(other), "--metric", name]) == 0
     assert any("pixels" in name for name in names)
@@ -198,7 +198,7 @@ def test_what_another_process_measured_in_the_meantime_is_kept(run, monkeypatch)
 
     monkeypatch.setattr("vaelab.runs.evaluate.context_of", slow)
     evaluate(Run(run), ["latents:images=20"])
-    measures = {row["measure"] for row in Run(run).result["metrics"]}
+    measures = {metric.measure for metric in Run(run).metrics}
     assert {"latents:images=20:samples=1", "latents:images=30:samples=1"} <= measures
 
 
@@ -211,6 +211,6 @@ def test_what_was_measured_before_an_interruption_is_kept(run, monkeypatch, caps
     monkeypatch.setattr("vaelab.runs.evaluate.run_measures", stopped)
     assert main(["evaluate", str(run), "--metrics", "latents:images=20", "latents:images=30"]) == 130
     assert len(capsys.readouterr().err.strip().splitlines()) == 1
-    measures = {row["measure"] for row in Run(run).result["metrics"]}
+    measures = {metric.measure for metric in Run(run).metrics}
     assert "latents:images=20:samples=1" in measures
     assert "latents:images=30:samples=1" not in measures

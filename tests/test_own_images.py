@@ -170,7 +170,7 @@ def test_where_the_data_lie_changes_no_number_and_is_recorded(tmp_path, monkeypa
         runs.append(train(Spec(data="frey", **SMALL), tmp_path / f"runs-{place}", root=str(tmp_path / place)))
     one, two = runs
     assert one.path.name == two.path.name
-    assert one.result["metrics"] == two.result["metrics"]
+    assert one.metrics == two.metrics
     assert [run.result["read"]["from"] for run in runs] == [str(tmp_path / at / "frey") for at in ("one", "two")]
     monkeypatch.setenv("VAELAB_DATA", str(tmp_path / "one"))
     with pytest.raises(DataError, match="nowhere"):

@@ -74,7 +74,7 @@ def test_every_number_is_explained(tmp_path):
     """What the measures of a small run print stands in the guide, by name."""
     run = train(Spec(data="digits", latent=2, network="mlp:hidden=8", epochs=1, nll_samples=11), tmp_path)
     evaluate(run, ["fidelity:features=pixels", "representation", "ais:images=1:simulated=1:temperatures=2"])
-    printed = {row["name"].partition("[")[0] for row in run.result["metrics"]} | set(run.result["provenance"])
+    printed = {metric.name.partition("[")[0] for metric in run.metrics} | set(run.result["provenance"])
     printed |= {*run.log[0], *run.log[0]["train"], *run.log[0]["validation"]}
     assert printed - {"likelihood", "note", "protocol"} <= set(re.findall(r"`(\w+)(?:\[…\])?`", GUIDE))
 

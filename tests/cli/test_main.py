@@ -146,9 +146,8 @@ def test_parts_lists_every_metric(capsys):
 
 
 def test_the_features_of_a_distance_are_shown_with_its_name(capsys):
-    row = {"split": "test", "protocol": "grey", "note": "", "value": 1.5, "se": 0.1, "monte_carlo_se": None}
-    row |= {"name": "frechet[pixels]", "interval": None, "unit": "u", "samples": None, "images": 9}
-    terminal.print_metrics("runs/a[b]", [row])
+    about = {"unit": "u", "better": "lower", "images": 9, "split": "test", "protocol": "grey"}
+    terminal.print_metrics("runs/a[b]", [vaelab.Metric(name="frechet[pixels]", value=1.5, se=0.1, **about)])
     shown = capsys.readouterr().out
     assert "frechet[pixels]" in shown
     assert "runs/a[b]" in shown

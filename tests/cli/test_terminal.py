@@ -1,31 +1,30 @@
 """What is printed: within 100 columns, and nothing cut off or swallowed."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from vaelab.cli import terminal
-from vaelab.evaluation.measure import FEW_EFFECTIVE, FEW_MARK
+from vaelab.evaluation.measure import FEW_EFFECTIVE, FEW_MARK, Metric
 from vaelab.runs.compare import Ranked, Ranking
 from vaelab.runs.directory import Run
 from vaelab.training.callback import Status
 
 LONG = "frechet_train[my_package.features.networks.InceptionPool3-5cf6e6b0]"
-ROW = {
-    "name": "nll",
-    "value": 101.25,
-    "unit": "squared distance of features",
-    "better": "lower",
-    "images": 10_000,
-    "split": "test",
-    "protocol": "binary-dynamic",
-    "se": 0.031,
-    "monte_carlo_se": 0.0021,
-    "interval": None,
-    "samples": 5_000,
-    "note": "",
-}
+NLL = Metric(
+    name="nll",
+    value=101.25,
+    unit="squared distance of features",
+    better="lower",
+    images=10_000,
+    split="test",
+    protocol="binary-dynamic",
+    se=0.031,
+    monte_carlo_se=0.0021,
+    samples=5_000,
+)
 
 
 def printed(capsys) -> str:
@@ -43,11 +42,11 @@ def joined(out: str) -> str:
 
 @pytest.mark.parametrize("name", ["nll", "frechet[classifier-5cf6e6b0]", "frechet_train[classifier-5cf6e6b0]", LONG])
 def test_a_metric_is_shown_by_its_whole_name_and_unit(name: str, capsys):
-    rows = [
-        {**ROW, "name": name},
-        {**ROW, "name": f"density{name}", "unit": "neighbourhoods / k", "note": "[red] :smile:"},
+    metrics = [
+        replace(NLL, name=name),
+        replace(NLL, name=f"density{name}", unit="neighbourhoods / k", note="[red] :smile:"),
     ]
-    terminal.print_metrics("runs/[odd] name", rows)
+    terminal.print_metrics("runs/[odd] name", metrics)
     out = printed(capsys)
     assert "runs/[odd] name" in out
     assert "[1] [red] :smile:" in out
@@ -63,7 +62,7 @@ def test_a_metric_is_shown_by_its_whole_name_and_unit(name: str, capsys):
 def test_runs_are_ranked_by_their_whole_names(metric: str, capsys):
     names = [f"npz-home-someone-data-of-mine-gaussian-article-conv-z{i}-0123456789abcdef" for i in range(2)]
     runs = [
-        Ranked(Run(Path("runs") / name, must_exist=False), {**ROW, "name": metric}, i, 0.1 * i)
+        Ranked(Run(Path("runs") / name, must_exist=False), replace(NLL, name=metric), i, 0.1 * i)
         for i, name in enumerate(names)
     ]
     terminal.print_rankings(metric, [Ranking("data [mine]  unit nats", "lower", runs)])
@@ -76,7 +75,7 @@ def test_runs_are_ranked_by_their_whole_names(metric: str, capsys):
 
 
 def test_a_number_that_rests_on_few_draws_is_marked_in_a_ranking(capsys):
-    marked, plain = {**ROW, "note": f"not a likelihood; {FEW_EFFECTIVE}"}, {**ROW, "value": 102.0}
+    marked, plain = replace(NLL, note=f"not a likelihood; {FEW_EFFECTIVE}"), replace(NLL, value=102.0)
     runs = [
         Ranked(Run("runs/few", must_exist=False), marked, 0, None),
         Ranked(Run("runs/many", must_exist=False), plain, 0.75, 0.1),
@@ -90,14 +89,14 @@ def test_a_number_that_rests_on_few_draws_is_marked_in_a_ranking(capsys):
 
 
 def test_a_range_of_draws_is_shown_as_one(capsys):
-    terminal.print_metrics("run", [{**ROW, "fewest_samples": 100, "samples": 10_000, "note": FEW_EFFECTIVE}])
+    terminal.print_metrics("run", [replace(NLL, fewest_samples=100, samples=10_000, note=FEW_EFFECTIVE)])
     out = printed(capsys)
     assert "100 to 10,000" in out
     assert f"[1] {FEW_EFFECTIVE}"[:90] in out
 
 
 def test_what_no_direction_is_better_of_is_above_the_first_and_not_behind(capsys):
-    runs = [Ranked(Run(name, must_exist=False), {**ROW, "name": "rate"}, i, None) for i, name in enumerate("ab")]
+    runs = [Ranked(Run(name, must_exist=False), replace(NLL, name="rate"), i, None) for i, name in enumerate("ab")]
     for better in ("lower", "neither"):
         terminal.print_rankings("rate", [Ranking("data digits", better, runs)])
     ranked, listed = printed(capsys).split("data digits")[1:]

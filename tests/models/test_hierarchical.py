@@ -236,7 +236,7 @@ def test_a_run_from_end_to_end(tmp_path):
     model = run.model()
     torch.manual_seed(0)
     assert model.sample(3).mean.shape == (3, *SHAPE)
-    assert run.metric("nll")["value"] <= -run.metric("elbo")["value"] + 0.5
+    assert run.metric("nll").value <= -run.metric("elbo").value + 0.5
     assert model.prior.top.logits.shape == (4, *SHAPE)
 
 

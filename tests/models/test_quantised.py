@@ -254,14 +254,14 @@ class TestRefit:
 def test_from_digits_to_pictures(tmp_path):
     spec = completed(BASE.model_copy(update={"refit": "transformer:width=16"}))
     run = train(spec, tmp_path, compile="never", callback=SILENT)
-    assert run.metric("rate")["value"] < 8 * math.log(16)
-    assert 1 < run.metric("codebook_perplexity")["value"] <= 16
-    assert run.metric("nll")["value"] == pytest.approx(-run.metric("elbo")["value"])
+    assert run.metric("rate").value < 8 * math.log(16)
+    assert 1 < run.metric("codebook_perplexity").value <= 16
+    assert run.metric("nll").value == pytest.approx(-run.metric("elbo").value)
     assert run.result["findings"] == []
     assert run.result["provenance"]["bound"] == "below the ELBO"
     assert type(run.model().prior).__name__ == "TransformerOnCodes"
-    rows = evaluate(run, ("likelihood:samples=3", "representation:images=100"))
-    assert all(math.isfinite(row["value"]) for row in rows)
+    metrics = evaluate(run, ("likelihood:samples=3", "representation:images=100"))
+    assert all(math.isfinite(metric.value) for metric in metrics)
     names = {path.stem for path in figure(run)}
     assert names == {"curves", "latents", "reconstructions", "samples"}
     for kind in ("interpolation", "manifold", "traversal"):

@@ -160,7 +160,7 @@ def test_a_study_that_is_trusted_works_in_processes_of_its_own(here):
     assert study.command == "vaelab study mine.toml --trust evil"
     carry_out(study, Options(jobs=2, compile="never"), vl.SILENT)
     (member,) = study.members
-    assert any(row["name"].startswith("density[evil.Flat") for row in member.run.result["metrics"])
+    assert any(metric.name.startswith("density[evil.Flat") for metric in member.run.metrics)
 
 
 def test_what_the_user_typed_is_trusted(here):

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from vaelab.evaluation.measure import FEW_MARK
+from vaelab.evaluation.measure import FEW_MARK, Metric
 from vaelab.reports import seeds as over_seeds
 from vaelab.reports.behind import behind
 from vaelab.studies.study import open_study
@@ -25,17 +25,25 @@ class Kept:
     numbers: Tensor
     kept: bool = True
 
-    def metric(self, name: str) -> dict[str, Any]:
-        return {"name": name, "value": self.numbers.mean().item(), "split": "test"}
+    def metric(self, name: str) -> Metric:
+        return Metric(
+            name=name,
+            value=self.numbers.mean().item(),
+            unit="nats/image",
+            better="lower",
+            images=IMAGES,
+            split="test",
+            protocol="grey",
+        )
 
     @property
-    def result(self) -> dict[str, Any]:
-        return {"metrics": [self.metric("nll")]}
+    def metrics(self) -> list[Metric]:
+        return [self.metric("nll")]
 
-    def keeps(self, row: dict[str, Any]) -> bool:
+    def keeps(self, metric: Metric) -> bool:
         return self.kept
 
-    def per_image(self, row: dict[str, Any]) -> Tensor:
+    def per_image(self, metric: Metric) -> Tensor:
         return self.numbers
 
 
@@ -84,7 +92,7 @@ def test_seeds_that_one_model_lacks_are_left_out():
 @pytest.fixture
 def told(monkeypatch):
     def ranked(models: list[list[Any]], few: tuple[float, ...] = ()) -> str:
-        monkeypatch.setattr(over_seeds, "rests_on_few", lambda row: round(row["value"]) in few)
+        monkeypatch.setattr(over_seeds, "rests_on_few", lambda metric: round(metric.value) in few)
         context: Any = SimpleNamespace(of_model=lambda member: member.title)
         return plain(over_seeds._ranked(context, "digits", models))
 

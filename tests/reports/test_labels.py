@@ -86,7 +86,7 @@ def test_runs_that_differ_in_the_seed_alone_are_averaged(varied):
     ((_, table),) = over_seeds(context).items()
     assert [plain(row[0]) for row in table.rows] == [f"Varied, {name}" for name in NAMES]
     assert [row[table.columns.index("seeds")] for row in table.rows] == ["2"] * 7
-    elbos = [-member.run.metric("elbo")["value"] for member in varied.members]
+    elbos = [-member.run.metric("elbo").value for member in varied.members]
     means = [float(row[table.columns.index("\N{MINUS SIGN}ELBO")].split("\N{NO-BREAK SPACE}")[0]) for row in table.rows]
     assert means == pytest.approx(elbos, rel=1e-3)
 

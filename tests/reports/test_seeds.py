@@ -71,7 +71,7 @@ def test_the_table_has_a_row_for_each_model_with_several_seeds(study):
     (row,) = table.rows
     cells = dict(zip(table.columns, row, strict=True))
     assert (cells["model"], cells["z"], cells["seeds"]) == ("Plain", "2", "3")
-    losses = [-member.run.metric("elbo")["value"] for member in study.members[:3]]
+    losses = [-member.run.metric("elbo").value for member in study.members[:3]]
     mean, half = (float(part) for part in cells["\N{MINUS SIGN}ELBO"].split("±"))
     assert mean == pytest.approx(sum(losses) / 3, abs=0.1)
     assert half == pytest.approx(4.3027 * (sum((x - sum(losses) / 3) ** 2 for x in losses) / 2 / 3) ** 0.5, rel=0.1)

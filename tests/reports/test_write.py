@@ -54,8 +54,8 @@ def test_the_table_holds_the_numbers_of_the_runs(written) -> None:
     for member in written.study.members:
         row = rows[member.label]
         assert set(row.cells) == set(COLUMNS)
-        assert row.cells["elbo"].value == -member.run.metric("elbo")["value"]
-        assert row.cells["nll"].value == member.run.metric("nll")["value"]
+        assert row.cells["elbo"].value == -member.run.metric("elbo").value
+        assert row.cells["nll"].value == member.run.metric("nll").value
         grey = member.spec.protocol == "grey"
         assert (row.cells["bits_per_dim"].text == DASH) == grey
         assert (row.note == "not a likelihood") == grey

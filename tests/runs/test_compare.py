@@ -31,7 +31,7 @@ def names(paths, metric="nll"):
 
 def test_runs_on_the_same_pixels_with_the_same_k_are_ranked_by_value(runs):
     a, b = runs["a"], runs["b"]
-    better, worse = sorted((a, b), key=lambda run: run.metric("nll")["value"])
+    better, worse = sorted((a, b), key=lambda run: run.metric("nll").value)
     assert names([a.path, b.path]) == names([b.path, a.path]) == [[better.path.name, worse.path.name]]
     best, other = compare([a.path, b.path], "nll")[0].runs
     assert (best.behind, best.behind_se) == (0, None)
@@ -42,9 +42,9 @@ def test_runs_on_the_same_pixels_with_the_same_k_are_ranked_by_value(runs):
 
 def test_higher_is_better_for_a_bound_and_lower_for_its_negative(runs):
     paths = [runs["a"].path, runs["b"].path]
-    values = [ranked.row["value"] for ranked in compare(paths, "elbo")[0].runs]
+    values = [ranked.metric.value for ranked in compare(paths, "elbo")[0].runs]
     assert values == sorted(values, reverse=True)
-    values = [ranked.row["value"] for ranked in compare(paths, "nll")[0].runs]
+    values = [ranked.metric.value for ranked in compare(paths, "nll")[0].runs]
     assert values == sorted(values)
 
 
@@ -76,7 +76,7 @@ def test_as_many_draws_as_needed_stand_apart_from_a_fixed_number_and_from_anothe
     evaluate(run, ["likelihood:samples=auto:at_most=100", "likelihood:samples=auto:at_most=150"])
     found = {ranking.of.partition("  K ")[2].split("  ")[0] for ranking in compare([run.path], "nll")}
     assert found == {"5", "100 to 100", "100 to 150"}
-    (drawn,) = (row for row in run.result["metrics"] if row["name"] == "samples_drawn" and row["samples"] == 150)
+    (drawn,) = (metric for metric in run.metrics if (metric.name, metric.samples) == ("samples_drawn", 150))
     assert run.per_image(drawn).min() >= 100
 
 
@@ -97,7 +97,7 @@ def test_other_test_images_or_another_seed_stand_apart(runs, tmp_path):
 def test_bits_per_dimension_are_refused_where_they_have_no_meaning(runs, tmp_path):
     """Of binary pixels and of grey ones as points: alone, and beside a run that has them."""
     for name in ("a", "static", "grey"):
-        assert "bits_per_dim" not in {row["name"] for row in runs[name].result["metrics"]}
+        assert "bits_per_dim" not in {metric.name for metric in runs[name].metrics}
         with pytest.raises(RunError, match=r"no run has 'bits_per_dim', read by .*; expected pixels as 8-bit levels"):
             compare([runs[name].path], "bits_per_dim")
     levels = TINY.model_copy(update={"protocol": "levels", "likelihood": "logistic"})
@@ -116,14 +116,14 @@ def test_a_metric_that_no_run_has(runs):
 
 def test_a_metric_without_numbers_of_each_image_has_no_error_of_its_difference(runs):
     best, other = compare([runs["a"].path, runs["b"].path], "mutual_information")[0].runs
-    assert other.row["se"] > 0
+    assert other.metric.se > 0
     assert (best.behind_se, other.behind_se) == (None, None)
 
 
 def test_reconstructions_are_compared_image_by_image(runs):
     best, other = compare([runs["a"].path, runs["b"].path], "reconstruction_mse")[0].runs
     assert other.behind >= 0
-    assert 0 < other.behind_se < other.row["se"] + best.row["se"]
+    assert 0 < other.behind_se < other.metric.se + best.metric.se
 
 
 def test_another_choice_of_a_measures_options_stands_apart(runs):
@@ -172,12 +172,12 @@ def blurred(runs, tmp_path, monkeypatch):
 
 def test_a_users_own_error_metric_is_ranked_as_it_states(blurred):
     (ranking,) = compare(blurred, "blur")
-    values = [ranked.row["value"] for ranked in ranking.runs]
+    values = [ranked.metric.value for ranked in ranking.runs]
     assert (ranking.better, values) == ("lower", sorted(values))
     assert "the lowest value is best" in ranking.of
     for path in blurred:
         evaluate(Run(path), ["own_blur:Blur:better=higher"])
-    orders = {ranking.better: [ranked.row["value"] for ranked in ranking.runs] for ranking in compare(blurred, "blur")}
+    orders = {ranking.better: [ranked.metric.value for ranked in ranking.runs] for ranking in compare(blurred, "blur")}
     assert orders == {"lower": sorted(values), "higher": sorted(values, reverse=True)}
 
 
@@ -192,30 +192,30 @@ def test_what_is_a_description_is_listed_by_value_without_a_best(runs):
     for ranking in compare([run.path for run in runs.values()], "rate"):
         assert ranking.better == "neither"
         assert "neither direction is better" in ranking.of
-        values = [ranked.row["value"] for ranked in ranking.runs]
+        values = [ranked.metric.value for ranked in ranking.runs]
         assert values == sorted(values)
 
 
 def test_old_results_are_read_by_the_names_of_vaelabs_own_metrics(blurred):
     for name in ("fidelity:features=pixels", "representation:images=100"):
         evaluate(Run(blurred[0]), [name])
-    stated = {row["name"]: row["better"] for row in Run(blurred[0]).result["metrics"]}
+    stated = {metric.name: metric.better for metric in Run(blurred[0]).metrics}
     path = blurred[0] / "result.json"
     result = json.loads(path.read_text())
     for row in result["metrics"]:
         del row["better"]
     path.write_text(json.dumps(result))
-    read = {row["name"]: row["better"] for row in Run(blurred[0]).result["metrics"]}
+    read = {metric.name: metric.better for metric in Run(blurred[0]).metrics}
     assert read == {**stated, "blur": "neither"}  # of a user's own metric nothing is known
     assert {"higher", "lower", "neither"} == set(read.values())
 
 
 @pytest.mark.parametrize("metric", ["marginal_kl", "aggregate_correlation", "nll_excess", "effective_below_2"])
 def test_lower_is_better_for_what_is_amiss(runs, metric):
-    having = [run.path for run in runs.values() if any(row["name"] == metric for row in run.result["metrics"])]
+    having = [run.path for run in runs.values() if any(own.name == metric for own in run.metrics)]
     assert having
     for ranking in compare(having, metric):
-        values = [ranked.row["value"] for ranked in ranking.runs]
+        values = [ranked.metric.value for ranked in ranking.runs]
         assert values == sorted(values)
 
 

@@ -48,18 +48,18 @@ def test_what_is_kept_is_the_model(run):
     assert model.labels.classes.tolist() == list(range(10))
     counts = np.bincount(run.data().train.labels)
     torch.testing.assert_close(model.labels.shares, torch.from_numpy(counts / counts.sum()).float())
-    row = run.metric("nll")
-    again = estimate_bounds(model, test, row["samples"], seed=0).nll
-    torch.testing.assert_close(again[torch.from_numpy(test.by_content)].sort().values, run.per_image(row).sort().values)
+    nll = run.metric("nll")
+    again = estimate_bounds(model, test, nll.samples, seed=0).nll
+    torch.testing.assert_close(again[torch.from_numpy(test.by_content)].sort().values, run.per_image(nll).sort().values)
 
 
 def test_every_number_says_that_it_is_given_the_labels(run):
     names = ("ais:temperatures=5:chains=2:images=4:simulated=4:samples=5", "representation", "fidelity:features=pixels")
-    rows = [*run.result["metrics"], *evaluate(run, names)]
-    for row in rows:
-        own = row["name"] == "probe_accuracy_pixels" or "[pixels]" in row["name"]
-        assert ("given the labels" in row["note"]) != own, row
-    assert any("labels as frequent as in training" in row["note"] for row in rows)
+    metrics = [*run.metrics, *evaluate(run, names)]
+    for metric in metrics:
+        own = metric.name == "probe_accuracy_pixels" or "[pixels]" in metric.name
+        assert ("given the labels" in metric.note) != own, metric
+    assert any("labels as frequent as in training" in metric.note for metric in metrics)
     told = run.result["provenance"]
     assert (told["bound"], told["is_bound"], told["given"], told["note"]) == ("ELBO", True, "labels", "")
 

@@ -58,32 +58,32 @@ def test_every_measure_can_be_named_with_its_defaults(name):
 
 
 def test_what_was_measured_is_kept_and_not_measured_again(run, monkeypatch):
-    rows = evaluate(run, ["likelihood:samples=3"])
-    assert {row["measure"] for row in rows} == {
+    metrics = evaluate(run, ["likelihood:samples=3"])
+    assert {metric.measure for metric in metrics} == {
         "likelihood:samples=3:at_most=10000:images=0:memory_mb=0.0:precision=float32"
     }
-    assert run.metric("nll", 3) == next(row for row in rows if row["name"] == "nll")
-    assert run.metric("nll")["samples"] == 5  # that of the training still comes first
+    assert run.metric("nll", 3) == next(metric for metric in metrics if metric.name == "nll")
+    assert run.metric("nll").samples == 5  # that of the training still comes first
     before = run.result
     monkeypatch.setattr("vaelab.runs.evaluate.run_measures", None)
-    assert evaluate(run, ["likelihood:samples=3"]) == rows
+    assert evaluate(run, ["likelihood:samples=3"]) == metrics
     assert run.result == before
 
 
 def test_measured_again_the_rows_are_replaced_and_equal(run):
     evaluate(run, ["likelihood:samples=3"])
-    before = run.result["metrics"]
+    before = run.metrics
     assert evaluate(run, ["likelihood:samples=5"], again=True)
-    assert run.result["metrics"] == before  # in their place: those of the training still come first
+    assert run.metrics == before  # in their place: those of the training still come first
 
 
-def test_another_seed_and_split_are_other_rows(run):
+def test_another_seed_and_split_are_other_metrics(run):
     one, two = evaluate(run, ["likelihood:samples=4"]), evaluate(run, ["likelihood:samples=4"], seed=1)
-    assert one[0]["value"] != two[0]["value"]
-    assert {row["seed"] for row in run.result["metrics"] if row["samples"] == 4} == {0, 1}
+    assert one[0].value != two[0].value
+    assert {metric.seed for metric in run.metrics if metric.samples == 4} == {0, 1}
     held = evaluate(run, ["likelihood:samples=4"], split="validation")
-    assert held[0]["split"] == "validation"
-    assert held[0]["images"] == len(run.data().validation)
+    assert held[0].split == "validation"
+    assert held[0].images == len(run.data().validation)
     with pytest.raises(SpecError, match=r"split 'tset'; expected one of train, validation, test"):
         evaluate(run, ["likelihood:samples=4"], split="tset")
     with pytest.raises(SpecError, match="seed = -1"):
@@ -91,12 +91,12 @@ def test_another_seed_and_split_are_other_rows(run):
 
 
 def test_numbers_of_each_image_are_kept_beside_their_mean(run):
-    row = run.metric("nll")
-    numbers = run.per_image(row)
-    assert numbers.shape == (row["images"],)
-    assert numbers.mean().item() == pytest.approx(row["value"])
+    nll = run.metric("nll")
+    numbers = run.per_image(nll)
+    assert numbers.shape == (nll.images,)
+    assert numbers.mean().item() == pytest.approx(nll.value)
     with pytest.raises(RunError, match="a number of each image"):
-        run.per_image({**row, "name": "nothing"})
+        run.per_image(replace(nll, name="nothing"))
 
 
 def test_everything_is_refused_before_any_work_starts(run, data):
@@ -219,19 +219,19 @@ def test_what_these_data_do_not_allow_is_left_out_of_the_training_and_said(tmp_p
 
     run = train(TINY, tmp_path, callback=Callback(say=said.append, show=lambda status: None))
     assert any("latents is left out: it of 180 test images" in line for line in said)
-    assert run.metric("nll")["samples"] == 5
+    assert run.metric("nll").samples == 5
     with pytest.raises(DataError, match="it of 180"):
         evaluate(run, ["latents"])
 
 
 def test_a_number_that_is_none_is_not_recorded(run):
-    before = run.result["metrics"]
+    before = run.metrics
     metric = context_of(run.blueprint, run.model(), run.data(), "test", 0, Path("unused")).metric(
         "nll", float("nan"), "nats", better="lower"
     )
     with pytest.raises(NonFiniteError, match="nll is nan"):
-        MetricStore(run, 0, run.result["metrics"]).add("likelihood", [metric])
-    assert run.result["metrics"] == before
+        MetricStore(run, 0, run.metrics).add("likelihood", [metric])
+    assert run.metrics == before
 
 
 def test_the_latents_of_a_flow_are_measured_on_fewer_images():

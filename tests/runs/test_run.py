@@ -58,14 +58,14 @@ def test_what_a_run_holds(run):
     assert result["data"]["test"]["images"] == 180
     assert result["parameters"] == sum(p.numel() for p in run.model().parameters())
     assert result["seconds"]["training"] > 0
-    assert len(run.metric("rate")["parts"]) == 2
-    assert {"elbo", "rate", "distortion", "nll", "active_units"} <= {m["name"] for m in result["metrics"]}
+    assert len(run.metric("rate").parts) == 2
+    assert {"elbo", "rate", "distortion", "nll", "active_units"} <= {metric.name for metric in run.metrics}
 
 
 def test_the_result_is_what_the_saved_weights_give(run):
     evaluation = estimate_bounds(run.model(), run.data().test, 5, EVALUATION_SEED)
-    assert run.metric("nll")["value"] == pytest.approx(evaluation.nll.mean().item(), rel=1e-9)
-    assert run.metric("elbo")["value"] == pytest.approx(evaluation.elbo.mean().item(), rel=1e-9)
+    assert run.metric("nll").value == pytest.approx(evaluation.nll.mean().item(), rel=1e-9)
+    assert run.metric("elbo").value == pytest.approx(evaluation.elbo.mean().item(), rel=1e-9)
 
 
 def test_a_finished_run_is_not_trained_again(run):
@@ -159,8 +159,8 @@ def test_a_protocol_that_is_only_admitted_must_be_named():
 
 def test_bernoulli_on_grey_pixels_is_marked(tmp_path):
     run = train(TINY.model_copy(update={"protocol": "grey"}), tmp_path)
-    assert run.metric("elbo")["note"] == "not a likelihood"
-    assert "not a likelihood" in run.metric("nll")["note"].split("; ")
+    assert run.metric("elbo").note == "not a likelihood"
+    assert "not a likelihood" in run.metric("nll").note.split("; ")
 
 
 def test_canonical_json_is_a_round_trip(tmp_path):

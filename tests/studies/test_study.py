@@ -121,7 +121,7 @@ def test_in_processes_of_their_own_the_runs_are_the_same(tiny, tmp_path):
     carry_out(alone, Options(), SILENT)
     carry_out(vmapped, Options(jobs=2), SILENT)
     for one, two in zip(alone.members, vmapped.members, strict=True):
-        values = [[m["value"] for m in member.run.result["metrics"]] for member in (one, two)]
+        values = [[m.value for m in member.run.metrics] for member in (one, two)]
         assert values[0] == pytest.approx(values[1])
         assert one.run.spec == two.run.spec
 
@@ -147,7 +147,7 @@ def test_killed_and_started_again_it_gives_the_same_numbers(tiny, tmp_path):
     whole = open_study(tiny, tmp_path / "whole")
     carry_out(whole, Options(), SILENT)
     for one, two in zip(study.members, whole.members, strict=True):
-        values = [[m["value"] for m in member.run.result["metrics"]] for member in (one, two)]
+        values = [[m.value for m in member.run.metrics] for member in (one, two)]
         assert values[0] == pytest.approx(values[1])
 
 
@@ -207,7 +207,7 @@ def test_runs_that_differ_in_numbers_are_one_program_and_are_the_same(tiny, tmp_
     assert not [line for line in said if "done before:" in line]
     carry_out(alone, Options(), SILENT)
     for one, two in zip(alone.members, vmapped.members, strict=True):
-        values = [[m["value"] for m in member.run.result["metrics"]] for member in (one, two)]
+        values = [[m.value for m in member.run.metrics] for member in (one, two)]
         assert values[0] == pytest.approx(values[1], rel=1e-3, abs=1e-4)
         assert one.run.spec == two.run.spec
         assert sorted(p.name for p in one.run.path.iterdir()) == sorted(p.name for p in two.run.path.iterdir())

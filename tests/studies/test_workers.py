@@ -43,7 +43,7 @@ def worker():
 def test_one_job_after_another_by_one_process_that_begins_anew_where_it_died(worker, tmp_path):
     said: list[dict] = []
     assert worker.carry_out(job(tmp_path / "a") | {"metrics": ["latents:images=100"]}, said.append) == ""
-    assert {row["measure"].split(":")[0] for row in Run(tmp_path / "a").result["metrics"]} >= {"latents", "likelihood"}
+    assert {metric.measure.split(":")[0] for metric in Run(tmp_path / "a").metrics} >= {"latents", "likelihood"}
     assert any(entry.get("status", {}).get("step") for entry in said)  # as data, not as text to be read again
     assert any("measuring latents" in entry.get("say", "") for entry in said)
     process = worker._process

@@ -74,9 +74,9 @@ def test_a_run_keeps_it_and_gives_it_back(tmp_path):
     assert type(model.prior).__name__ == "GaussianMixture"
     rate = estimate_bounds(model, run.data().test, spec.nll_samples, 0).rate.mean().item()
     assert math.isfinite(rate)
-    assert run.metric("rate")["value"] == pytest.approx(rate, abs=0.2)
+    assert run.metric("rate").value == pytest.approx(rate, abs=0.2)
     again = train(spec, tmp_path / "again", compile="never", callback=SILENT)
-    assert again.metric("nll")["value"] == run.metric("nll")["value"]
+    assert again.metric("nll").value == run.metric("nll").value
 
 
 def test_a_run_fits_it_to_the_training_images_and_to_no_others(tmp_path, monkeypatch):

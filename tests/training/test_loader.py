@@ -120,7 +120,7 @@ def test_a_run_from_disk_is_the_run_from_memory(path: Path, tmp_path: Path, monk
     streamed = trained(path, tmp_path / "streamed", stop, epochs=3)
     assert any(line.startswith("streaming 3.") for line in said)
     assert all(torch.equal(a, weights(resident)[name]) for name, a in weights(streamed).items())
-    numbers = [[row["value"] for row in run.result["metrics"]] for run in (resident, streamed)]
+    numbers = [[metric.value for metric in run.metrics] for run in (resident, streamed)]
     assert numbers[0] == numbers[1]
     assert not threads()
 
@@ -195,7 +195,7 @@ run(warm, epochs=1)  # what is imported and allocated once
 used = int(re.search(r"VmData:\s+(\d+) kB", Path("/proc/self/status").read_text())[1]) * 1024
 resource.setrlimit(resource.RLIMIT_DATA, (used + 100 * 2**20,) * 2)
 done = run(sys.argv[1], epochs=0.02)
-print(done.result["data"]["train"]["images"], done.metric("nll")["images"])
+print(done.result["data"]["train"]["images"], done.metric("nll").images)
 """
 
 

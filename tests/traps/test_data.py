@@ -33,8 +33,8 @@ def test_t20_where_it_was_asked_for_its_value_is_marked(protocol, note, tmp_path
     spec = spec_of(npz(tmp_path / "images.npz", noise(30), noise(10)))
     run = train(spec.model_copy(update={"protocol": protocol}), tmp_path, compile="never")
     for name in ("nll", "elbo"):
-        assert ("not a likelihood" in run.metric(name)["note"]) == bool(note)
-        assert run.metric(name)["protocol"] == protocol
+        assert ("not a likelihood" in run.metric(name).note) == bool(note)
+        assert run.metric(name).protocol == protocol
 
 
 def test_t34_nothing_is_chosen_on_the_test_images(tmp_path):
@@ -45,7 +45,7 @@ def test_t34_nothing_is_chosen_on_the_test_images(tmp_path):
         spec = spec.model_copy(update={"learning_rate": 0.1, "epochs": 15.0, "patience": 3.0})
         outcomes.append(train(spec, tmp_path, compile="never"))
     one, two = outcomes
-    assert one.metric("nll")["value"] != two.metric("nll")["value"]
+    assert one.metric("nll").value != two.metric("nll").value
     assert one.result["best_step"] == two.result["best_step"] < one.log[-1]["step"]
     for a, b in zip(one.model().parameters(), two.model().parameters(), strict=True):
         assert torch.equal(a, b)
@@ -98,7 +98,7 @@ def test_t39_a_run_owes_nothing_to_the_global_generators(tmp_path):
     for seed in (1, 2):
         np.random.seed(seed)  # noqa: NPY002
         torch.manual_seed(seed)
-        metrics.append(train(spec, tmp_path / str(seed), compile="never").result["metrics"])
+        metrics.append(train(spec, tmp_path / str(seed), compile="never").metrics)
     assert metrics[0] == metrics[1]
 
 

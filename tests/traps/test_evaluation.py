@@ -142,7 +142,7 @@ def test_t11_the_mean_over_the_test_images_depends_on_no_batch_size(uneven_run):
     """T11: a mean of batch means, in which the images of a small last batch count more."""
     rates, distortions = rates_and_distortions(uneven_run.model(), uneven_run.data().test)
     assert abs(distortions[:200].mean() - distortions.mean()) > 1e-2 * distortions.mean()
-    found = [uneven_run.metric(name)["value"] for name in ("rate", "distortion", "elbo")]
+    found = [uneven_run.metric(name).value for name in ("rate", "distortion", "elbo")]
     means = rates.mean().item(), distortions.mean().item(), -(rates + distortions).mean().item()
     assert found == pytest.approx(means, rel=1e-4)
 
@@ -175,7 +175,7 @@ def test_t12_every_image_is_counted_whatever_chunk_it_falls_into(count):
 
 def test_t12_the_result_says_that_it_is_of_all_test_images(uneven_run):
     """T12: as above, in what is written down."""
-    assert uneven_run.metric("nll")["images"] == uneven_run.metric("rate")["images"] == 233
+    assert uneven_run.metric("nll").images == uneven_run.metric("rate").images == 233
 
 
 def test_t13_evaluation_takes_draws_of_z_and_not_their_mean():

@@ -89,7 +89,7 @@ def outcome(tmp_path_factory):
         if spec.hash not in known:
             run = train(spec, folder, compile="never")
             terms = [{**row["train"], **row["validation"]} for row in run.log]
-            metrics = {metric["name"]: metric["value"] for metric in run.result["metrics"]}
+            metrics = {metric.name: metric.value for metric in run.metrics}
             known[spec.hash] = terms, metrics
         return known[spec.hash]
 

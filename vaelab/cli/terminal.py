@@ -10,7 +10,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColum
 from rich.segment import Segment
 from rich.table import Table
 
-from vaelab.evaluation.measure import FEW_EFFECTIVE, FEW_MARK, draws_in_words, rests_on_few
+from vaelab.evaluation.measure import FEW_EFFECTIVE, FEW_MARK, Metric, draws_in_words, rests_on_few
 from vaelab.runs.provenance import beta_in_words, bound_in_words
 from vaelab.system.errors import in_print
 from vaelab.training.callback import Callback, Status
@@ -19,6 +19,7 @@ from vaelab.training.lines import held_out, lines, summary
 
 if TYPE_CHECKING:
     from vaelab.runs.compare import Ranking
+    from vaelab.runs.result_file import Result
 
 ONE_LINE = 24  # characters of a metric's name beside which the other columns have room
 
@@ -109,18 +110,18 @@ def print_facts(title: str, facts: dict[str, str]) -> None:
     console().print()
 
 
-def print_metrics(title: str, metrics: list[dict[str, Any]]) -> None:
-    """Print metrics as result.json holds them, a table for each split and protocol; notes stand below."""
-    for split, pixels in dict.fromkeys((m["split"], m["protocol"]) for m in metrics):
-        rows = [m for m in metrics if (m["split"], m["protocol"]) == (split, pixels)]
-        _print_metrics(f"{title}: {split} images, {pixels}", rows)
+def print_metrics(title: str, metrics: list[Metric]) -> None:
+    """Print metrics, a table for each split and protocol; notes stand below."""
+    for split, pixels in dict.fromkeys((m.split, m.protocol) for m in metrics):
+        alike = [m for m in metrics if (m.split, m.protocol) == (split, pixels)]
+        _print_metrics(f"{title}: {split} images, {pixels}", alike)
 
 
-def _print_metrics(title: str, metrics: list[dict[str, Any]]) -> None:
-    notes = list(dict.fromkeys(m["note"] for m in metrics if m["note"]))
-    drawn = any(m["monte_carlo_se"] is not None for m in metrics)
+def _print_metrics(title: str, metrics: list[Metric]) -> None:
+    notes = list(dict.fromkeys(m.note for m in metrics if m.note))
+    drawn = any(m.monte_carlo_se is not None for m in metrics)
     table = Table(box=None, pad_edge=False)
-    table.add_column("metric", no_wrap=all(len(m["name"]) <= ONE_LINE for m in metrics), overflow="fold")
+    table.add_column("metric", no_wrap=all(len(m.name) <= ONE_LINE for m in metrics), overflow="fold")
     for header in ("value", "+- SE or 95 %", *(["+- draws"] if drawn else [])):
         table.add_column(header, justify="right", no_wrap=True)
     table.add_column("unit", overflow="fold", min_width=14)
@@ -129,11 +130,11 @@ def _print_metrics(title: str, metrics: list[dict[str, Any]]) -> None:
     table.add_column("", no_wrap=True)
     for m in metrics:
         decimals = _decimals(m)
-        cells = [f"{m['value']:.{decimals}f}", _error(m, decimals)]
+        cells = [f"{m.value:.{decimals}f}", _error(m, decimals)]
         if drawn:
-            cells.append("" if m["monte_carlo_se"] is None else f"{m['monte_carlo_se']:.2g}")
-        mark = f"[{notes.index(m['note']) + 1}]" if m["note"] else ""
-        table.add_row(_two_lines(m["name"]), *cells, m["unit"], draws_in_words(m), f"{m['images']:,}", mark)
+            cells.append("" if m.monte_carlo_se is None else f"{m.monte_carlo_se:.2g}")
+        mark = f"[{notes.index(m.note) + 1}]" if m.note else ""
+        table.add_row(_two_lines(m.name), *cells, m.unit, draws_in_words(m), f"{m.images:,}", mark)
     console().print(title, style="bold", highlight=False)
     console().print(table)
     for number, note in enumerate(notes, 1):
@@ -150,19 +151,20 @@ def print_rankings(metric: str, rankings: "list[Ranking]") -> None:
         for header in ("+- SE or 95 %", "above" if ranking.better == "neither" else "behind", "+- SE", ""):
             table.add_column(header, justify="right", no_wrap=True)
         for ranked in ranking.runs:
-            decimals, se = _decimals(ranked.row), ranked.behind_se
+            own, se = ranked.metric, ranked.behind_se
+            decimals = _decimals(own)
             behind = "" if se is None and not ranked.behind else f"{ranked.behind:.{decimals}f}"
-            cells = (f"{ranked.row['value']:.{decimals}f}", _error(ranked.row, decimals), behind)
-            mark = FEW_MARK if rests_on_few(ranked.row) else ""
+            cells = (f"{own.value:.{decimals}f}", _error(own, decimals), behind)
+            mark = FEW_MARK if rests_on_few(own) else ""
             table.add_row(ranked.run.path.name, *cells, "" if se is None else f"{se:.2g}", mark)
         console().print(ranking.of, style="bold", highlight=False)
         console().print(table)
-        if any(rests_on_few(ranked.row) for ranked in ranking.runs):
+        if any(rests_on_few(ranked.metric) for ranked in ranking.runs):
             console().print(f"{FEW_MARK} {FEW_EFFECTIVE}", style="dim", highlight=False)
         console().print()
 
 
-def provenance_facts(result: dict[str, Any]) -> dict[str, str]:
+def provenance_facts(result: "Result") -> dict[str, str]:
     """What the numbers of a run are to be read by, and what was found amiss with it."""
     provenance = result["provenance"]
     bound = bound_in_words(provenance)
@@ -179,21 +181,18 @@ def _two_lines(metric: str) -> str:
     return metric.replace("[", "\n[", 1) if len(metric) > ONE_LINE else metric
 
 
-def _error(m: dict[str, Any], decimals: int) -> str:
-    if m["interval"] is not None:
-        return f"{m['interval'][0]:.{decimals}f} to {m['interval'][1]:.{decimals}f}"
-    return "" if m["se"] is None else f"{m['se']:.{decimals}f}"
+def _error(m: Metric, decimals: int) -> str:
+    if m.interval is not None:
+        return f"{m.interval[0]:.{decimals}f} to {m.interval[1]:.{decimals}f}"
+    return "" if m.se is None else f"{m.se:.{decimals}f}"
 
 
-def _decimals(m: dict[str, Any]) -> int:
+def _decimals(m: Metric) -> int:
     """Decimals that show two digits of the uncertainty; four digits of a value without one, none of a whole number."""
-    if m["interval"] is not None:
-        error = (m["interval"][1] - m["interval"][0]) / 4
-    else:
-        error = m["se"] or m["monte_carlo_se"]
+    error = (m.interval[1] - m.interval[0]) / 4 if m.interval is not None else m.se or m.monte_carlo_se
     if error:
         return max(0, 1 - math.floor(math.log10(error)))
-    return 0 if float(m["value"]).is_integer() else max(0, 3 - math.floor(math.log10(abs(m["value"]))))
+    return 0 if float(m.value).is_integer() else max(0, 3 - math.floor(math.log10(abs(m.value))))
 
 
 def print_post_mortem(title: str, post_mortem: PostMortem) -> None:

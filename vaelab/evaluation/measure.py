@@ -5,15 +5,17 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Annotated, Any, Literal, get_args
 
 import torch
+from pydantic import AfterValidator
 from torch import Tensor
 
 from vaelab.data.dataset import Dataset
 from vaelab.models import VAE
 from vaelab.parts.contracts import Measure as Measure
 from vaelab.system.errors import DataError, SpecError, unknown
+from vaelab.system.json_types import Count, Error, Finite
 
 Better = Literal["higher", "lower", "neither"]  # which values of a metric are better
 Progress = Callable[[float], None]  # is called with the completed proportion of the work
@@ -24,33 +26,55 @@ FEW_EFFECTIVE = (
 FEW_MARK = "\N{SECTION SIGN}"  # marks a number with that note where notes are not shown
 
 
+def _ordered(interval: tuple[float, float]) -> tuple[float, float]:
+    if interval[0] > interval[1]:
+        raise ValueError("an interval whose ends are exchanged")
+    return interval
+
+
 @dataclass(frozen=True, kw_only=True)
 class Metric:
-    """A number with all that is needed to compare it: of what, in what, on what, and how uncertain."""
+    """A number with all that is needed to compare it: of what, in what, on what, and how uncertain.
 
+    Its fields, except `per_image`, are the keys of a row of `metrics` in result.json, in this order. The types say
+    what is accepted when that file is read.
+    """
+
+    measure: str = ""  # that gave it, with every option spelt out; empty until a run keeps the metric
+    seed: int = 0  # of the draws
     name: str
-    value: float
+    value: Finite
     unit: str
     better: Better  # which values are better; "neither" where no value is better for being larger or smaller
-    images: int  # that it is computed on
+    images: Count  # that it is computed on
     split: str
     protocol: str
-    se: float | None = None  # standard error over the images; None where there is none
-    monte_carlo_se: float | None = None  # standard error of the draws, at these images
-    interval: tuple[float, float] | None = None  # of 95 %, where it is not value +- 1.96 se
-    samples: int | None = None  # K, draws for each image; None where none were drawn
-    fewest_samples: int | None = None  # where K differs between images: the least it can be, as `samples` is the most
+    se: Error | None = None  # standard error over the images; None where there is none
+    monte_carlo_se: Error | None = None  # standard error of the draws, at these images
+    interval: Annotated[tuple[Finite, Finite], AfterValidator(_ordered)] | None = None  # of 95 %; not value +- 1.96 se
+    samples: Count | None = None  # K, draws for each image; None where none were drawn
+    fewest_samples: Count | None = None  # where K differs between images: the smallest K, as `samples` is the largest
     note: str = ""  # what must be said beside it
-    parts: tuple[float, ...] = ()  # what the value is the sum or mean of, such as the rate of each latent dimension
+    parts: tuple[Finite, ...] = ()  # what the value is the sum or mean of, such as the rate of each latent dimension
     per_image: Tensor | None = field(default=None, compare=False, repr=False)  # [images], in the order of their content
 
     def __post_init__(self) -> None:
         if self.better not in get_args(Better):
             raise unknown(f"direction of metric {self.name}", self.better, get_args(Better))
 
-    def as_dict(self) -> dict[str, Any]:
-        """Everything but the numbers of each image."""
-        return {f.name: getattr(self, f.name) for f in fields(self) if f.name != "per_image"}
+    def as_row(self) -> dict[str, Any]:
+        """A row of `metrics` in result.json: everything except the numbers of each image."""
+        return {key: getattr(self, key) for key in ROW_KEYS}
+
+    @classmethod
+    def from_row(cls, row: dict[str, Any]) -> "Metric":
+        """The metric of a row of result.json that this version reads; further keys are left out."""
+        pair = row["interval"]
+        known = {key: row[key] for key in ROW_KEYS}
+        return cls(**{**known, "interval": None if pair is None else tuple(pair), "parts": tuple(row["parts"])})
+
+
+ROW_KEYS = tuple(f.name for f in fields(Metric) if f.name != "per_image")  # whose numbers have a file of their own
 
 
 @dataclass(frozen=True)
@@ -89,6 +113,7 @@ class EvaluationContext:
                 as a rate or a number of active units.
         """
         return Metric(
+            seed=self.seed,
             name=name,
             value=value,
             unit=unit,
@@ -135,17 +160,16 @@ class EvaluationContext:
                 )
 
 
-def draws_in_words(row: dict[str, Any]) -> str:
-    """K of a row of result.json, "5,000" or "100 to 10,000"; empty where nothing was drawn."""
-    if row["samples"] is None:
+def draws_in_words(metric: Metric) -> str:
+    """K of a metric, "5,000" or "100 to 10,000"; empty if nothing was drawn."""
+    if metric.samples is None:
         return ""
-    least = row.get("fewest_samples")
-    return (f"{least:,} to " if least is not None else "") + f"{row['samples']:,}"
+    return (f"{metric.fewest_samples:,} to " if metric.fewest_samples is not None else "") + f"{metric.samples:,}"
 
 
-def rests_on_few(row: dict[str, Any]) -> bool:
-    """Whether the number of a row of result.json rests on few effective draws."""
-    return FEW_EFFECTIVE in row["note"].split("; ")
+def rests_on_few(metric: Metric) -> bool:
+    """Whether the metric rests on few effective draws."""
+    return FEW_EFFECTIVE in metric.note.split("; ")
 
 
 def checked_metrics(name: str, found: Any) -> list[Metric]:

@@ -101,7 +101,7 @@ class Reconstruction:
         exact = decibels.isinf()
         perfect = f"without {int(exact.sum()):,} images that are reproduced exactly (infinite)" if exact.any() else ""
 
-        def row(name: str, better: Better, per_image: Tensor, unit: str, note: str) -> Metric:
+        def metric(name: str, better: Better, per_image: Tensor, unit: str, note: str) -> Metric:
             n, value, se = len(per_image), per_image.mean().item(), standard_error(per_image)
             kept = per_image if n == len(data) else None  # otherwise two runs could not be compared image by image
             return context.metric(
@@ -109,9 +109,9 @@ class Reconstruction:
             )
 
         return [
-            row("reconstruction_mse", "lower", error - variance, "per pixel in [0, 1]", plain),
-            *([] if exact.all() else [row("psnr", "higher", decibels[~exact], "dB", perfect)]),
-            row("ssim", "higher", similarity, "1 for equal images", window),
+            metric("reconstruction_mse", "lower", error - variance, "per pixel in [0, 1]", plain),
+            *([] if exact.all() else [metric("psnr", "higher", decibels[~exact], "dB", perfect)]),
+            metric("ssim", "higher", similarity, "1 for equal images", window),
         ]
 
 

@@ -87,14 +87,14 @@ class Representation:
         test = posterior_means(context.model, unseen, context.seed, lambda share: progress(0.1 + 0.1 * share))
         missing = ", ".join(map(unseen.class_name, np.setdiff1d(truth, labels)))
         latent = Points(train.numpy(), test.numpy(), labels, truth, missing)
-        rows = [_probe(context, "probe_accuracy", latent), _nearest(context, latent, self.neighbours)]
+        metrics = [_probe(context, "probe_accuracy", latent), _nearest(context, latent, self.neighbours)]
         progress(0.4)
-        rows += _clusters(context, latent)
+        metrics += _clusters(context, latent)
         progress(0.6)
         pixels = Points(_levels(known), _levels(unseen), labels, truth, missing)
-        rows.append(_probe(replace(context, given=""), "probe_accuracy_pixels", pixels))
+        metrics.append(_probe(replace(context, given=""), "probe_accuracy_pixels", pixels))
         progress(1.0)
-        return rows
+        return metrics
 
 
 class Points:
@@ -180,7 +180,7 @@ def _clusters(context: EvaluationContext, points: Points) -> list[Metric]:
         cluster = means.fit(points.known).predict(points.unseen)
     random = np.random.default_rng(derive(context.seed, "evaluation", 1))
     resamples = [random.integers(0, len(truth), len(truth)) for _ in range(RESAMPLES)]
-    rows: list[Metric] = []
+    metrics: list[Metric] = []
     for name, score, lowest, unit in (
         ("kmeans_nmi", normalized_mutual_info_score, 0, "0 to 1, not corrected for chance"),
         ("kmeans_ari", adjusted_rand_score, -0.5, "at most 1, 0 by chance"),
@@ -190,5 +190,5 @@ def _clusters(context: EvaluationContext, points: Points) -> list[Metric]:
         # shifted to the value, because resamples repeat images, and clipped to the range of the score
         low, high = (value + np.quantile(scores, (0.025, 0.975)) - scores.mean()).clip(lowest, 1).tolist()
         note = f"{k} clusters, {points.fitted}"
-        rows.append(context.metric(name, value, unit, better="higher", interval=(low, high), note=note))
-    return rows
+        metrics.append(context.metric(name, value, unit, better="higher", interval=(low, high), note=note))
+    return metrics

@@ -1,6 +1,7 @@
 """The function that an objective really optimises, measured by automatic differentiation of its loss."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -9,6 +10,7 @@ from vaelab.models import VAE
 from vaelab.objectives.bounds import elbo, iwae
 from vaelab.objectives.losses import Objective, reported
 
+Bound = Literal["ELBO", "importance-weighted", "below the ELBO", ""]  # which lower bound of log p(x) a loss is
 CLOSE = 1e-4  # relative to the loss: the rounding error of a float32 sum over an image
 
 
@@ -18,7 +20,7 @@ class Optimised:
 
     distortion_weight: float  # d loss / d distortion
     rate_weight: float  # d loss / d rate
-    bound: str  # the lower bound of log p(x) that -loss is: "ELBO", "importance-weighted", "below the ELBO", or ""
+    bound: Bound  # the lower bound of log p(x) that -loss is; "" if it is not a bound
 
     @property
     def effective_beta(self) -> float | None:
@@ -55,7 +57,7 @@ def _derivative(loss: Tensor, term: Tensor | None) -> float:
     return 0.0 if gradient is None else gradient.sum().item()
 
 
-def _bound(loss: Tensor, elbo: Tensor, iwae: Tensor) -> str:
+def _bound(loss: Tensor, elbo: Tensor, iwae: Tensor) -> Bound:
     slack = CLOSE * loss.abs()
     if ((loss + elbo).abs() <= slack).all():
         return "ELBO"

@@ -26,5 +26,5 @@ def behind(best: list[Member], other: list[Member], name: str, sign: int = 1) ->
 
 def _per_image(runs: list[Member], name: str) -> dict[int, Tensor]:
     """The metric of each test image [N], by the seed of the run; runs without per-image values are left out."""
-    rows = [(run, run.run.metric(name)) for run in runs]
-    return {run.seed: run.run.per_image(row) for run, row in rows if run.run.keeps(row)}
+    metrics = [(run, run.run.metric(name)) for run in runs]
+    return {run.seed: run.run.per_image(metric) for run, metric in metrics if run.run.keeps(metric)}

@@ -1,17 +1,16 @@
 """The metrics outside the comparison table, the provenance of the runs, and the comparison with published numbers."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from itertools import chain
 
-from vaelab.evaluation.measure import FEW_MARK, draws_in_words, rests_on_few
+from vaelab.evaluation.measure import FEW_MARK, Metric, draws_in_words, rests_on_few
 from vaelab.reports.context import ReportContext
 from vaelab.reports.table import COLUMNS
 from vaelab.reports.text import DASH, KEEP, Table, number, percent, plus_minus, with_errors
 from vaelab.runs.provenance import beta_in_words, bound_in_words
 from vaelab.studies.study import Member, PublishedNumbers, Study
 
-Rows = list[dict[str, Any]]
 ARROWS = {"lower": f"{KEEP}\N{DOWNWARDS ARROW}", "higher": f"{KEEP}\N{UPWARDS ARROW}", "neither": ""}  # which is better
 
 
@@ -30,7 +29,7 @@ def measured(context: ReportContext) -> list[Measured]:
     tables = list[Measured]()
     for kind in dict.fromkeys((m.spec.data, str(m.spec.protocol)) for m in context.done):
         members = [m for m in context.done if (m.spec.data, m.spec.protocol) == kind]
-        for measure in dict.fromkeys(row["measure"] for m in members for row in _further(m)):
+        for measure in dict.fromkeys(metric.measure for m in members for metric in _further(m)):
             tables.append(_measured(kind, measure, members))
     return tables
 
@@ -55,39 +54,41 @@ def published_numbers(study: Study) -> list[tuple[str, list[dict[str, str]]]]:
     ]
 
 
-def _further(member: Member) -> Rows:
-    return [row for row in member.run.result["metrics"] if _column(row) not in COLUMNS]
+def _further(member: Member) -> list[Metric]:
+    return [metric for metric in member.run.metrics if _column(metric) not in COLUMNS]
 
 
-def _column(row: dict[str, Any]) -> str:
+def _column(metric: Metric) -> str:
     """The column of a metric: its name, with K if one measure gives it for several K."""
-    return f"{row['name']} ({row['samples']:,})" if row["name"] == "iwae_bound" else row["name"]
+    return f"{metric.name} ({metric.samples:,})" if metric.name == "iwae_bound" else metric.name
 
 
 def _measured(kind: tuple[str, str], measure: str, members: list[Member]) -> Measured:
-    rows = {member.label: [r for r in _further(member) if r["measure"] == measure] for member in members}
-    columns = list(dict.fromkeys(_column(row) for of_run in rows.values() for row in of_run))
-    units = {_column(row): row["unit"] for of_run in rows.values() for row in of_run}
-    every = [row["note"].split("; ") for of_run in rows.values() for row in of_run]
-    common = [clause for clause in every[0] if clause and all(clause in clauses for clauses in every)]
-    for row in (row for of_run in rows.values() for row in of_run):
-        row["note"] = "; ".join(clause for clause in row["note"].split("; ") if clause not in common)
-    notes = list(dict.fromkeys(row["note"] for of_run in rows.values() for row in of_run if row["note"]))
+    of_runs = {member.label: [m for m in _further(member) if m.measure == measure] for member in members}
+    clauses = [metric.note.split("; ") for metric in chain(*of_runs.values())]
+    common = [clause for clause in clauses[0] if clause and all(clause in those for those in clauses)]
+    of_runs = {label: [_without(metric, common) for metric in of_run] for label, of_run in of_runs.items()}
+    every = list(chain(*of_runs.values()))
+    heads = {_column(metric): f"{metric.unit}{ARROWS[metric.better]}" for metric in every}
+    notes = list(dict.fromkeys(metric.note for metric in every if metric.note))
     text = list[list[str]]()
-    for label, of_run in rows.items():
-        cells = {_column(row): _cell(row, notes) for row in of_run}
+    for label, of_run in of_runs.items():
+        cells = {_column(metric): _cell(metric, notes) for metric in of_run}
         if cells:
-            text.append([label, *(cells.get(column, DASH) for column in columns)])
-    first = next(row for of_run in rows.values() for row in of_run)
-    where = f"{number(first['images'])} {first['split']} images"
+            text.append([label, *(cells.get(column, DASH) for column in heads)])
+    where = f"{number(every[0].images)} {every[0].split} images"
     name = measure.replace(":", ", ").replace("=", " ")
-    arrows = {_column(row): ARROWS[row["better"]] for of_run in rows.values() for row in of_run}
-    heads = [f"{column.replace('_', ' ')}, {units[column]}{arrows[column]}" for column in columns]
-    return Measured(f"{kind[0]}, {kind[1]}: {name}; {where}", Table(["run", *heads], text), "; ".join(common), notes)
+    columns = ["run", *(f"{column.replace('_', ' ')}, {head}" for column, head in heads.items())]
+    return Measured(f"{kind[0]}, {kind[1]}: {name}; {where}", Table(columns, text), "; ".join(common), notes)
 
 
-def _cell(row: dict[str, Any], notes: list[str]) -> str:
-    return with_errors(row) + (f"{KEEP}[{notes.index(row['note']) + 1}]" if row["note"] else "")
+def _without(metric: Metric, common: list[str]) -> Metric:
+    """The metric, its note without the clauses in `common`."""
+    return replace(metric, note="; ".join(clause for clause in metric.note.split("; ") if clause not in common))
+
+
+def _cell(metric: Metric, notes: list[str]) -> str:
+    return with_errors(metric) + (f"{KEEP}[{notes.index(metric.note) + 1}]" if metric.note else "")
 
 
 def _ledger(member: Member) -> Iterator[str]:
@@ -112,17 +113,17 @@ def _published(context: ReportContext, source: PublishedNumbers) -> Table:
         if not member.run.done:
             rows.append([context.named(member), f"{theirs:g}", *4 * [DASH]])
             continue
-        row = member.run.metric(source.metric, source.samples)
+        ours = member.run.metric(source.metric, source.samples)
         result = member.run.result
         seen = result["steps"] * min(member.spec.batch, result["data"]["train"]["images"])
         rows.append(
             [
                 context.named(member),
                 f"{theirs:g}",
-                with_errors(row) + (f"{KEEP}{FEW_MARK}" if rests_on_few(row) else ""),
-                plus_minus(row["value"] - theirs, row["se"]),
+                with_errors(ours) + (f"{KEEP}{FEW_MARK}" if rests_on_few(ours) else ""),
+                plus_minus(ours.value - theirs, ours.se),
                 percent(seen / source.images_seen, 2),
-                f"{number(row['images'])} {row['split']}",
+                f"{number(ours.images)} {ours.split}",
             ]
         )
     name = f"{source.metric.upper()}, K{KEEP}={KEEP}{number(source.samples)}"

@@ -114,10 +114,10 @@ def _points(context: ReportContext) -> list[dict[str, object]]:
                 "panel": f"{member.spec.data}, {member.spec.protocol}",
                 "group": context.of_model(member),
                 "latent": member.latent,
-                "rate": rate["value"],
-                "rate_se": rate["se"] or 0.0,
-                "distortion": distortion["value"],
-                "distortion_se": distortion["se"] or 0.0,
+                "rate": rate.value,
+                "rate_se": rate.se or 0.0,
+                "distortion": distortion.value,
+                "distortion_se": distortion.se or 0.0,
             }
         )
     return points

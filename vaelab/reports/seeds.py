@@ -1,9 +1,8 @@
 """Results over the seeds: one row for each Spec of a study that was trained with more than one seed."""
 
 import statistics
-from typing import Any
 
-from vaelab.evaluation.measure import FEW_MARK, rests_on_few
+from vaelab.evaluation.measure import FEW_MARK, Metric, rests_on_few
 from vaelab.reports.behind import behind
 from vaelab.reports.claims.estimate import over_seeds as mean_over_seeds
 from vaelab.reports.context import ReportContext
@@ -41,8 +40,8 @@ def over_seeds(context: ReportContext) -> dict[str, Table]:
 def directions(context: ReportContext) -> str:
     """Say in which columns lower or higher values are better, as their metrics state it."""
     members = [member for models in _several(context).values() for runs in models for member in runs]
-    rows = {head: row for head, (name, _) in COLUMNS.items() for m in members if (row := _find(m, name)) is not None}
-    return in_words({head: better_of(row, COLUMNS[head][1]) for head, row in rows.items()})
+    found = {head: own for head, (name, _) in COLUMNS.items() for m in members if (own := _find(m, name)) is not None}
+    return in_words({head: better_of(metric, COLUMNS[head][1]) for head, metric in found.items()})
 
 
 def ranking(context: ReportContext) -> list[str]:
@@ -51,8 +50,8 @@ def ranking(context: ReportContext) -> list[str]:
     for title, models in _several(context).items():
         alike = dict[tuple[int, str], list[list[Member]]]()
         for members in models:
-            row = members[0].run.metric("nll")
-            alike.setdefault((members[0].latent, str(kind(members[0].run, row))), []).append(members)
+            nll = members[0].run.metric("nll")
+            alike.setdefault((members[0].latent, str(kind(members[0].run, nll))), []).append(members)
         said += [_ranked(context, title, rivals) for rivals in alike.values() if len(rivals) > 1]
     return explained(said)
 
@@ -64,7 +63,7 @@ def explained(said: list[str]) -> list[str]:
 
 def _ranked(context: ReportContext, title: str, rivals: list[list[Member]]) -> str:
     what = f"{title}, {latent(rivals[0][0].latent)}: the NLL (nats per image, mean over the seeds)"
-    best, *others = sorted(rivals, key=lambda runs: statistics.fmean(m.run.metric("nll")["value"] for m in runs))
+    best, *others = sorted(rivals, key=lambda runs: statistics.fmean(m.run.metric("nll").value for m in runs))
     next_ones = [f"{context.of_model(runs[0])} ({behind(best, runs, 'nll')})" for runs in others[: BEST - 1]]
     worst = f" It is highest for {context.of_model(others[-1][0])} ({_cell(others[-1], 'nll', 1)})."
     return (
@@ -89,14 +88,14 @@ def _row(context: ReportContext, members: list[Member]) -> list[str]:
 
 
 def _cell(members: list[Member], name: str, sign: int) -> str:
-    rows = [_find(member, name) for member in members]
-    mean = interval([None if row is None else sign * row["value"] for row in rows])
-    return f"{mean}{KEEP}{FEW_MARK}" if any(row and rests_on_few(row) for row in rows) else mean
+    found = [_find(member, name) for member in members]
+    mean = interval([None if metric is None else sign * metric.value for metric in found])
+    return f"{mean}{KEEP}{FEW_MARK}" if any(metric and rests_on_few(metric) for metric in found) else mean
 
 
-def _find(member: Member, name: str) -> dict[str, Any] | None:
-    rows = (r for r in member.run.result["metrics"] if r["name"].partition("[")[0] == name and r["split"] == "test")
-    return next(rows, None)
+def _find(member: Member, name: str) -> Metric | None:
+    found = (m for m in member.run.metrics if m.name.partition("[")[0] == name and m.split == "test")
+    return next(found, None)
 
 
 def interval(values: list[float | None]) -> str:

@@ -2,12 +2,12 @@
 
 from collections import Counter
 from dataclasses import dataclass, replace
-from typing import Any
 
-from vaelab.evaluation.measure import FEW_MARK, draws_in_words, rests_on_few
+from vaelab.evaluation.measure import FEW_MARK, Metric, draws_in_words, rests_on_few
 from vaelab.reports.context import ReportContext
 from vaelab.reports.text import DASH, MINUS, PLUS_MINUS, listed, number, plus_minus
 from vaelab.runs.compare import kind
+from vaelab.runs.result_file import Result
 from vaelab.studies.study import Member
 
 # key -> heading; in the order of the table
@@ -67,14 +67,14 @@ class ComparableRows:
 
 def directions(context: ReportContext) -> str:
     """Say in which columns lower or higher values are better, as their metrics state it; "" if none is known."""
-    rows = {name: row for m in context.done for name in MEANS if (row := m.run.find(name)) is not None}
-    return in_words({COLUMNS[name]: better_of(row, -1 if name == "elbo" else 1) for name, row in rows.items()})
+    means = {name: mean for m in context.done for name in MEANS if (mean := m.run.find(name)) is not None}
+    return in_words({COLUMNS[name]: better_of(mean, -1 if name == "elbo" else 1) for name, mean in means.items()})
 
 
-def better_of(row: dict[str, Any], sign: int = 1) -> str:
-    """Which values of sign * metric are better."""
+def better_of(metric: Metric, sign: int = 1) -> str:
+    """Which values of sign * the metric are better."""
     turned = {"lower": "higher", "higher": "lower", "neither": "neither"}
-    return row["better"] if sign > 0 else turned[row["better"]]
+    return metric.better if sign > 0 else turned[metric.better]
 
 
 def in_words(better: dict[str, str]) -> str:
@@ -93,7 +93,7 @@ def comparison(context: ReportContext) -> list[ComparableRows]:
 def _block(data: str, protocol: str, context: ReportContext, members: list[Member]) -> ComparableRows:
     rows = {member.label: _row(context, member) for member in members}
     for name in MEANS:
-        kinds = {m.label: str(kind(m.run, row)) for m in members if m.run.done and (row := m.run.find(name))}
+        kinds = {m.label: str(kind(m.run, mean)) for m in members if m.run.done and (mean := m.run.find(name))}
         usual = Counter(kinds.values()).most_common(1)
         for label, own in kinds.items():
             if own != usual[0][0]:
@@ -102,7 +102,7 @@ def _block(data: str, protocol: str, context: ReportContext, members: list[Membe
     return ComparableRows(data, protocol, list(rows.values()))
 
 
-def best_epoch(result: dict[str, Any]) -> float:
+def best_epoch(result: Result) -> float:
     """The epoch of the weights that were kept."""
     images = result["data"]["train"]["images"]
     return result["best_step"] * min(result["spec"]["batch"], images) / images
@@ -126,21 +126,21 @@ def _row(context: ReportContext, member: Member) -> TableRow:
     for name in MEANS:
         cells[name] = _metric(member.run.find(name), sign=-1 if name == "elbo" else 1)
     nll = run.metric("nll")
-    cells["samples"] = Cell(draws_in_words(nll), nll["samples"])
+    cells["samples"] = Cell(draws_in_words(nll), nll.samples)
     units = member.run.find("active_units")
-    cells["active_units"] = Cell(f"{units['value']:.0f} / {spec.latent}", units["value"]) if units else Cell(DASH)
+    cells["active_units"] = Cell(f"{units.value:.0f} / {spec.latent}", units.value) if units else Cell(DASH)
     cells["parameters"] = Cell(number(result["parameters"]), result["parameters"])
     cells["best_epoch"] = Cell(number(best_epoch(result), 1), best_epoch(result))
     seconds = result["seconds"]["training"]
     cells["seconds"] = Cell(number(seconds, 1 if seconds < 10 else 0), seconds)
-    return TableRow(member.label, True, run.metric("elbo")["note"], cells)
+    return TableRow(member.label, True, run.metric("elbo").note, cells)
 
 
-def _metric(metric: dict[str, Any] | None, sign: int) -> Cell:
+def _metric(metric: Metric | None, sign: int) -> Cell:
     if metric is None:
         return Cell(DASH)
-    value = sign * metric["value"]
-    return Cell(plus_minus(value, metric["se"]), value, mark=FEW_MARK if rests_on_few(metric) else "")
+    value = sign * metric.value
+    return Cell(plus_minus(value, metric.se), value, mark=FEW_MARK if rests_on_few(metric) else "")
 
 
 def _part(written: str) -> Cell:

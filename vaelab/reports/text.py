@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 from math import floor, log10
-from typing import Any
 
+from vaelab.evaluation.measure import Metric
 from vaelab.evaluation.proportion import Proportion
 
 DASH = "\N{EM DASH}"  # for a value that is not defined for this row
@@ -42,14 +42,14 @@ def percent(share: float, decimals: int = 0) -> str:
     return f"{number(100 * share, decimals)}{KEEP}%"
 
 
-def with_errors(row: dict[str, Any]) -> str:
-    """The value of a row of result.json with its 95 % interval, or with standard error and the error of its draws."""
-    if row["interval"] is None:
-        draws = row["monte_carlo_se"]
-        return plus_minus(row["value"], row["se"]) + (f" (draws {PLUS_MINUS}{KEEP}{draws:.2g})" if draws else "")
-    low, high = row["interval"]
+def with_errors(metric: Metric) -> str:
+    """The value of a metric with its 95 % interval, or with standard error and the error of its draws."""
+    if metric.interval is None:
+        draws = metric.monte_carlo_se
+        return plus_minus(metric.value, metric.se) + (f" (draws {PLUS_MINUS}{KEEP}{draws:.2g})" if draws else "")
+    low, high = metric.interval
     decimals = max(0, 1 - floor(log10((high - low) / 4))) if high > low else 3
-    return f"{number(row['value'], decimals)} ({number(low, decimals)} to {number(high, decimals)})"
+    return f"{number(metric.value, decimals)} ({number(low, decimals)} to {number(high, decimals)})"
 
 
 def with_interval(share: Proportion) -> str:

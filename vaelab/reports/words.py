@@ -14,6 +14,7 @@ from vaelab.reports.table import best_epoch
 from vaelab.reports.text import MINUS, latent, listed, number, percent, plus_minus
 from vaelab.runs.blueprint import NOT_A_LIKELIHOOD
 from vaelab.runs.compare import kind
+from vaelab.runs.result_file import Environment
 from vaelab.studies.study import Member
 
 FEW = 20  # with fewer test images of a label, a sentence says so
@@ -57,7 +58,7 @@ def limits(context: ReportContext) -> list[str]:
             f"Every model was trained once, with seed {min(seeds)}. Standard errors and intervals cover only the test "
             "images. Another seed would give other numbers."
         )
-    if any(NOT_A_LIKELIHOOD in member.run.metric("elbo")["note"] for member in context.done):
+    if any(NOT_A_LIKELIHOOD in member.run.metric("elbo").note for member in context.done):
         said.append(
             "A Bernoulli cross-entropy on grey levels is not a likelihood of the images. Its nats are comparable only "
             "with each other."
@@ -107,7 +108,7 @@ def _of_group(context: ReportContext, models: list[list[Member]]) -> str:
     judge, sign = ("nll", 1) if len({runs[0].spec.objective for runs in models}) > 1 else ("elbo", -1)
     best, *others = sorted(models, key=lambda runs: sign * _mean(runs, judge))
     closest = min(models, key=lambda runs: _mean(runs, "reconstruction_mse"))
-    note = best[0].run.metric("elbo")["note"]
+    note = best[0].run.metric("elbo").note
     elbo = f"{MINUS}ELBO {_value(best, 'elbo', -1)} nats{f', {note}' if note else ''}"
     score = elbo if judge == "elbo" else f"NLL {_value(best, 'nll')} nats{f', {note}' if note else ''}"
     if len(models) == 1:
@@ -138,7 +139,7 @@ def _idle(context: ReportContext, models: list[list[Member]]) -> str:
     """Say which runs of a group do not use all latent dimensions; "" if all do."""
     said = list[str]()
     for runs in models:
-        units = [units["value"] for run in runs if (units := run.run.find("active_units"))]
+        units = [units.value for run in runs if (units := run.run.find("active_units"))]
         if units and min(units) < runs[0].latent:
             ends = dict.fromkeys(f"{value:.0f}" for value in (min(units), max(units)))
             said.append(f"{' to '.join(ends)} of {runs[0].latent}")
@@ -146,15 +147,15 @@ def _idle(context: ReportContext, models: list[list[Member]]) -> str:
 
 
 def _mean(runs: list[Member], name: str) -> float:
-    return statistics.fmean(run.run.metric(name)["value"] for run in runs)
+    return statistics.fmean(run.run.metric(name).value for run in runs)
 
 
 def _value(runs: list[Member], name: str, sign: int = 1) -> str:
     """The value with its error: over the seeds if there are several, otherwise over the images."""
     if len(runs) > 1:
-        return interval([sign * run.run.metric(name)["value"] for run in runs])
+        return interval([sign * run.run.metric(name).value for run in runs])
     metric = runs[0].run.metric(name)
-    return plus_minus(sign * metric["value"], metric["se"])
+    return plus_minus(sign * metric.value, metric.se)
 
 
 def _of_data(context: ReportContext, member: Member) -> list[str]:
@@ -197,7 +198,7 @@ def _counts(member: Member) -> str:
     return f"{listed(parts)} images, {height} x {width}, {kind}" + (f" ({result['note']})" if result["note"] else "")
 
 
-def _environment(environment: dict[str, object]) -> str:
+def _environment(environment: Environment) -> str:
     e = environment
     return (
         f"vaelab {e['vaelab']}, torch {e['torch']}, Python {e['python']}, {e['system']}, {e['device']}, "

@@ -179,5 +179,5 @@ def _checked(key: str, claim: Claim, images: Path) -> ShownClaim:
 
 def _appendix(member: Member, folder: Path) -> Appendix:
     parts = [(name.replace("_", " "), str(value)) for name, value in member.spec.model_dump().items()]
-    kl = sorted(member.run.metric("rate")["parts"], reverse=True)
+    kl = sorted(member.run.metric("rate").parts, reverse=True)
     return Appendix(member.label, Path(os.path.relpath(member.run.path, folder)).as_posix(), parts, kl)

@@ -6,7 +6,7 @@ from math import sqrt
 from pathlib import Path
 from typing import Any
 
-from vaelab.evaluation.measure import GIVEN_LABELS, Better, draws_in_words
+from vaelab.evaluation.measure import GIVEN_LABELS, Better, Metric, draws_in_words
 from vaelab.runs.directory import Run
 from vaelab.system.errors import RunError
 
@@ -20,10 +20,10 @@ ORDER: dict[Better, str] = {
 
 @dataclass(frozen=True)
 class Ranked:
-    """A run with its number, and how far it is behind the first of its kind, on the same images."""
+    """A run with its metric, and how far it is behind the first of its kind, on the same images."""
 
     run: Run
-    row: dict[str, Any]
+    metric: Metric
     behind: float
     behind_se: float | None  # of the difference in pairs; None for the first, and where there are no pairs
 
@@ -37,58 +37,58 @@ class Ranking:
     runs: list[Ranked]
 
 
-def kind(run: Run, row: dict[str, Any]) -> dict[str, Any]:
-    """What must agree for two rows to be numbers of the same thing, in words.
+def kind(run: Run, metric: Metric) -> dict[str, Any]:
+    """What must agree for two metrics to be numbers of the same thing, in words.
 
     The images are told by their digest: one set of images may go by several names.
     """
     result = run.result
     same = {
-        "pixels": row["protocol"],
-        "split": row["split"],
-        "images": row["images"],
-        "sha256": result["data"][row["split"]]["sha256"][:10],
-        "seed": row["seed"],
-        "unit": row["unit"],
-        "order": ORDER[row["better"]],
+        "pixels": metric.protocol,
+        "split": metric.split,
+        "images": metric.images,
+        "sha256": result["data"][metric.split]["sha256"][:10],
+        "seed": metric.seed,
+        "unit": metric.unit,
+        "order": ORDER[metric.better],
     }
-    if row["name"] not in UNBIASED and row["samples"] is not None:
-        same["K"] = draws_in_words(row)
-    if not row["measure"].startswith("likelihood:"):  # whose other options change no number, but for this one
-        same["measure"] = row["measure"]
-    elif row["measure"].endswith(":precision=bfloat16"):
+    if metric.name not in UNBIASED and metric.samples is not None:
+        same["K"] = draws_in_words(metric)
+    if not metric.measure.startswith("likelihood:"):  # whose other options change no number, but for this one
+        same["measure"] = metric.measure
+    elif metric.measure.endswith(":precision=bfloat16"):
         same["precision"] = "bfloat16"
-    if result["provenance"]["note"] and row["unit"].startswith(("nats", "bits")):
+    if result["provenance"]["note"] and metric.unit.startswith(("nats", "bits")):
         same["note"] = result["provenance"]["note"]
-    if GIVEN_LABELS in row["note"].split("; "):
+    if GIVEN_LABELS in metric.note.split("; "):
         same["given"] = "the labels"
     return same
 
 
 def compare(paths: Sequence[Path | str], metric: str) -> list[Ranking]:
-    """The runs by `metric`, in one ranking for each kind of number that it is; a run stands in each where it has a row.
+    """The runs by `metric`, in one ranking for each kind of number that it is; a run may be in several.
 
     Raises:
         RunError: a run that is not done, or that has no such metric: none is left out without a word.
     """
     if not paths:
         raise RunError(found="no run to rank", expected="runs' directories", do="name them, as in runs/*")
-    found: dict[str, list[tuple[Run, dict[str, Any]]]] = {}
+    alike: dict[str, list[tuple[Run, Metric]]] = {}
     runs = [Run(path) for path in paths]
-    without = [run for run in runs if all(row["name"] != metric for row in run.result["metrics"])]
+    without = [run for run in runs if all(found.name != metric for found in run.metrics)]
     if without:
         raise _without(without, runs, metric)
     for run in runs:
-        for row in run.result["metrics"]:
-            if row["name"] == metric:
-                of = "  ".join(f"{what} {value}" for what, value in kind(run, row).items())
-                found.setdefault(of, []).append((run, row))
-    return [Ranking(f"data {_names(rows)}  {of}", rows[0][1]["better"], _ranked(rows)) for of, rows in found.items()]
+        for found in run.metrics:
+            if found.name == metric:
+                of = "  ".join(f"{what} {value}" for what, value in kind(run, found).items())
+                alike.setdefault(of, []).append((run, found))
+    return [Ranking(f"data {_names(pairs)}  {of}", pairs[0][1].better, _ranked(pairs)) for of, pairs in alike.items()]
 
 
-def _names(rows: list[tuple[Run, dict[str, Any]]]) -> str:
+def _names(pairs: list[tuple[Run, Metric]]) -> str:
     """By what the data of these runs go, each name once."""
-    return ", ".join(dict.fromkeys(run.result["spec"]["data"] for run, _ in rows))
+    return ", ".join(dict.fromkeys(run.result["spec"]["data"] for run, _ in pairs))
 
 
 def _without(without: list[Run], runs: list[Run], metric: str) -> RunError:
@@ -98,23 +98,23 @@ def _without(without: list[Run], runs: list[Run], metric: str) -> RunError:
         readings = ", ".join(sorted({str(run.result["spec"]["protocol"]) for run in without}))
         found, expected = f"{who} 'bits_per_dim', read by {readings}", "pixels as 8-bit levels, protocol levels or 8bit"
         return RunError(found=found, expected=expected, do="rank them by another metric, or leave them out")
-    names = sorted({row["name"] for run in runs for row in run.result["metrics"]})
+    names = sorted({found.name for run in runs for found in run.metrics})
     return RunError(found=f"{who} '{metric}'", expected=f"one of {', '.join(names)}", do="measure it first")
 
 
-def _ranked(rows: list[tuple[Run, dict[str, Any]]]) -> list[Ranked]:
-    sign = -1 if rows[0][1]["better"] == "higher" else 1
-    rows = sorted(rows, key=lambda pair: sign * pair[1]["value"])
-    best = rows[0]
-    return [Ranked(*pair, abs(pair[1]["value"] - best[1]["value"]), difference_se(pair, best)) for pair in rows]
+def _ranked(pairs: list[tuple[Run, Metric]]) -> list[Ranked]:
+    sign = -1 if pairs[0][1].better == "higher" else 1
+    pairs = sorted(pairs, key=lambda pair: sign * pair[1].value)
+    best = pairs[0]
+    return [Ranked(*pair, abs(pair[1].value - best[1].value), difference_se(pair, best)) for pair in pairs]
 
 
-def difference_se(one: tuple[Run, dict[str, Any]], other: tuple[Run, dict[str, Any]]) -> float | None:
+def difference_se(one: tuple[Run, Metric], other: tuple[Run, Metric]) -> float | None:
     """Standard error of the difference of two means over the same images, taken image by image.
 
     None for a number and itself, for a single image, and where no numbers of each image were kept.
     """
-    if one is other or any(row["se"] is None or not run.keeps(row) for run, row in (one, other)):
+    if one is other or any(metric.se is None or not run.keeps(metric) for run, metric in (one, other)):
         return None
     differences = one[0].per_image(one[1]) - other[0].per_image(other[1])
     return (differences.std() / sqrt(len(differences))).item()

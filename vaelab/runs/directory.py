@@ -8,7 +8,7 @@ result.json is written last: where it stands, the run is done.
 import json
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -24,7 +24,7 @@ from vaelab.models import VAE
 from vaelab.parts.trust import check_trust
 from vaelab.runs.blueprint import Blueprint, blueprint_of
 from vaelab.runs.build import build_model, load_data, model_bytes
-from vaelab.runs.result_file import read_result
+from vaelab.runs.result_file import Result, read_result
 from vaelab.runs.spec import Spec
 from vaelab.system.errors import NonFiniteError, RunError, VaelabError, unknown
 from vaelab.system.files import small
@@ -96,7 +96,7 @@ class Run:
         return (self.path / "result.json").exists()
 
     @property
-    def result(self) -> dict[str, Any]:
+    def result(self) -> Result:
         """result.json; RunError where the run is not done, or the file is damaged or of another version."""
         if not self.done:
             found = f"{self.path} has no result.json"
@@ -114,8 +114,13 @@ class Run:
             raise RunError(found=found, expected="a line of JSON", do="delete that line, or the run")
         return [row for row in rows if row is not None]  # the last may just be written
 
-    def metric(self, name: str, samples: int | None = None) -> dict[str, Any]:
-        """The metric called `name` of the test images, a dict as result.json has it.
+    @property
+    def metrics(self) -> list[Metric]:
+        """Every metric in result.json, those of the training first; RunError as `result`."""
+        return [Metric.from_row(row) for row in self.result["metrics"]]
+
+    def metric(self, name: str, samples: int | None = None) -> Metric:
+        """The metric called `name` of the test images.
 
         Arguments:
             samples: K; by default that of the measurement at the end of the training, if it has this metric.
@@ -124,40 +129,40 @@ class Run:
             SpecError: it was not measured; what was is listed.
             RunError: it was not measured with so many samples.
         """
-        if (row := self.find(name, samples)) is not None:
-            return row
-        measured = {row["name"] for row in self.result["metrics"] if row["split"] == "test"}
+        if (metric := self.find(name, samples)) is not None:
+            return metric
+        measured = {metric.name for metric in self.metrics if metric.split == "test"}
         if name not in measured:
             raise unknown("metric", name, measured)
         found = f"{self.path} has no {name} of {samples} samples"
         raise RunError(found=found, expected="one that was measured", do="measure it with `vaelab evaluate`")
 
-    def find(self, name: str, samples: int | None = None) -> dict[str, Any] | None:
+    def find(self, name: str, samples: int | None = None) -> Metric | None:
         """`metric`, or None where there is none."""
-        named = (row for row in self.result["metrics"] if row["name"] == name and row["split"] == "test")
-        return next((row for row in named if samples in (None, row["samples"])), None)
+        named = (metric for metric in self.metrics if metric.name == name and metric.split == "test")
+        return next((metric for metric in named if samples in (None, metric.samples)), None)
 
-    def keeps(self, row: dict[str, Any]) -> bool:
-        """Whether there is a number of each image behind a row: not where it is no mean over images."""
-        return _key_of(row) in self._per_image()
+    def keeps(self, metric: Metric) -> bool:
+        """Whether per_image.safetensors has `metric` of each image: not if it is not a mean over images."""
+        return _key_of(metric) in self._per_image()
 
-    def per_image(self, row: dict[str, Any]) -> Tensor:
-        """The numbers [images] behind a row of `result["metrics"]`, in the order of the images' content.
+    def per_image(self, metric: Metric) -> Tensor:
+        """The numbers [images] that `metric`, one of `metrics`, is the mean of, in the order of the images' content.
 
-        Two runs give them for the same images in the same order where the rows agree in measure, split and seed, and
+        Two runs give them for the same images in the same order where the metrics agree in measure, split and seed, and
         the runs in their test images: then they can be compared in pairs.
 
         Raises:
-            RunError: the row has none.
+            RunError: the metric has none.
         """
-        tensors, key = self._per_image(), _key_of(row)
+        tensors, key = self._per_image(), _key_of(metric)
         if key not in tensors:
             found = f"{self.path / PER_IMAGE} has nothing called {key}"
             raise RunError(found=found, expected="a number of each image", do=AGAIN)
         found = tensors[key]
-        if found.shape != (row["images"],) or found.dtype not in (torch.float32, torch.float64):
+        if found.shape != (metric.images,) or found.dtype not in (torch.float32, torch.float64):
             what = f"{self.path / PER_IMAGE} has {key} as {found.dtype} of shape {tuple(found.shape)}"
-            raise RunError(found=what, expected=f"a number of each of {row['images']:,} images", do=AGAIN)
+            raise RunError(found=what, expected=f"a number of each of {metric.images:,} images", do=AGAIN)
         return found
 
     def _per_image(self) -> dict[str, Tensor]:
@@ -200,10 +205,12 @@ class Run:
     def _places(self) -> list[str]:
         """The sources that may be the run's own, the likeliest first."""
         there = self.result.get("source", {})
-        for place in there.values():
-            if modules_of(place):
-                check_trust(self.path / "result.json", {"source": place}, self.trust)
-        places = [self.spec.data, *([there["absolute"], taken_from(there["from_run"], self.path)] if there else [])]
+        places = [self.spec.data]
+        if "absolute" in there and "from_run" in there:
+            for place in (there["absolute"], there["from_run"]):
+                if modules_of(place):
+                    check_trust(self.path / "result.json", {"source": place}, self.trust)
+            places += [there["absolute"], taken_from(there["from_run"], self.path)]
         return list(dict.fromkeys(places))
 
     def _not_found(self, errors: list[VaelabError], source: str | None) -> VaelabError:
@@ -261,21 +268,22 @@ class Run:
 
 @dataclass(frozen=True)
 class MetricStore:
-    """The numbers of a run: rows of result.json, and those of each image in per_image.safetensors.
+    """The metrics of a run: their numbers of each image are in per_image.safetensors, and not in memory.
 
     Arguments:
-        run: whose numbers they are.
+        run: whose metrics they are.
         seed: of the draws of what is added.
-        rows: what is known already; grows.
+        metrics: what is known already; grows.
     """
 
     run: Run
     seed: int
-    rows: list[dict[str, Any]]
+    metrics: list[Metric]
 
-    def of(self, measure: str, split: str) -> list[dict[str, Any]]:
-        """The rows that this measure gave on this split with this seed."""
-        return [row for row in self.rows if (row["measure"], row["split"], row["seed"]) == (measure, split, self.seed)]
+    def of(self, measure: str, split: str) -> list[Metric]:
+        """The metrics that this measure gave on this split with this seed."""
+        asked = (measure, split, self.seed)
+        return [metric for metric in self.metrics if (metric.measure, metric.split, metric.seed) == asked]
 
     def tensors(self) -> dict[str, Tensor]:
         """The numbers of each image that are kept so far; RunError where their file is damaged."""
@@ -283,7 +291,7 @@ class MetricStore:
         return self.run._per_image() if path.exists() else {}
 
     def add(self, measure: str, metrics: list[Metric]) -> None:
-        """Take the numbers of a measure, in the place of those it gave before; writes those of each image.
+        """Take the metrics of a measure, in the place of those it gave before; writes those of each image.
 
         Raises:
             NonFiniteError: a number that is none.
@@ -294,17 +302,21 @@ class MetricStore:
                 found = f"{metric.name} is {metric.value}, +- {metric.se}, for {self.run.path}"
                 raise NonFiniteError(found=found, expected="a finite number", do=f"leave {measure} out, and look at it")
         old = self.of(measure, metrics[0].split)
-        rows = [{"measure": measure, "seed": self.seed, **metric.as_dict()} for metric in metrics]
-        new = json.loads(json.dumps(rows))  # as they will be read: tuples are lists there
-        place = self.rows.index(old[0]) if old else len(self.rows)  # the first row of a name is the run's own
-        self.rows[:] = [*self.rows[:place], *new, *(row for row in self.rows[place:] if row not in old)]
+        rows = [replace(metric, measure=measure, seed=self.seed).as_row() for metric in metrics]
+        new = [Metric.from_row(row) for row in json.loads(json.dumps(rows))]  # as they will be read
+        place = self.metrics.index(old[0]) if old else len(self.metrics)  # the first metric of a name is the run's own
+        self.metrics[:] = [
+            *self.metrics[:place],
+            *new,
+            *(metric for metric in self.metrics[place:] if metric not in old),
+        ]
         tensors = self.tensors()
-        for metric, row in zip(metrics, new, strict=True):
+        for metric, kept in zip(metrics, new, strict=True):
             if metric.per_image is not None:
-                tensors[_key_of(row)] = metric.per_image.contiguous()
+                tensors[_key_of(kept)] = metric.per_image.contiguous()
         write_tensors(self.run.path / PER_IMAGE, tensors, {OWNER: self.run.spec.hash})
 
 
-def _key_of(row: dict[str, Any]) -> str:
-    """The name in per_image.safetensors of the numbers behind a row of result.json."""
-    return "/".join(str(row[field]) for field in ("measure", "split", "seed", "name", "samples"))
+def _key_of(metric: Metric) -> str:
+    """The name in per_image.safetensors of the numbers that `metric` is the mean of."""
+    return "/".join(map(str, (metric.measure, metric.split, metric.seed, metric.name, metric.samples)))

@@ -4,7 +4,6 @@ import json
 import time
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any
 
 from vaelab.data.dataset import Dataset, Splits, seen
 from vaelab.evaluation.measure import GIVEN_LABELS, EvaluationContext, Measure, Metric, checked_metrics
@@ -13,6 +12,7 @@ from vaelab.models import VAE
 from vaelab.parts import names as parts
 from vaelab.runs.blueprint import Blueprint
 from vaelab.runs.directory import MetricStore, Run
+from vaelab.runs.result_file import Result
 from vaelab.system.device import Device, find_device
 from vaelab.system.errors import DataError, SpecError
 from vaelab.system.files import check_no_link, only_writer, write_atomically
@@ -35,8 +35,8 @@ def evaluate(
     device: Device = "auto",
     callback: Callback | None = None,
     source: str | None = None,
-) -> list[dict[str, Any]]:
-    """Measure a finished run and keep the numbers in its result.json; the rows of these measures.
+) -> list[Metric]:
+    """Measure a finished run and keep the numbers in its result.json; the metrics of these measures.
 
     What was measured before is not measured again. Everything that can be refused is refused before any work starts.
 
@@ -60,7 +60,7 @@ def evaluate(
     if seed < 0:
         raise SpecError(found=f"seed = {seed}", expected="0 or more", do="use --seed 0, as other runs do")
     check_no_link(run.path)
-    store = MetricStore(run, seed, run.result["metrics"])
+    store = MetricStore(run, seed, run.metrics)
     todo = {name: measure for name, measure in measures.items() if again or not store.of(name, split)}
     if todo:
         model = run.model().to(find_device(device))
@@ -68,14 +68,14 @@ def evaluate(
 
         def keep(name: str, metrics: list[Metric]) -> None:
             store.add(name, metrics)
-            result = {**run.result, "metrics": store.rows}
+            result: Result = {**run.result, "metrics": [metric.as_row() for metric in store.metrics]}
             write_atomically(run.path / "result.json", json.dumps(result, indent=1).encode())
 
         with only_writer(run.path):
-            store.rows[:] = run.result["metrics"]  # another process may have added some in the meantime
+            store.metrics[:] = run.metrics  # another process may have added some in the meantime
             store.tensors()  # what cannot be added to is found out before any work
             run_measures(todo, context, callback.say, keep)
-    return [row for name in measures for row in store.of(name, split)]
+    return [metric for name in measures for metric in store.of(name, split)]
 
 
 def cache_of(run: Run) -> Path:

@@ -52,8 +52,9 @@ def better_before(name: str) -> Better:
 
 
 def upgraded(result: dict[str, Any]) -> dict[str, Any]:
-    """`result` with the keys of this version, and a direction in each row."""
+    """`result` with the keys of this version, and those of a `Metric` in each row of `metrics`."""
     result = {RENAMED.get(key, key): value for key, value in result.items()}
     for row in result.get("metrics", ()):
         row.setdefault("better", better_before(row["name"]) if "name" in row else "neither")
+        row.setdefault("fewest_samples", None)
     return result

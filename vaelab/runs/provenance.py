@@ -3,10 +3,8 @@
 import os
 import platform
 import time
-from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -21,6 +19,7 @@ from vaelab.runs.blueprint import Blueprint
 from vaelab.runs.build import build_objective
 from vaelab.runs.directory import Run
 from vaelab.runs.evaluate import EVALUATION_SEED
+from vaelab.runs.result_file import Environment, Provenance, SourcePaths
 from vaelab.runs.spec import Spec
 
 BOUNDS = {  # of Optimised, in words
@@ -32,7 +31,7 @@ BOUNDS = {  # of Optimised, in words
 PROBED = 16  # training images by which an objective is asked what it optimises
 
 
-def environment(device: torch.device) -> dict[str, Any]:
+def environment(device: torch.device) -> Environment:
     """What the numbers were made with."""
     return {
         "vaelab": version("vaelab"),
@@ -56,7 +55,7 @@ def _processor() -> str:
     return f"{names}, {os.cpu_count()} cores"
 
 
-def source_of(run: Run, spec: Spec) -> dict[str, str]:
+def source_of(run: Run, spec: Spec) -> SourcePaths:
     """The data's source by its absolute paths, and as seen from the run's directory; nothing where it has no paths."""
     absolute = taken_from(spec.data, Path.cwd())
     return {"absolute": absolute, "from_run": seen_from(absolute, run.path.absolute())} if ":" in spec.data else {}
@@ -67,7 +66,7 @@ def fingerprint(spec: Spec, data: Splits) -> str:
     return f"{spec.hash} {data.train.sha256}"
 
 
-def provenance(blueprint: Blueprint, model: VAE, train: Dataset, steps: int) -> dict[str, Any]:
+def provenance(blueprint: Blueprint, model: VAE, train: Dataset, steps: int) -> Provenance:
     """What the model was trained to do, as its numbers are to be read by: the objective, found out by asking it."""
     spec = blueprint.spec
     with torch.random.fork_rng(devices=[]):
@@ -80,7 +79,9 @@ def provenance(blueprint: Blueprint, model: VAE, train: Dataset, steps: int) -> 
     note = blueprint.likelihood_note(train.protocol)
     return {
         "objective": spec.objective,
-        **asdict(found),
+        "distortion_weight": found.distortion_weight,
+        "rate_weight": found.rate_weight,
+        "bound": found.bound,
         "given": spec.condition,
         "effective_beta": found.effective_beta,
         "is_bound": bool(found.bound) and not note,
@@ -91,13 +92,13 @@ def provenance(blueprint: Blueprint, model: VAE, train: Dataset, steps: int) -> 
     }
 
 
-def bound_in_words(provenance: dict[str, Any]) -> str:
+def bound_in_words(provenance: Provenance) -> str:
     """Which bound the objective of a ledger is, and what must be said of it."""
     of = ", given the labels" if provenance.get("given") == "labels" else ""
     return BOUNDS[provenance["bound"]] + of + (f", but {provenance['note']}" if provenance["note"] else "")
 
 
-def beta_in_words(provenance: dict[str, Any]) -> str:
+def beta_in_words(provenance: Provenance) -> str:
     """The effective beta of a ledger; a word where the distortion counts for nothing."""
     beta = provenance["effective_beta"]
     return "infinite" if beta is None else f"{beta:.4g}"

@@ -1,12 +1,23 @@
-"""result.json: what must stand in it, and of which types."""
+"""result.json: its keys, and the types of their values; what is written and what is read are both held to them."""
 
 import json
 from pathlib import Path
-from typing import Annotated, Any, Literal, NotRequired
+from typing import Annotated, Any, NotRequired, cast, get_type_hints
 
-from pydantic import AfterValidator, Field, TypeAdapter, ValidationError, with_config
+from pydantic import (
+    AfterValidator,
+    ConfigDict,
+    Field,
+    GetPydanticSchema,
+    TypeAdapter,
+    ValidationError,
+    create_model,
+    with_config,
+)
 from typing_extensions import TypedDict  # pydantic asks for this one before Python 3.12
 
+from vaelab.evaluation.measure import ROW_KEYS, Metric
+from vaelab.objectives.effective_beta import Bound
 from vaelab.runs.old_results import upgraded
 from vaelab.system.errors import RunError
 from vaelab.system.files import parsed
@@ -15,38 +26,15 @@ from vaelab.system.json_types import Count, Error, FindingRow, Finite, Positive
 AGAIN = "delete the run and train again"
 
 
-def _ordered(interval: tuple[float, float]) -> tuple[float, float]:
-    if interval[0] > interval[1]:
-        raise ValueError("an interval whose ends are exchanged")
-    return interval
-
-
 def _both(source: dict[str, str]) -> dict[str, str]:
     if len(source) == 1:
         raise ValueError("one of two paths")
     return source
 
 
-@with_config({"extra": "allow"})
-class MetricRow(TypedDict):
-    """A number: a `Metric` without those of each image, and what it was asked for by."""
-
-    measure: str
-    seed: int
-    name: str
-    value: Finite
-    unit: str
-    better: Literal["higher", "lower", "neither"]
-    images: Count
-    split: Literal["train", "validation", "test"]
-    protocol: str
-    se: Error | None
-    monte_carlo_se: Error | None
-    interval: Annotated[tuple[Finite, Finite], AfterValidator(_ordered)] | None
-    samples: Count | None
-    fewest_samples: NotRequired[Count | None]
-    note: str
-    parts: list[Finite]
+def _read_as(keys: type) -> GetPydanticSchema:
+    """A dict whose keys are stated elsewhere: when it is read, it must have those of `keys`."""
+    return GetPydanticSchema(lambda source, handler: handler.generate_schema(keys))
 
 
 @with_config({"extra": "allow"})
@@ -58,13 +46,25 @@ class Described(TypedDict):
     batch: Positive
 
 
+_TYPES = get_type_hints(Metric, include_extras=True)
+_ALL: dict[str, Any] = {key: (_TYPES[key], ...) for key in ROW_KEYS}  # without a default: each must be in the file
+_METRIC = create_model("Metric", __config__=ConfigDict(extra="allow"), **_ALL)
+SpecRow = Annotated[dict[str, Any], _read_as(Described)]  # `Spec.model_dump`
+MetricRow = Annotated[dict[str, Any], _read_as(_METRIC)]  # `Metric.as_row`
+
+
 @with_config({"extra": "allow"})
 class Provenance(TypedDict):
     """What was optimised."""
 
     objective: str
-    bound: Literal["ELBO", "importance-weighted", "below the ELBO", ""]
+    distortion_weight: NotRequired[float]
+    rate_weight: NotRequired[float]
+    bound: Bound
+    given: NotRequired[str]
     effective_beta: Finite | None
+    is_bound: NotRequired[bool]
+    likelihood: NotRequired[str]
     note: str
     protocol: str
     seeds: dict[str, int]
@@ -80,7 +80,7 @@ class Split(TypedDict):
 
 @with_config({"extra": "forbid"})
 class Data(TypedDict):
-    """The splits."""
+    """The splits that there are."""
 
     train: Split
     validation: NotRequired[Split]
@@ -107,6 +107,9 @@ class Seconds(TypedDict):
     evaluation: Error
 
 
+Read = TypedDict("Read", {"from": str, "said": list[str]})  # the folder that was read; what was said of it, in lines
+
+
 class SourcePaths(TypedDict, total=False):
     """Where the images were: empty where the source has no path, else both."""
 
@@ -116,11 +119,12 @@ class SourcePaths(TypedDict, total=False):
 
 @with_config({"extra": "allow"})
 class Result(TypedDict):
-    """All of it; later versions may write more."""
+    """All of it, in the order in which it is written; later versions may write more."""
 
-    spec: Described
+    spec: SpecRow
     environment: Environment
-    data: Data
+    data: Annotated[dict[str, Split], _read_as(Data)]
+    read: NotRequired[Read]
     source: NotRequired[Annotated[SourcePaths, AfterValidator(_both)]]
     test_images_trained_on: Count
     note: str
@@ -139,7 +143,7 @@ class Result(TypedDict):
 SCHEMA = TypeAdapter(Result)
 
 
-def read_result(path: Path) -> dict[str, Any]:
+def read_result(path: Path) -> Result:
     """What a result.json holds; RunError where it is damaged, or of another version of vaelab."""
     result = parsed(path, _upgraded, expected="what vaelab wrote", do=AGAIN)
     try:
@@ -158,5 +162,5 @@ def read_result(path: Path) -> dict[str, Any]:
     return result
 
 
-def _upgraded(text: str) -> dict[str, Any]:
-    return upgraded(json.loads(text))
+def _upgraded(text: str) -> Result:
+    return cast(Result, upgraded(json.loads(text)))  # if the schema accepts it

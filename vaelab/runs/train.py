@@ -3,13 +3,11 @@
 import json
 import time
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 from vaelab.data.dataset import Splits, seen
 from vaelab.evaluation.admission import admit_parts
-from vaelab.evaluation.measure import EvaluationContext, Measure
+from vaelab.evaluation.measure import EvaluationContext, Measure, Metric
 from vaelab.models import VAE
 from vaelab.objectives.criterion import criterion_of
 from vaelab.objectives.losses import Objective
@@ -28,10 +26,12 @@ from vaelab.runs.evaluate import (
     run_measures,
 )
 from vaelab.runs.provenance import environment, fingerprint, provenance, source_of
+from vaelab.runs.result_file import Result
 from vaelab.runs.spec import Spec
 from vaelab.system.device import Device, find_device
 from vaelab.system.errors import SpecError, VaelabError
 from vaelab.system.files import check_name, write_atomically
+from vaelab.system.json_types import FindingRow
 from vaelab.system.memory import check_free
 from vaelab.system.tensor_file import write_tensors
 from vaelab.training.callback import Callback
@@ -133,7 +133,7 @@ def conclude(run: Run, blueprint: Blueprint, model: VAE, data: Splits, progress:
     context = context_of(blueprint, model.eval(), data, "test", EVALUATION_SEED, cache_of(run))
     store = MetricStore(run, EVALUATION_SEED, [])
     run_measures(_possible(default_measures(blueprint), context, callback), context, callback.say, store.add)
-    result = _result(run, blueprint, model, data, progress, store.rows, time.perf_counter() - began)
+    result = _result(run, blueprint, model, data, progress, store.metrics, time.perf_counter() - began)
     write_atomically(run.path / "result.json", json.dumps(result, indent=1).encode())
     (run.path / "checkpoint.safetensors").unlink(missing_ok=True)  # of no use to a run that is done
 
@@ -171,16 +171,16 @@ def _result(
     model: VAE,
     data: Splits,
     progress: Progress,
-    rows: list[dict[str, Any]],
+    metrics: list[Metric],
     seconds: float,
-) -> dict[str, Any]:
+) -> Result:
     splits = [split for split in (data.train, data.validation, data.test) if split is not None]
-    rate = next(row for row in rows if row["name"] == "rate")
+    rate = next(metric for metric in metrics if metric.name == "rate")
     objective = build_objective(blueprint, len(data.train))
     return {
         "spec": blueprint.spec.model_dump(),
         "environment": environment(next(model.parameters()).device),
-        "data": {s.split: {"images": len(s), "shape": s.shape, "sha256": s.sha256} for s in splits},
+        "data": {s.split: {"images": len(s), "shape": list(s.shape), "sha256": s.sha256} for s in splits},
         "read": {"from": data.where, "said": list(data.said)},
         "source": source_of(run, blueprint.spec),
         "test_images_trained_on": seen(data.train, data.test),
@@ -193,8 +193,9 @@ def _result(
         "best_loss": progress.best_loss,
         "parameters": sum(parameter.numel() for parameter in model.parameters()),
         "findings": [
-            asdict(finding) for finding in find_findings(model, data.test, rate["value"], EVALUATION_SEED, objective)
+            FindingRow(kind=finding.kind, says=finding.says, do=finding.do)
+            for finding in find_findings(model, data.test, rate.value, EVALUATION_SEED, objective)
         ],
         "provenance": provenance(blueprint, model, data.train, progress.step),
-        "metrics": rows,
+        "metrics": [metric.as_row() for metric in metrics],
     }

@@ -334,7 +334,7 @@ def done(study: Study, member: Member) -> bool:
     if not member.run.done:
         return False
     check_claim(member.run, member.spec)
-    return set(study.metrics) <= {row["measure"] for row in member.run.result["metrics"]}
+    return set(study.metrics) <= {metric.measure for metric in member.run.metrics}
 
 
 def _by_worker(

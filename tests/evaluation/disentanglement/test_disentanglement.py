@@ -113,8 +113,8 @@ def test_the_order_of_the_images_does_not_matter():
     other = replace(one, train=one.train.take(order(1000)), data=one.data.take(order(600)))
     expected = measured(one, images=550)
     assert expected["mig"].images == 550
-    assert {name: row.as_dict() for name, row in measured(other, images=550).items()} == {
-        name: row.as_dict() for name, row in expected.items()
+    assert {name: row.as_row() for name, row in measured(other, images=550).items()} == {
+        name: row.as_row() for name, row in expected.items()
     }
 
 

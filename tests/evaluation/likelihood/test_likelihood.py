@@ -142,7 +142,7 @@ def test_without_a_budget_images_of_any_size_are_evaluated_and_trained_on(monkey
         estimate_bounds(oracle.model, data, 3, 0).nll, -oracle.log_p(double(data)), rtol=0, atol=1e-9
     )
     run = train(Spec(data="digits", latent=2, network="mlp:hidden=8", epochs=1, nll_samples=2), tmp_path)
-    assert run.metric("nll")["images"] == 180
+    assert run.metric("nll").images == 180
 
 
 @pytest.mark.parametrize("samples", [0, -3])

@@ -40,7 +40,7 @@ def test_bounds_of_several_seeds_are_compared_seed_by_seed(tmp_path) -> None:
     order, bounds = check_claims(ReportContext(study))["importance-weighting"]
     ((more, fewer, *_, gain),) = order.evidence[0].rows
     assert (more, fewer) == ("IWAE", "VAE")
-    nll = [[run.run.find("nll", 12)["value"] for run in study.members if run.group == g] for g in ("vae-1", "iwae")]
+    nll = [[run.run.find("nll", 12).value for run in study.members if run.group == g] for g in ("vae-1", "iwae")]
     found = float(gain.split("\N{NO-BREAK SPACE}")[0].replace("\N{MINUS SIGN}", "-"))
     assert found == pytest.approx(sum(nll[0]) / 2 - sum(nll[1]) / 2, abs=0.1)
     assert "2 seeds" in order.basis

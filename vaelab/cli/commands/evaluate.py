@@ -46,6 +46,6 @@ def evaluate(
     if samples is not None:
         metrics = (f"likelihood:samples={samples}",)
     with terminal.watching(terminal.console()) as callback:
-        rows = evaluate(opened, metrics, root, split, seed, again, device, callback, data)
-    terminal.print_metrics(str(run), rows)
+        measured = evaluate(opened, metrics, root, split, seed, again, device, callback, data)
+    terminal.print_metrics(str(run), measured)
     terminal.print_facts("", terminal.provenance_facts(opened.result))

@@ -58,8 +58,8 @@ def train(
         callback.say("drawing")
         pictures.figure(done, root=root, callback=callback)
     result = done.result
-    terminal.print_metrics(str(done.path), result["metrics"])
-    kl = sorted(done.metric("rate")["parts"], reverse=True)
+    terminal.print_metrics(str(done.path), done.metrics)
+    kl = sorted(done.metric("rate").parts, reverse=True)
     shown = "  ".join(f"{value:.2f}" for value in kl[:10]) + (f"  and {len(kl) - 10} more" if len(kl) > 10 else "")
     terminal.print_facts(
         "",

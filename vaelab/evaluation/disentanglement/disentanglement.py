@@ -78,14 +78,14 @@ class Disentanglement:
     def __call__(self, context: EvaluationContext, progress: Progress) -> list[Metric]:
         fitted, measured = (_code(context, data.some(self.images)) for data in (context.train, context.data))
         progress(0.2)
-        rows = [_mig(context, measured, self.bins)]
+        metrics = [_mig(context, measured, self.bins)]
         progress(0.25)
-        rows.append(_sap(context, measured))
+        metrics.append(_sap(context, measured))
         progress(0.5)
-        rows += _dci(context, fitted, measured, lambda share: progress(0.5 + 0.4 * share))
-        rows.append(_factorvae(context, fitted, measured))
+        metrics += _dci(context, fitted, measured, lambda share: progress(0.5 + 0.4 * share))
+        metrics.append(_factorvae(context, fitted, measured))
         progress(1.0)
-        return rows
+        return metrics
 
 
 @dataclass(frozen=True, eq=False)
@@ -160,7 +160,7 @@ def _dci(context: EvaluationContext, fitted: _Coded, measured: _Coded, progress:
     frequent = np.mean([np.unique(column, return_counts=True)[1].max() / n for column in measured.factors.T])
     correct = np.mean([fit.correct.mean(1) for fit in fits], axis=0)  # [N], of each image
 
-    def row(name: str, of_fits: list[float], over_images: float, note: str, parts: np.ndarray) -> Metric:
+    def metric(name: str, of_fits: list[float], over_images: float, note: str, parts: np.ndarray) -> Metric:
         over_fits = np.std(of_fits, ddof=1) / np.sqrt(FITS)
         return context.metric(
             name,
@@ -175,21 +175,21 @@ def _dci(context: EvaluationContext, fitted: _Coded, measured: _Coded, progress:
 
     completeness, informativeness = [f.completeness for f in fits], [f.informativeness for f in fits]
     return [
-        row(
+        metric(
             "dci_disentanglement",
             [fit.disentanglement for fit in fits],
             0.0,
             f"{forests}; se between the fits",
             np.array([]),
         ),
-        row(
+        metric(
             "dci_completeness",
             [float(c.mean()) for c in completeness],
             0.0,
             f"{forests}; se between the fits; {measured.names}",
             np.mean(completeness, axis=0),
         ),
-        row(
+        metric(
             "dci_informativeness",
             [float(i.mean()) for i in informativeness],
             float(correct.std(ddof=1) / np.sqrt(n)),

@@ -112,25 +112,25 @@ class Fidelity:
             training = extract.of(stored(others))
         progress(0.3)
         whole = replace(context, given="")  # distances compare p(x): only generated images are conditioned on labels
-        rows = [
+        metrics = [
             _frechet(whole, "frechet", "lower", real, generated, BIASED),
             _reference(whole, real, training, max(0, extract.seen - len(train) + len(others))),
             _kernel_distance(whole, real, generated),
         ]
         progress(0.7)
-        rows += _neighbourhoods(whole, real, generated, self.neighbours)
+        metrics += _neighbourhoods(whole, real, generated, self.neighbours)
         progress(1.0)
         what = {"mean": "decoder means", "sample": "draws of p(x|z)"}[self.draw]
         what += ", labels as frequent as in training" if context.given else ""
         about = f"{len(data):,} generated images ({what}) beside {len(data):,} real ones (levels u / 255)"
         return [
             replace(
-                row,
-                name=f"{row.name}[{extract.label}]",
+                metric,
+                name=f"{metric.name}[{extract.label}]",
                 images=len(data),
-                note="; ".join(part for part in (row.note, about, extract.note) if part),
+                note="; ".join(part for part in (metric.note, about, extract.note) if part),
             )
-            for row in rows
+            for metric in metrics
         ]
 
 

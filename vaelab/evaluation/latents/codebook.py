@@ -6,7 +6,7 @@ from torch import Tensor
 from vaelab.evaluation.measure import EvaluationContext, Metric, standard_error
 
 
-def codebook_rows(context: EvaluationContext, z: Tensor) -> list[Metric]:
+def codebook_metrics(context: EvaluationContext, z: Tensor) -> list[Metric]:
     """Return the perplexity of the codes in z [N, D]: exp(-sum_k f_k log f_k), f_k the proportion of code k.
 
     It is K if all codes are used equally, and 1 if only one is used. With several levels it is the mean over them. To

@@ -9,7 +9,7 @@ from torch.distributions import Distribution
 
 from vaelab.distributions import is_diagonal_normal, two_means_of
 from vaelab.evaluation.latents.aggregate import POINTS, in_float64, log_aggregate
-from vaelab.evaluation.latents.codebook import codebook_rows
+from vaelab.evaluation.latents.codebook import codebook_metrics
 from vaelab.evaluation.measure import Better, EvaluationContext, Metric, Progress, standard_error
 from vaelab.evaluation.posterior_means import REPEATS, over_posteriors
 from vaelab.system.errors import SpecError
@@ -67,7 +67,7 @@ class Latents:
 
         if context.model.support == "codes":
             z = over_posteriors(context.model, data, context.seed, lambda q: q.mean, progress)
-            return codebook_rows(context, torch.cat(z))
+            return codebook_metrics(context, torch.cat(z))
         groups = over_posteriors(context.model, data, context.seed, read, lambda share: progress(ENCODING * share))
         with torch.no_grad():
             return [
@@ -84,7 +84,7 @@ def _units(context: EvaluationContext, groups: Groups) -> list[Metric]:
     means = torch.cat([torch.stack(two_means_of(q, REPEATS)).double() for q, _ in groups], 1)
     active, variance = active_dimensions(means)
     images, latent, units = means.shape[1], len(active), int(active.sum())
-    rows = [
+    metrics = [
         context.metric(
             "active_units",
             float(units),
@@ -96,14 +96,14 @@ def _units(context: EvaluationContext, groups: Groups) -> list[Metric]:
         )
     ]
     if units < 2:
-        return rows
+        return metrics
     covariance = _covariance(groups)[active][:, active]
     scale = covariance.diagonal().sqrt()
     above = torch.triu_indices(units, units, 1)
     size = (covariance / scale / scale[:, None]).abs()[above[0], above[1]]
     between = f"between {units} active dimensions"
     return [
-        *rows,
+        *metrics,
         *(
             context.metric(name, value.item(), "absolute value", better="lower", images=images, note=between)
             for name, value in (("aggregate_correlation", size.max()), ("aggregate_correlation_mean", size.mean()))
@@ -152,7 +152,7 @@ def _parts_of_the_rate(context: EvaluationContext, groups: Groups, progress: Pro
         ", which it has nearly reached: more images would give more" if information.mean() > most - SATURATED else ""
     )
 
-    def row(name: str, terms: Tensor, better: Better, note: str) -> Metric:
+    def metric(name: str, terms: Tensor, better: Better, note: str) -> Metric:
         spread = terms.var(0).mean().div(samples * images).sqrt().item() if samples > 1 else None
         return context.metric(
             name,
@@ -167,8 +167,8 @@ def _parts_of_the_rate(context: EvaluationContext, groups: Groups, progress: Pro
         )
 
     return [
-        row("mutual_information", information, "neither", f"for these images: at most log N = {most:.2f}{reached}"),
-        row(
+        metric("mutual_information", information, "neither", f"for these images: at most log N = {most:.2f}{reached}"),
+        metric(
             "marginal_kl",
             marginal,
             "lower",

@@ -232,7 +232,7 @@ class Likelihood:
         few = Proportion(int((e.effective < FEW).sum()), n)
         mark = FEW_EFFECTIVE if most > 1 and few.value > MANY else ""
 
-        def row(name: str, better: Better, per_image: Tensor, unit: str = "nats/image", *notes: str) -> Metric:
+        def metric(name: str, better: Better, per_image: Tensor, unit: str = "nats/image", *notes: str) -> Metric:
             return context.metric(
                 name,
                 per_image.mean().item(),
@@ -247,22 +247,24 @@ class Likelihood:
             )
 
         def bound(name: str, better: Better, per_image: Tensor, *notes: str) -> Metric:
-            return row(name, better, per_image, "nats/image", context.note, *notes)
+            return metric(name, better, per_image, "nats/image", context.note, *notes)
 
         kl = () if e.kl_per_dimension is None else tuple(e.kl_per_dimension.mean(0).tolist())
         error = None if most == 1 else e.nll_variance.sum().sqrt().item() / n
-        rows = [
+        metrics = [
             bound("elbo", "higher", e.elbo),
-            replace(row("rate", "neither", e.rate), parts=kl),
+            replace(metric("rate", "neither", e.rate), parts=kl),
             bound("distortion", "lower", e.distortion),
         ]
-        rows.append(replace(bound("nll", "lower", e.nll, mark), monte_carlo_se=error))
-        rows += [
+        metrics.append(replace(bound("nll", "lower", e.nll, mark), monte_carlo_se=error))
+        metrics += [
             replace(bound("iwae_bound", "higher", of_k), samples=k, fewest_samples=None) for k, of_k in e.bounds.items()
         ]
         if most > 1:
-            rows.append(row("nll_excess", "lower", e.nll_excess, "nats/image", AT_LEAST if mark else EXCESS, mark))
-            rows.append(row("effective_samples", "higher", e.effective, "draws"))
+            metrics.append(
+                metric("nll_excess", "lower", e.nll_excess, "nats/image", AT_LEAST if mark else EXCESS, mark)
+            )
+            metrics.append(metric("effective_samples", "higher", e.effective, "draws"))
             below = context.metric(
                 f"effective_below_{FEW:g}",
                 few.value,
@@ -273,12 +275,12 @@ class Likelihood:
                 samples=most,
                 fewest_samples=fewest,
             )
-            rows.append(below)
+            metrics.append(below)
         if fewest is not None:
             drawn = f"K is {e.samples.min():,} to {e.samples.max():,}"
-            rows.append(row("samples_drawn", "neither", e.samples.double(), "draws", drawn))
+            metrics.append(metric("samples_drawn", "neither", e.samples.double(), "draws", drawn))
         if protocol(data.protocol).counts_levels:
             bits = math.prod(data.shape) * math.log(2)
-            in_bits = row("bits_per_dim", "lower", e.nll / bits, "bits/dim", context.note, mark)
-            rows.append(replace(in_bits, monte_carlo_se=error and error / bits))
-        return rows
+            in_bits = metric("bits_per_dim", "lower", e.nll / bits, "bits/dim", context.note, mark)
+            metrics.append(replace(in_bits, monte_carlo_se=error and error / bits))
+        return metrics

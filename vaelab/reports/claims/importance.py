@@ -2,6 +2,7 @@
 
 from itertools import combinations
 
+from vaelab.evaluation.measure import Metric
 from vaelab.objectives.importance import Iwae
 from vaelab.reports.claims.claim import CitedPlace, Outcome, Statement, tally, verdict
 from vaelab.reports.claims.estimate import Sign, over_images, paired
@@ -60,12 +61,12 @@ def bounds_in_order(context: ReportContext) -> Outcome:
     rows, signs = list[list[str]](), list[Sign]()
     for member in context.done:
         nll = _nll(member.run)
-        for row in member.run.result["metrics"]:
-            if row["measure"] == nll["measure"] and row["name"] in ("elbo", "iwae_bound"):
-                gap = paired([-member.run.per_image(row)], [member.run.per_image(nll)])
+        for bound in member.run.metrics:
+            if bound.measure == nll.measure and bound.name in ("elbo", "iwae_bound"):
+                gap = paired([-member.run.per_image(bound)], [member.run.per_image(nll)])
                 signs.append(1 if gap.mean >= 0 else gap.sign)
-                name = "ELBO" if row["name"] == "elbo" else f"L({row['samples']:,})"
-                rows.append([context.named(member), name, with_errors(row), with_errors(nll), str(gap)])
+                name = "ELBO" if bound.name == "elbo" else f"L({bound.samples:,})"
+                rows.append([context.named(member), name, with_errors(bound), with_errors(nll), str(gap)])
     return Outcome(
         tally(signs, "below", "above") + ".",
         verdict(signs),
@@ -81,9 +82,7 @@ def _draws(member: Member) -> int:
     return objective.samples if isinstance(objective, Iwae) else 1
 
 
-def _nll(run: Run) -> dict:
+def _nll(run: Run) -> Metric:
     """The test NLL from the most importance samples."""
-    return max(
-        (row for row in run.result["metrics"] if row["name"] == "nll" and row["split"] == "test"),
-        key=lambda row: row["samples"],
-    )
+    found = (metric for metric in run.metrics if metric.name == "nll" and metric.split == "test")
+    return max(found, key=lambda metric: metric.samples or 0)

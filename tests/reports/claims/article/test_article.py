@@ -176,7 +176,7 @@ def test_claims_compare_runs_that_differ_in_one_thing(trained) -> None:
 
 def test_a_gain_is_the_share_by_which_the_error_of_the_second_is_lower(trained) -> None:
     context = ReportContext(trained)
-    error = {member.label: member.run.metric("reconstruction_mse")["value"] for member in trained.members}
+    error = {member.label: member.run.metric("reconstruction_mse").value for member in trained.members}
     pair = by_network(context)[1]
     assert relative_gain(context, pair).mean == pytest.approx(1 - error["conv z=5"] / error["mlp z=5"])
     (step, *_) = steps(trained.members)
@@ -190,7 +190,7 @@ def test_the_compared_numbers_are_those_of_the_table(trained) -> None:
     for member in trained.members:
         for name in ("elbo", "distortion", "nll", "reconstruction_mse"):
             mean = context.per_image(member, name).mean().item()
-            assert mean == pytest.approx(member.run.metric(name)["value"], rel=1e-9)
+            assert mean == pytest.approx(member.run.metric(name).value, rel=1e-9)
 
 
 def test_claims_with_several_seeds_take_them_together(trained) -> None:
