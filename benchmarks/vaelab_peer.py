@@ -12,7 +12,8 @@ from torch import nn
 from benchmarks.peer import Stopwatch, Task, read_task, report
 from benchmarks.workloads import COMPONENTS, LEARNING_RATE, THREADS, Trainer
 from vaelab.models import VAE
-from vaelab.runs.assemble import build_model, build_objective, load_data
+from vaelab.runs.blueprint import Blueprint, blueprint_of
+from vaelab.runs.build import build_model, build_objective, load_data
 from vaelab.runs.spec import Spec
 from vaelab.system.processor import at_full_speed
 from vaelab.training.setup import TrainingSetup, bfloat16
@@ -54,7 +55,7 @@ def spec_of(training: Trainer, data: str, precision: str = "float32", seed: int 
 class Ready:
     """A training that is ready for its first step."""
 
-    spec: Spec
+    blueprint: Blueprint
     setup: TrainingSetup
     state: TrainState
     model: VAE
@@ -85,10 +86,11 @@ def start_as_torch_does(model: VAE, seed: int) -> VAE:
 def prepare(task: Task) -> Ready:
     """The model, data and state of `task`."""
     spec = spec_of(task.training, f"npz:{task.array.with_suffix('.npz')}", task.precision, task.seed)
-    data = load_data(spec)
-    model = start_as_torch_does(build_model(spec, data.train.shape), task.seed)
-    setup = TrainingSetup.of(model, build_objective(spec), data.train, spec)
-    return Ready(spec, setup, TrainState.start(model, spec), model, task.precision == "bfloat16", [])
+    blueprint = blueprint_of(spec)
+    data = load_data(blueprint)
+    model = start_as_torch_does(build_model(blueprint, data.train.shape), task.seed)
+    setup = TrainingSetup.of(model, build_objective(blueprint), data.train, spec, blueprint.schedule)
+    return Ready(blueprint, setup, TrainState.start(model, spec), model, task.precision == "bfloat16", [])
 
 
 def constant(training: Trainer) -> float:

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 import vaelab as vl
+from tests.built import completed
 from vaelab.cli.main import main
 from vaelab.reports import write_report
-from vaelab.runs.assemble import completed
 from vaelab.runs.claim import check_claim, claim
 from vaelab.runs.train import default_name
 from vaelab.studies.study import Options, carry_out, open_study

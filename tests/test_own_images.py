@@ -11,12 +11,12 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
+from tests.built import build_model
 from vaelab.cli.main import main
 from vaelab.data import Dataset, load
 from vaelab.evaluation.measure import EvaluationContext
 from vaelab.evaluation.measures import METRICS
 from vaelab.figures import FIGURES
-from vaelab.runs.assemble import build_model
 from vaelab.runs.directory import Run
 from vaelab.runs.spec import Spec
 from vaelab.runs.train import train

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.built import completed
 from vaelab.cli.main import main
 from vaelab.data import load
-from vaelab.runs.assemble import completed
 from vaelab.runs.evaluate import evaluate, named_measures
 from vaelab.runs.presets import preset
 from vaelab.runs.spec import Spec

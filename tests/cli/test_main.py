@@ -181,7 +181,7 @@ def test_ctrl_c_saves_and_says_how_to_go_on(tmp_path):
     _, told = process.communicate(timeout=60)
     assert process.returncode == 130
     assert len(told.strip().splitlines()) == 1
-    assert "give the same command again to go on" in told
+    assert "rerun the command to resume" in told
     assert list(tmp_path.glob("*/checkpoint.safetensors"))
     assert not list(tmp_path.glob("*/result.json"))
 

@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from tests.built import build_model, completed
 from tests.evaluation.contract import cheapen
 from vaelab.data import Dataset
 from vaelab.distributions import two_means_of
@@ -16,7 +17,6 @@ from vaelab.evaluation.latents.latents import Latents, active_dimensions
 from vaelab.evaluation.measure import EvaluationContext, Metric
 from vaelab.evaluation.posterior_means import posterior_means
 from vaelab.models import VAE
-from vaelab.runs.assemble import build_model, completed
 from vaelab.runs.spec import Spec
 
 SHAPE, IMAGES = (1, 8, 8), 100

@@ -9,11 +9,11 @@ from scipy.linalg import subspace_angles
 from torch import Tensor, nn
 from torch.distributions import MultivariateNormal, kl_divergence
 
+from tests.built import build_model, build_objective
 from tests.oracle import Double, linear_gaussian, mixture_prior, two_level
 from vaelab.data import Dataset, Splits
 from vaelab.evaluation.likelihood.likelihood import estimate_bounds
 from vaelab.models import VAE
-from vaelab.runs.assemble import build_model, build_objective
 from vaelab.runs.spec import Spec
 from vaelab.training.callback import SILENT
 from vaelab.training.loop import fit

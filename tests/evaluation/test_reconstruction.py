@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 import torch
 
+from tests.built import build_model, completed, load_data
 from tests.oracle import linear_gaussian
 from vaelab.data import Dataset
 from vaelab.evaluation import reconstruction
 from vaelab.evaluation.measure import EvaluationContext, Metric
 from vaelab.evaluation.reconstruction import Reconstruction, psnr, ssim, window_size
-from vaelab.runs.assemble import build_model, completed, load_data
 from vaelab.runs.spec import Spec
 from vaelab.system.errors import SpecError
 

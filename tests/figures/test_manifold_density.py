@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import torch
 
+from tests.built import build_model, build_objective, load_data
 from vaelab.data.protocol import protocol
 from vaelab.figures.manifold import SIDE
 from vaelab.models import VAE
-from vaelab.runs.assemble import build_model, build_objective, load_data
 from vaelab.studies.study import open_study
 from vaelab.training.callback import SILENT
 from vaelab.training.loop import fit

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.distributions import MultivariateNormal
 
+from tests.built import build_model
 from tests.oracle import PlainGaussian
 from vaelab.data import Dataset
 from vaelab.evaluation.ais.annealed import importance_weighted, simulate
@@ -18,7 +19,6 @@ from vaelab.models.vae import flat
 from vaelab.networks import FullyConnected
 from vaelab.posteriors import DiagonalGaussian
 from vaelab.priors import StandardNormal
-from vaelab.runs.assemble import build_model
 from vaelab.runs.spec import Spec
 from vaelab.system.errors import SpecError
 
@@ -171,7 +171,7 @@ def test_a_model_that_is_told_none_is_left_as_it_was():
         (lambda model: model(torch.zeros(1, *SHAPE)), "model.given"),
         (lambda model: model.likelihood(torch.zeros(1, 2)), "model.given"),
         (lambda model: model.given(None), "without labels"),
-        (lambda model: model.given([2, 3]), "label 3; expected one of the training images: 2, 5, 7"),
+        (lambda model: model.given([2, 3]), "label 3; expected a label of the training images: 2, 5, 7"),
         (
             lambda model: estimate_bounds(model, Dataset("a", "test", images().images, None, "grey"), 1, 0),
             "without labels",

@@ -6,12 +6,12 @@ import math
 import pytest
 import torch
 
+from tests.built import build_model, build_objective, completed
 from tests.traps.small import SILENT, dataset, noise, npz, x_of
 from vaelab.evaluation.likelihood.likelihood import estimate_bounds
 from vaelab.models import VAE, Conditional, round_networks
 from vaelab.objectives.bounds import elbo, rates, sampled_rate
 from vaelab.posteriors import DiagonalGaussian
-from vaelab.runs.assemble import build_model, build_objective, completed
 from vaelab.runs.evaluate import default_measures
 from vaelab.runs.spec import Spec
 from vaelab.runs.train import train
@@ -232,7 +232,7 @@ def test_a_run_from_end_to_end(tmp_path):
         prior="vamp:components=4", epochs=2, batch=10, nll_samples=3,
     )  # fmt: skip
     run = train(spec, tmp_path, compile="never", callback=SILENT)
-    assert default_measures(completed(spec))[1] == "latents:images=300"
+    assert default_measures(run.blueprint)[1] == "latents:images=300"
     model = run.model()
     torch.manual_seed(0)
     assert model.sample(3).mean.shape == (3, *SHAPE)

@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch.nn.functional import binary_cross_entropy_with_logits
 
+from tests.built import build_model, build_objective, build_refit, completed
 from tests.training.step.test_vmapped import courses_of
 from tests.training.test_loop import same, stop_at, trained, without_time
 from tests.traps.small import SILENT, dataset, noise, x_of
@@ -21,7 +22,6 @@ from vaelab.objectives.effective_beta import optimised
 from vaelab.objectives.weighted import Elbo
 from vaelab.parts.names import make
 from vaelab.posteriors import POSTERIORS
-from vaelab.runs.assemble import build_model, build_objective, build_refit, completed
 from vaelab.runs.evaluate import evaluate, named_measures
 from vaelab.runs.figure import figure
 from vaelab.runs.spec import Spec
@@ -167,6 +167,7 @@ class TestTraining:
             for (name, a), b in zip(one.model.state_dict().items(), other.model.state_dict().values(), strict=True):
                 torch.testing.assert_close(a, b, rtol=1e-3, atol=1e-4, msg=name)
 
+    @pytest.mark.thorough(0.5)
     @pytest.mark.parametrize("prior", ["codes", "transformer:width=8:layers=1"])
     def test_a_step_is_traced_whole(self, prior):
         """By the compiler; what is generated for it is tested beside the other parts."""
@@ -230,7 +231,7 @@ class TestRefit:
         model(x_of(data))
         before = estimate_bounds(model, data, 1, seed=0)
         prior = build_refit(spec, model)
-        prior.fitted_by = lambda count: (100, 64, 2e-3)
+        prior.fit_settings = lambda count: (100, 64, 2e-3)
         fit_prior(model, prior, data, 0, said.append)
         after = estimate_bounds(model, data, 1, seed=0)
         assert torch.equal(before.distortion, after.distortion)
@@ -243,7 +244,7 @@ class TestRefit:
         spec = completed(BASE.model_copy(update={"refit": "transformer"}))
         model, data, said = build_model(spec, SHAPE), dataset(noise(9, SHAPE), "binary-threshold", "train"), []
         prior = build_refit(spec, model)
-        prior.fitted_by = lambda count: (0, 64, 2e-3)
+        prior.fit_settings = lambda count: (0, 64, 2e-3)
         fit_prior(model, prior, data, 0, said.append)
         assert said[0].startswith("prior fitted to the codes: +")
 

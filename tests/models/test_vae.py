@@ -4,9 +4,9 @@ import pytest
 import torch
 from torch.distributions import Independent, Normal
 
+from tests.built import build_model
 from tests.oracle import linear_gaussian
 from vaelab.objectives.bounds import elbo, iwae, log_weights, rate
-from vaelab.runs.assemble import build_model
 from vaelab.runs.spec import Spec
 
 SPECS = {

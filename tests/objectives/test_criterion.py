@@ -5,12 +5,12 @@ from dataclasses import dataclass
 import pytest
 import torch
 
+from tests.built import build_objective
 from tests.traps.small import build_for, noise
 from vaelab.objectives import OBJECTIVES
 from vaelab.objectives.bounds import elbo, iwae, miwae
 from vaelab.objectives.criterion import ELBO, Criterion, Ramp, criterion_of, in_words
 from vaelab.objectives.losses import reported
-from vaelab.runs.assemble import build_objective
 from vaelab.runs.spec import Spec
 from vaelab.system.errors import SpecError
 

@@ -3,11 +3,11 @@
 import pytest
 import torch
 
+from tests.built import build_model, completed
 from vaelab.objectives.bounds import distortion, elbo, rate
 from vaelab.objectives.effective_beta import _bound, optimised
 from vaelab.objectives.importance import Iwae
 from vaelab.objectives.weighted import Elbo
-from vaelab.runs.assemble import build_model, completed
 from vaelab.runs.spec import Spec
 
 X = torch.rand(8, 1, 8, 8, generator=torch.Generator().manual_seed(0)).round()

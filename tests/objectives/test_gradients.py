@@ -13,14 +13,14 @@ import pytest
 import torch
 from scipy import stats
 
-from tests.test_combinations import CHOICES, CODES, SHAPE, Row, admissible, spec_of
+from tests.built import build_model
+from tests.runs.test_combinations import CHOICES, CODES, SHAPE, Row, admissible, spec_of
 from tests.traps.small import dataset, noise
 from vaelab.data.protocol import protocol
 from vaelab.models import VAE
 from vaelab.objectives.importance import Iwae, Miwae, Piwae
 from vaelab.objectives.losses import Objective
 from vaelab.objectives.weighted import Elbo
-from vaelab.runs.assemble import build_model
 from vaelab.training.config import TrainingConfig
 from vaelab.training.step.step import TrainState, gradients_of
 

@@ -12,8 +12,11 @@ def test_options_are_read_by_their_annotations():
     network = make("network", NETWORKS, "mlp:hidden=300,200:activation=relu")
     assert network == FullyConnected(hidden=(300, 200), activation="relu")
     assert make("network", NETWORKS, "mlp:hidden=").hidden == ()
-    assert resolve("likelihood", LIKELIHOODS, "gaussian:sigma=0.1")[1] == {"sigma": 0.1, "mean": "sigmoid"}
-    assert resolve("likelihood", LIKELIHOODS, "gaussian:sigma=pixel:mean=free")[1] == {"sigma": "pixel", "mean": "free"}
+    assert resolve("likelihood", LIKELIHOODS, "gaussian:sigma=0.1").options == {"sigma": 0.1, "mean": "sigmoid"}
+    assert resolve("likelihood", LIKELIHOODS, "gaussian:sigma=pixel:mean=free").options == {
+        "sigma": "pixel",
+        "mean": "free",
+    }
 
 
 def test_two_ways_to_write_one_part_are_one_string():

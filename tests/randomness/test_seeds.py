@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 
+from tests.built import build_model, build_objective, build_refit
 from tests.traps.small import SILENT, dataset, noise, spec_of
 from vaelab.evaluation.likelihood.likelihood import estimate_bounds
 from vaelab.randomness.seeds import STREAMS, derive
-from vaelab.runs.assemble import build_model, build_objective, build_refit
 from vaelab.system.errors import SpecError
 from vaelab.training.fit_prior import fit_prior
 from vaelab.training.setup import TrainingSetup

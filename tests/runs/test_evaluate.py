@@ -6,13 +6,14 @@ from pathlib import Path
 
 import pytest
 
+from tests.built import build_model, completed, load_data
 from vaelab.data import Splits
 from vaelab.data.dataset import seen
 from vaelab.evaluation import measures
 from vaelab.evaluation.measures import METRICS
 from vaelab.objectives.bounds import distortion, rate
 from vaelab.objectives.losses import Objective
-from vaelab.runs.assemble import build_model, completed, load_data
+from vaelab.runs.blueprint import blueprint_of
 from vaelab.runs.directory import MetricStore, Run
 from vaelab.runs.evaluate import context_of, default_measures, evaluate, named_measures, refuse_seen, run_measures
 from vaelab.runs.provenance import provenance
@@ -112,7 +113,7 @@ def test_everything_is_refused_before_any_work_starts(run, data):
         def check(self, context):
             context.need_images("a thing", 1_000_000)
 
-    one = context_of(run.spec, run.model(), data, "test", 0, Path("unused"))
+    one = context_of(run.blueprint, run.model(), data, "test", 0, Path("unused"))
     with pytest.raises(DataError, match=r"a thing of 180 test images; expected at least 1,000,000"):
         run_measures({"a": Eager(), "b": Refusing()}, one, lambda line: None, lambda name, rows: None)
     assert not began
@@ -129,7 +130,7 @@ def test_images_that_were_trained_on_are_no_test_images(data, tmp_path):
     with pytest.raises(DataError, match=r"19 of 180 test images of digits are training images too"):
         refuse_seen(leaky.train, leaky.test)
     with pytest.raises(DataError, match="training images too"):
-        context_of(TINY, build_model(TINY, (1, 8, 8)), leaky, "test", 0, tmp_path)
+        context_of(blueprint_of(TINY), build_model(TINY, (1, 8, 8)), leaky, "test", 0, tmp_path)
 
 
 def test_a_training_whose_test_images_are_its_own_does_not_start(tmp_path, data):
@@ -176,14 +177,14 @@ def scaled() -> Objective:
 
 def test_a_loss_that_is_no_bound_is_called_so_in_the_ledger(data):
     spec = TINY.model_copy(update={"objective": "tests.runs.test_evaluate:scaled"})
-    told = provenance(spec, build_model(TINY, (1, 8, 8)), data.train, 10)
+    told = provenance(blueprint_of(spec), build_model(TINY, (1, 8, 8)), data.train, 10)
     assert told["effective_beta"] == pytest.approx(64, rel=1e-4)
     assert (told["bound"], told["is_bound"]) == ("", False)
 
 
 def test_a_bound_of_what_is_no_likelihood_is_no_bound(data):
     spec = TINY.model_copy(update={"protocol": "grey"})
-    told = provenance(spec, build_model(spec, (1, 8, 8)), load_data(spec).train, 10)
+    told = provenance(blueprint_of(spec), build_model(spec, (1, 8, 8)), load_data(spec).train, 10)
     assert (told["bound"], told["is_bound"], told["note"]) == ("ELBO", False, "not a likelihood")
 
 
@@ -225,7 +226,7 @@ def test_what_these_data_do_not_allow_is_left_out_of_the_training_and_said(tmp_p
 
 def test_a_number_that_is_none_is_not_recorded(run):
     before = run.result["metrics"]
-    metric = context_of(run.spec, run.model(), run.data(), "test", 0, Path("unused")).metric(
+    metric = context_of(run.blueprint, run.model(), run.data(), "test", 0, Path("unused")).metric(
         "nll", float("nan"), "nats", better="lower"
     )
     with pytest.raises(NonFiniteError, match="nll is nan"):
@@ -234,6 +235,6 @@ def test_a_number_that_is_none_is_not_recorded(run):
 
 
 def test_the_latents_of_a_flow_are_measured_on_fewer_images():
-    assert "latents" in default_measures(Spec())
-    assert "latents:images=1000" in default_measures(Spec(posterior="flow:hidden=8"))
-    assert "latents" in default_measures(Spec(posterior="tests.traps.own:Narrow"))
+    assert "latents" in default_measures(blueprint_of(Spec()))
+    assert "latents:images=1000" in default_measures(blueprint_of(Spec(posterior="flow:hidden=8")))
+    assert "latents" in default_measures(blueprint_of(Spec(posterior="tests.traps.own:Narrow")))

@@ -3,10 +3,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.built import build_model, build_objective, completed
 from tests.traps.small import dataset, noise
 from vaelab.cli.main import main
 from vaelab.data import Splits
-from vaelab.runs.assemble import build_model, build_objective, completed
 from vaelab.runs.presets import PRESETS
 from vaelab.runs.spec import Spec
 from vaelab.training.callback import SILENT

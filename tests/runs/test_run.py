@@ -3,16 +3,20 @@
 import json
 import re
 import shutil
+from dataclasses import replace
 
 import pytest
 import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 
+from tests.built import build_model, completed
+from tests.thorough import each_value
 from vaelab.data import PROTOCOLS
 from vaelab.evaluation.likelihood.likelihood import estimate_bounds
 from vaelab.likelihoods import LIKELIHOODS
-from vaelab.runs.assemble import build_model, check_protocol, completed
+from vaelab.runs.blueprint import blueprint_of
+from vaelab.runs.compatibility import check_protocol
 from vaelab.runs.directory import Run
 from vaelab.runs.evaluate import EVALUATION_SEED
 from vaelab.runs.spec import Spec
@@ -147,9 +151,10 @@ def test_a_protocol_that_is_only_admitted_must_be_named():
     spec = Spec(data="svhn", likelihood="bernoulli")
     with pytest.raises(SpecError, match="its value is not a likelihood"):
         completed(spec)
-    check_protocol(spec.model_copy(update={"protocol": "grey"}), "grey")
+    named = spec.model_copy(update={"protocol": "grey"})
+    check_protocol(blueprint_of(named))
     with pytest.raises(SpecError, match="pixels that it describes"):
-        check_protocol(spec, "grey")  # not by the data's default
+        check_protocol(replace(blueprint_of(named), given=spec))  # not by the data's default
 
 
 def test_bernoulli_on_grey_pixels_is_marked(tmp_path):
@@ -203,6 +208,7 @@ def test_a_likelihood_that_is_not_named_describes_the_pixels(fields, likelihood,
     )
 
 
+@pytest.mark.thorough(0.15, kinds=each_value)
 @pytest.mark.parametrize("data", ["svhn", "folder:a", "npz:a.npz", "npy:a.npy", "frey"])
 @pytest.mark.parametrize("protocol", [None, *PROTOCOLS])
 @pytest.mark.parametrize("likelihood", LIKELIHOODS)

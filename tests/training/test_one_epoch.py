@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 import torch
 
+from tests.built import build_model, build_objective, completed, load_data
 from vaelab.data import Dataset, Splits
 from vaelab.data.protocol import protocol
 from vaelab.evaluation.measure import evaluating
 from vaelab.networks import NETWORKS
-from vaelab.runs.assemble import build_model, build_objective, completed, load_data
 from vaelab.runs.spec import Spec
 from vaelab.training.callback import SILENT
 from vaelab.training.diagnosis.findings import mutual_information

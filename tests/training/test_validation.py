@@ -8,13 +8,13 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
+from tests.built import build_objective, completed, load_data
 from tests.training.step.test_vmapped import specs_of, trainers
 from tests.training.test_loop import BASE, SILENT, same, stop_at, trained, without_time
 from tests.traps.small import STILL, Recorder, build, dataset, fitted, noise, spec_of, splits
 from vaelab.objectives.criterion import Criterion, Ramp
 from vaelab.objectives.weighted import Elbo
 from vaelab.randomness.seeds import derive
-from vaelab.runs.assemble import build_objective, completed, load_data
 from vaelab.runs.presets import PRESETS
 from vaelab.runs.spec import Spec
 from vaelab.runs.train import train

@@ -8,12 +8,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import logsigmoid
 
+from tests.built import build_model, build_objective, completed
 from vaelab.data import Dataset, Splits
 from vaelab.data.protocol import protocol
 from vaelab.models import VAE, Conditional, Draw
 from vaelab.objectives.criterion import criterion_of
 from vaelab.randomness.noise import key_of
-from vaelab.runs.assemble import build_model, build_objective, completed
 from vaelab.runs.directory import Run
 from vaelab.runs.spec import Spec
 from vaelab.training.callback import Callback

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import torch
 
+from tests.built import completed
 from tests.traps.small import Recorder, build, by_hand, fitted, noise, npz, spec_of, x_of
 from vaelab.data import load
 from vaelab.data.protocol import PROTOCOLS
 from vaelab.objectives.weighted import Elbo
-from vaelab.runs.assemble import completed
 from vaelab.runs.directory import Run
 from vaelab.runs.spec import Spec
 from vaelab.runs.train import train

@@ -7,6 +7,8 @@ import torch
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from tests.built import build_objective
+from tests.thorough import each_value
 from tests.traps.small import (
     SILENT,
     STILL,
@@ -27,7 +29,6 @@ from vaelab.objectives.bounds import distortion, rate
 from vaelab.objectives.importance import Iwae
 from vaelab.objectives.weighted import Elbo
 from vaelab.randomness.noise import key_of
-from vaelab.runs.assemble import build_objective
 from vaelab.runs.spec import Spec
 from vaelab.system.tensor_file import read_tensors
 from vaelab.training.config import TrainingConfig
@@ -143,6 +144,7 @@ class NoSynchronisation(TorchDispatchMode):
         return function(*args, **(kwargs or {}))
 
 
+@pytest.mark.thorough(0.15, kinds=each_value)
 @pytest.mark.parametrize("objective", OBJECTIVES)
 @pytest.mark.parametrize("name", PROTOCOLS)
 @pytest.mark.parametrize("likelihood", ["bernoulli", "gaussian:sigma=shared", "gaussian:sigma=pixel"])

@@ -155,8 +155,8 @@ def figure(
         tyro.conf.Positional,
         tyro.conf.arg(
             metavar="KIND",
-            help="manifold | samples | reconstructions | traversal | interpolation | latents | curves; all that apply "
-            "if none is given",
+            help="manifold | samples | reconstructions | traversal | interpolation | latents | curves, or "
+            "package.module:Name; all of vaelab's that apply if none is given",
         ),
     ] = (),
     seed: Annotated[int, tyro.conf.arg(help="of which images and samples are shown")] = 0,
@@ -342,7 +342,7 @@ def parts() -> None:
     from vaelab.cli import terminal
     from vaelab.evaluation.measures import METRICS
     from vaelab.parts.names import describe
-    from vaelab.runs.assemble import TABLES
+    from vaelab.runs.blueprint import TABLES
 
     for kind, table in {**TABLES, "metric": METRICS}.items():
         terminal.print_records(kind, describe(kind, table))

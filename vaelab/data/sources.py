@@ -1,10 +1,12 @@
 """The table of sources of images, the search for their files, and their division into splits."""
 
+import inspect
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
+from typing import NamedTuple
 
 from vaelab.data import digits, shapes
 from vaelab.data.dataset import Contents, Dataset, Raw, Splits, split_off, validation_count
@@ -12,7 +14,10 @@ from vaelab.data.formats import folder, idx, npy, svhn
 from vaelab.data.formats import npz as arrays
 from vaelab.data.protocol import protocol as find_protocol
 from vaelab.data.protocol import with_protocol
-from vaelab.system.errors import DataError, SpecError
+from vaelab.parts.contracts import Source
+from vaelab.parts.names import make
+from vaelab.parts.trust import modules_in
+from vaelab.system.errors import DataError, SpecError, VaelabError, in_one_line
 from vaelab.system.files import expanded, user_cache
 
 # Two runs are comparable only if these are the same in both, whatever their seeds: the test images that are held out
@@ -20,11 +25,12 @@ from vaelab.system.files import expanded, user_cache
 FIXED_SEED = 0
 TEST_SHARE = 0.1
 FREY = "freyfaces.npz"
+KIND = "data source"  # the kind of part, in errors
 
 
 @dataclass(frozen=True)
-class Source:
-    """A source of images.
+class SourceEntry:
+    """An entry of the table of data sources: a `vaelab.parts.contracts.Source`, and where its files are.
 
     Arguments:
         summary: one line that describes the images.
@@ -33,6 +39,7 @@ class Source:
         files: the names of files that must be in ROOT/name (an IDX file may be gzipped); empty if none are needed.
         argument: what the user appends as name:ARGUMENT; "" for none.
         official: the published numbers of training and test images. With other numbers the data are noted as a slice.
+        gzipped: whether each of `files` may also be there as FILE.gz.
     """
 
     summary: str
@@ -41,23 +48,39 @@ class Source:
     files: tuple[str, ...] = ()
     argument: str = ""
     official: tuple[int, int] | None = None
+    gzipped: bool = False
+
+
+class ParsedSource(NamedTuple):
+    """A source as the user names it, read: its name, its entry in `SOURCES`, and its argument ("" if it takes none)."""
+
+    name: str
+    entry: SourceEntry
+    argument: str
+
+    @property
+    def text(self) -> str:
+        """NAME or NAME:ARGUMENT, as the user writes it."""
+        return f"{self.name}:{self.argument}" if self.argument else self.name
 
 
 SOURCES = {
-    "digits": Source("8 x 8 digits inside scikit-learn, 1,797", "binary-dynamic", lambda _: digits.read()),
-    "shapes": Source("32 x 32 RGB, generated: shapes with known factors", "8bit", lambda _: shapes.read()),
-    "mnist": Source("28 x 28 digits", "binary-dynamic", idx.read, idx.FILES, official=(60_000, 10_000)),
-    "svhn": Source("32 x 32 RGB house numbers", "8bit", svhn.read, svhn.FILES, official=(73_257, 26_032)),
-    "frey": Source("28 x 20 grey frames of one face", "8bit", lambda at: arrays.read(f"{at}/{FREY}"), (FREY,)),
-    "idx": Source("IDX files with MNIST's names, or one pair", "8bit", idx.read, argument="DIR|IMAGES[,LABELS]"),
-    "npz": Source(
+    "digits": SourceEntry("8 x 8 digits inside scikit-learn, 1,797", "binary-dynamic", lambda _: digits.read()),
+    "shapes": SourceEntry("32 x 32 RGB, generated: shapes with known factors", "8bit", lambda _: shapes.read()),
+    "mnist": SourceEntry(
+        "28 x 28 digits", "binary-dynamic", idx.read, idx.FILES, official=(60_000, 10_000), gzipped=True
+    ),
+    "svhn": SourceEntry("32 x 32 RGB house numbers", "8bit", svhn.read, svhn.FILES, official=(73_257, 26_032)),
+    "frey": SourceEntry("28 x 20 grey frames of one face", "8bit", lambda at: arrays.read(f"{at}/{FREY}"), (FREY,)),
+    "idx": SourceEntry("IDX files with MNIST's names, or one pair", "8bit", idx.read, argument="DIR|IMAGES[,LABELS]"),
+    "npz": SourceEntry(
         "NumPy arrays: images, or train_images, val_images, test_images, or Keras' names",
         "8bit",
         arrays.read,
         argument="FILE",
     ),
-    "npy": Source("a NumPy array that stays on disk", "8bit", npy.read, argument="IMAGES[,LABELS]"),
-    "folder": Source(
+    "npy": SourceEntry("a NumPy array that stays on disk", "8bit", npy.read, argument="IMAGES[,LABELS]"),
+    "folder": SourceEntry(
         "image files of one size, in DIR/train, DIR/val, DIR/test or in DIR; the sub-folders are the classes",
         "8bit",
         folder.read,
@@ -67,7 +90,7 @@ SOURCES = {
 
 
 def load(
-    source: str,
+    source: str | ParsedSource,
     root: Path | str | None = None,
     validation: float = 0.1,
     seed: int = 0,
@@ -80,7 +103,8 @@ def load(
     noise of `binary-static`.
 
     Arguments:
-        source: a name of `SOURCES`, or name:ARGUMENT ("mnist", "idx:fashion", "folder:faces").
+        source: a name of `SOURCES`, or name:ARGUMENT ("mnist", "idx:fashion", "folder:faces"), or your own source as
+            package.module:Name with its options; or a source that is already parsed.
         root: the data directory: the files of a named source are in ROOT/mnist/...; None for $VAELAB_DATA, then the
             cache.
         validation: 0 for none; below 1, a share of the training images; otherwise a number of images. A source with
@@ -90,16 +114,16 @@ def load(
 
     Raises:
         SpecError: the source or protocol is unknown, or the validation split leaves no training images.
-        DataError: a file is missing, damaged, or of another shape.
+        DataError: a file is missing, damaged, or of another shape; or your own source fails.
     """
-    _, entry, _ = parse(source)
-    chosen = find_protocol(entry.protocol if protocol is None else protocol).name
+    source = parse(source) if isinstance(source, str) else source
+    chosen = find_protocol(source.entry.protocol if protocol is None else protocol).name
     splits = read(source, root)
     if splits.validation is None:
         count = validation_count(len(splits.train), validation)
         train, held = split_off(splits.train, count, seed, "validation") if count else (splits.train, None)
         return with_protocol(replace(splits, train=train, validation=held), chosen, FIXED_SEED)
-    own = f"the {len(splits.validation):,} validation images of {source}"
+    own = f"the {len(splits.validation):,} validation images of {source.text}"
     if validation:
         said = f"validation: {own}; no training images are held out"
         return with_protocol(replace(splits, said=(*splits.said, said)), chosen, FIXED_SEED)
@@ -107,7 +131,7 @@ def load(
     return with_protocol(replace(splits, validation=None, said=(*splits.said, said)), chosen, FIXED_SEED)
 
 
-def read(source: str, root: Path | str | None = None) -> Splits:
+def read(source: str | ParsedSource, root: Path | str | None = None) -> Splits:
     """Read a source: its training, validation and test images. A tenth becomes the test split if it has none.
 
     `validation` is None if the source has no validation images of its own. The levels are as stored: no protocol is
@@ -116,11 +140,11 @@ def read(source: str, root: Path | str | None = None) -> Splits:
     Raises:
         SpecError, DataError: as `load`.
     """
-    name, entry, argument = parse(source)
+    name, entry, argument = source = parse(source) if isinstance(source, str) else source
     where = str(locate(name, root)) if entry.files else argument
     contents = entry.read(where)
     train, validation, test = (
-        None if held is None else _split(source, split, held, entry.protocol, contents)
+        None if held is None else _split(source.text, split, held, entry.protocol, contents)
         for split, held in (
             ("train", contents.train), ("validation", contents.validation), ("test", contents.test),
         )
@@ -139,33 +163,82 @@ def read(source: str, root: Path | str | None = None) -> Splits:
         note = f"{name.upper()} slice, {len(train):,}/{len(test):,}"
         train, test = replace(train, note=note), replace(test, note=note)
     at = _absolute(where, several="," in entry.argument) if where else ""
-    said = (f"{source} is read from {at}",) if at else ()
+    said = (f"{source.text} is read from {at}",) if at else ()
     if contents.left_out:
-        said += (f"left out of {source}: {contents.left_out}",)
+        said += (f"left out of {source.text}: {contents.left_out}",)
     return Splits(train, validation, test, at, said)
 
 
-def parse(source: str) -> tuple[str, Source, str]:
+def modules_of(source: str) -> list[str]:
+    """The user's own modules that a source names, as the user writes it; none for a source of the table."""
+    return [] if source.partition(":")[0] in SOURCES else modules_in(source)
+
+
+def parse(source: str) -> ParsedSource:
     """Return the name, table entry and argument ("" if there is none) of a source as the user writes it.
 
+    The user's own source, package.module:Name, is imported and constructed. Its entry has no files and no argument.
+
     Raises:
-        SpecError: there is no such source, or its argument is missing, or it takes none.
+        SpecError: there is no such source; its argument is missing, or it takes none; or the part is not a source.
     """
     if "\0" in source:
         raise SpecError(found=f"data source {source!r}", expected="a path without NUL", do="write the path again")
     name, _, argument = source.partition(":")
-    usages = {key: f"{key}:{entry.argument}" if entry.argument else key for key, entry in SOURCES.items()}
     if name not in SOURCES:
-        close = [usages[key] for key in get_close_matches(name, SOURCES, 1)]
-        meant = [f"folder:{source}"] if Path(source).is_dir() else close
-        raise SpecError(
-            found=f"data source {source!r}",
-            expected=f"one of {', '.join(usages.values())}",
-            do=f"did you mean {meant[0]}?" if meant else "choose one of these",
-        )
+        return ParsedSource(source, _own(source), "")
     if bool(argument) != bool(SOURCES[name].argument):
-        raise SpecError(found=f"data source {source!r}", expected=usages[name], do="write it in that form")
-    return name, SOURCES[name], argument
+        raise SpecError(found=f"data source {source!r}", expected=_usage(name), do="write it in that form")
+    return ParsedSource(name, SOURCES[name], argument)
+
+
+def _own(source: str) -> SourceEntry:
+    """The entry of the user's own source, package.module:Name:option=value."""
+    module, *rest = source.split(":")
+    if not (rest and all(word.isidentifier() for word in (*module.split("."), rest[0]))):
+        raise _unknown(source)
+    try:
+        own: Source = make(KIND, {}, source)
+    except SpecError as error:
+        missing = error.__cause__
+        if isinstance(missing, ModuleNotFoundError) and missing.name == module.partition(".")[0]:
+            raise _unknown(source) from error
+        raise
+    summary = (inspect.getdoc(own) or source).split("\n")[0]
+    return SourceEntry(summary, find_protocol(own.protocol).name, lambda _: _read_own(source, own))
+
+
+def _read_own(source: str, own: Source) -> Contents:
+    try:
+        contents = own.read()
+    except VaelabError:
+        raise
+    except Exception as error:  # the user's code may raise any exception
+        raise DataError(
+            found=f"{KIND} '{source}' cannot be read ({in_one_line(error)})", expected="images", do="correct its read()"
+        ) from error
+    if not isinstance(contents, Contents):
+        raise DataError(
+            found=f"the read() of {KIND} '{source}' returns an object of type {type(contents).__name__}",
+            expected="vaelab.data.Contents, made with vaelab.data.raw(name, images, labels)",
+            do="see docs/extending.md",
+        )
+    return contents
+
+
+def _usage(name: str) -> str:
+    argument = SOURCES[name].argument
+    return f"{name}:{argument}" if argument else name
+
+
+def _unknown(source: str) -> SpecError:
+    close = [_usage(key) for key in get_close_matches(source.partition(":")[0], SOURCES, 1)]
+    meant = [f"folder:{source}"] if Path(source).is_dir() else close
+    return SpecError(
+        found=f"data source {source!r}",
+        expected=f"one of {', '.join(map(_usage, SOURCES))}, or package.module:Name",
+        do=f"did you mean {meant[0]}?" if meant else "choose one of these",
+    )
 
 
 def roots(root: Path | str | None) -> list[Path]:
@@ -196,9 +269,9 @@ def locate(name: str, root: Path | str | None) -> Path:
     )
 
 
-def missing(entry: Source, place: Path) -> list[str]:
-    """The files of a named source that are missing from `place`; only IDX files may be gzipped."""
-    endings = ("", ".gz") if entry.read is idx.read else ("",)
+def missing(entry: SourceEntry, place: Path) -> list[str]:
+    """Which of the files of a named source are not in `place`."""
+    endings = ("", ".gz") if entry.gzipped else ("",)
     return [file for file in entry.files if not any((place / f"{file}{ending}").is_file() for ending in endings)]
 
 

@@ -1,7 +1,7 @@
 """Figures: pure functions of (model, data, seed), or of numbers, that return a matplotlib Figure."""
 
+import inspect
 import io
-from collections.abc import Callable
 from pathlib import Path
 
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -16,10 +16,10 @@ from vaelab.figures.reconstructions import reconstructions
 from vaelab.figures.samples import samples
 from vaelab.figures.style import DPI, one_look
 from vaelab.figures.traversal import traversal
+from vaelab.parts import contracts
 from vaelab.system.files import write_atomically
 
-# (model, test images, *, title, seed) -> Figure
-FIGURES: dict[str, Callable[..., Figure]] = {
+FIGURES: dict[str, contracts.Figure] = {
     "interpolation": interpolation,
     "latents": latents,
     "manifold": manifold,
@@ -27,7 +27,11 @@ FIGURES: dict[str, Callable[..., Figure]] = {
     "samples": samples,
     "traversal": traversal,
 }
-WITHOUT_DATA = ("manifold", "samples")  # figures of only the prior and the decoder: their data may be None
+
+
+def needs_data(picture: contracts.Figure) -> bool:
+    """Whether a figure needs test images. If its second argument defaults to None, it needs only the model."""
+    return list(inspect.signature(picture).parameters.values())[1].default is not None
 
 
 def save(figure: Figure, path: Path, dpi: float = DPI) -> None:

@@ -8,40 +8,89 @@ Examples: `mlp`, `mlp:hidden=500,500:activation=relu`, `gaussian:sigma=0.1`.
 
 import inspect
 from collections.abc import Callable, Mapping
-from typing import Any, get_origin, get_type_hints
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar, get_origin, get_type_hints
 
 from pydantic import TypeAdapter, ValidationError
 
+from vaelab.parts.capabilities import declared, members, methods
+from vaelab.parts.contracts import CONTRACTS
 from vaelab.parts.trust import imported
 from vaelab.system.errors import SpecError, VaelabError, in_one_line, unknown
 
-# What parts of the user's own must have. Their constructor is held to it before it is called, by its class or by the
-# class that it says it returns: a name may lead to any code, and only parts are called. What it makes is held too.
+# What the constructor of a user's own part declares itself, because it is read before the part is made.
 DECLARED = {"likelihood": ("protocols", "admitted")}
-WANTED = {
-    "likelihood": ("parameter_shape",),
-    "posterior": ("parameter_shape",),
-    "network": ("encoder", "decoder"),
-    "model": ("given", "told", "draw", "sample"),
-    "metric": ("check",),
-}
-CALLED = (
-    "likelihood",
-    "posterior",
-    "prior",
-    "objective",
-    "schedule",
-    "model",
-    "metric",
-)  # kinds whose parts are called
 GUIDE = "see docs/extending.md"
 LARGEST = 2**31 - 1  # of an option: sizes are counted in 32 bits
 
 POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 
+T = TypeVar("T")
 
-def resolve(kind: str, table: Mapping[str, Callable[..., Any]], text: str) -> tuple[Callable[..., Any], dict[str, Any]]:
-    """The constructor that `text` names and all of its options, those left out at their defaults.
+
+@dataclass(frozen=True)
+class Part(Generic[T]):
+    """What the text of a part means: its constructor, and the options that it is given.
+
+    Arguments:
+        kind: what it is, for messages: "likelihood", "network", ...
+        name: NAME or package.module:Name.
+        constructor: a class, or a function that makes the part.
+        options: all of them, those that the text leaves out at their defaults.
+        own: whether it is the user's own, and not of a table.
+    """
+
+    kind: str
+    name: str
+    constructor: Callable[..., T]
+    options: Mapping[str, Any]
+    own: bool
+
+    @property
+    def text(self) -> str:
+        """The part with every option spelt out, so that two ways to write one part are one string."""
+        return ":".join([self.name, *(f"{option}={_write(value)}" for option, value in self.options.items())])
+
+    def declared(self, attribute: str) -> Any:
+        """The attribute of `vaelab.parts.capabilities.ATTRIBUTES` as the part declares it, or its default.
+
+        It is looked up on the constructor, then on the class that a function says it returns: no part is made for it.
+        """
+        return declared(
+            self.constructor if hasattr(self.constructor, attribute) else _class_made(self.constructor), attribute
+        )
+
+    def asks_for(self, parameter: str) -> bool:
+        """Whether the constructor has a parameter of this name."""
+        return parameter in inspect.signature(self.constructor).parameters
+
+    def make(self, context: Mapping[str, Any] | None = None) -> T:
+        """Construct the part.
+
+        Arguments:
+            context: what is known where it is made, by name. A constructor's parameters that are no options say by
+                their names what of it they are given.
+
+        Raises:
+            SpecError: the constructor asks for what is not known there, or a part of the user's own is not of its kind.
+        """
+        known, name = context or {}, self.name
+        wanted = [
+            p.name
+            for p in inspect.signature(self.constructor).parameters.values()
+            if p.kind in POSITIONAL and p.default is p.empty
+        ]
+        if unmet := [parameter for parameter in wanted if parameter not in known]:
+            raise _cannot_give(self.kind, name, unmet[0], f"of ({', '.join(wanted)})", self.constructor, known)
+        given = {parameter: known[parameter] for parameter in wanted}
+        if not self.own:
+            return self.constructor(**given, **self.options)
+        _check_makes(self.kind, name, self.constructor)
+        return _own(self.kind, name, lambda: self.constructor(**given, **self.options))
+
+
+def resolve(kind: str, table: Mapping[str, Callable[..., Any]], text: str) -> Part[Any]:
+    """The part that `text` names, with all of its options, those left out at their defaults.
 
     Arguments:
         kind: what the table holds, for messages: "likelihood", "network", ...
@@ -72,52 +121,27 @@ def resolve(kind: str, table: Mapping[str, Callable[..., Any]], text: str) -> tu
         if value is inspect.Parameter.empty:
             found = f"{kind} '{name}' without its option '{option}'"
             raise SpecError(found=found, expected=f"'{name}:{option}=VALUE'", do="give it a value")
-    return constructor, options
+    return Part(kind, name, constructor, options, own=name not in table)
 
 
 def canonical(kind: str, table: Mapping[str, Callable[..., Any]], text: str) -> str:
     """`text` with every option spelt out, so that two ways to write one part are one string."""
-    name = _name(text)
-    options = resolve(kind, table, text)[1]
-    return ":".join([name, *(f"{option}={_write(value)}" for option, value in options.items())])
+    return resolve(kind, table, text).text
 
 
 def brief(kind: str, table: Mapping[str, Callable[..., Any]], text: str) -> str:
     """`text` with those options alone that are not at their defaults; SpecError as `resolve`."""
-    name = ":".join(segment for segment in text.split(":") if "=" not in segment)
-    constructor, options = resolve(kind, table, text)
-    defaults = inspect.signature(constructor).parameters
-    changed = {option: value for option, value in options.items() if value != defaults[option].default}
-    return ":".join([name, *(f"{option}={_write(value)}" for option, value in changed.items())])
+    part = resolve(kind, table, text)
+    defaults = inspect.signature(part.constructor).parameters
+    changed = {option: value for option, value in part.options.items() if value != defaults[option].default}
+    return ":".join([part.name, *(f"{option}={_write(value)}" for option, value in changed.items())])
 
 
 def make(
     kind: str, table: Mapping[str, Callable[..., Any]], text: str, context: Mapping[str, Any] | None = None
 ) -> Any:
-    """Construct the part that `text` names.
-
-    Arguments:
-        context: what is known where it is made, by name. A constructor's parameters that are no options say by their
-            names what of it they are given.
-
-    Raises:
-        SpecError: as `resolve`; or a constructor asks for what is not known there.
-    """
-    constructor, options = resolve(kind, table, text)
-    known = context or {}
-    wanted = [
-        p.name
-        for p in inspect.signature(constructor).parameters.values()
-        if p.kind in POSITIONAL and p.default is p.empty
-    ]
-    name = _name(text)
-    if unmet := [parameter for parameter in wanted if parameter not in known]:
-        raise _cannot_give(kind, name, unmet[0], f"of ({', '.join(wanted)})", constructor, known)
-    given = {parameter: known[parameter] for parameter in wanted}
-    if name in table:
-        return constructor(**given, **options)
-    _check_makes(kind, name, constructor)
-    return _own(kind, name, lambda: constructor(**given, **options))
+    """Construct the part that `text` names, from what is known there: `resolve`, then `Part.make`."""
+    return resolve(kind, table, text).make(context)
 
 
 def _cannot_give(
@@ -145,11 +169,21 @@ def _own(kind: str, name: str, construct: Callable[[], Any]) -> Any:
         found = f"{kind} '{name}' cannot be made ({in_one_line(error)})"
         raise SpecError(found=found, expected="a part", do="mend its constructor") from error
     what = f"{kind} '{name}' makes an object of type {type(made).__name__}"
-    _hold(what, made, WANTED.get(kind, ()))
-    if kind in CALLED and not callable(made):
+    _hold(what, made, _wanted(kind, members))
+    if _is_called(kind) and not callable(made):
         found, expected = f"{what}, which cannot be called", f"a {kind}: an object with __call__, or an nn.Module"
         raise SpecError(found=found, expected=expected, do=GUIDE)
     return made
+
+
+def _wanted(kind: str, named: Callable[[type], tuple[str, ...]]) -> tuple[str, ...]:
+    """What a part of this kind must have: those names of its contract that its constructor does not declare."""
+    declared = ("__call__", *DECLARED.get(kind, ()))
+    return tuple(name for name in named(CONTRACTS[kind]) if name not in declared)
+
+
+def _is_called(kind: str) -> bool:
+    return "__call__" in members(CONTRACTS[kind])
 
 
 def _hold(what: str, found: Any, names: tuple[str, ...]) -> None:
@@ -162,6 +196,33 @@ def _hold(what: str, found: Any, names: tuple[str, ...]) -> None:
 def _name(text: str) -> str:
     """NAME or package.module:Name, without the options."""
     return ":".join(segment for segment in text.split(":") if "=" not in segment)
+
+
+def function_named(kind: str, table: Mapping[str, Callable[..., Any]], name: str, returns: type) -> Callable[..., Any]:
+    """The function that `name` names: a part that is called as it is, and is not made first.
+
+    Arguments:
+        returns: the class that a function of the user's own must say it returns, so that nothing else is called.
+
+    Raises:
+        SpecError: an unknown name, or something else.
+    """
+    if name in table:
+        return table[name]
+    found = _import(kind, name, table)
+    made = _class_made(found) if inspect.isfunction(found) else None
+    if not (inspect.isclass(made) and issubclass(made, returns)):
+        what = "a class" if inspect.isclass(found) else f"a function that returns {_title(made)}"
+        raise SpecError(
+            found=f"{kind} '{name}', {what}",
+            expected=f"a function that says that it returns a {returns.__module__}.{returns.__name__}",
+            do=f"write def {found.__name__}(...) -> {returns.__name__}",
+        )
+    return found
+
+
+def _title(made: Any) -> str:
+    return f"a {made.__name__}" if inspect.isclass(made) else "it does not say what"
 
 
 def describe(kind: str, table: Mapping[str, Callable[..., Any]]) -> list[dict[str, str]]:
@@ -181,7 +242,7 @@ def _import(kind: str, name: str, table: Mapping[str, object]) -> Callable[..., 
     except Exception as error:  # of whatever kind: the code is the user's
         raise SpecError(
             found=f"{kind} '{name}' cannot be imported ({in_one_line(error)})",
-            expected=f"package.module:Name, or one of {', '.join(sorted(table))}",
+            expected=", or one of ".join(["package.module:Name", *([", ".join(sorted(table))] if table else [])]),
             do="check the spelling, and that the package is installed",
         ) from error
     if not (inspect.isclass(found) or inspect.isfunction(found)):
@@ -199,16 +260,27 @@ def _parameters(kind: str, name: str, constructor: Callable[..., Any]) -> list[i
         raise SpecError(found=found, expected="a class or function written in Python", do=GUIDE) from error
 
 
+def _class_made(constructor: Callable[..., Any]) -> Any:
+    """Return the class itself, or the class that a function says it returns; None if it does not say."""
+    if not inspect.isfunction(constructor):
+        return constructor
+    try:
+        hint = get_type_hints(constructor).get("return")
+    except Exception:  # of whatever kind: an annotation is the user's code
+        return None
+    return get_origin(hint) or hint  # Callable[...] is one of Callable
+
+
 def _check_makes(kind: str, name: str, constructor: Callable[..., Any]) -> None:
-    """SpecError unless a constructor of the user's own says, before it is called, that it makes a part of this kind."""
+    """SpecError unless a constructor of the user's own says that it makes a part of this kind.
+
+    It is asked before it is called, by its class or by the class that it says it returns: a name may lead to any code,
+    and only parts are called.
+    """
     made: Any = constructor
     what = f"{kind} '{name}', a class"
     if inspect.isfunction(constructor):
-        try:
-            hint = get_type_hints(constructor).get("return")
-            made = get_origin(hint) or hint  # Callable[...] is one of Callable
-        except Exception:  # of whatever kind: an annotation is the user's code
-            made = None
+        made = _class_made(constructor)
         if not inspect.isclass(made):
             raise SpecError(
                 found=f"{kind} '{name}', a function that does not say what it makes",
@@ -216,8 +288,8 @@ def _check_makes(kind: str, name: str, constructor: Callable[..., Any]) -> None:
                 do=f"write def {constructor.__name__}(...) -> CLASS",
             )
         what = f"{kind} '{name}', a function that returns a {made.__name__}"
-    _hold(what, made, WANTED.get(kind, ()))
-    if kind in CALLED and not any("__call__" in vars(base) for base in made.__mro__):
+    _hold(what, made, _wanted(kind, methods))
+    if _is_called(kind) and not any("__call__" in vars(base) for base in made.__mro__):
         found = f"{what}, whose objects cannot be called"
         raise SpecError(found=found, expected=f"a {kind}: a class with __call__, or an nn.Module", do=GUIDE)
 

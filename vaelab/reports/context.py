@@ -13,7 +13,7 @@ from vaelab.figures.model_calls import condition_of, pixels, reconstruct, seeded
 from vaelab.models import VAE
 from vaelab.reports.digits import Reader, fit_reader
 from vaelab.reports.labels import PLACED, described, differing
-from vaelab.runs.assemble import load_data
+from vaelab.runs.build import load_data
 from vaelab.studies.study import Member, Study
 
 T = TypeVar("T")
@@ -80,7 +80,8 @@ class ReportContext:
         """
         spec = member.spec
         splits = self._once(
-            ("data", spec.data, spec.protocol, spec.validation, spec.split_seed), lambda: load_data(spec, self.root)
+            ("data", spec.data, spec.protocol, spec.validation, spec.split_seed),
+            lambda: load_data(member.blueprint, self.root),
         )
         member.run.check_data(splits)
         return splits

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from vaelab.parts import names as parts
 from vaelab.reports.text import latent
-from vaelab.runs.assemble import TABLES
+from vaelab.runs.blueprint import TABLES
 from vaelab.runs.spec import Spec
 from vaelab.studies.study import Member
 

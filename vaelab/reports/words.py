@@ -12,7 +12,7 @@ from vaelab.reports.labels import points
 from vaelab.reports.seeds import interval, ranking
 from vaelab.reports.table import best_epoch
 from vaelab.reports.text import MINUS, latent, listed, number, percent, plus_minus
-from vaelab.runs.assemble import NOT_A_LIKELIHOOD
+from vaelab.runs.blueprint import NOT_A_LIKELIHOOD
 from vaelab.runs.compare import kind
 from vaelab.studies.study import Member
 

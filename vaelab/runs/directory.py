@@ -8,7 +8,7 @@ result.json is written last: where it stands, the run is done.
 import json
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -18,10 +18,12 @@ from torch import Tensor
 
 from vaelab.data.dataset import Splits
 from vaelab.data.places import taken_from
-from vaelab.data.sources import parse
+from vaelab.data.sources import modules_of
 from vaelab.evaluation.measure import Metric
 from vaelab.models import VAE
-from vaelab.runs.assemble import build_model, load_data, model_bytes
+from vaelab.parts.trust import check_trust
+from vaelab.runs.blueprint import Blueprint, blueprint_of
+from vaelab.runs.build import build_model, load_data, model_bytes
 from vaelab.runs.result_file import read_result
 from vaelab.runs.spec import Spec
 from vaelab.system.errors import NonFiniteError, RunError, VaelabError, unknown
@@ -54,6 +56,7 @@ class Run:
 
     path: Path
     trust: tuple[str, ...] = ()
+    _read: tuple[Spec, Blueprint] | None = field(default=None, compare=False, repr=False)  # a Spec, and what it means
 
     def __init__(self, path: Path | str, trust: Sequence[str] | str = (), must_exist: bool = True) -> None:
         object.__setattr__(self, "path", Path(path))
@@ -64,6 +67,13 @@ class Run:
             raise RunError(found=found, expected="a run directory, which has one", do=do)
 
     @classmethod
+    def planned(cls, path: Path | str, blueprint: Blueprint) -> "Run":
+        """The directory of a run that is not there yet, or is to be continued."""
+        run = cls(path, trust=blueprint.spec.own_modules, must_exist=False)
+        object.__setattr__(run, "_read", (blueprint.spec, blueprint))
+        return run
+
+    @classmethod
     def of(cls, run: "Run | Path | str") -> "Run":
         """`run` itself, or the run in the directory of that name."""
         return run if isinstance(run, Run) else cls(run)
@@ -71,6 +81,15 @@ class Run:
     @property
     def spec(self) -> Spec:
         return Spec.read(self.path / "spec.json", self.trust)
+
+    @property
+    def blueprint(self) -> Blueprint:
+        """What `spec` means. It is read anew only if spec.json has changed."""
+        spec = self.spec
+        if self._read is None or self._read[0] != spec:
+            object.__setattr__(self, "_read", (spec, blueprint_of(spec)))
+        assert self._read is not None
+        return self._read[1]
 
     @property
     def done(self) -> bool:
@@ -166,11 +185,11 @@ class Run:
             DataError, RunError: there are no such images, or not the same ones.
         """
         if not self.done:
-            return load_data(self._spec_with(source or self.spec.data), root)
+            return load_data(self.blueprint, root, source)
         errors = list[VaelabError]()
         for place in [source] if source else self._places():
             try:
-                splits = load_data(self._spec_with(place), root)
+                splits = load_data(self.blueprint, root, place)
                 self.check_data(splits)
             except VaelabError as error:
                 errors.append(error)
@@ -178,24 +197,24 @@ class Run:
                 return splits
         raise self._not_found(errors, source)
 
-    def _spec_with(self, source: str) -> Spec:
-        return self.spec.model_copy(update={"data": source})
-
     def _places(self) -> list[str]:
         """The sources that may be the run's own, the likeliest first."""
         there = self.result.get("source", {})
+        for place in there.values():
+            if modules_of(place):
+                check_trust(self.path / "result.json", {"source": place}, self.trust)
         places = [self.spec.data, *([there["absolute"], taken_from(there["from_run"], self.path)] if there else [])]
         return list(dict.fromkeys(places))
 
     def _not_found(self, errors: list[VaelabError], source: str | None) -> VaelabError:
         """The error of the first place that has images, if any, or else of the first place."""
         others = [error for error in errors if isinstance(error, RunError)]
-        if others or source or not parse(self.spec.data)[1].argument:
+        if others or source or not self.blueprint.source.argument:
             return (others or errors)[0]
         return RunError(
             found=f"{self.path}: its images are not there ({errors[0].found})",
             expected=f"those of {self.spec.data}, from the current folder or where they were when it was trained",
-            do=f"say where they are with --data, as in --data {parse(self.spec.data)[0]}:PATH (in Python, source=)",
+            do=f"say where they are with --data, as in --data {self.blueprint.source.name}:PATH (in Python, source=)",
         )
 
     def check_data(self, splits: Splits) -> None:
@@ -224,8 +243,8 @@ class Run:
             shape, classes = image_shape or SHAPE.validate_json(header["image_shape"]), tensors.get("labels.classes")
             names = CLASS_NAMES.validate_json(header.get("class_names", "{}"))
             labels = None if classes is None else classes.numpy()
-            check_free("such a model", model_bytes(self.spec, shape), "close other programs", RunError)
-            model = build_model(self.spec, shape, labels, trained=True, class_names=names)
+            check_free("such a model", model_bytes(self.blueprint, shape), "close other programs", RunError)
+            model = build_model(self.blueprint, shape, labels, trained=True, class_names=names)
             own = model.state_dict()
             for name in OF_PIXELS & own.keys():
                 tensors.setdefault(name, own[name])

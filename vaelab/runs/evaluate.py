@@ -11,13 +11,8 @@ from vaelab.evaluation.measure import GIVEN_LABELS, EvaluationContext, Measure, 
 from vaelab.evaluation.measures import METRICS
 from vaelab.models import VAE
 from vaelab.parts import names as parts
-from vaelab.posteriors import POSTERIORS
-from vaelab.runs.assemble import (
-    is_hierarchical,
-    likelihood_note,
-)
+from vaelab.runs.blueprint import Blueprint
 from vaelab.runs.directory import MetricStore, Run
-from vaelab.runs.spec import Spec
 from vaelab.system.device import Device, find_device
 from vaelab.system.errors import DataError, SpecError
 from vaelab.system.files import check_no_link, only_writer, write_atomically
@@ -61,7 +56,7 @@ def evaluate(
     """
     callback, run = callback or default_callback(), Run.of(run)
     names = (names,) if isinstance(names, str) else names
-    measures = named_measures(names) or named_measures(default_measures(run.spec))
+    measures = named_measures(names) or named_measures(default_measures(run.blueprint))
     if seed < 0:
         raise SpecError(found=f"seed = {seed}", expected="0 or more", do="use --seed 0, as other runs do")
     check_no_link(run.path)
@@ -69,7 +64,7 @@ def evaluate(
     todo = {name: measure for name, measure in measures.items() if again or not store.of(name, split)}
     if todo:
         model = run.model().to(find_device(device))
-        context = context_of(run.spec, model, run.data(root, source), split, seed, cache_of(run))
+        context = context_of(run.blueprint, model, run.data(root, source), split, seed, cache_of(run))
 
         def keep(name: str, metrics: list[Metric]) -> None:
             store.add(name, metrics)
@@ -90,7 +85,8 @@ def cache_of(run: Run) -> Path:
 
 def named_measures(names: Iterable[str]) -> dict[str, Measure]:
     """The measures of these names, by their names with every option spelt out; SpecError where one is not known."""
-    measures = {parts.canonical("metric", METRICS, name): parts.make("metric", METRICS, name) for name in names}
+    found = [parts.resolve("metric", METRICS, name) for name in names]
+    measures = {part.text: part.make() for part in found}
     for name, measure in measures.items():
         if not (callable(measure) and hasattr(measure, "check")):
             raise SpecError(
@@ -101,17 +97,16 @@ def named_measures(names: Iterable[str]) -> dict[str, Measure]:
     return measures
 
 
-def default_measures(spec: Spec) -> tuple[str, ...]:
+def default_measures(blueprint: Blueprint) -> tuple[str, ...]:
     """What is measured at the end of every training: the latents of fewer images where each pair is dear.
 
     There the density of a z under the posterior of another image takes a flow back, or all groups of a hierarchy down.
     """
-    inverts = getattr(parts.resolve("posterior", POSTERIORS, spec.posterior)[0], "inverts", False)
-    images = ":images=300" if is_hierarchical(spec) else ":images=1000" if inverts else ""
-    return (f"likelihood:samples={spec.nll_samples}", f"latents{images}", "reconstruction")
+    images = ":images=300" if blueprint.hierarchical else ":images=1000" if blueprint.inverts else ""
+    return (f"likelihood:samples={blueprint.spec.nll_samples}", f"latents{images}", "reconstruction")
 
 
-def context_of(spec: Spec, model: VAE, data: Splits, split: str, seed: int, cache: Path) -> EvaluationContext:
+def context_of(blueprint: Blueprint, model: VAE, data: Splits, split: str, seed: int, cache: Path) -> EvaluationContext:
     """The model and the images of `split`.
 
     Raises:
@@ -124,8 +119,9 @@ def context_of(spec: Spec, model: VAE, data: Splits, split: str, seed: int, cach
         raise SpecError(found=f"split '{split}'", expected=f"one of {', '.join(known)}", do="choose one of these")
     if split != "train":
         refuse_seen(data.train, measured)
-    given = GIVEN_LABELS if spec.condition == "labels" else ""
-    return EvaluationContext(model, data.train, measured, seed, likelihood_note(spec, measured.protocol), cache, given)
+    given = GIVEN_LABELS if blueprint.conditional else ""
+    note = blueprint.likelihood_note(measured.protocol)
+    return EvaluationContext(model, data.train, measured, seed, note, cache, given)
 
 
 def announce(data: Splits, say: Callable[[str], None]) -> None:

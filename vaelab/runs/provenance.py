@@ -17,10 +17,8 @@ from vaelab.models import VAE, rows
 from vaelab.objectives.effective_beta import optimised
 from vaelab.objectives.losses import on_device
 from vaelab.randomness.seeds import derive
-from vaelab.runs.assemble import (
-    build_objective,
-    likelihood_note,
-)
+from vaelab.runs.blueprint import Blueprint
+from vaelab.runs.build import build_objective
 from vaelab.runs.directory import Run
 from vaelab.runs.evaluate import EVALUATION_SEED
 from vaelab.runs.spec import Spec
@@ -69,16 +67,17 @@ def fingerprint(spec: Spec, data: Splits) -> str:
     return f"{spec.hash} {data.train.sha256}"
 
 
-def provenance(spec: Spec, model: VAE, train: Dataset, steps: int) -> dict[str, Any]:
+def provenance(blueprint: Blueprint, model: VAE, train: Dataset, steps: int) -> dict[str, Any]:
     """What the model was trained to do, as its numbers are to be read by: the objective, found out by asking it."""
+    spec = blueprint.spec
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive(spec.seed, "evaluation"))
         x = protocol(train.protocol).pixels(torch.from_numpy(train.images[:PROBED]))
         device = next(model.parameters()).device
-        objective = on_device(build_objective(spec, len(train)), device)
+        objective = on_device(build_objective(blueprint, len(train)), device)
         told = model.given(rows(train.labels, slice(PROBED)))
         found = optimised(objective, told, x.to(device), steps - 1)
-    note = likelihood_note(spec, train.protocol)
+    note = blueprint.likelihood_note(train.protocol)
     return {
         "objective": spec.objective,
         **asdict(found),

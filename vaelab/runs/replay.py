@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import torch
 
-from vaelab.runs.assemble import build_model, build_objective
+from vaelab.runs.build import build_model, build_objective
 from vaelab.runs.directory import Run
 from vaelab.runs.provenance import fingerprint
 from vaelab.system.errors import RunError, shortened
@@ -25,7 +25,7 @@ def replay(run: Run, root: str | None = None, source: str | None = None) -> Post
     Raises:
         RunError: `run` has no post-mortem, or one that was made on a device that is not here.
     """
-    spec, found = run.spec, PostMortem.read(run.path)
+    spec, blueprint, found = run.spec, run.blueprint, PostMortem.read(run.path)
     if found.device not in ("cpu", "cuda"):
         raise RunError(
             found=f"a post-mortem that was made on a device {shortened(found.device)}, in {run.path}",
@@ -39,8 +39,9 @@ def replay(run: Run, root: str | None = None, source: str | None = None) -> Post
             do=f"replay it where it was trained, or read {run.path / RECORD}",
         )
     data = run.data(root, source)
-    model = build_model(spec, data.train.shape, data.train.labels).to(found.device)
-    setup = TrainingSetup.of(model, build_objective(spec, len(data.train)), data.train, spec)
+    model = build_model(blueprint, data.train.shape, data.train.labels).to(found.device)
+    objective = build_objective(blueprint, len(data.train))
+    setup = TrainingSetup.of(model, objective, data.train, spec, blueprint.schedule)
     state = TrainState.start(model, spec, setup.objective)
     progress, _ = read_checkpoint(run.path / STATE, model, state, fingerprint(spec, data))
     with at_full_speed(), bfloat16(model, spec.precision == "bfloat16"):

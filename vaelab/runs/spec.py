@@ -13,7 +13,7 @@ from vaelab.system.errors import SpecError, in_print, shortened
 from vaelab.system.files import parsed
 from vaelab.training.config import TrainingConfig
 
-PARTS = ("model", "network", "likelihood", "posterior", "prior", "refit", "objective", "schedule")
+PARTS = ("data", "model", "network", "likelihood", "posterior", "prior", "refit", "objective", "schedule")
 
 
 class Spec(TrainingConfig):
@@ -23,7 +23,8 @@ class Spec(TrainingConfig):
     """
 
     data: str = Field(
-        default="digits", description="images, such as mnist, npz:FILE or folder:DIR; see `vaelab data list`"
+        default="digits",
+        description="images, such as mnist, npz:FILE, folder:DIR or package.module:Name; see `vaelab data list`",
     )
     protocol: str | None = Field(
         default=None,
@@ -94,8 +95,11 @@ class Spec(TrainingConfig):
 
     @property
     def parts(self) -> dict[str, str]:
-        """The fields whose text names parts, of the user's own too."""
-        return {field: value for field, value in self.model_dump().items() if field in PARTS and value}
+        """The fields whose text names parts, the user's own included; `data` only if the source is the user's own."""
+        from vaelab.data.sources import modules_of  # here, because it imports NumPy, and --help does not wait for that
+
+        fields = {field: value for field, value in self.model_dump().items() if field in PARTS and value}
+        return fields if modules_of(self.data) else {field: fields[field] for field in fields if field != "data"}
 
     @property
     def own_modules(self) -> tuple[str, ...]:

@@ -13,15 +13,10 @@ from vaelab.evaluation.measure import EvaluationContext, Measure
 from vaelab.models import VAE
 from vaelab.objectives.criterion import criterion_of
 from vaelab.objectives.losses import Objective
-from vaelab.runs.assemble import (
-    build_model,
-    build_objective,
-    build_refit,
-    completed,
-    load_data,
-    training_bytes,
-)
+from vaelab.runs.blueprint import Blueprint, blueprint_of
+from vaelab.runs.build import build_model, build_objective, build_refit, load_data, training_bytes
 from vaelab.runs.claim import check_claim, claimed
+from vaelab.runs.compatibility import check
 from vaelab.runs.directory import OWNER, MetricStore, Run
 from vaelab.runs.evaluate import (
     EVALUATION_SEED,
@@ -43,7 +38,7 @@ from vaelab.training.callback import Callback
 from vaelab.training.checkpoint import Progress
 from vaelab.training.diagnosis.findings import find_findings
 from vaelab.training.fit_prior import fit_prior
-from vaelab.training.initialise import check_begin
+from vaelab.training.initialise import check_enough_images
 from vaelab.training.lines import default_callback
 from vaelab.training.loop import fit
 from vaelab.training.step.compiled import Compile
@@ -78,30 +73,40 @@ def train(
         raise SpecError(found=found, expected="what is to be trained", do="give it vl.Spec(data='digits', latent=2)")
     if name is not None:
         check_name("--name", name)
-    named, spec = spec.likelihood, completed(spec)
-    run = Run(Path(out) / (name or default_name(spec)), trust=spec.own_modules, must_exist=False)
+    blueprint = blueprint_of(spec)
+    check(blueprint)
+    run = Run.planned(Path(out) / (name or default_name(blueprint.spec)), blueprint)
+    if not spec.likelihood and not run.done:
+        chosen = blueprint.spec
+        callback.say(f"no likelihood was named: {chosen.likelihood} is used, for pixels read as {chosen.protocol}")
+    train_blueprint(run, blueprint, root, compile, device, callback)
+    return run
+
+
+def train_blueprint(
+    run: Run, blueprint: Blueprint, root: str | None, compile: Compile, device: Device, callback: Callback
+) -> None:
+    """`train` of a Spec that is read and checked, in the directory of `run`."""
+    spec = blueprint.spec
     if run.done:
         check_claim(run, spec)
         callback.say(f"done before: {run.path}")
-        return run
+        return
     _check_paths(run.path.absolute(), Path.cwd())
     on = find_device(device)
-    data = load_data(spec, root)
+    data = load_data(blueprint, root)
     announce(data, callback.say)
-    if not named:
-        callback.say(f"no likelihood was named: {spec.likelihood} is used, for pixels read as {spec.protocol}")
-    check_free("such a model", training_bytes(spec, data.train.shape), "use fewer or smaller layers", SpecError)
-    model = build_model(spec, data.train.shape, data.train.labels, class_names=data.train.class_names).to(on)
-    check_begin(model, len(data.train))
+    check_free("such a model", training_bytes(blueprint, data.train.shape), "use fewer or smaller layers", SpecError)
+    model = build_model(blueprint, data.train.shape, data.train.labels, class_names=data.train.class_names).to(on)
+    check_enough_images(model, len(data.train))
     admit_parts(model, data.train)  # here too, so that nothing is written for a Spec that cannot be
     with claimed(run, spec):
         if run.done:  # since another process that was at work on it has ended
             callback.say(f"done meanwhile: {run.path}")
-            return run
-        objective = build_objective(spec, len(data.train))
-        progress = fit(model, objective, data, spec, run.path, callback, compile, fingerprint(spec, data))
-        conclude(run, spec, model, data, progress, callback)
-    return run
+            return
+        objective, owner = build_objective(blueprint, len(data.train)), fingerprint(spec, data)
+        progress = fit(model, objective, data, spec, run.path, callback, compile, owner, blueprint.schedule)
+        conclude(run, blueprint, model, data, progress, callback)
 
 
 def _check_paths(*paths: Path) -> None:
@@ -114,20 +119,21 @@ def _check_paths(*paths: Path) -> None:
             raise SpecError(found=found, expected="a path that can be written down", do="rename that folder") from error
 
 
-def conclude(run: Run, spec: Spec, model: VAE, data: Splits, progress: Progress, callback: Callback) -> None:
+def conclude(run: Run, blueprint: Blueprint, model: VAE, data: Splits, progress: Progress, callback: Callback) -> None:
     """Of a model that is trained, refit the prior if asked to, keep the weights, measure it, write the result."""
-    if spec.refit:
-        fit_prior(model, build_refit(spec, model), data.train, spec.seed, callback.say)
+    spec = blueprint.spec
+    if blueprint.refit:
+        fit_prior(model, build_refit(blueprint, model), data.train, spec.seed, callback.say)
     header = {"image_shape": json.dumps(data.train.shape), OWNER: spec.hash}
     if model.labels is not None:
         header["class_names"] = json.dumps(model.labels.names)
     write_tensors(run.path / "model.safetensors", model.state_dict(), header)
 
     began = time.perf_counter()
-    context = context_of(spec, model.eval(), data, "test", EVALUATION_SEED, cache_of(run))
+    context = context_of(blueprint, model.eval(), data, "test", EVALUATION_SEED, cache_of(run))
     store = MetricStore(run, EVALUATION_SEED, [])
-    run_measures(_possible(default_measures(spec), context, callback), context, callback.say, store.add)
-    result = _result(run, spec, model, data, progress, store.rows, time.perf_counter() - began)
+    run_measures(_possible(default_measures(blueprint), context, callback), context, callback.say, store.add)
+    result = _result(run, blueprint, model, data, progress, store.rows, time.perf_counter() - began)
     write_atomically(run.path / "result.json", json.dumps(result, indent=1).encode())
     (run.path / "checkpoint.safetensors").unlink(missing_ok=True)  # of no use to a run that is done
 
@@ -160,17 +166,23 @@ def _criterion(objective: Objective, data: Splits, progress: Progress) -> str:
 
 
 def _result(
-    run: Run, spec: Spec, model: VAE, data: Splits, progress: Progress, rows: list[dict[str, Any]], seconds: float
+    run: Run,
+    blueprint: Blueprint,
+    model: VAE,
+    data: Splits,
+    progress: Progress,
+    rows: list[dict[str, Any]],
+    seconds: float,
 ) -> dict[str, Any]:
     splits = [split for split in (data.train, data.validation, data.test) if split is not None]
     rate = next(row for row in rows if row["name"] == "rate")
-    objective = build_objective(spec, len(data.train))
+    objective = build_objective(blueprint, len(data.train))
     return {
-        "spec": spec.model_dump(),
+        "spec": blueprint.spec.model_dump(),
         "environment": environment(next(model.parameters()).device),
         "data": {s.split: {"images": len(s), "shape": s.shape, "sha256": s.sha256} for s in splits},
         "read": {"from": data.where, "said": list(data.said)},
-        "source": source_of(run, spec),
+        "source": source_of(run, blueprint.spec),
         "test_images_trained_on": seen(data.train, data.test),
         "note": data.test.note,
         "seconds": {"training": progress.seconds, "evaluation": seconds},
@@ -183,6 +195,6 @@ def _result(
         "findings": [
             asdict(finding) for finding in find_findings(model, data.test, rate["value"], EVALUATION_SEED, objective)
         ],
-        "provenance": provenance(spec, model, data.train, progress.step),
+        "provenance": provenance(blueprint, model, data.train, progress.step),
         "metrics": rows,
     }

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from typing import Any
 
-from vaelab.runs.assemble import build_model, build_objective, load_data, training_bytes
+from vaelab.runs.build import build_model, build_objective, load_data, training_bytes
 from vaelab.runs.claim import claimed
 from vaelab.runs.directory import Run
 from vaelab.runs.evaluate import announce
@@ -17,7 +17,7 @@ from vaelab.system.errors import RunError, SpecError, VaelabError
 from vaelab.system.memory import check_free
 from vaelab.training.callback import Callback
 from vaelab.training.checkpoint import step_of
-from vaelab.training.initialise import check_begin
+from vaelab.training.initialise import check_enough_images
 from vaelab.training.loop import fit_vmapped
 from vaelab.training.sampler import lowered
 from vaelab.training.setup import TrainingSetup
@@ -86,28 +86,32 @@ def train_vmapped(
         SpecError: the parts of these runs cannot be trained as one program.
         VaelabError: what `vaelab.runs.train.train` raises, where it is no single run's.
     """
-    specs = [run.spec for run in runs]
+    blueprints = [run.blueprint for run in runs]
+    specs = [blueprint.spec for blueprint in blueprints]
     on = find_device(device)
-    data = load_data(specs[0], root)
+    data = load_data(blueprints[0], root)
     announce(data, callback.say)
-    memory_bytes = sum(training_bytes(spec, data.train.shape) for spec in specs)
+    memory_bytes = sum(training_bytes(blueprint, data.train.shape) for blueprint in blueprints)
     check_free(f"{len(runs)} such models", memory_bytes, "train fewer at a time", SpecError)
     shape, labels, names = data.train.shape, data.train.labels, data.train.class_names
-    models = [build_model(spec, shape, labels, class_names=names).to(on) for spec in specs]
-    check_begin(models[0], len(data.train))
-    objectives = [build_objective(spec, len(data.train)) for spec in specs]
-    first = TrainingSetup.of(models[0], objectives[0], data.train, specs[0])
+    models = [build_model(blueprint, shape, labels, class_names=names).to(on) for blueprint in blueprints]
+    check_enough_images(models[0], len(data.train))
+    objectives = [build_objective(blueprint, len(data.train)) for blueprint in blueprints]
+    first = TrainingSetup.of(models[0], objectives[0], data.train, specs[0], blueprints[0].schedule)
     if word := lowered(specs[0].batch, len(data.train)):
         callback.say(word)
     differing = differences(specs)
     with ExitStack() as held:
         trainers: dict[Run, Trainer] = {}
-        for number, (run, spec, model, objective) in enumerate(zip(runs, specs, models, objectives, strict=True)):
+        for number, (run, blueprint, model, objective) in enumerate(
+            zip(runs, blueprints, models, objectives, strict=True)
+        ):
+            spec = blueprint.spec
             held.enter_context(claimed(run, spec))
             if run.done:  # since another process that was at work on it has ended
                 continue
             name = " ".join(f"{field}={values[number]}" for field, values in differing.items())
-            setup = first.beside(model, objective, spec)
+            setup = first.beside(model, objective, spec, blueprint.schedule)
             trainers[run] = Trainer(setup, data, run.path, callback, fingerprint(spec, data), name)
         failed: dict[Run, VaelabError] = {}
         errors = fit_vmapped(list(trainers.values()), callback, compile) if trainers else []
@@ -116,7 +120,7 @@ def train_vmapped(
                 failed[run] = error
                 continue
             try:
-                conclude(run, run.spec, trainer.setup.model, data, trainer.progress, callback)
+                conclude(run, run.blueprint, trainer.setup.model, data, trainer.progress, callback)
             except VaelabError as unlike:
                 failed[run] = unlike
     return failed

@@ -16,13 +16,14 @@ from typing import Any
 from pydantic import ValidationError
 
 from vaelab.parts.trust import check_trust
-from vaelab.runs.assemble import completed
+from vaelab.runs.blueprint import Blueprint, blueprint_of
 from vaelab.runs.claim import check_claim, claim
+from vaelab.runs.compatibility import check
 from vaelab.runs.directory import Run
 from vaelab.runs.evaluate import evaluate, named_measures
 from vaelab.runs.presets import preset
 from vaelab.runs.spec import Spec
-from vaelab.runs.train import train
+from vaelab.runs.train import train_blueprint
 from vaelab.runs.vmapped import described, train_vmapped, vmapped_groups
 from vaelab.studies import known_studies
 from vaelab.studies.study_file import Figure, PublishedNumbers, StudyFile, StudyGroup, check_groups, fields_at, tables
@@ -43,8 +44,12 @@ class Member:
     group: str
     title: str
     label: str
-    spec: Spec
+    blueprint: Blueprint
     run: Run
+
+    @property
+    def spec(self) -> Spec:
+        return self.blueprint.spec
 
     @property
     def latent(self) -> int:
@@ -104,9 +109,11 @@ def open_study(
     metrics = file.quick_metrics if quick and file.quick_metrics is not None else file.metrics
     check_trust(path, {f"metric {number}": name for number, name in enumerate(metrics, 1)}, trust)
 
-    def asked_for(spec: Spec) -> Spec:
+    def asked_for(spec: Spec) -> Blueprint:
         check_trust(path, spec.parts, trust)
-        return completed(spec)
+        blueprint = blueprint_of(spec)
+        check(blueprint)
+        return blueprint
 
     check_groups(path, file)
     members = [member for group in file.group for member in _members(file, group, folder, quick, seeds, asked_for)]
@@ -132,7 +139,7 @@ def open_study(
 
 
 def _members(
-    file: StudyFile, group: StudyGroup, folder: Path, quick: bool, seeds: int, made: Callable[[Spec], Spec]
+    file: StudyFile, group: StudyGroup, folder: Path, quick: bool, seeds: int, read: Callable[[Spec], Blueprint]
 ) -> Iterator[Member]:
     named = preset(group.preset).fields if group.preset else {}
     fixed = {**file.base, **named, **group.spec, **({**file.quick, **group.quick} if quick else {})}
@@ -149,14 +156,15 @@ def _members(
         raise SpecError(found=found, expected=f"at most {MOST:,}", do="remove values from its grid")
     for values in product(*grid.values()):
         point = dict(zip(grid, values, strict=True))
-        spec = made(Spec(**{**fixed, **point}))
+        blueprint = read(Spec(**{**fixed, **point}))
+        spec = blueprint.spec
         shown = {key: value for key, value in point.items() if key != "seed" or len(grid["seed"]) > 1}
         label = " ".join([group.name, *(f"{_short(key)}={value}" for key, value in shown.items())])
         if "seed" not in group.grid and not spec.seed:
             shown.pop("seed", None)  # so that the run of a study with one seed is also the first of several seeds
         words = [group.name, *(f"{_short(key)}{value}" for key, value in shown.items()), spec.hash]
-        run = Run(folder / _as_a_name("-".join(words)), trust=spec.own_modules, must_exist=False)
-        yield Member(group.name, group.title, label, spec, run)
+        run = Run.planned(folder / _as_a_name("-".join(words)), blueprint)
+        yield Member(group.name, group.title, label, blueprint, run)
 
 
 def _short(key: str) -> str:
@@ -287,8 +295,7 @@ def _report_failures(failures: list[str], of: int) -> None:
 
 
 def _train(member: Member, options: Options, callback: Callback) -> None:
-    path = member.run.path
-    train(member.spec, path.parent, path.name, options.root, options.compile, callback=callback)
+    train_blueprint(member.run, member.blueprint, options.root, options.compile, "auto", callback)
 
 
 def _measure(study: Study, member: Member, options: Options, callback: Callback) -> None:

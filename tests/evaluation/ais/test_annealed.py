@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 import torch
 
+from tests.built import build_model
 from tests.oracle import linear_gaussian, two_level
 from vaelab.data import Dataset
 from vaelab.evaluation.ais import annealed as annealing
 from vaelab.evaluation.ais import chains, hamiltonian
 from vaelab.evaluation.ais.annealed import Annealed, importance_weighted, simulate
 from vaelab.evaluation.measure import EvaluationContext, Metric
-from vaelab.runs.assemble import build_model
 from vaelab.runs.spec import Spec
 from vaelab.system.errors import DataError, SpecError
 

@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch.profiler import ProfilerActivity, profile
 
+from tests.built import build_model, completed, load_data
 from tests.oracle import Double, linear_gaussian
 from vaelab.data import Dataset
 from vaelab.evaluation.likelihood import chunk, likelihood
@@ -15,7 +16,6 @@ from vaelab.evaluation.likelihood.likelihood import Likelihood, estimate_bounds
 from vaelab.evaluation.measure import FEW_EFFECTIVE, EvaluationContext, Metric
 from vaelab.models import VAE
 from vaelab.randomness.seeds import derive
-from vaelab.runs.assemble import build_model, completed, load_data
 from vaelab.runs.spec import Spec
 from vaelab.runs.train import train
 from vaelab.system.errors import DataError, SpecError
@@ -104,6 +104,7 @@ def test_images_are_counted_once():
     torch.testing.assert_close(evaluation.nll, -oracle.log_p(double(data)), rtol=0, atol=1e-9)
 
 
+@pytest.mark.thorough(0.5)
 @pytest.mark.parametrize(
     ("protocol", "likelihood", "side"),
     [("8bit", "gaussian", 32), ("levels", "logistic:scale=pixel:components=4", 16)],

@@ -5,12 +5,12 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from tests.built import build_model, build_objective
 from vaelab.data import Dataset
 from vaelab.data.protocol import protocol
 from vaelab.objectives.losses import on_device
 from vaelab.objectives.weighted import Elbo
 from vaelab.randomness.noise import key_of
-from vaelab.runs.assemble import build_model, build_objective
 from vaelab.runs.spec import Spec
 from vaelab.training.setup import TrainingSetup
 from vaelab.training.step.compiled import Work, _mark, choose_step, step_flops

@@ -9,7 +9,7 @@ from vaelab.reports.claims.pairs import between
 from vaelab.reports.context import ReportContext
 from vaelab.reports.labels import points
 from vaelab.reports.text import Table, with_errors
-from vaelab.runs.assemble import build_objective
+from vaelab.runs.build import build_objective
 from vaelab.runs.directory import Run
 from vaelab.studies.study import Member
 
@@ -77,7 +77,7 @@ def bounds_in_order(context: ReportContext) -> Outcome:
 
 def _draws(member: Member) -> int:
     """k of an importance-weighted objective; 1 for any other objective."""
-    objective = build_objective(member.spec)
+    objective = build_objective(member.blueprint)
     return objective.samples if isinstance(objective, Iwae) else 1
 
 

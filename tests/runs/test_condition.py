@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 import torch
 
+from tests.built import build_model, build_objective, completed, load_data
 from tests.traps.small import noise
 from vaelab.cli.main import main
 from vaelab.data import Dataset, Splits
 from vaelab.evaluation.likelihood.likelihood import estimate_bounds
 from vaelab.figures import FIGURES
 from vaelab.models import Conditional
-from vaelab.runs.assemble import build_model, build_objective, completed, load_data
 from vaelab.runs.directory import Run
 from vaelab.runs.evaluate import evaluate
 from vaelab.runs.spec import Spec
@@ -108,7 +108,7 @@ def test_images_meet_their_own_labels(streamed):
     images = Dataset("made", "train", np.repeat(labels, 4).reshape(50, 1, 2, 2).astype(np.uint8), labels, "grey")
     setup = of(completed(Spec(condition="labels", latent=2, batch=8, network="mlp:hidden=4", protocol="grey")), images)
     if streamed:
-        setup = replace(setup, feed=Streamed(images.images, setup.batches, setup.device))
+        setup = replace(setup, loader=Streamed(images.images, setup.sampler, setup.device))
     for t in (0, 3, 6, 7, 20, 1):
         condition = setup.condition(t)
         assert setup.model.labels.classes[condition.long().argmax(1)].tolist() == setup.batch(t)[:, 0, 0, 0].tolist()
@@ -145,7 +145,7 @@ def test_labels_do_nothing_to_a_model_that_is_not_told_them(tmp_path):
             {"train_labels": [0, 1] * 10, "test_labels": [0] * 6},
             "prior vamp with --condition labels",
         ),
-        ({"model": "tests.test_condition:deaf"}, {}, "deaf with --condition labels"),
+        ({"model": "tests.runs.test_condition:deaf"}, {}, "deaf with --condition labels"),
     ],
 )
 def test_what_cannot_be_told_labels_is_refused_in_a_line(update, arrays, says, tmp_path, capsys):

@@ -7,12 +7,12 @@ import torch
 from safetensors.torch import load, save
 from torch.func import functional_call, vmap
 
+from tests.built import build_model, completed
 from tests.latent import IMAGE, assert_samples_fit, ball, circle, encoder_of, plane, prior_of
 from vaelab.models import VAE
 from vaelab.parts.names import make
 from vaelab.posteriors import POSTERIORS
 from vaelab.priors import PRIORS, VampPrior
-from vaelab.runs.assemble import build_model, completed
 from vaelab.runs.spec import Spec
 from vaelab.system.errors import SpecError
 
@@ -87,6 +87,7 @@ class TestContract:
             alone = log_p(z[run], {n: w[run] for n, w in weights.items()})
             torch.testing.assert_close(vmapped[run], alone)
 
+    @pytest.mark.thorough(0.4, kinds=lambda text, posterior: [text.split(":")[0] in ("flow", "codes", "transformer")])
     def test_it_is_traced_whole(self, text, posterior):
         prior = made(text, posterior)
         z = prior().sample((4,))
@@ -183,7 +184,7 @@ class TestVamp:
     def test_it_begins_with_images_that_can_move(self):
         prior = VampPrior(encoder_of("diagonal", 2), IMAGE, components=2)
         pixels = torch.stack([torch.zeros(IMAGE), torch.ones(IMAGE)])
-        prior.begin(pixels)
+        prior.initialise(pixels)
         torch.testing.assert_close(prior.logits.sigmoid(), 0.05 + 0.9 * pixels)
 
 

@@ -169,9 +169,9 @@ def test_its_biases_give_the_mean_that_they_are_asked_for(text):
     ends = (0.4, 0.6) if text.startswith("discretised") else (0.02, 0.98)  # whose first and last levels are open
     mean = torch.linspace(*ends, math.prod(SHAPE), dtype=torch.float64).reshape(SHAPE)
     if text.startswith(("logistic", "categorical")):
-        assert not hasattr(head, "biases")
+        assert not hasattr(head, "parameters_for_mean")
         return
-    biases = head.biases(mean)
+    biases = head.parameters_for_mean(mean)
     assert biases.shape == head.parameter_shape(SHAPE)
     given = head(biases).mean
     if text == "continuous-bernoulli":
@@ -310,6 +310,7 @@ def same_when_compiled(texts: list[str], backend: str) -> None:
 LAST = {text.split(":")[0]: text for text in HEADS}  # of each name, with most of its options
 
 
+@pytest.mark.thorough(0.4)
 @pytest.mark.parametrize("text", [*LAST.values(), "gaussian:sigma=optimal", "logistic:components=3:scale=pixel"])
 def test_the_compiler_traces_it_whole(text):
     """As it is trained."""

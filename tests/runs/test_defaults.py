@@ -5,7 +5,7 @@ import re
 
 from vaelab.evaluation.measures import METRICS
 from vaelab.parts.names import canonical
-from vaelab.runs.assemble import TABLES
+from vaelab.runs.blueprint import TABLES
 
 DEFAULTS = """
 model vae

@@ -11,16 +11,17 @@ from itertools import combinations, product
 import pytest
 import torch
 
+from tests.built import build_model, build_objective, completed
 from tests.traps.small import dataset, noise
 from vaelab.data import Splits
 from vaelab.evaluation.likelihood.likelihood import estimate_bounds
 from vaelab.likelihoods import LIKELIHOODS
 from vaelab.models import VAE
-from vaelab.runs.assemble import TABLES, build_model, build_objective, completed
+from vaelab.runs.blueprint import TABLES
 from vaelab.runs.spec import Spec
 from vaelab.system.errors import SpecError
-from vaelab.training.calibrate import settle
-from vaelab.training.initialise import begin
+from vaelab.training.calibrate import calibrate
+from vaelab.training.initialise import initialise
 from vaelab.training.setup import TrainingSetup
 from vaelab.training.step.step import TrainState
 
@@ -126,12 +127,13 @@ def test_the_array_covers_every_pair():
     assert len(ROWS) < 1.5 * len(TABLES["objective"]) * len(TABLES["likelihood"])
 
 
+@pytest.mark.thorough(0.2, kinds=lambda row: row.items())
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: "-".join(row.values()))
 def test_it_trains_and_is_evaluated(row):
     model, data, setup = prepared(row)
-    begin(model, data.train, 0)
+    initialise(model, data.train, 0)
     before = [p.detach().clone() for p in model.parameters()]
-    state = TrainState.start(model, setup.plan, setup.objective)
+    state = TrainState.start(model, setup.config, setup.objective)
     step = setup.step(state)
     for t in range(2):
         setup.take(step, t)
@@ -139,12 +141,13 @@ def test_it_trains_and_is_evaluated(row):
     for (name, p), old in zip(model.named_parameters(), before, strict=True):
         assert p.isfinite().all(), name
         assert not torch.equal(p, old), f"{name} was not trained"
-    settle(model, data.train, 0)
+    calibrate(model, data.train, 0)
     found = estimate_bounds(model, data.test, samples=2, seed=0)
     assert all(math.isfinite(value) for value in (found.elbo.mean(), found.nll.mean()))
     assert model.sample(3).mean.shape == (3, *SHAPE)
 
 
+@pytest.mark.thorough(0.1, kinds=lambda row: row.items())
 @pytest.mark.parametrize(
     "row",
     [

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from tests.built import build_model, build_objective, completed, load_data
 from tests.training.test_loop import SILENT
 from vaelab.data import Splits
 from vaelab.evaluation.likelihood.likelihood import estimate_bounds
@@ -20,7 +21,6 @@ from vaelab.models import VAE
 from vaelab.objectives.bounds import rate
 from vaelab.posteriors import POSTERIORS
 from vaelab.priors import PRIORS
-from vaelab.runs.assemble import build_model, build_objective, completed, load_data
 from vaelab.runs.evaluate import named_measures
 from vaelab.runs.spec import Spec
 from vaelab.system.errors import VaelabError
@@ -70,6 +70,7 @@ def of(prior: str, posterior: str) -> tuple[VAE, Splits]:
     return trained(prior, posterior, 3 if posterior == SPHERE else 2)
 
 
+@pytest.mark.thorough(0.4, kinds=lambda prior, posterior: [prior, posterior])
 @pytest.mark.parametrize(("prior", "posterior"), PAIRS)
 def test_trained_it_has_a_finite_elbo_of_which_the_rate_is_a_divergence(prior, posterior):
     model, data = of(prior, posterior)
@@ -102,6 +103,7 @@ def refusal(act) -> str:
     return ""
 
 
+@pytest.mark.thorough(0.4, kinds=lambda prior, posterior: [prior, posterior])
 @pytest.mark.parametrize(("prior", "posterior"), PAIRS)
 def test_every_measure_takes_it_or_says_why_not(prior, posterior):
     model, data = of(prior, posterior)
@@ -117,6 +119,7 @@ def test_every_measure_takes_it_or_says_why_not(prior, posterior):
     assert refused == ({"ais"} if posterior in (SPHERE, "codes") else set())
 
 
+@pytest.mark.thorough(0.4, kinds=lambda prior, posterior: [prior, posterior])
 @pytest.mark.parametrize(("prior", "posterior"), PAIRS)
 def test_every_figure_shows_it_or_says_why_not(prior, posterior):
     model, data = of(prior, posterior)
