@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 
 from tests.abuse.damage import QUIET, answer, damage_once, prepare
-from vaelab.cli.main import COMMANDS
+from vaelab.cli.commands import COMMANDS
 
 VALUES = [
     "", "-1", "0", "1", "2", "1e9", "1e999", "nan", "-inf", "99999999999999999999", "0.1", "a", "\xe9", "\u2028",
@@ -23,13 +23,13 @@ FLAGS = [
     "--posterior", "--prior", "--condition", "--refit", "--objective", "--nll-samples", "--epochs", "--batch",
     "--learning-rate", "--schedule", "--clip-norm", "--ema-decay", "--precision", "--patience", "--start", "--seed",
     "--name", "--preset", "--spec", "--samples", "--metrics", "--split", "--only", "--jobs", "--vmapped", "--seeds",
-    "--trust", "--metric", "--data-root", "--threads", "--device",
+    "--trust", "--metric", "--data-root", "--threads", "--device", "--again", "--check", "--latnt", "--no-quick", "-x",
 ]  # fmt: skip
 
 
 def command_once(folder: Path, dice: random.Random) -> str:
     """Run one unusual command; return what went wrong, or ""."""
-    name = dice.choice([*COMMANDS, "", "trian", "data", "data x"])
+    name = dice.choice([*COMMANDS, "", "trian", "data", "data x", "help", "--seed", "--version"])
     words = name.split()
     if name == "train":
         words += ["--epochs", "0.1", "--network", "mlp:hidden=4", "--nll-samples", "1", *QUIET]

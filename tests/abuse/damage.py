@@ -144,8 +144,8 @@ def answer(words: list[str], folder: Path, name: str) -> str:
     try:
         with redirect_stderr(told), redirect_stdout(io.StringIO()), ended_after(3 * SLOW_SECONDS):
             status = main(words)
-    except SystemExit as error:  # the parser of arguments, which explains itself in several lines
-        return "" if error.code in (0, 2) else f"exit {error.code} of {name}"
+    except SystemExit as error:  # which must not be
+        return f"exit {error.code} of {name}"
     except Exception as error:  # which must not be
         return f"{type(error).__name__} of {name}: {error}".splitlines()[0]
     if (seconds := time.monotonic() - began) > SLOW_SECONDS:

@@ -20,7 +20,8 @@ SIGNALS = [signal.SIGKILL, signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal
 # A command that kills itself at its n-th file operation; for n = 0 it prints the number of operations at the end.
 DRIVER = """
 import os, signal, sys
-import vaelab.cli.commands, vaelab.runs.figure, vaelab.reports, vaelab.studies.study
+import vaelab.cli.commands.study, vaelab.cli.commands.train, vaelab.cli.commands.evaluate, vaelab.cli.parser
+import vaelab.runs.figure, vaelab.reports, vaelab.studies.study
 from vaelab.cli.main import main
 from vaelab.training import loop
 loop.CHECKPOINT_SECONDS = 0.02

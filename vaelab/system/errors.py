@@ -49,7 +49,7 @@ class NonFiniteError(VaelabError):
 
 
 class Interrupted(VaelabError):
-    """Training was asked to stop (Ctrl-C or SIGTERM), and saved its state."""
+    """Training was asked to stop (Ctrl-C, SIGTERM or SIGHUP) and has saved its state."""
 
 
 def unknown(kind: str, name: str, known: Iterable[str]) -> SpecError:

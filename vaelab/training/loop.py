@@ -56,7 +56,7 @@ def fit(
     Raises:
         NonFiniteError: a value became NaN or infinite. post_mortem.json says where, post_mortem.safetensors holds the
             state before that step, and the last good checkpoint is kept.
-        Interrupted: SIGINT or SIGTERM; the state is saved.
+        Interrupted: SIGINT, SIGTERM or SIGHUP; the state is saved.
         RunError: the checkpoint is damaged or belongs to another run, or the disk is full.
         DataError, SpecError: the model does not describe the data, or a part does not meet its contract.
     """
@@ -96,7 +96,7 @@ def fit_vmapped(
 
     Raises:
         SpecError: these runs have a part that cannot be vmapped.
-        Interrupted: SIGINT or SIGTERM; the states are saved.
+        Interrupted: SIGINT, SIGTERM or SIGHUP; the states are saved.
         RunError: the disk is full.
     """
     first = trainers[0]
