@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from matplotlib.figure import Figure
 from torch import nn
 from torch.distributions import Bernoulli, Independent, Normal
 
@@ -175,6 +176,73 @@ def test_a_part_in_a_spec_is_named_with_what_it_lacks(field: str, name: str, wor
     assert all(word in str(caught.value) for word in words), str(caught.value)
     if field != "objective":  # which is asked at the first step
         assert not list(tmp_path.glob("**/*.json"))
+
+
+def given_prior(latent, image_shape, network, posterior, likelihood, prior) -> vl.VAE:
+    """A model of the user's own, put together from the parts of a Spec."""
+    encoder = network.encoder(image_shape, posterior.parameter_shape((latent,)))
+    q = vl.Conditional(encoder, posterior, image_shape)
+    decoder = network.decoder((latent,), likelihood.parameter_shape(image_shape))
+    return vl.VAE(prior(q, latent), q, vl.Conditional(decoder, likelihood, (latent,)))
+
+
+def test_a_model_of_ones_own_is_trained(tmp_path):
+    spec = vl.Spec(model=f"{__name__}:given_prior", latent=2, network="mlp:hidden=4", epochs=0.1, nll_samples=2)
+    run = vl.train(spec, tmp_path, compile="never", callback=vl.SILENT)
+    assert isinstance(run.model(), vl.VAE)
+
+
+class Numbers:
+    """A measure that gives numbers, and no metrics."""
+
+    def check(self, context):
+        pass
+
+    def __call__(self, context, progress):
+        return [1.0]
+
+
+class Checkless:
+    """A measure that refuses nothing."""
+
+    def __call__(self, context, progress):
+        return []
+
+
+def untitled(model, data, *, title, seed):
+    """A figure that does not say that it is one."""
+
+
+def broken(model, data, *, title, seed) -> Figure:
+    raise RuntimeError("no ink\nanywhere")
+
+
+def empty(model, data=None, *, title, seed) -> Figure:
+    return None  # pyright: ignore[reportReturnType]
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory) -> vl.Run:
+    spec = vl.Spec(latent=2, network="mlp:hidden=4", epochs=0.1, nll_samples=2)
+    return vl.train(spec, tmp_path_factory.mktemp("runs"), compile="never", callback=vl.SILENT)
+
+
+@pytest.mark.parametrize(
+    ("act", "name", "words"),
+    [
+        (vl.evaluate, "Numbers", "Numbers', which gives a list; expected a list of metrics"),
+        (vl.evaluate, "Checkless", "Checkless', a class, without check"),
+        (vl.figure, "untitled", "untitled', a function that does not say what it returns"),
+        (vl.figure, "broken", "broken' fails (RuntimeError: no ink)"),
+        (vl.figure, "empty", "empty' gives an object of type NoneType; expected a matplotlib.figure.Figure"),
+        (vl.figure, "Numbers", "Numbers', a class; expected a function that says that it returns a matplotlib.figure"),
+    ],
+)
+def test_a_measure_or_figure_is_named_with_what_it_lacks(act, name, words, run):
+    with pytest.raises(SpecError) as caught:
+        act(run, f"{__name__}:{name}")
+    assert words in str(caught.value)
+    assert "\n" not in str(caught.value)
 
 
 def model_of(likelihood=None, posterior=None, prior=None) -> vl.VAE:

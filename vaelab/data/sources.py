@@ -30,7 +30,7 @@ KIND = "data source"  # the kind of part, in errors
 
 @dataclass(frozen=True)
 class SourceEntry:
-    """An entry of the table of data sources: a `vaelab.parts.contracts.Source`, and where its files are.
+    """An entry of the table of data sources. The user's own `vaelab.parts.contracts.Source` also becomes an entry.
 
     Arguments:
         summary: one line that describes the images.
@@ -270,7 +270,7 @@ def locate(name: str, root: Path | str | None) -> Path:
 
 
 def missing(entry: SourceEntry, place: Path) -> list[str]:
-    """Which of the files of a named source are not in `place`."""
+    """Return the files of a named source that are missing from `place`."""
     endings = ("", ".gz") if entry.gzipped else ("",)
     return [file for file in entry.files if not any((place / f"{file}{ending}").is_file() for ending in endings)]
 

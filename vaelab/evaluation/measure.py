@@ -13,7 +13,7 @@ from torch import Tensor
 from vaelab.data.dataset import Dataset
 from vaelab.models import VAE
 from vaelab.parts.contracts import Measure as Measure
-from vaelab.system.errors import DataError, unknown
+from vaelab.system.errors import DataError, SpecError, unknown
 
 Better = Literal["higher", "lower", "neither"]  # which values of a metric are better
 Progress = Callable[[float], None]  # is called with the completed proportion of the work
@@ -146,6 +146,17 @@ def draws_in_words(row: dict[str, Any]) -> str:
 def rests_on_few(row: dict[str, Any]) -> bool:
     """Whether the number of a row of result.json rests on few effective draws."""
     return FEW_EFFECTIVE in row["note"].split("; ")
+
+
+def checked_metrics(name: str, found: Any) -> list[Metric]:
+    """What a measure gave; SpecError, which names the measure, unless it is a list of one or more metrics."""
+    if not (isinstance(found, list) and found and all(isinstance(metric, Metric) for metric in found)):
+        raise SpecError(
+            found=f"metric '{name}', which gives {'no metric' if found == [] else f'a {type(found).__name__}'}",
+            expected="a list of metrics, each made by context.metric(...)",
+            do="see docs/extending.md",
+        )
+    return found
 
 
 def standard_error(per_image: Tensor) -> float | None:

@@ -212,17 +212,14 @@ def function_named(kind: str, table: Mapping[str, Callable[..., Any]], name: str
     found = _import(kind, name, table)
     made = _class_made(found) if inspect.isfunction(found) else None
     if not (inspect.isclass(made) and issubclass(made, returns)):
-        what = "a class" if inspect.isclass(found) else f"a function that returns {_title(made)}"
+        says = f"returns a {made.__name__}" if inspect.isclass(made) else "does not say what it returns"
+        what = "a class" if inspect.isclass(found) else f"a function that {says}"
         raise SpecError(
             found=f"{kind} '{name}', {what}",
             expected=f"a function that says that it returns a {returns.__module__}.{returns.__name__}",
-            do=f"write def {found.__name__}(...) -> {returns.__name__}",
+            do=GUIDE,
         )
     return found
-
-
-def _title(made: Any) -> str:
-    return f"a {made.__name__}" if inspect.isclass(made) else "it does not say what"
 
 
 def describe(kind: str, table: Mapping[str, Callable[..., Any]]) -> list[dict[str, str]]:
