@@ -97,7 +97,7 @@ def test_a_model_is_told_classes_by_name(run):
         torch.testing.assert_close(model.given(names).posterior(x).mean, model.given(numbers).posterior(x).mean)
     with pytest.raises(SpecError, match=r"unknown label 'bea'; expected one of ape, bee, cow; did you mean 'bee'"):
         model.given("bea")
-    with pytest.raises(SpecError, match=r"label 3; expected one of the training images: ape, bee, cow"):
+    with pytest.raises(SpecError, match=r"label 3; expected a label of the training images: ape, bee, cow"):
         model.given(3)
 
 

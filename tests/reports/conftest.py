@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from vaelab.reports import write_report
+from vaelab.runs.directory import Run
 from vaelab.runs.train import train
 from vaelab.studies.study import Study, open_study
 
@@ -80,7 +81,7 @@ def written(trained, tmp_path_factory) -> Written:
 def partial(trained, tmp_path) -> Study:
     """The same study in a folder of its own, with the runs of z = 5 not done."""
     shutil.copytree(trained.folder, tmp_path / "runs")
-    members = [replace(m, run=replace(m.run, path=tmp_path / "runs" / m.run.path.name)) for m in trained.members]
+    members = [replace(m, run=Run.planned(tmp_path / "runs" / m.run.path.name, m.blueprint)) for m in trained.members]
     for member in members:
         if member.latent == 5:
             (member.run.path / "result.json").unlink()

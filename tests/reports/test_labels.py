@@ -11,6 +11,7 @@ from vaelab.reports.labels import points
 from vaelab.reports.pictures import _curves, _points
 from vaelab.reports.seeds import over_seeds
 from vaelab.reports.table import comparison
+from vaelab.runs.blueprint import blueprint_of
 from vaelab.runs.train import train
 from vaelab.studies.study import Study, open_study
 
@@ -81,7 +82,7 @@ def test_runs_of_unlike_specs_are_never_averaged(varied, tmp_path):
 
 
 def test_runs_that_differ_in_the_seed_alone_are_averaged(varied):
-    twins = [replace(m, spec=m.spec.model_copy(update={"seed": 1})) for m in varied.members]
+    twins = [replace(m, blueprint=blueprint_of(m.spec.model_copy(update={"seed": 1}))) for m in varied.members]
     context = ReportContext(replace(varied, members=[*varied.members, *twins]))
     ((_, table),) = over_seeds(context).items()
     assert [plain(row[0]) for row in table.rows] == [f"Varied, {name}" for name in NAMES]

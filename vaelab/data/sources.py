@@ -30,7 +30,7 @@ KIND = "data source"  # the kind of part, in errors
 
 @dataclass(frozen=True)
 class SourceEntry:
-    """A data source of the table. One of the user's own, a `vaelab.parts.contracts.Source`, is made into an entry.
+    """An entry of the table of data sources. The user's own `vaelab.parts.contracts.Source` also becomes an entry.
 
     Arguments:
         summary: one line that describes the images.
@@ -38,7 +38,7 @@ class SourceEntry:
         read: the directory of `files`, or the user's argument -> the images of each split.
         files: the names of files that must be in ROOT/name (an IDX file may be gzipped); empty if none are needed.
         argument: what the user appends as name:ARGUMENT; "" for none.
-        official: the published numbers of training and test images; others are noted as a slice.
+        official: the published numbers of training and test images. With other numbers the data are noted as a slice.
         gzipped: whether each of `files` may also be there as FILE.gz.
     """
 
@@ -103,8 +103,8 @@ def load(
     noise of `binary-static`.
 
     Arguments:
-        source: a name of `SOURCES`, or name:ARGUMENT ("mnist", "idx:fashion", "folder:faces"), or a source of your own
-            as package.module:Name, with its options; or that, parsed.
+        source: a name of `SOURCES`, or name:ARGUMENT ("mnist", "idx:fashion", "folder:faces"), or your own source as
+            package.module:Name with its options; or a source that is already parsed.
         root: the data directory: the files of a named source are in ROOT/mnist/...; None for $VAELAB_DATA, then the
             cache.
         validation: 0 for none; below 1, a share of the training images; otherwise a number of images. A source with
@@ -114,7 +114,7 @@ def load(
 
     Raises:
         SpecError: the source or protocol is unknown, or the validation split leaves no training images.
-        DataError: a file is missing, damaged, or of another shape; a source of your own fails.
+        DataError: a file is missing, damaged, or of another shape; or your own source fails.
     """
     source = parse(source) if isinstance(source, str) else source
     chosen = find_protocol(source.entry.protocol if protocol is None else protocol).name
@@ -170,17 +170,17 @@ def read(source: str | ParsedSource, root: Path | str | None = None) -> Splits:
 
 
 def modules_of(source: str) -> list[str]:
-    """The modules of the user's own that a source names, as it is written: none for a source of the table."""
+    """The user's own modules that a source names, as the user writes it; none for a source of the table."""
     return [] if source.partition(":")[0] in SOURCES else modules_in(source)
 
 
 def parse(source: str) -> ParsedSource:
     """Return the name, table entry and argument ("" if there is none) of a source as the user writes it.
 
-    A source of the user's own, package.module:Name, is imported and made. Its entry has no files and no argument.
+    The user's own source, package.module:Name, is imported and constructed. Its entry has no files and no argument.
 
     Raises:
-        SpecError: there is no such source, its argument is missing, it takes none, or the part is not a source.
+        SpecError: there is no such source; its argument is missing, or it takes none; or the part is not a source.
     """
     if "\0" in source:
         raise SpecError(found=f"data source {source!r}", expected="a path without NUL", do="write the path again")
@@ -193,7 +193,7 @@ def parse(source: str) -> ParsedSource:
 
 
 def _own(source: str) -> SourceEntry:
-    """The entry of a source of the user's own, package.module:Name:option=value."""
+    """The entry of the user's own source, package.module:Name:option=value."""
     module, *rest = source.split(":")
     if not (rest and all(word.isidentifier() for word in (*module.split("."), rest[0]))):
         raise _unknown(source)
@@ -213,14 +213,14 @@ def _read_own(source: str, own: Source) -> Contents:
         contents = own.read()
     except VaelabError:
         raise
-    except Exception as error:  # of whatever kind: the code is the user's
+    except Exception as error:  # the user's code may raise any exception
         raise DataError(
             found=f"{KIND} '{source}' cannot be read ({in_one_line(error)})", expected="images", do="correct its read()"
         ) from error
     if not isinstance(contents, Contents):
         raise DataError(
-            found=f"{KIND} '{source}', whose read() gives an object of type {type(contents).__name__}",
-            expected="vaelab.data.Contents, of what vaelab.data.raw(name, images, labels) gives",
+            found=f"the read() of {KIND} '{source}' returns an object of type {type(contents).__name__}",
+            expected="vaelab.data.Contents, made with vaelab.data.raw(name, images, labels)",
             do="see docs/extending.md",
         )
     return contents

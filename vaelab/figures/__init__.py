@@ -30,7 +30,7 @@ FIGURES: dict[str, contracts.Figure] = {
 
 
 def needs_data(picture: contracts.Figure) -> bool:
-    """Whether a picture is of test images; one whose second argument defaults to None is of the model alone."""
+    """Whether a figure needs test images. If its second argument defaults to None, it needs only the model."""
     return list(inspect.signature(picture).parameters.values())[1].default is not None
 
 

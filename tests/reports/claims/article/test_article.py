@@ -23,6 +23,7 @@ from vaelab.reports.claims.claim import of_parts
 from vaelab.reports.claims.pairs import steps
 from vaelab.reports.claims.sizes import VAST
 from vaelab.reports.context import ReportContext
+from vaelab.runs.blueprint import blueprint_of
 from vaelab.runs.train import train
 from vaelab.studies.study import open_study
 
@@ -170,7 +171,10 @@ def test_claims_compare_runs_that_differ_in_one_thing(trained) -> None:
     assert networks == [("mlp z=2", "conv z=2"), ("mlp z=5", "conv z=5")]
     decoders = [(a.label, b.label) for pair in by_likelihood(context) for a, b in pair.seeds]
     assert decoders == [("conv z=2", "gaussian z=2"), ("conv z=5", "gaussian z=5")]
-    other = [replace(m, spec=m.spec.model_copy(update={"learning_rate": 0.5})) for m in trained.members[2:]]
+    other = [
+        replace(m, blueprint=blueprint_of(m.spec.model_copy(update={"learning_rate": 0.5})))
+        for m in trained.members[2:]
+    ]
     assert by_network(ReportContext(replace(trained, members=[*trained.members[:2], *other]))) == []
 
 
@@ -194,7 +198,10 @@ def test_the_compared_numbers_are_those_of_the_table(trained) -> None:
 
 
 def test_claims_with_several_seeds_take_them_together(trained) -> None:
-    twins = [replace(member, spec=member.spec.model_copy(update={"seed": 1})) for member in trained.members]
+    twins = [
+        replace(member, blueprint=blueprint_of(member.spec.model_copy(update={"seed": 1})))
+        for member in trained.members
+    ]
     one, two = ReportContext(trained), ReportContext(replace(trained, members=[*trained.members, *twins]))
     single, double = by_network(one)[0], by_network(two)[0]
     assert [(a.seed, b.seed) for a, b in double.seeds] == [(0, 0), (1, 1)]
