@@ -132,7 +132,7 @@ def test_it_trains_and_is_evaluated(row):
     model, data, setup = prepared(row)
     begin(model, data.train, 0)
     before = [p.detach().clone() for p in model.parameters()]
-    state = TrainState.start(model, setup.plan, setup.objective)
+    state = TrainState.start(model, setup.config, setup.objective)
     step = setup.step(state)
     for t in range(2):
         setup.take(step, t)
