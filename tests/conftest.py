@@ -11,6 +11,8 @@ import torch
 import vaelab as vl
 from vaelab.runs.directory import Run
 
+pytest_plugins = ["tests.thorough", "pytester"]
+
 TINY = vl.Spec(data="digits", latent=2, network="mlp:hidden=4", epochs=0.2, nll_samples=2)
 
 torch.set_num_threads(1)

@@ -40,7 +40,7 @@ def test_few_images_are_trained_on_measured_and_drawn(count, channels, kind, tes
     assert sum(images.values()) == count
     assert images["test"] == test
     assert run.result["steps"] == 2  # of all training images
-    assert f"batch = 100: each step takes all {images['train']} training images, for there are no more" in said
+    assert f"batch = 100: each step takes all {images['train']} training images, because there are no more" in said
     assert run.spec.batch == 100  # as it was asked for: the run's name stays what it is
     assert {"elbo", "nll", "bits_per_dim", "reconstruction_mse"} <= {row["name"] for row in run.result["metrics"]}
 
@@ -80,4 +80,4 @@ def test_packs_of_few_images_are_lowered_alike(tmp_path):
     said = list[str]()
     assert train_vmapped(runs, None, "never", vl.Callback(said.append, lambda status: None)) == {}
     assert [run.result["steps"] for run in runs] == [2, 2]
-    assert "batch = 100: each step takes all 10 training images, for there are no more" in said
+    assert "batch = 100: each step takes all 10 training images, because there are no more" in said

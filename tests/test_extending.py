@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from vaelab.cli.main import main
+from vaelab.parts import capabilities
+from vaelab.parts.contracts import CONTRACTS
 from vaelab.runs.directory import Run
 
 PAGE = (Path(__file__).parents[1] / "docs" / "extending.md").read_text()
@@ -25,8 +27,30 @@ def mine(tmp_path, monkeypatch):
 
 
 def test_each_part_is_short():
-    assert len(PIECES) == 5
-    assert all(len(piece.splitlines()) <= 30 for piece in PIECES)
+    assert len(PIECES) == 14
+    assert all(len(piece.splitlines()) < 30 for piece in PIECES)
+
+
+def test_every_kind_of_part_has_a_row_and_a_section():
+    rows = re.findall(r"^\| ([a-z ]+) \| .*`(\w+)`: ", PAGE, re.MULTILINE)
+    assert dict(rows) == {kind: c.__name__ for kind, c in CONTRACTS.items()}
+    for kind in CONTRACTS:
+        assert re.search(rf"^## An? {kind}$", PAGE, re.MULTILINE), kind
+
+
+def test_the_tables_of_capabilities_are_whole():
+    """Each with the members that it asks for, and each attribute with its default."""
+    own = [value for value in vars(capabilities).values() if getattr(value, "__module__", "") == capabilities.__name__]
+    protocols = {value.__name__: value for value in own if getattr(value, "_is_protocol", False)}
+    rows = {
+        row[0]: row[2] for row in re.findall(r"^\| `(\w+)` \| ([^|]+) \| (.+?) \| .+ \| .+ \|$", PAGE, re.MULTILINE)
+    }
+    assert {name: rows.get(name) is not None for name in protocols} == dict.fromkeys(protocols, True)
+    for name, protocol in protocols.items():
+        listed = {word.partition("(")[0] for word in re.findall(r"`([^`]+)`", rows[name])}
+        assert listed == {member for member in capabilities.members(protocol) if member != "__call__"}, name
+    for name, attribute in capabilities.ATTRIBUTES.items():
+        assert f"| `{name}` | {attribute.of} | `{attribute.default!r}` | {attribute.meaning} |" in PAGE.replace("\\|", "|")
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=range(len(COMMANDS)))
@@ -36,6 +60,28 @@ def test_the_commands_work(command, mine, capsys):
     (path,) = Path("out").iterdir()
     if "Tempered:temperature=3" in command:
         assert Run(path).result["provenance"]["effective_beta"] == pytest.approx(3, rel=1e-4)
+
+
+@pytest.mark.parametrize("command", re.findall(r"^vaelab (.* runs/mine .*)$", PAGE, re.MULTILINE))
+def test_a_metric_and_a_figure_work(command, mine, capsys):
+    assert main(["train", *TINY, "--out", "runs", "--name", "mine"]) == 0
+    assert main(shlex.split(command)) == 0
+    run = Run("runs/mine")
+    if command.startswith("evaluate"):
+        assert run.metric("contrast")["value"] > 0
+        assert run.metric("contrast")["better"] == "neither"
+    else:
+        assert (run.path / "figures" / "mine-norms.png").is_file()
+
+
+def test_what_a_prior_and_a_likelihood_compute_is_kept(mine, capsys):
+    """The capabilities are used, not only accepted."""
+    assert main(["train", "--protocol", "8bit", "--likelihood", "mine:MeasuredNoise", *TINY, "--name", "noise"]) == 0
+    assert Run("runs/noise", "mine").model().likelihood.head.sigma.item() != 0.25
+    assert main(["train", "--prior", "mine:Exemplars:count=20", *TINY, "--name", "exemplars"]) == 0
+    assert Run("runs/exemplars", "mine").model().prior.u.amax((1, 2, 3)).min() > 0
+    assert main(["train", "--refit", "mine:Shifted", *TINY, "--name", "shifted"]) == 0
+    assert Run("runs/shifted", "mine").model().prior.mean.abs().min() > 0
 
 
 TINY = ["--epochs", "0.1", "--latent", "3", "--nll-samples", "2", "--compile", "never"]

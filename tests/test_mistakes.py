@@ -13,7 +13,7 @@ from torch import nn
 
 from vaelab.cli.main import main
 from vaelab.evaluation.fidelity import classifier
-from vaelab.runs import run as runs
+from vaelab.runs import evaluate as evaluating
 from vaelab.runs.directory import Run
 from vaelab.runs.evaluate import evaluate, run_measures
 from vaelab.runs.spec import Spec
@@ -182,13 +182,13 @@ def test_where_nothing_may_be_written(run, capsys, monkeypatch):
 
 def test_a_cache_that_cannot_be_made_is_found_out_before_the_classifier_is_fitted(run, capsys, monkeypatch):
     monkeypatch.setattr(classifier, "_fit", None)
-    runs.cache_of(Run(run)).write_text("a file")
+    evaluating.cache_of(Run(run)).write_text("a file")
     assert "cannot be written" in told(capsys, "evaluate", run, "--metrics", "fidelity")
 
 
 def test_what_another_process_measured_in_the_meantime_is_kept(run, monkeypatch):
     """It comes and goes while this one reads the data."""
-    original, calls = runs.measuring.context, []
+    original, calls = evaluating.context_of, []
 
     def slow(*args):
         if not calls:

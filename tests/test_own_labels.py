@@ -29,7 +29,7 @@ from vaelab.runs.blueprint import blueprint_of
 from vaelab.runs.provenance import provenance
 from vaelab.runs.spec import Spec
 from vaelab.training import fit_prior as refit
-from vaelab.training.calibrate import settle
+from vaelab.training.calibrate import calibrate
 from vaelab.training.diagnosis.findings import find_findings
 from vaelab.training.diagnosis.replay import replay_step
 from vaelab.training.setup import TrainingSetup
@@ -111,11 +111,11 @@ def reported(made: VAE, test: Dataset) -> None:
 USES: dict[str, tuple[Callable[[VAE, Dataset, Dataset], Any], bool]] = {
     "training": (lambda m, train, test: step(m, train, lambda setup, state: setup.take(setup.step(state), 3)), True),
     "examine": (lambda m, train, test: step(m, train, lambda setup, state: replay_step(setup, state, 7)), True),
-    "settle": (lambda m, train, test: settle(m, train, 0), True),
+    "calibrate": (lambda m, train, test: calibrate(m, train, 0), True),
     "findings": (lambda m, train, test: find_findings(m, test, 1.0, 0), True),
-    "refit": (lambda m, train, test: refit.refit(m, LearnedNormal(2), train, 0, lambda line: None), True),
+    "refit": (lambda m, train, test: refit.fit_prior(m, LearnedNormal(2), train, 0, lambda line: None), True),
     "ledger": (lambda m, train, test: provenance(blueprint_of(SPEC), m, train, 9), True),
-    "evaluate": (lambda m, train, test: likelihood.evaluate(m, test, 3, 0), True),
+    "evaluate": (lambda m, train, test: likelihood.estimate_bounds(m, test, 3, 0), True),
     "ais": (measured("ais:temperatures=3:chains=2:leapfrog=1:images=30:simulated=0:start=posterior"), False),
     "disentanglement": (measured("disentanglement:images=600"), True),
     "latents": (measured("latents"), True),

@@ -284,7 +284,7 @@ class TestTransformer:
     def test_it_begins_with_the_frequencies_at_each_site(self):
         network = transformer(1, 3, 4)
         k = torch.tensor([[0, 1, 3], [0, 2, 3], [0, 1, 3]])
-        network.begin_at(k)
+        network.initialise_from_codes(k)
         found = network(k[:, :-1]).softmax(-1)
         count = torch.tensor([[3.5, 0.5, 0.5, 0.5], [0.5, 2.5, 1.5, 0.5], [0.5, 0.5, 0.5, 3.5]])
         torch.testing.assert_close(found, (count / 5).expand(3, 3, 4))

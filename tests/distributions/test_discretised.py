@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
+from tests.thorough import each_value
 from vaelab.data.protocol import protocol
 from vaelab.distributions import discretised_logistic
 
@@ -106,6 +107,7 @@ def test_gradients_pass_a_check_by_differences(log_scale):
         )
 
 
+@pytest.mark.thorough(0.25, kinds=each_value)
 @pytest.mark.parametrize("u", [0, 1, 100, 254, 255])
 @pytest.mark.parametrize("mean", [-2.0, 0.0, 0.4, 1.0, 3.0])
 @pytest.mark.parametrize("log_scale", [-30.0, -15.0, -9.0, 0.0, 15.0, 30.0])
@@ -128,6 +130,7 @@ def test_no_floor_stands_under_a_probability():
     torch.testing.assert_close(log_p[100:255].diff(), torch.full((154,), -math.exp(5) / 255, dtype=torch.float64))
 
 
+@pytest.mark.thorough(0.25, kinds=each_value)
 @pytest.mark.parametrize("mean", [*MEANS, *np.random.default_rng(0).uniform(-0.5, 1.5, 10)])
 @pytest.mark.parametrize("log_scale", [*LOG_SCALES, -math.log(255) - 1e-9, -math.log(255)])
 def test_mean_is_the_sum_over_levels(mean, log_scale):
@@ -171,6 +174,7 @@ def test_an_image_is_one_event_and_a_value_is_the_nearest_level():
     assert "DiscretisedLogistic" in repr(p)
 
 
+@pytest.mark.thorough(0.5)
 @pytest.mark.parametrize("components", [1, 3])
 def test_log_probability_compiles_whole_and_agrees_with_eager(components):
     shape = (4, *(() if components == 1 else (components,)), 2, 3, 4)

@@ -8,6 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.thorough import each_value
 from vaelab.distributions import discretised_normal
 
 LEVELS = torch.arange(256) / 255
@@ -74,6 +75,7 @@ def test_log_probability_and_gradients_are_exact_at_any_place(mean, log_std, u):
         assert slopes[1].item() == pytest.approx(expected[2], rel=rtol, abs=2 * slack * (1 + away) + 1e-9)
 
 
+@pytest.mark.thorough(0.25, kinds=each_value)
 @pytest.mark.parametrize("u", [0, 1, 100, 254, 255])
 @pytest.mark.parametrize("mean", [-1e6, -2.0, 0.0, 100 / 255, 0.4, 1.0, 3.0, 1e6])
 @pytest.mark.parametrize("log_std", [-9.0, -3.0, 0.0, 5.0, 15.0])
@@ -88,6 +90,7 @@ def test_values_and_gradients_are_finite_however_far_away(u, mean, log_std, dtyp
         assert slopes[0].item() == pytest.approx(-mean * math.exp(-2 * log_std), rel=1e-2)  # a way back from anywhere
 
 
+@pytest.mark.thorough(0.25, kinds=each_value)
 @pytest.mark.parametrize("mean", [*MEANS, 0.3333, 0.7171])
 @pytest.mark.parametrize("log_std", [*LOG_STDS, math.log(2 / 255) - 1e-9, math.log(2 / 255)])
 def test_mean_is_the_sum_over_levels(mean, log_std):

@@ -22,7 +22,7 @@ def run(tmp_path_factory) -> vl.Run:
 def test_a_trained_model_is_not_measured_on_pixels_of_another_protocol(run, protocol: str):
     test = vl.load("digits", protocol=protocol).test
     with pytest.raises(
-        SpecError, match=f"protocol {protocol}; expected protocol binary-dynamic, by which the model was"
+        SpecError, match=f"protocol {protocol}; expected protocol binary-dynamic, with which the model was"
     ):
         vl.estimate_bounds(run.model(), test, 2, 0)
 
@@ -47,7 +47,9 @@ def test_a_model_that_was_told_labels_is_still_held_to_its_protocol(tmp_path):
 
 
 def test_a_model_that_was_not_trained_is_held_to_its_likelihood():
-    with pytest.raises(SpecError, match="likelihood Bernoulli on images read by protocol 8bit; expected one that it"):
+    with pytest.raises(
+        SpecError, match="likelihood Bernoulli on images read by protocol 8bit; expected a protocol that it"
+    ):
         vl.estimate_bounds(build(), dataset(noise(5), "8bit"), 2, 0)
     assert len(vl.estimate_bounds(build(), dataset(noise(5), "grey"), 2, 0).nll) == 5  # admitted, by name
 
@@ -73,7 +75,7 @@ def test_what_is_no_dataset_is_refused(data, found: str):
 
 def test_images_of_another_size_are_refused(tmp_path):
     with pytest.raises(
-        DataError, match=r"test images of shape \(1, 4, 5\) .*; expected \(1, 4, 4\), those of the model"
+        DataError, match=r"test images of shape \(1, 4, 5\) .*; expected \(1, 4, 4\), the shape of the model"
     ):
         vl.estimate_bounds(build(), dataset(noise(5, (1, 4, 5)), "grey"), 2, 0)
     other = splits("grey", shape=(1, 4, 5))

@@ -55,7 +55,11 @@ BARE = {
     "aggregate_correlation_mean": "a mean of absolute values, biased upwards where there is no correlation",
 }
 
-every = pytest.mark.parametrize("case", CASES.values(), ids=CASES)
+
+def every(test):
+    """Try it on all cases; each day on half of them, every measure among them."""
+    sampled = pytest.mark.thorough(0.5, kinds=lambda case, stop=None: [case.name, stop])
+    return sampled(pytest.mark.parametrize("case", CASES.values(), ids=CASES)(test))
 
 
 @pytest.fixture(autouse=True)
@@ -176,6 +180,7 @@ CHUNK_ENDS = {
 ENDS = [(name, n) for name, counts in CHUNK_ENDS.items() for n in counts]
 
 
+@pytest.mark.thorough(0.25, kinds=lambda name, n: [name])
 @pytest.mark.parametrize(("name", "n"), ENDS, ids=[f"{name} {n}" for name, n in ENDS])
 def test_the_last_image_counts_wherever_a_chunk_ends(name: str, n: int, cache):
     """Another image in its place makes another number."""

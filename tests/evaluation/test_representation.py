@@ -202,7 +202,7 @@ def test_a_collapsed_posterior_names_one_label_and_finds_no_clusters():
     model = affine(torch.zeros(2, 2), torch.ones(2), [1.0, 1.0])
     rows = measured(blobs(CORNERS, [50, 30, 20], 5, "train"), blobs(CORNERS, [10, 20, 30], 5, "test"), model)
     assert rows["probe_accuracy"].value == pytest.approx(1 / 6)
-    assert "0.167 by always naming the commonest label" in rows["probe_accuracy"].note
+    assert "0.167 by always predicting the most frequent label" in rows["probe_accuracy"].note
     assert rows["kmeans_nmi"].value == pytest.approx(0, abs=1e-12)
     assert rows["kmeans_ari"].value == pytest.approx(0, abs=1e-12)
     assert rows["probe_accuracy_pixels"].value == 1
@@ -240,7 +240,7 @@ def test_data_that_cannot_be_probed_are_refused_before_any_work():
     assert "no labels" in refusal(train, dataset(test.images[:, 0, 0]))
     assert "one label in 9 training" in refusal(blobs(CORNERS[:1], [9], 5, "train"), test)
     assert "one label in 9 test" in refusal(train, blobs(CORNERS[:1], [9], 5, "test"))
-    assert "at most 4 of a label" in refusal(blobs(CORNERS, [4] * 3, 5, "train"), test)
+    assert "at most 4 of one label" in refusal(blobs(CORNERS, [4] * 3, 5, "train"), test)
     assert "27 training images" in refusal(train, test, neighbours=28)
     Representation(neighbours=27).check(context(IDENTITY, test, train))
 

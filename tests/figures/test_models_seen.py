@@ -8,7 +8,7 @@ from torch import nn
 
 from vaelab.data.dataset import Dataset
 from vaelab.distributions import diagonal_normal
-from vaelab.figures import FIGURES, seeded_model
+from vaelab.figures import FIGURES, model_calls
 from vaelab.figures.grids import gap_between
 from vaelab.figures.style import subscript
 from vaelab.system.errors import SpecError
@@ -322,12 +322,12 @@ def test_chunks_change_nothing(make_model, make_data, monkeypatch):
     model, data = make_model((1, 4, 3), 2), make_data((1, 4, 3))
     z, indices = torch.randn(20, 2), np.arange(20)
     with torch.no_grad():
-        whole = seeded_model.decode(model, z), seeded_model.encode(model, data, indices)
-        monkeypatch.setattr(seeded_model, "CHUNK", 6)
+        whole = model_calls.decode(model, z), model_calls.encode(model, data, indices)
+        monkeypatch.setattr(model_calls, "CHUNK", 6)
         model.likelihood.network.seen.clear()
-        parts = seeded_model.decode(model, z), seeded_model.encode(model, data, indices)
+        parts = model_calls.decode(model, z), model_calls.encode(model, data, indices)
         assert max(len(seen) for seen in model.likelihood.network.seen) <= 6
         model.likelihood.network.seen.clear()
-        assert seeded_model.reconstruct(model, torch.rand(20, 1, 4, 3), 3).shape == (20, 1, 4, 3)
+        assert model_calls.reconstruct(model, torch.rand(20, 1, 4, 3), 3).shape == (20, 1, 4, 3)
         assert max(len(seen) for seen in model.likelihood.network.seen) <= 6
     torch.testing.assert_close(parts, whole)

@@ -8,7 +8,7 @@ import torch
 
 from tests.traps.small import answers, build, dataset, noise
 from vaelab.likelihoods import LOG_SIGMA_CEILING, LOG_SIGMA_FLOOR, Gaussian
-from vaelab.training.calibrate import settle
+from vaelab.training.calibrate import calibrate
 
 TEXT = "gaussian:sigma=optimal"
 
@@ -57,12 +57,12 @@ def test_settled_it_is_the_root_of_the_mean_squared_residual_of_the_training_ima
     data = dataset(noise(250, (1, 4, 4)), "grey", "train")
     model = build(TEXT)
     answers(model.likelihood, 0.4)  # whatever z is
-    settle(model, data, seed=0)
+    calibrate(model, data, seed=0)
     residual = data.images.astype(np.float64) / 255 - 1 / (1 + math.exp(-0.4))
     assert model.likelihood.head.log_sigma.item() == pytest.approx(0.5 * math.log((residual**2).mean()), abs=1e-6)
     assert model.training
     some = data.take(data.by_content[:120])
-    settle(model, data, seed=0, images=120)
+    calibrate(model, data, seed=0, images=120)
     residual = some.images.astype(np.float64) / 255 - 1 / (1 + math.exp(-0.4))
     assert model.likelihood.head.log_sigma.item() == pytest.approx(0.5 * math.log((residual**2).mean()), abs=1e-6)
 
@@ -75,7 +75,7 @@ def test_what_is_drawn_while_it_settles_is_a_function_of_seed_and_images_alone(p
         model = build(TEXT)
         torch.manual_seed(state)
         before = torch.random.get_rng_state()
-        settle(model, images, seed)
+        calibrate(model, images, seed)
         assert torch.equal(torch.random.get_rng_state(), before)
         found.append(model.likelihood.head.log_sigma.item())
     assert found[0] == found[1] != found[2]
@@ -87,4 +87,4 @@ def test_another_sigma_looks_at_no_image():
             raise AssertionError
 
     for sigma in (0.1, "shared", "pixel"):
-        Gaussian(sigma=sigma).settle(Unseen())
+        Gaussian(sigma=sigma).calibrate(Unseen())

@@ -12,7 +12,7 @@ from tests.built import build_model
 from tests.oracle import PlainGaussian
 from vaelab.data import Dataset
 from vaelab.evaluation.ais.annealed import importance_weighted, simulate
-from vaelab.evaluation.ais.chains import TrainingConfig, run_chains
+from vaelab.evaluation.ais.chains import AnnealingSettings, run_chains
 from vaelab.evaluation.likelihood.likelihood import estimate_bounds
 from vaelab.models import VAE, Labels
 from vaelab.models.vae import flat
@@ -91,11 +91,11 @@ def test_annealing_is_of_log_p_of_x_given_y(known):
     y = torch.tensor(CLASSES)[condition.long().argmax(1)]
     truth = known.p(y).log_prob(x.flatten(1)).double()
     for start in ("prior", "posterior"):
-        config = TrainingConfig(temperatures=60, chains=8, leapfrog=3, start=start)
-        chains = run_chains(known.model, x, config, 0, exact=z, condition=condition)
+        settings = AnnealingSettings(temperatures=60, chains=8, leapfrog=3, start=start)
+        chains = run_chains(known.model, x, settings, 0, exact=z, condition=condition)
         for estimate in (chains.lower, chains.upper):
             assert (estimate - truth).abs().mean() < 0.4
-        others = run_chains(known.model, x, config, 0, condition=condition.roll(1, 1))
+        others = run_chains(known.model, x, settings, 0, condition=condition.roll(1, 1))
         assert (others.lower - truth).abs().mean() > 2
     torch.testing.assert_close(importance_weighted(known.model, x, 10, 0, condition), truth, rtol=0, atol=1e-4)
 
@@ -171,7 +171,7 @@ def test_a_model_that_is_told_none_is_left_as_it_was():
         (lambda model: model(torch.zeros(1, *SHAPE)), "model.given"),
         (lambda model: model.likelihood(torch.zeros(1, 2)), "model.given"),
         (lambda model: model.given(None), "without labels"),
-        (lambda model: model.given([2, 3]), "label 3; expected one of the training images: 2, 5, 7"),
+        (lambda model: model.given([2, 3]), "label 3; expected a label of the training images: 2, 5, 7"),
         (
             lambda model: estimate_bounds(model, Dataset("a", "test", images().images, None, "grey"), 1, 0),
             "without labels",

@@ -28,7 +28,7 @@ from vaelab.runs.spec import Spec
 from vaelab.runs.train import train
 from vaelab.system.errors import Interrupted, SpecError
 from vaelab.training import loop
-from vaelab.training.fit_prior import refit
+from vaelab.training.fit_prior import fit_prior
 from vaelab.training.step.compiled import step_flops
 from vaelab.training.step.step import TrainState
 from vaelab.training.step.vmapped import joint_step, take_vmapped
@@ -167,6 +167,7 @@ class TestTraining:
             for (name, a), b in zip(one.model.state_dict().items(), other.model.state_dict().values(), strict=True):
                 torch.testing.assert_close(a, b, rtol=1e-3, atol=1e-4, msg=name)
 
+    @pytest.mark.thorough(0.5)
     @pytest.mark.parametrize("prior", ["codes", "transformer:width=8:layers=1"])
     def test_a_step_is_traced_whole(self, prior):
         """By the compiler; what is generated for it is tested beside the other parts."""
@@ -230,8 +231,8 @@ class TestRefit:
         model(x_of(data))
         before = estimate_bounds(model, data, 1, seed=0)
         prior = build_refit(spec, model)
-        prior.fitted_by = lambda count: (100, 64, 2e-3)
-        refit(model, prior, data, 0, said.append)
+        prior.fit_settings = lambda count: (100, 64, 2e-3)
+        fit_prior(model, prior, data, 0, said.append)
         after = estimate_bounds(model, data, 1, seed=0)
         assert torch.equal(before.distortion, after.distortion)
         rise = (before.rate - after.rate).mean().item()
@@ -243,8 +244,8 @@ class TestRefit:
         spec = completed(BASE.model_copy(update={"refit": "transformer"}))
         model, data, said = build_model(spec, SHAPE), dataset(noise(9, SHAPE), "binary-threshold", "train"), []
         prior = build_refit(spec, model)
-        prior.fitted_by = lambda count: (0, 64, 2e-3)
-        refit(model, prior, data, 0, said.append)
+        prior.fit_settings = lambda count: (0, 64, 2e-3)
+        fit_prior(model, prior, data, 0, said.append)
         assert said[0].startswith("prior fitted to the codes: +")
 
     def test_a_uniform_prior_cannot_be_fitted(self):

@@ -14,7 +14,7 @@ import torch
 from scipy import stats
 
 from tests.built import build_model
-from tests.test_combinations import CHOICES, CODES, SHAPE, Row, admissible, spec_of
+from tests.runs.test_combinations import CHOICES, CODES, SHAPE, Row, admissible, spec_of
 from tests.traps.small import dataset, noise
 from vaelab.data.protocol import protocol
 from vaelab.models import VAE

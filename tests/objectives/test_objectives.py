@@ -285,7 +285,7 @@ def test_what_a_posterior_lacks_is_said(objective):
         ORACLE.model.prior, type(inner)(inner.network, Correlated(), inner.context_shape), ORACLE.model.likelihood
     )
     objective.check(ORACLE.model, 10)
-    with pytest.raises(SpecError, match="no diagonal normal"):
+    with pytest.raises(SpecError, match="not a diagonal normal"):
         objective.check(other, 10)
 
 

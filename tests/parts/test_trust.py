@@ -96,6 +96,19 @@ def test_a_run_that_names_a_module_runs_nothing(field, name, foreign, capsys):
     assert f"--trust {module} (in Python, trust=['{module}'])" in said
 
 
+@pytest.mark.parametrize("paths", [("evil:Prior", "digits"), ("digits", "evil:call"), ("evil:x", "evil:x")])
+def test_a_result_that_says_that_its_images_are_a_module_runs_nothing(paths, foreign, capsys):
+    path = foreign()
+    there = path / "result.json"
+    source = {"absolute": paths[0], "from_run": paths[1]}
+    there.write_text(json.dumps({**json.loads(there.read_text()), "source": source}))
+    with pytest.raises(SpecError, match=r"result.json names the module 'evil' \(source evil:.*--trust evil "):
+        vl.Run(path).data()
+    assert main(["evaluate", str(path), "--metrics", "latents:images=99"]) == 2
+    assert main(["figure", str(path), "reconstructions"]) == 2
+    assert not ran()
+
+
 @pytest.mark.parametrize("field", PARTS)
 def test_a_spec_in_a_file_runs_nothing(field, here, capsys):
     Path("theirs.json").write_text(json.dumps({**SHORT, field: "evil:call"}))
@@ -109,6 +122,8 @@ def test_a_spec_in_a_file_runs_nothing(field, here, capsys):
     [
         {"spec": 'prior = "evil:Prior"', "grid": "seed = [0]"},
         {"grid": 'prior = ["standard", "evil:Prior"]'},
+        {"spec": 'data = "evil:Prior"', "grid": "seed = [0]"},
+        {"grid": 'data = ["digits", "evil:Prior"]'},
         {"metrics": 'metrics = ["evil:call"]', "grid": "seed = [0]"},
         {"metrics": 'metrics = ["fidelity:features=evil.Flat"]', "grid": "seed = [0]"},
         {"metrics": 'quick_metrics = ["latents:x=1,evil.Flat"]', "grid": "seed = [0]"},
@@ -156,7 +171,7 @@ def test_what_the_user_typed_is_trusted(here):
 
 
 @pytest.mark.parametrize(
-    "kind", ["network", "likelihood", "prior", "posterior", "model", "objective", "schedule", "metric"]
+    "kind", ["network", "likelihood", "prior", "posterior", "model", "objective", "schedule", "metric", "data source"]
 )
 @pytest.mark.parametrize(
     "name", ["evil:call", "os:abort", "os:system", "subprocess:Popen", "threading:Thread", "builtins:print"]

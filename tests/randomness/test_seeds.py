@@ -11,7 +11,7 @@ from tests.traps.small import SILENT, dataset, noise, spec_of
 from vaelab.evaluation.likelihood.likelihood import estimate_bounds
 from vaelab.randomness.seeds import STREAMS, derive
 from vaelab.system.errors import SpecError
-from vaelab.training.fit_prior import refit
+from vaelab.training.fit_prior import fit_prior
 from vaelab.training.setup import TrainingSetup
 from vaelab.training.step.step import TrainState
 from vaelab.training.validation import validate
@@ -42,7 +42,7 @@ def test_what_a_run_draws_at_one_time_it_draws_at_no_other(monkeypatch):
         "training": train,
         "validation": lambda: validate(model, DATA, spec.seed),
         "evaluation": lambda: estimate_bounds(model, DATA, 2, spec.seed),
-        "refit": lambda: refit(model, build_refit(spec, model), DATA, spec.seed, SILENT.say),
+        "refit": lambda: fit_prior(model, build_refit(spec, model), DATA, spec.seed, SILENT.say),
     }
     asked: set[tuple[int, int]] = set()
     sequence = np.random.SeedSequence

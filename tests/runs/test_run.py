@@ -11,6 +11,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 from tests.built import build_model, completed
+from tests.thorough import each_value
 from vaelab.data import PROTOCOLS
 from vaelab.evaluation.likelihood.likelihood import estimate_bounds
 from vaelab.likelihoods import LIKELIHOODS
@@ -207,6 +208,7 @@ def test_a_likelihood_that_is_not_named_describes_the_pixels(fields, likelihood,
     )
 
 
+@pytest.mark.thorough(0.15, kinds=each_value)
 @pytest.mark.parametrize("data", ["svhn", "folder:a", "npz:a.npz", "npy:a.npy", "frey"])
 @pytest.mark.parametrize("protocol", [None, *PROTOCOLS])
 @pytest.mark.parametrize("likelihood", LIKELIHOODS)

@@ -158,7 +158,7 @@ def test_a_terminal_that_is_closed_saves_the_state(tmp_path):
     process.send_signal(signal.SIGHUP)
     _, told = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert "give the same command again" in told
+    assert "rerun the command to resume" in told
     assert list(tmp_path.glob("*/checkpoint.safetensors"))
 
 
@@ -188,7 +188,7 @@ def test_a_pipe_that_is_closed_saves_the_state(tmp_path):
     process.stderr.close()
     assert process.wait(timeout=60) == 130
     assert len(told.strip().splitlines()) == 1, told
-    assert "give the same command again" in told
+    assert "rerun the command to resume" in told
     assert list(tmp_path.glob("*/checkpoint.safetensors"))
 
 

@@ -14,7 +14,7 @@ from vaelab.runs.train import train
 from vaelab.system.errors import Interrupted
 from vaelab.training import loop, validation
 from vaelab.training import trainer as training
-from vaelab.training.calibrate import settle
+from vaelab.training.calibrate import calibrate
 from vaelab.training.loop import fit_vmapped
 
 OPTIMAL = BASE.model_copy(update={"likelihood": "gaussian:sigma=optimal", "protocol": "8bit"})
@@ -31,7 +31,7 @@ def test_a_run_ends_with_the_sigma_of_all_training_images_and_its_best_weights(t
     )
     model, data = run.model(), run.data().train
     kept = log_sigma(model)
-    settle(model, data, seed=run.spec.seed)
+    calibrate(model, data, seed=run.spec.seed)
     assert log_sigma(model) == kept
     x = torch.from_numpy(data.images).float().add(0.5) / 256
     with torch.no_grad():
@@ -42,12 +42,12 @@ def test_a_run_ends_with_the_sigma_of_all_training_images_and_its_best_weights(t
 def test_what_is_validated_has_the_sigma_of_the_weights_as_they_are(tmp_path, monkeypatch):
     """Of their moving average, where one is kept; and not of all training images, where they are many."""
     seen = []
-    monkeypatch.setattr(training, "SETTLED_ON", 300)
+    monkeypatch.setattr(training, "CALIBRATED_ON", 300)
     validate = validation.validate
 
     def watched(model, data, seed):
         mine = log_sigma(model)
-        settle(model, load_data(completed(spec)).train, seed, 300)
+        calibrate(model, load_data(completed(spec)).train, seed, 300)
         seen.append((mine, log_sigma(model)))
         return validate(model, data, seed)
 
@@ -89,7 +89,7 @@ def test_the_networks_run_in_float32_as_they_do_where_they_are_measured(tmp_path
     spec = OPTIMAL.model_copy(update={"precision": "bfloat16"})
     model = trained(spec, tmp_path)
     kept = log_sigma(model)
-    settle(model, load_data(completed(spec)).train, spec.seed)
+    calibrate(model, load_data(completed(spec)).train, spec.seed)
     assert log_sigma(model) == kept
 
 

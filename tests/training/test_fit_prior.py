@@ -27,10 +27,11 @@ def apart(spec: Spec):
     return model
 
 
+@pytest.mark.thorough(0.34)
 @pytest.mark.parametrize("prior", ["normal", "mixture:components=6", "flow:transforms=2:hidden=32"])
 def test_the_bound_of_the_training_images_rises_by_what_is_said(prior):
     """Only the rate's term E[log p(z)] changes; encoder and decoder stay."""
-    spec = completed(Spec(latent=2, network="mlp:hidden=8", fit_prior=prior))
+    spec = completed(Spec(latent=2, network="mlp:hidden=8", refit=prior))
     model, said = apart(spec), list[str]()
     before = estimate_bounds(model, DATA, samples=20, seed=0)
     fit_prior(model, build_refit(spec, model), DATA, 0, said.append)
@@ -45,7 +46,7 @@ def test_the_bound_of_the_training_images_rises_by_what_is_said(prior):
 
 def test_a_normal_is_the_most_likely_one_in_closed_form():
     """Its rate is the smallest of any normal's: that of the codes' own moments."""
-    spec = completed(Spec(latent=2, network="mlp:hidden=8", fit_prior="normal"))
+    spec = completed(Spec(latent=2, network="mlp:hidden=8", refit="normal"))
     model = apart(spec)
     fit_prior(model, build_refit(spec, model), DATA, 0, lambda line: None)
     z = model.posterior(torch.from_numpy(DATA.images).float() / 255).sample((400,)).flatten(0, 1)
@@ -58,7 +59,7 @@ def test_a_richer_prior_is_not_worse():
     """At their optima mixture and flow, of which a normal is a case, are at least as good: here better."""
     rates = {}
     for prior in ("normal", "mixture:components=6", "flow:transforms=2:hidden=32"):
-        spec = completed(Spec(latent=2, network="mlp:hidden=8", fit_prior=prior))
+        spec = completed(Spec(latent=2, network="mlp:hidden=8", refit=prior))
         model = apart(spec)
         fit_prior(model, build_refit(spec, model), DATA, 0, lambda line: None)
         rates[prior.split(":")[0]] = estimate_bounds(model, DATA, samples=20, seed=0).rate.mean().item()
@@ -98,7 +99,7 @@ def test_a_run_fits_it_to_the_training_images_and_to_no_others(tmp_path, monkeyp
 @pytest.mark.parametrize("prior", ["standard", "vamp", "sphere", "mixtur"])
 def test_what_cannot_be_fitted_is_refused(prior):
     with pytest.raises(SpecError):
-        completed(Spec(fit_prior=prior))
+        completed(Spec(refit=prior))
 
 
 def test_it_is_a_flag(capsys):

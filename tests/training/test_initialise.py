@@ -15,7 +15,7 @@ from vaelab.data.sources import load
 from vaelab.runs.spec import Spec
 from vaelab.system.errors import Interrupted, SpecError
 from vaelab.training import loop
-from vaelab.training.initialise import begin
+from vaelab.training.initialise import initialise
 from vaelab.training.loop import fit, fit_vmapped
 from vaelab.training.setup import TrainingSetup
 from vaelab.training.trainer import Trainer
@@ -26,11 +26,11 @@ SPEC = completed(BASE.model_copy(update={"prior": "vamp:components=7", "epochs":
 class Asks(nn.Module):
     """Keeps what it begins with."""
 
-    def __init__(self, begins_with: int) -> None:
+    def __init__(self, initial_images: int) -> None:
         super().__init__()
-        self.begins_with, self.weight = begins_with, nn.Parameter(torch.zeros(1))
+        self.initial_images, self.weight = initial_images, nn.Parameter(torch.zeros(1))
 
-    def begin(self, pixels: torch.Tensor) -> None:
+    def initialise(self, pixels: torch.Tensor) -> None:
         self.pixels = pixels
 
 
@@ -41,7 +41,7 @@ def images(count: int, protocol: str = "grey", channels: int = 1) -> Dataset:
 
 def test_as_many_images_as_are_asked_for_none_of_them_twice():
     data, part = images(50), Asks(50)
-    begin(part, data, seed=0)
+    initialise(part, data, seed=0)
     rows = {tuple(row) for row in (255 * part.pixels).round().flatten(1).int().tolist()}
     assert rows == {tuple(row) for row in data.images.reshape(50, -1).tolist()}
 
@@ -53,7 +53,7 @@ def test_a_function_of_the_seed_that_leaves_the_generator_alone():
         torch.manual_seed(len(seen))
         before = torch.get_rng_state()
         part = nn.ModuleList([Asks(5), Asks(5)])
-        begin(part, data, seed)
+        initialise(part, data, seed)
         assert torch.equal(torch.get_rng_state(), before)
         seen.append(part)
     one, again, other = ([part.pixels for part in parts] for parts in seen)
@@ -65,10 +65,8 @@ def test_a_function_of_the_seed_that_leaves_the_generator_alone():
 
 
 def test_more_images_than_there_are_is_one_line():
-    with pytest.raises(
-        SpecError, match="Asks, which begins with 51 training images; expected at most the 50"
-    ) as caught:
-        begin(Asks(51), images(50), 0)
+    with pytest.raises(SpecError, match="Asks, which requests 51 training images; expected at most 50") as caught:
+        initialise(Asks(51), images(50), 0)
     assert "\n" not in str(caught.value)
 
 
@@ -94,7 +92,7 @@ MODELS = [
 def test_every_encoder_sees_pixels_less_the_mean_of_their_channel(fields, start):
     data = load_data(completed(Spec(data="digits", protocol="grey"))).train
     model = build_model(completed(Spec(**fields)), data.shape, data.labels)
-    begin(model, data, 0, start)
+    initialise(model, data, 0, start)
     x = protocol("grey").pixels(torch.from_numpy(data.images[:5]))
     seen = []
     network = model.posterior.network
@@ -109,7 +107,7 @@ def test_a_decoder_starts_at_the_mean_image_pixel_by_pixel(fields):
     """Where z says nothing, as with its last weights at zero."""
     data = load_data(completed(Spec(data="digits", protocol="grey"))).train
     model = build_model(completed(Spec(**fields)), data.shape, data.labels)
-    begin(model, data, 0, "mean")
+    initialise(model, data, 0, "mean")
     last = [m for m in model.likelihood.network.modules() if isinstance(getattr(m, "bias", None), nn.Parameter)][-1]
     nn.init.zeros_(last.weight)
     nn.init.zeros_(last.bias)
@@ -125,7 +123,7 @@ def test_a_decoder_without_biases_starts_there_too():
             nn.init.zeros_(layer.weight)
             layer.register_parameter("bias", None)
     data = images(20)
-    begin(model, data, 0, "mean")
+    initialise(model, data, 0, "mean")
     wanted = (torch.from_numpy(data.images).double().sum(0) / 255 + 0.5) / 21
     torch.testing.assert_close(model.likelihood(torch.randn(1, model.latent)).mean[0].double(), wanted)
 
@@ -134,20 +132,20 @@ def test_a_start_at_zero_leaves_the_decoder_as_the_network_has_it():
     model = build_model(completed(Spec(network="mlp:hidden=8")), (1, 4, 4))
     z = torch.randn(1, model.latent)
     before = model.likelihood(z).mean
-    begin(model, images(20), 0, "zero")
+    initialise(model, images(20), 0, "zero")
     assert torch.equal(model.likelihood(z).mean, before)
 
 
 def test_a_likelihood_that_names_no_biases_leaves_the_decoder_alone():
     model = build_model(completed(Spec(network="mlp:hidden=8", protocol="levels", likelihood="categorical")), (1, 4, 4))
-    begin(model, images(20, "levels"), 0, "mean")
+    initialise(model, images(20, "levels"), 0, "mean")
     assert model.likelihood.offset is None
     assert model.posterior.centre.abs().max() > 0
 
 
 def test_a_prior_of_pseudo_inputs_sees_them_centred_as_well():
     model = build_model(completed(Spec(network="mlp:hidden=8", prior="vamp:components=5")), (1, 4, 4))
-    begin(model, images(20), 0, "mean")
+    initialise(model, images(20), 0, "mean")
     seen = []
     model.posterior.network.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0]))
     model.prior()
@@ -157,7 +155,7 @@ def test_a_prior_of_pseudo_inputs_sees_them_centred_as_well():
 def test_encoders_are_centred_by_channel_and_decoders_start_at_the_mean_image():
     model = build_model(completed(Spec(network="mlp:hidden=8")), (3, 4, 4))
     data = images(2050, channels=3)  # more than are read at a time
-    begin(model, data, 0, "mean")
+    initialise(model, data, 0, "mean")
     mean = torch.from_numpy(data.images / 255).float().mean(0)
     torch.testing.assert_close(model.posterior.centre, mean.mean((1, 2), keepdim=True))
     torch.testing.assert_close(model.likelihood.offset.sigmoid(), mean, atol=1e-3, rtol=0)
@@ -181,7 +179,7 @@ def test_it_begins_once_and_a_run_that_goes_on_goes_on(tmp_path, monkeypatch, em
     with pytest.raises(Interrupted):
         trained(spec, tmp_path / "halved", stop_at(8))
     begun = []
-    monkeypatch.setattr("vaelab.training.trainer.begin", lambda *_: begun.append(1))
+    monkeypatch.setattr("vaelab.training.trainer.initialise", lambda *_: begun.append(1))
     halved = trained(spec, tmp_path / "halved")
     assert same(whole, halved)
     assert not begun
@@ -193,8 +191,8 @@ def test_images_on_disk_are_the_same_ones(tmp_path):
     stored = load(f"npy:{tmp_path / 'images.npy'}", None, 0.1, 0, "grey").train
     memory = replace(stored, images=stored.in_memory)
     one, two = Asks(9), Asks(9)
-    begin(one, stored, 0)
-    begin(two, memory, 0)
+    initialise(one, stored, 0)
+    initialise(two, memory, 0)
     assert torch.equal(one.pixels, two.pixels)
 
 

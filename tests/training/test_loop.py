@@ -11,13 +11,13 @@ from pathlib import Path
 
 import pytest
 import torch
-from vaelab.trainer import loop
 
 from tests.built import build_model, build_objective, completed, load_data
 from vaelab.data import Splits
 from vaelab.models import VAE
 from vaelab.runs.spec import Spec
 from vaelab.system.errors import Interrupted, NonFiniteError, RunError
+from vaelab.training import loop
 from vaelab.training.callback import Callback
 from vaelab.training.loop import fit
 from vaelab.training.validation import validate
@@ -287,7 +287,7 @@ def test_a_batch_larger_than_the_training_images_is_all_of_them(tmp_path):
     callback = Callback(said.append, lambda status: None)
     larger = trained(BASE.model_copy(update={"batch": count + 1}), tmp_path / "larger", callback)
     assert same(larger, trained(BASE.model_copy(update={"batch": count}), tmp_path / "all"))
-    assert said[0] == f"batch = {count + 1}: each step takes all {count} training images, for there are no more"
+    assert said[0] == f"batch = {count + 1}: each step takes all {count} training images, because there are no more"
 
 
 def test_training_leaves_splits_alone(tmp_path):

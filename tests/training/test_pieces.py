@@ -41,7 +41,7 @@ def test_a_batch_is_a_function_of_seed_and_step_alone():
 
 def test_a_batch_larger_than_the_data_is_said_in_words():
     assert lowered(50, 50) == ""
-    assert lowered(51, 50) == "batch = 51: each step takes all 50 training images, for there are no more"
+    assert lowered(51, 50) == "batch = 51: each step takes all 50 training images, because there are no more"
 
 
 @pytest.mark.parametrize(

@@ -1,12 +1,15 @@
 """What is minimised: the bound in nats per image, its terms summed and weighed as the formula has them."""
 
 import math
+from dataclasses import replace
+from itertools import permutations
 
 import pytest
 import torch
 
 from tests.built import build_objective, completed
 from tests.traps.small import (
+    SILENT,
     STILL,
     Recorder,
     answers,
@@ -16,15 +19,20 @@ from tests.traps.small import (
     dataset,
     fitted,
     noise,
+    npz,
+    posterior_is_sure,
     spec_of,
     splits,
     step_once,
     x_of,
 )
-from vaelab.objectives import OBJECTIVES
+from vaelab.objectives import OBJECTIVES, total_correlation
+from vaelab.objectives.bounds import distortion, rate
 from vaelab.objectives.effective_beta import optimised
 from vaelab.objectives.importance import Iwae
-from vaelab.objectives.weighted import Elbo
+from vaelab.objectives.total_correlation import BetaTC, Factor, decompose
+from vaelab.objectives.weighted import Capacity, Elbo
+from vaelab.runs.train import train
 
 BINARY = "binary-threshold"
 
@@ -118,6 +126,64 @@ def test_t05_the_logged_loss_of_iwae_is_minus_the_log_mean_weight(samples, tmp_p
     assert not seen
 
 
+def test_t14_the_estimate_of_q_of_z_is_unbiased_wherever_in_the_batch_its_own_image_is():
+    """T14: weights of the minibatch-stratified estimate in columns 0 and 1, not on the diagonals."""
+    images, batch = 5, 3
+    model, x = build(), x_of(dataset(noise(images), BINARY))
+    torch.manual_seed(0)
+    with torch.no_grad():
+        whole = model(x, 1)
+        # [N of z, N of q] densities, so that their mean over q is the density of the aggregate
+        densities = whole.posterior.log_prob(whole.z[0].unsqueeze(1)).exp()
+        found = torch.zeros(images, batch, dtype=torch.float64)
+        for rows in map(list, permutations(range(images), batch)):
+            draw = replace(
+                model(x[rows], 1), z=whole.z[:, rows], log_post=whole.log_post[:, rows],
+                log_prior=whole.log_prior[:, rows],
+            )  # fmt: skip
+            estimate = (draw.log_post[0] - decompose(draw, images).information).exp()
+            found[rows, range(batch)] += estimate / (math.factorial(images - 1) / math.factorial(images - batch))
+    expected = densities.double().mean(1, keepdim=True).expand(-1, batch)
+    torch.testing.assert_close(found, expected, rtol=1e-5, atol=0)
+
+
+@pytest.mark.parametrize("update", [{}, {"batch": 7}, {"objective": "beta-tc:alpha=2:beta=9:gamma=3"}], ids=str)
+def test_t15_the_number_of_images_is_that_of_the_training_set(update, tmp_path, monkeypatch):
+    """T15: N worked out from the weight of the KL and the batch, so another one in validation."""
+    seen = []
+
+    def watched(draw, images):
+        seen.append(images)
+        return decompose(draw, images)
+
+    monkeypatch.setattr(total_correlation, "decompose", watched)
+    data = npz(tmp_path / "data.npz", noise(30), noise(9, seed=1))
+    spec = spec_of(data).model_copy(update={"objective": "beta-tc", "validation": 0.3, "prior": "standard", **update})
+    run = train(spec, tmp_path, "run", compile="never", callback=SILENT)
+    assert set(seen) == {21}  # 30, and 9 of them for validation
+    assert len(seen) > run.log[-1]["step"]  # calls of training, and those of validation
+
+
+@pytest.mark.parametrize("images", [5, 1000])
+@pytest.mark.parametrize("latent", [1, 4])
+def test_t16_the_parts_of_the_rate_have_their_constants_and_are_sums(latent, images):
+    """T16: no log(N M) in the estimates; parts averaged over dimensions or the batch, so that beta means another thing.
+
+    Where each q(z_d|x) is nought at the other images' z, q(z) is q(z|x) / N, and so for every dimension.
+    """
+    model, x = build(latent=latent), x_of(dataset(noise(5), "grey"))
+    posterior_is_sure(model, log_var=-20.0)
+    with torch.no_grad():
+        means = model.posterior(x).mean
+    assert all((a - b).abs().min() > 40 * math.exp(-10) for a, b in permutations(means, 2))
+    torch.manual_seed(0)
+    loss, draw = BetaTC(images, alpha=2.0, beta=3.0, gamma=5.0)(model, x, torch.tensor(0))
+    n = math.log(images)
+    of_dimensions = draw.log_post[0] - latent * n - draw.log_prior[0]
+    expected = -draw.log_lik[0] + 2 * n + 3 * (latent - 1) * n + 5 * of_dimensions
+    torch.testing.assert_close(loss, expected, rtol=1e-5, atol=1e-3)
+
+
 @pytest.mark.parametrize("shape", [(1, 1, 2), (1, 8, 8), (3, 8, 12)])
 def test_t17_rate_and_distortion_weigh_the_same_whatever_the_image_size(shape):
     """T17: both terms averaged, so that a beta of 1 means another objective for every image size."""
@@ -139,3 +205,56 @@ def test_t18_rate_and_distortion_weigh_the_same_whatever_the_latent_dimension(la
     loss, draw = Elbo(samples=samples)(model, x, torch.tensor(0))
     by_rate, by_log_lik = torch.autograd.grad(loss.mean(), [draw.kl, draw.log_lik])
     assert (by_rate.sum().item(), by_log_lik.sum().item()) == pytest.approx((1, -1))
+
+
+class WatchedFactor(Factor):
+    """FactorVAE that keeps what it was given and what it gave."""
+
+    def forward(self, model, x, step):
+        losses, draw = super().forward(model, x, step)
+        self.seen.append((losses, draw, self.critic(draw.z[0]).squeeze(-1).detach()))
+        return losses, draw
+
+
+def test_t32_all_images_of_a_batch_train_the_model_and_the_logged_loss_is_its_own(tmp_path):
+    """T32: half of each batch kept for the critic, whose own loss was added to the one that was logged."""
+    factor = WatchedFactor(2, gamma=3.0, hidden=(5,))
+    factor.seen = []
+    spec = spec_of().model_copy(update={"learning_rate": STILL, "epochs": 1.0, "validation": 0})
+    _, rows = fitted(spec, replace(splits(BINARY), validation=None), tmp_path, factor)
+    taken = factor.seen[-3:]  # steps of 10 images
+    loss = torch.cat([distortion(draw) + rate(draw) + 3 * logit for _, draw, logit in taken]).detach()
+    assert len(loss) == 30
+    assert rows[-1]["train"]["loss"] == pytest.approx(loss.mean().item(), rel=1e-5)
+    for losses, draw, _ in taken:
+        by_log_lik, by_rate = torch.autograd.grad(losses.generative.mean(), [draw.log_lik, draw.kl], retain_graph=True)
+        torch.testing.assert_close(by_log_lik, torch.full((1, 10), -0.1))
+        torch.testing.assert_close(by_rate, torch.full((10,), 0.1))
+        assert losses.own.shape == (10,)
+
+
+def test_t33_capacity_is_compared_with_the_mean_rate_of_the_batch():
+    """T33: |KL - C| of each image, which pulls the images below C up and those above it down."""
+    model, x = build(), x_of(dataset(noise(20), "grey"))
+    posterior_is_sure(model, log_var=0.0)
+    for mean_is_above in (True, False):
+        torch.manual_seed(0)
+        rates = rate(model(x, 1)).detach()
+        c = rates.mean().item() + (-1e-3 if mean_is_above else 1e-3)
+        assert rates.min() < c < rates.max()
+        loss, draw = Capacity(gamma=7.0, capacity=c, steps=1)(model, x, torch.tensor(5))
+        (pull,) = torch.autograd.grad(loss.mean(), draw.kl)
+        torch.testing.assert_close(pull, torch.full((20,), 7 / 20 if mean_is_above else -7 / 20))
+
+
+def test_t33_validation_does_not_raise_the_capacity(tmp_path):
+    """T33: a counter of the objective's own, which every call moved on, those of validation too."""
+    losses = {}
+    for every in (0.34, 2.0):
+        spec = spec_of().model_copy(update={"validate_every": every, "objective": "capacity:steps=6", "epochs": 2.0})
+        _, rows = fitted(spec, splits(BINARY), tmp_path / str(every))
+        steps = [row["step"] for row in rows]
+        counts = [b - a for a, b in zip([0, *steps], steps, strict=False)]
+        losses[every] = sum(n * row["train"]["loss"] for n, row in zip(counts, rows, strict=True))
+    one, two = losses.values()
+    assert one == pytest.approx(two, rel=1e-6)

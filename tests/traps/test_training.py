@@ -8,6 +8,7 @@ from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from tests.built import build_objective
+from tests.thorough import each_value
 from tests.traps.small import (
     SILENT,
     STILL,
@@ -143,6 +144,7 @@ class NoSynchronisation(TorchDispatchMode):
         return function(*args, **(kwargs or {}))
 
 
+@pytest.mark.thorough(0.15, kinds=each_value)
 @pytest.mark.parametrize("objective", OBJECTIVES)
 @pytest.mark.parametrize("name", PROTOCOLS)
 @pytest.mark.parametrize("likelihood", ["bernoulli", "gaussian:sigma=shared", "gaussian:sigma=pixel"])

@@ -1,7 +1,7 @@
-"""Images to learn from: sources by name, splits, and the protocol that makes levels into pixel values."""
+"""Images: sources by name, splits, and the protocol that turns stored levels into pixel values."""
 
-from vaelab.data.dataset import Dataset, Splits
+from vaelab.data.dataset import Contents, Dataset, Splits, raw
 from vaelab.data.protocol import PROTOCOLS, Protocol, with_protocol
-from vaelab.data.sources import SOURCES, Source, load
+from vaelab.data.sources import SOURCES, load
 
-__all__ = ["PROTOCOLS", "SOURCES", "Dataset", "Protocol", "Source", "Splits", "load", "with_protocol"]
+__all__ = ["PROTOCOLS", "SOURCES", "Contents", "Dataset", "Protocol", "Splits", "load", "raw", "with_protocol"]

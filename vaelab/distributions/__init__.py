@@ -1,4 +1,4 @@
-"""Densities that the models are made of, and the closed forms that torch.distributions lacks or cannot trace."""
+"""Distributions that the models use, and closed forms that torch.distributions lacks or cannot trace."""
 
 from vaelab.distributions.bernoulli import bernoulli as bernoulli
 from vaelab.distributions.beta import beta as beta
@@ -17,6 +17,7 @@ from vaelab.distributions.flow import autoregressive_maps as autoregressive_maps
 from vaelab.distributions.logsumexp import log_mean_exp as log_mean_exp
 from vaelab.distributions.mean import mean_of as mean_of
 from vaelab.distributions.mean import two_means_of as two_means_of
+from vaelab.distributions.memo import DrawMemo as DrawMemo
 from vaelab.distributions.mixture import Mixture as Mixture
 from vaelab.distributions.normal import diagonal_normal as diagonal_normal
 from vaelab.distributions.normal import full_normal as full_normal

@@ -1,4 +1,4 @@
-"""The beta distribution by mean and concentration, exact where it is narrow."""
+"""The beta distribution with parameters mean and concentration, accurate for narrow densities."""
 
 import math
 
@@ -8,27 +8,28 @@ from torch.distributions import Beta as TorchBeta
 from torch.distributions import Distribution, Independent, constraints
 from torch.distributions.constraints import Constraint
 from torch.nn.functional import logsigmoid
-from torch.types import _size
 
-LARGE = 8.0  # from which on Stirling's series is exact enough
+from vaelab.distributions.shape import SampleShape
+
+LARGE = 8.0  # above this, Stirling's series is accurate enough
 LOG_SQRT_2_PI = 0.5 * math.log(2 * math.pi)
 
 
 def beta(logit: Tensor, log_concentration: Tensor, event_dims: int = 3) -> Independent:
-    """Numbers of (0, 1) that are beta distributed, the last `event_dims` axes one event.
+    """Return the beta distribution of numbers in (0, 1); the last `event_dims` axes form one event.
 
     Arguments:
-        logit: of the mean mu, [..., *event].
-        log_concentration: log nu, of a shape that broadcasts to it.
+        logit: logit of the mean mu, [..., *event].
+        log_concentration: log nu, of a shape that broadcasts to that of `logit`.
     """
     return Independent(Beta(logit, log_concentration), event_dims, validate_args=False)
 
 
 class Beta(Distribution):
-    """p(x) = x^(a - 1) (1 - x)^(b - 1) / B(a, b) with a = mu nu, b = (1 - mu) nu, by the logit of mu and by log nu.
+    """p(x) = x^(a - 1) (1 - x)^(b - 1) / B(a, b) with a = mu nu, b = (1 - mu) nu; parameters are logit mu and log nu.
 
-    torch's own takes the difference of three log Gamma, of which float32 leaves a few hundredths of a nat where nu is
-    large. Here what is large in them is cancelled first: with d the rest of Stirling's formula,
+    torch's own subtracts three log Gamma values. In float32 this leaves an error of a few hundredths of a nat if nu is
+    large. Here the large terms are cancelled analytically. With d the remainder of Stirling's formula,
 
         log p = a log(x / mu) + b log((1 - x) / (1 - mu)) - log x (1 - x) + 1/2 log(nu mu (1 - mu) / 2 pi)
                 + d(nu) - d(a) - d(b).
@@ -54,7 +55,7 @@ class Beta(Distribution):
         nu = self.log_nu.exp()
         return nu * self.logit.sigmoid(), nu * (-self.logit).sigmoid()
 
-    def sample(self, sample_shape: _size = torch.Size()) -> Tensor:  # noqa: B008
+    def sample(self, sample_shape: SampleShape = torch.Size()) -> Tensor:  # noqa: B008
         with torch.no_grad():
             return TorchBeta(*self._shapes, validate_args=False).sample(sample_shape)
 
@@ -64,8 +65,9 @@ class Beta(Distribution):
 
 
 def _rest(t: Tensor) -> Tensor:
-    """d(t) = log Gamma(t) - ((t - 1/2) log t - t + 1/2 log 2 pi) = 1 / 12t - 1 / 360t^3 + ... (Abramowitz & Stegun
-    1964, 6.1.41).
+    """Return d(t) = log Gamma(t) - ((t - 1/2) log t - t + 1/2 log 2 pi) = 1 / 12t - 1 / 360t^3 + ...
+
+    The series is in Abramowitz & Stegun 1964, 6.1.41.
     """
     large = t > LARGE
     high, low = torch.where(large, t, LARGE), torch.where(large, LARGE, t)

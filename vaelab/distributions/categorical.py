@@ -4,29 +4,29 @@ import torch
 from torch import Tensor
 from torch.distributions import Categorical, Distribution, Independent, constraints
 from torch.distributions.constraints import Constraint
-from torch.types import _size
 
 from vaelab.distributions.levels import TOP, level_of
+from vaelab.distributions.shape import SampleShape
 
 
 def categorical_levels(logits: Tensor, event_dims: int = 3) -> Independent:
-    """Pixels u / 255 whose levels have any probabilities, the last `event_dims` axes one event.
+    """Return the categorical distribution of pixels u / 255; the last `event_dims` axes form one event.
 
     Arguments:
-        logits: [..., 256, *event], log P(u) but for a constant.
+        logits: [..., 256, *event], log P(u) up to a constant.
     """
     return Independent(CategoricalLevels(logits, -event_dims - 1), event_dims, validate_args=False)
 
 
 class CategoricalLevels(Distribution):
-    """A level u of 0, ..., 255 as the pixel x = u / 255, P(u) = softmax(logits)_u.
+    """A pixel x = u / 255 with a level u in 0, ..., 255 and P(u) = softmax(logits)_u.
 
-    A value is the level that is nearest to it. torch's own distribution wants the levels along the last axis and values
-    that are their numbers.
+    A value is rounded to the nearest level. torch's own distribution expects the levels along the last axis, and level
+    numbers as values.
 
     Arguments:
-        logits: 256 along `axis`.
-        axis: that of u, negative.
+        logits: of size 256 along `axis`.
+        axis: the axis of u, negative.
     """
 
     def __init__(self, logits: Tensor, axis: int) -> None:
@@ -46,7 +46,7 @@ class CategoricalLevels(Distribution):
         chosen = self.logits.expand(every).gather(self.axis, u).squeeze(self.axis)
         return chosen - torch.logsumexp(self.logits, self.axis)
 
-    def sample(self, sample_shape: _size = torch.Size()) -> Tensor:  # noqa: B008
+    def sample(self, sample_shape: SampleShape = torch.Size()) -> Tensor:  # noqa: B008
         with torch.no_grad():
             u = Categorical(logits=self.logits.movedim(self.axis, -1), validate_args=False).sample(sample_shape)
             return u.to(self.logits.dtype) / TOP

@@ -1,4 +1,4 @@
-"""The continuous Bernoulli distribution, stable at any log-odds."""
+"""The continuous Bernoulli distribution, numerically stable for all log-odds."""
 
 import math
 
@@ -6,24 +6,25 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution, Independent, constraints
 from torch.distributions.constraints import Constraint
-from torch.types import _size
 
-NEAR = 0.1  # half log-odds, below which series replace differences of large terms
+from vaelab.distributions.shape import SampleShape, drawn_shape
+
+NEAR = 0.1  # below this |l / 2|, a series replaces a difference of large terms
 
 
 def continuous_bernoulli(logits: Tensor) -> Independent:
-    """Images of pixels in [0, 1] with log-odds [..., C, H, W]."""
+    """Return the distribution of images of pixels in [0, 1] with log-odds [..., C, H, W]."""
     return Independent(ContinuousBernoulli(logits), 3, validate_args=False)
 
 
 class ContinuousBernoulli(Distribution):
-    """A number x of [0, 1] with the density C(l) e^{l x} (Loaiza-Ganem & Cunningham 2019, equations 4 and 5).
+    """A number x in [0, 1] with the density C(l) e^{l x} (Loaiza-Ganem & Cunningham 2019, equations 4 and 5).
 
     With h = l / 2, log C = -log((e^l - 1) / l) = -h - log(sinh h / h), so that
 
         log p(x) = l (x - 1/2) - log(sinh h / h),    E[x] = 1/2 + (coth h - 1/h) / 2,
 
-    the latter's right hand side being half the former's derivative. torch's own clamps its probabilities.
+    The second follows from the derivative of the first. torch's own distribution clamps its probabilities.
 
     Arguments:
         logits: l, any real number.
@@ -40,10 +41,10 @@ class ContinuousBernoulli(Distribution):
     def log_prob(self, value: Tensor) -> Tensor:
         return self.logits * (value - 0.5) - _log_sinh_ratio(self.logits / 2)
 
-    def sample(self, sample_shape: _size = torch.Size()) -> Tensor:  # noqa: B008
-        """By F^-1(v) = log(1 + v (e^l - 1)) / l for l < 0, where nothing overflows; the others are its mirror image."""
+    def sample(self, sample_shape: SampleShape = torch.Size()) -> Tensor:  # noqa: B008
+        """Draw by F^-1(v) = log(1 + v (e^l - 1)) / l for l < 0, where nothing overflows; mirror the draw for l > 0."""
         with torch.no_grad():
-            shape = self._extended_shape(sample_shape)
+            shape = drawn_shape(self, sample_shape)
             v = torch.rand(shape, dtype=self.logits.dtype, device=self.logits.device)
             l = -self.logits.abs()  # noqa: E741
             flat = l == 0
@@ -61,7 +62,7 @@ class ContinuousBernoulli(Distribution):
 
 
 def _log_sinh_ratio(h: Tensor) -> Tensor:
-    """log(sinh h / h) = |h| + log(1 - e^(-2|h|)) - log 2|h|, or near 0 h^2/6 - h^4/180 + h^6/2835 - h^8/37800."""
+    """Return log(sinh h / h) = |h| + log(1 - e^(-2|h|)) - log 2|h|; near 0 h^2/6 - h^4/180 + h^6/2835 - h^8/37800."""
     near = h.abs() < NEAR
     s2 = torch.where(near, h, 0).square()
     series = s2 * (1 / 6 - s2 * (1 / 180 - s2 * (1 / 2835 - s2 / 37800)))

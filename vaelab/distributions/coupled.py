@@ -4,32 +4,32 @@ import torch
 from torch import Tensor
 from torch.distributions import Categorical, Distribution, constraints
 from torch.distributions.constraints import Constraint
-from torch.types import _size
 
 from vaelab.distributions.discretised import DiscretisedLogistic
 from vaelab.distributions.levels import TOP, level_of
+from vaelab.distributions.shape import SampleShape
 
 
 def coupled_logistics(
     mean: Tensor, log_scale: Tensor, logits: Tensor | None, coefficients: Tensor
 ) -> "CoupledLogistics":
-    """Images of pixels that are mixtures over all of their channels; with one component where there are no logits."""
+    """Return the distribution of images whose pixels are joint mixtures of their channels; no logits: one component."""
     return CoupledLogistics(mean, log_scale, mean.new_zeros(1, 1, 1) if logits is None else logits, coefficients)
 
 
 class CoupledLogistics(Distribution):
-    """An image whose pixels x = u / 255 are mixtures over all of their channels (Salimans et al. 2017, equations 1-3).
+    """An image whose pixels x = u / 255 are joint mixtures of their channels (Salimans et al. 2017, equations 1-3).
 
         p(x) = prod_pixels sum_k pi_k prod_c P(x_c | mu_kc + sum_{j < c} a_kcj (x_j - 1/2), s_kc),
 
-    P the discretised logistic. So each channel's mean is linear in the channels before it of the pixel that is
-    described; their middle, 1/2, is the 0 of the article's pixels.
+    with P the discretised logistic. The mean of each channel is linear in the observed values of the earlier channels
+    of the same pixel. The paper's pixels are centred at 0, ours at 1/2.
 
     Arguments:
         mean: mu, [..., K, C, H, W].
         log_scale: log s, of a shape that broadcasts to the mean's.
-        logits: log pi but for a constant, of a shape that broadcasts to [..., K, H, W].
-        coefficients: a, [..., K, C (C - 1) / 2, H, W]: of (c, j) = (1, 0), (2, 0), (2, 1), (3, 0), ...
+        logits: log pi up to a constant, of a shape that broadcasts to [..., K, H, W].
+        coefficients: a, [..., K, C (C - 1) / 2, H, W], in the order (c, j) = (1, 0), (2, 0), (2, 1), (3, 0), ...
     """
 
     def __init__(self, mean: Tensor, log_scale: Tensor, logits: Tensor, coefficients: Tensor) -> None:
@@ -47,7 +47,7 @@ class CoupledLogistics(Distribution):
         mixed = torch.logsumexp(self.logits + of_pixels, -3) - torch.logsumexp(self.logits, -3)
         return mixed.sum((-2, -1))
 
-    def sample(self, sample_shape: _size = torch.Size()) -> Tensor:  # noqa: B008
+    def sample(self, sample_shape: SampleShape = torch.Size()) -> Tensor:  # noqa: B008
         with torch.no_grad():
             components, channels, height, width = self.mu.shape[-4:]
             batch = torch.Size(sample_shape) + self.batch_shape
@@ -55,7 +55,7 @@ class CoupledLogistics(Distribution):
             k = Categorical(logits=logits, validate_args=False).sample(torch.Size(sample_shape))
 
             def of_its_component(numbers: Tensor, count: int) -> Tensor:
-                """[..., K, count, H, W] -> [*batch, count, H, W]."""
+                """Select each pixel's component, [..., K, count, H, W] -> [*batch, count, H, W]."""
                 index = k.unsqueeze(-3).unsqueeze(-4).expand(*batch, 1, count, height, width)
                 return numbers.expand(*batch, components, count, height, width).gather(-4, index).squeeze(-4)
 
@@ -69,9 +69,9 @@ class CoupledLogistics(Distribution):
 
     @property
     def mean(self) -> Tensor:
-        """E[x], each channel's from the means of those before it: exact but for what the open ends cut off.
+        """E[x], computed channel by channel from the means of the earlier channels.
 
-        A channel's own mean is not linear in mu where mu comes near 0 or 255, and then not that of the mean.
+        It is exact except for the open first and last levels. Near 0 and 255 the mean of a channel is not linear in mu.
         """
         log_scale = self.log_scale.expand(self.mu.shape)
         x = self.mu[..., :0, :, :]
@@ -82,6 +82,6 @@ class CoupledLogistics(Distribution):
 
 
 def _given(mu: Tensor, coefficients: Tensor, c: int, before: Tensor) -> Tensor:
-    """mu of channel c, [..., H, W], given the channels before it, [..., c, H, W]."""
+    """Return mu of channel c, [..., H, W], given the earlier channels, [..., c, H, W]."""
     of_c = coefficients[..., c * (c - 1) // 2 : c * (c + 1) // 2, :, :]
     return mu[..., c, :, :] + (of_c * (before - 0.5)).sum(-3)

@@ -9,11 +9,11 @@ from vaelab.distributions.sphere import UniformSphere, VonMisesFisher
 
 
 def kl_divergence(q: Distribution, p: Distribution) -> Tensor | None:
-    """KL(q || p), [B], in nats, where a closed form is known; otherwise None.
+    """Return KL(q || p), [B], in nats, or None if no closed form is known.
 
-    Known are diagonal normals against each other, a full normal against a diagonal one, and von Mises-Fisher against
-    the uniform distribution on the sphere. `torch.distributions.kl_divergence` knows more pairs, but its dispatch
-    cannot be traced into the compiled step.
+    The known pairs are two diagonal normals; a full normal and a diagonal one; a von Mises-Fisher distribution and the
+    uniform distribution on the sphere. `torch.distributions.kl_divergence` knows more pairs, but its dispatch cannot be
+    traced into the compiled step.
     """
     if isinstance(q, VonMisesFisher) and isinstance(p, UniformSphere):
         return q.kl_to_uniform()
@@ -24,10 +24,10 @@ def kl_divergence(q: Distribution, p: Distribution) -> Tensor | None:
 
 
 def kl_per_dimension(q: Distribution, p: Distribution) -> Tensor | None:
-    """KL(q_d || p_d) of each dimension d, [B, D], where both are diagonal normals over a vector; otherwise None.
+    """Return KL(q_d || p_d) of each dimension d, [B, D], or None unless both are diagonal normals over a vector.
 
     With t = (sigma_q / sigma_p)^2 it is 1/2 [ t - 1 - log t + ((mu_q - mu_p) / sigma_p)^2 ]. For a standard normal p
-    this is Kingma & Welling (2014), appendix B, with the sign of a divergence.
+    this is minus the expression of Kingma & Welling (2014), appendix B.
     """
     if not (is_diagonal_normal(q) and is_diagonal_normal(p)):
         return None
@@ -36,7 +36,7 @@ def kl_per_dimension(q: Distribution, p: Distribution) -> Tensor | None:
 
 
 def _full_to_diagonal(q: MultivariateNormal, p: Distribution) -> Tensor:
-    """With q = N(mu, L L'): the sum of what L's diagonal alone would give and 1/2 sum_ij (L_ij / sigma_i)^2, i > j."""
+    """Return the KL of q = N(mu, L L'): that of the diagonal of L alone, plus 1/2 sum_{i > j} (L_ij / sigma_i)^2."""
     factor = q.scale_tril
     beside = factor.tril(-1) / p.base_dist.scale.unsqueeze(-1)  # type: ignore[attr-defined]
     alone = _normal_terms(q.loc, factor.diagonal(dim1=-2, dim2=-1), p).sum(-1)
@@ -44,9 +44,9 @@ def _full_to_diagonal(q: MultivariateNormal, p: Distribution) -> Tensor:
 
 
 def _normal_terms(mu: Tensor, sigma: Tensor, p: Distribution) -> Tensor:
-    """Of N(mu_d, sigma_d^2) to each dimension of a diagonal normal p.
+    """Return the KL of N(mu_d, sigma_d^2) to each dimension of a diagonal normal p.
 
-    expm1 keeps t - 1 - log t exact near t = 1, where a collapsed posterior lies.
+    expm1 keeps t - 1 - log t accurate near t = 1, which is where a collapsed posterior is.
     """
     mu_p, sigma_p = p.base_dist.loc, p.base_dist.scale  # type: ignore[attr-defined]
     log_t = 2 * (sigma.log() - sigma_p.log())

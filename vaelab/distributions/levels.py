@@ -1,4 +1,4 @@
-"""What the distributions of the 256 levels u = 0, ..., 255 of a pixel x = u / 255 have in common."""
+"""Functions that the distributions of the 256 levels u = 0, ..., 255 of a pixel x = u / 255 share."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,25 +10,25 @@ TOP = 255  # the highest level
 
 
 def level_of(x: Tensor) -> Tensor:
-    """The level u that is nearest to a pixel's value, as a whole number in floating point."""
+    """Return the level u nearest to a pixel's value, as a whole number in floating point."""
     return (TOP * x).round()
 
 
 def rounded(x: Tensor) -> Tensor:
-    """Real numbers as pixels: the nearest of 0, 1/255, ..., 1."""
+    """Round real numbers to pixels: the nearest of 0, 1/255, ..., 1."""
     return level_of(x).clamp(0, TOP) / TOP
 
 
 @dataclass(frozen=True)
 class Law:
-    """A continuous symmetric distribution of location 0 and scale 1, of which levels are made by rounding.
+    """A continuous symmetric distribution with location 0 and scale 1, which is rounded to levels.
 
     Arguments:
         cdf: F.
-        integral: of F, from minus infinity.
-        derivatives: the first, third and fifth of F.
-        smooth: scale in levels from which on the formula of Euler and Maclaurin is exact enough.
-        near: levels from the mean, beyond which F of a smaller scale is 0 or 1.
+        integral: the integral of F from minus infinity.
+        derivatives: the first, third and fifth derivatives of F.
+        smooth: the smallest scale, in levels, at which the Euler-Maclaurin formula is accurate enough.
+        near: distance from the mean, in levels, beyond which F is 0 or 1 if the scale is below `smooth`.
     """
 
     cdf: Callable[[Tensor], Tensor]
@@ -39,10 +39,11 @@ class Law:
 
 
 def mean_level(law: Law, mu: Tensor, scale: Tensor) -> Tensor:
-    """E[u] = sum_n P(u > n) = sum_n F((mu - n - 1/2) / s), n = 0, ..., 254, of what rounds to levels, the ends open.
+    """Return E[u] = sum_n P(u > n) = sum_n F((mu - n - 1/2) / s), n = 0, ..., 254, of a variable rounded to levels.
 
-    Where the scale is `law.smooth` or more, by the formula of Euler and Maclaurin (Abramowitz & Stegun 1964, 23.1.30,
-    at midpoints); where it is less, term by term, since few differ from 0 and 1.
+    The first and the last level are open. If the scale is `law.smooth` or more, the sum uses the Euler-Maclaurin
+    formula (Abramowitz & Stegun 1964, 23.1.30, at midpoints). If it is less, the terms are added one by one, because
+    few of them differ from 0 and 1.
 
     Arguments:
         mu: location, in levels.
@@ -55,7 +56,7 @@ def mean_level(law: Law, mu: Tensor, scale: Tensor) -> Tensor:
 
 
 def _smooth_sum(law: Law, mu: Tensor, scale: Tensor) -> Tensor:
-    """sum_n f(n + 1/2) = int_0^255 f - 1/24 [f'] + 7/5760 [f'''] - 31/967680 [f^(5)]."""
+    """Return sum_n f(n + 1/2) = int_0^255 f - 1/24 [f'] + 7/5760 [f'''] - 31/967680 [f^(5)]."""
     a, b = mu / scale, (mu - TOP) / scale
     d1, d3, d5 = (at_a - at_b for at_a, at_b in zip(law.derivatives(a), law.derivatives(b), strict=True))
     correction = (-d1 / 24 + (7 / 5760 * d3 - 31 / 967680 * d5 / scale**2) / scale**2) / scale
@@ -63,7 +64,7 @@ def _smooth_sum(law: Law, mu: Tensor, scale: Tensor) -> Tensor:
 
 
 def _near_sum(law: Law, mu: Tensor, scale: Tensor) -> Tensor:
-    """sum_n f(n + 1/2): one for each level well below mu, and the levels around it."""
+    """Return sum_n f(n + 1/2): 1 for each level far below mu, and f itself for the levels near mu."""
     nearest = mu.floor()
     total = (nearest - law.near).clamp(0, TOP)
     for step in range(-law.near, law.near + 1):

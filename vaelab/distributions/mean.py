@@ -2,13 +2,15 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution
 
-DRAWS = 256  # the Monte Carlo mean's standard error is a sixteenth of the standard deviation
+from vaelab.parts.capabilities import declared
+
+DRAWS = 256  # the standard error of the Monte Carlo mean is 1/16 of the standard deviation
 
 
 def mean_of(q: Distribution) -> Tensor:
-    """E[z], batch and event shape of `q`: exact where the distribution knows it, otherwise the mean of 256 draws.
+    """Return E[z], with the batch and event shape of `q`: exact if known, otherwise the mean of 256 draws.
 
-    A flow knows only its samples and its density.
+    A flow, for example, knows only its samples and its density.
     """
     try:
         return q.mean
@@ -17,14 +19,15 @@ def mean_of(q: Distribution) -> Tensor:
 
 
 def two_means_of(q: Distribution, repeats: int) -> tuple[Tensor, Tensor]:
-    """Two estimates of E[z], batch and event shape of `q`, whose errors are independent; both exact where it is known.
+    """Return two estimates of E[z], each with the batch and event shape of `q`, with independent errors.
 
-    The covariance of the two over a batch has no part of their noise, as the variance of one has.
+    Both are exact if the mean is known. The variance of one estimate over a batch includes its Monte Carlo noise; the
+    covariance of the two does not.
 
     Arguments:
-        repeats: how many times `mean_of` is averaged in each, where it is an estimate.
+        repeats: how often `mean_of` is averaged in each estimate.
     """
-    if not getattr(q, "mean_is_estimated", False):
+    if not declared(q, "mean_is_estimated"):
         try:
             return q.mean, q.mean
         except NotImplementedError:

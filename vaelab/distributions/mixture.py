@@ -2,19 +2,20 @@ import torch
 from torch import Tensor
 from torch.distributions import Categorical, Distribution, constraints
 from torch.distributions.constraints import Constraint
-from torch.types import _size
+
+from vaelab.distributions.shape import SampleShape
 
 
 class Mixture(Distribution):
-    """p(x) = sum_k pi_k p_k(x), the components along any axis of a batch.
+    """p(x) = sum_k pi_k p_k(x), with the components along any one axis of the batch.
 
-    torch's own wants them along the last one. There they would break up the innermost loops, which are to run over
-    hundreds of pixels and not over ten components.
+    torch's own mixture expects the components along the last axis. This would be slow: the innermost loops would run
+    over ten components instead of hundreds of pixels.
 
     Arguments:
-        logits: log pi_k but for a constant, of the components' batch shape.
+        logits: log pi_k up to a constant, of the components' batch shape.
         components: p_k, over any event.
-        axis: that of k in the batch shape, negative.
+        axis: the axis of k in the batch shape, negative.
     """
 
     def __init__(self, logits: Tensor, components: Distribution, axis: int) -> None:
@@ -31,7 +32,7 @@ class Mixture(Distribution):
         joint = self.logits + self.components.log_prob(value.unsqueeze(self._value_axis))
         return torch.logsumexp(joint, self.axis) - torch.logsumexp(self.logits, self.axis)
 
-    def sample(self, sample_shape: _size = torch.Size()) -> Tensor:  # noqa: B008
+    def sample(self, sample_shape: SampleShape = torch.Size()) -> Tensor:  # noqa: B008
         with torch.no_grad():
             k = Categorical(logits=self.logits.movedim(self.axis, -1), validate_args=False).sample(sample_shape)
             draws = self.components.sample(sample_shape)
@@ -46,9 +47,9 @@ class Mixture(Distribution):
 
     @property
     def _value_axis(self) -> int:
-        """That of k in a value of the components."""
+        """The axis of k in a value of the components."""
         return self.axis - len(self.event_shape)
 
     def _over_the_event(self, batch: Tensor) -> Tensor:
-        """One number for each event, as it goes with the event's."""
+        """Append axes of size 1, so that a tensor of the batch shape broadcasts over the event."""
         return batch.reshape(*batch.shape, *[1] * len(self.event_shape))

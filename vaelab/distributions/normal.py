@@ -5,19 +5,19 @@ from torch.distributions import Distribution, Independent, MultivariateNormal, N
 
 
 def diagonal_normal(mean: Tensor, log_std: Tensor, event_dims: int = 1) -> Independent:
-    """N(mean, diag(exp(log_std)^2)), the last `event_dims` axes one event.
+    """Return N(mean, diag(exp(log_std)^2)); the last `event_dims` axes form one event.
 
     Arguments:
         mean: [..., *event].
         log_std: natural logarithm of the standard deviation, of a shape that broadcasts to the mean's.
-        event_dims: how many trailing axes make one event: 1 for a latent vector [D], 3 for an image [C, H, W].
+        event_dims: number of trailing axes of one event: 1 for a latent vector [D], 3 for an image [C, H, W].
     """
-    # validate_args would read every value back from the device, and would break the compiled graph
+    # validate_args would copy every value from the device, and would break the compiled graph
     return Independent(Normal(mean, log_std.exp(), validate_args=False), event_dims, validate_args=False)
 
 
 def full_normal(mean: Tensor, factor: Tensor) -> MultivariateNormal:
-    """N(mean, L L').
+    """Return N(mean, L L').
 
     Arguments:
         mean: [..., D].
@@ -27,7 +27,7 @@ def full_normal(mean: Tensor, factor: Tensor) -> MultivariateNormal:
 
 
 def is_diagonal_normal(distribution: Distribution) -> bool:
-    """Whether it is a normal over a vector whose dimensions are independent."""
+    """Return whether the distribution is a normal over a vector with independent dimensions."""
     return (
         isinstance(distribution, Independent)
         and isinstance(distribution.base_dist, Normal)

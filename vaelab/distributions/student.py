@@ -1,4 +1,4 @@
-"""Student's t-distribution, as the compiler can trace it."""
+"""Student's t-distribution in a form that the compiler can trace."""
 
 import math
 
@@ -7,11 +7,12 @@ from torch import Tensor
 from torch.distributions import Distribution, Independent, constraints
 from torch.distributions import StudentT as TorchStudentT
 from torch.distributions.constraints import Constraint
-from torch.types import _size
+
+from vaelab.distributions.shape import SampleShape
 
 
 def student_t(df: float, mean: Tensor, log_scale: Tensor, event_dims: int = 3) -> Independent:
-    """Student's t of each number, the last `event_dims` axes one event.
+    """Return Student's t-distribution of each number; the last `event_dims` axes form one event.
 
     Arguments:
         df: degrees of freedom, above 1.
@@ -24,7 +25,7 @@ def student_t(df: float, mean: Tensor, log_scale: Tensor, event_dims: int = 3) -
 class StudentT(Distribution):
     """p(x) = Gamma((df + 1) / 2) / (Gamma(df / 2) sqrt(pi df) s) (1 + y^2 / df)^(-(df + 1) / 2), y = (x - mu) / s.
 
-    torch's own makes a chi-squared distribution that checks its argument, which cannot be traced.
+    torch's own builds a chi-squared distribution that validates its argument, which cannot be traced.
     """
 
     def __init__(self, df: float, mean: Tensor, log_scale: Tensor) -> None:
@@ -41,7 +42,7 @@ class StudentT(Distribution):
         y = (value - self.mu) * torch.exp(-self.log_scale)
         return constant - self.log_scale - half * torch.log1p(y.square() / self.df)
 
-    def sample(self, sample_shape: _size = torch.Size()) -> Tensor:  # noqa: B008
+    def sample(self, sample_shape: SampleShape = torch.Size()) -> Tensor:  # noqa: B008
         with torch.no_grad():
             return TorchStudentT(self.df, self.mu, self.log_scale.exp(), validate_args=False).sample(sample_shape)
 

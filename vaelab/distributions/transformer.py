@@ -1,4 +1,4 @@
-"""A causal transformer over sequences of numbers of codes."""
+"""A causal transformer over sequences of code indices."""
 
 import math
 
@@ -6,23 +6,24 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Categorical, Distribution
 from torch.distributions.constraints import Constraint
-from torch.types import _size
+
+from vaelab.distributions.shape import SampleShape
 
 HEADS = 4
-SMALL = 0.02  # standard deviation of embeddings at first
-PRIOR_COUNT = 0.5  # of each code at each site, beside what was counted (Krichevsky & Trofimov 1981)
+SMALL = 0.02  # initial standard deviation of the embeddings
+PRIOR_COUNT = 0.5  # added to the count of each code at each site (Krichevsky & Trofimov 1981)
 
 
 class CausalTransformer(nn.Module):
-    """log P(k_s | k_1, ..., k_s-1) for the numbers k_s of S sites, 0 to K - 1 (Vaswani et al. 2017).
+    """log P(k_s | k_1, ..., k_s-1) for the code indices k_s of S sites, 0 to K - 1 (Vaswani et al. 2017).
 
-    Layers are normalised before each part (Xiong et al. 2020), and every site has logits of its own to begin with.
+    Each part of a layer normalises its input (Xiong et al. 2020). Every site has its own bias of the logits.
 
     Arguments:
-        levels: L; the sites are those of L levels at one place after another, and each level has its own K codes.
+        levels: L. The sites are the L levels of the first place, then those of the next. A level has its own K codes.
         places: P; S = P L.
         size: K.
-        width: numbers of a site in between, a multiple of 4.
+        width: length of the hidden vector of a site, a multiple of 4.
         layers: at least 1.
     """
 
@@ -38,7 +39,7 @@ class CausalTransformer(nn.Module):
         self.bias = nn.Parameter(torch.zeros(places * levels, size))
 
     def forward(self, k: Tensor) -> Tensor:
-        """Logits of the first s + 1 sites, [N, s + 1, K], given the numbers of the first s, k [N, s]."""
+        """Return the logits of the first s + 1 sites, [N, s + 1, K], given the first s indices k [N, s]."""
         sites = k.shape[1] + 1
         level = torch.arange(sites - 1, device=k.device) % self.levels
         before = self.embedding[k + self.size * level]
@@ -48,8 +49,8 @@ class CausalTransformer(nn.Module):
         return self.out(self.norm(h)) + self.bias[:sites]
 
     @torch.no_grad()
-    def begin_at(self, k: Tensor) -> None:
-        """Start where the sites are independent, each with the frequencies of the numbers k [N, S]."""
+    def initialise_from_codes(self, k: Tensor) -> None:
+        """Initialise to independent sites, each with the frequencies of the indices k [N, S]."""
         sites = torch.arange(k.shape[1], device=k.device)
         count = torch.bincount((k + self.size * sites).flatten(), minlength=self.bias.numel()).view_as(self.bias)
         self.bias.copy_((count + PRIOR_COUNT).log().log_softmax(-1))
@@ -57,15 +58,15 @@ class CausalTransformer(nn.Module):
 
 
 class TransformerLayer(nn.Module):
-    """h + attention to itself and what is before, then h + a network of each site's own; [N, S, width] -> the same.
+    """h + causal attention, then h + a network applied to each site; [N, S, width] -> the same shape.
 
-    Written out because the library's attention cannot be mapped over runs.
+    It is written out because torch's attention does not work under vmap.
     """
 
     def __init__(self, width: int) -> None:
         super().__init__()
         self.norm = nn.LayerNorm(width)
-        self.project = nn.Linear(width, 3 * width, bias=False)  # that of keys would cancel
+        self.project = nn.Linear(width, 3 * width, bias=False)  # a bias of the keys would cancel in the softmax
         self.attended = nn.Linear(width, width)
         self.own = nn.Sequential(
             nn.LayerNorm(width), nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width)
@@ -84,10 +85,10 @@ class TransformerLayer(nn.Module):
 
 
 class Autoregressive(Distribution):
-    """p(k) = prod_s P(k_s | k_1, ..., k_s-1) of numbers k [L, P], the levels of a place before the next place.
+    """p(k) = prod_s P(k_s | k_1, ..., k_s-1) of code indices k [L, P]; all levels of a place precede the next place.
 
     Arguments:
-        network: of the conditional probabilities.
+        network: computes the conditional probabilities.
         levels: L.
         places: P.
     """
@@ -105,7 +106,7 @@ class Autoregressive(Distribution):
         log_p = self.network(k[:, :-1]).log_softmax(-1)
         return log_p.gather(-1, k.unsqueeze(-1)).sum((-2, -1)).reshape(value.shape[:-2])
 
-    def sample(self, sample_shape: _size = torch.Size()) -> Tensor:  # noqa: B008
+    def sample(self, sample_shape: SampleShape = torch.Size()) -> Tensor:  # noqa: B008
         levels, places = self.event_shape
         with torch.no_grad():
             k = self.network.bias.new_empty(torch.Size(sample_shape).numel(), 0, dtype=torch.int64)

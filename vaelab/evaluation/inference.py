@@ -1,29 +1,30 @@
-"""A decoder as it runs where no gradient is wanted."""
+"""A faster form of a decoder, for use without gradients."""
 
 import platform
 from typing import Literal
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from vaelab.models import Conditional
+from vaelab.system.torch_internals import OneDnnLinear, has_onednn_linear
 
 Precision = Literal["float32", "bfloat16"]
 
 ACTIVATIONS: dict[type[nn.Module], str] = {nn.ReLU: "relu", nn.Sigmoid: "sigmoid", nn.Tanh: "tanh"}  # oneDNN's names
-ROWS = 1000  # of a product, about: what the weights' layout is made for
+ROWS = 1000  # typical number of rows in a product; the layout of the weights is optimised for it
 
 
 def for_inference(conditional: Conditional, precision: Precision = "float32") -> Conditional:
-    """`conditional` with the weights as they are now and no gradient: equal to it, to rounding, and faster.
+    """Return `conditional` in a faster form, without gradients; it is equal up to rounding and has the current weights.
 
-    On an x86 processor a linear layer of a plain sequence becomes one call of oneDNN, which takes a ReLU, sigmoid or
-    tanh behind it along. oneDNN reaches the processor's peak; MKL, which torch takes for products in float32, does not
-    on AMD's. Anything else runs as it is.
+    On an x86 processor each linear layer of a plain sequence becomes one call of oneDNN, together with a ReLU, sigmoid
+    or tanh that follows it. oneDNN is fast on all of them; MKL, which torch uses for float32 products, is slower on
+    AMD's. All other modules run unchanged.
 
     Arguments:
-        precision: bfloat16 rounds the network's weights and activations to 8 bits of mantissa; products are summed, and
-            the head with every density computed, in float32.
+        precision: bfloat16 rounds the network's weights and activations to 8 bits of mantissa. Products are summed in
+            float32, and the head and all densities are computed in float32.
     """
     if type(conditional) is not Conditional:
         return conditional
@@ -41,8 +42,8 @@ def _sequence(network: nn.Module, dtype: torch.dtype) -> nn.Module:
     for layer in network:
         before = layers[-1] if layers else None
         if type(layer) is nn.Linear and layer.weight.device.type == "cpu" and layer.weight.dtype == torch.float32:
-            layers.append(_Linear(layer, dtype))
-        elif type(before) is _Linear and before.activation == "none" and type(layer) in ACTIVATIONS:
+            layers.append(OneDnnLinear(layer, dtype, ROWS))
+        elif type(before) is OneDnnLinear and before.activation == "none" and type(layer) in ACTIVATIONS:
             before.activation = ACTIVATIONS[type(layer)]
         else:
             layers.append(layer)
@@ -50,23 +51,5 @@ def _sequence(network: nn.Module, dtype: torch.dtype) -> nn.Module:
 
 
 def _has_onednn(dtype: torch.dtype) -> bool:
-    """Whether oneDNN multiplies matrices of this type here: of bfloat16 it cannot where a processor has AVX2 alone."""
-    known = torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, "_linear_pointwise")
-    if not known or platform.machine() not in ("x86_64", "AMD64"):
-        return False
-    return dtype == torch.float32 or torch.ops.mkldnn._is_mkldnn_bf16_supported()
-
-
-class _Linear(nn.Module):
-    """activation(W x + b), with W in the layout that oneDNN likes best."""
-
-    def __init__(self, layer: nn.Linear, dtype: torch.dtype) -> None:
-        super().__init__()
-        self.dtype = dtype
-        self.weight = torch.ops.mkldnn._reorder_linear_weight(layer.weight.detach().to(dtype), ROWS)
-        self.bias = None if layer.bias is None else layer.bias.detach().to(dtype)
-        self.activation = "none"
-
-    def forward(self, x: Tensor) -> Tensor:
-        x = x.to(self.dtype)
-        return torch.ops.mkldnn._linear_pointwise(x, self.weight, self.bias, self.activation, [], "")
+    """Return whether oneDNN is the fastest here for products of this type."""
+    return platform.machine() in ("x86_64", "AMD64") and has_onednn_linear(dtype)

@@ -1,26 +1,27 @@
-"""What a measure is: a function of a trained model and data; its numbers carry their unit and their uncertainty."""
+"""The contract of a measure: a function of a trained model and data, whose numbers have a unit and an uncertainty."""
 
 import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any, Literal, Protocol, get_args
+from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor
 
 from vaelab.data.dataset import Dataset
 from vaelab.models import VAE
-from vaelab.system.errors import DataError, unknown
+from vaelab.parts.contracts import Measure as Measure
+from vaelab.system.errors import DataError, SpecError, unknown
 
-Better = Literal["higher", "lower", "neither"]  # values of a metric
-Progress = Callable[[float], None]  # takes the share of the work that is done
+Better = Literal["higher", "lower", "neither"]  # which values of a metric are better
+Progress = Callable[[float], None]  # is called with the completed proportion of the work
 GIVEN_LABELS = "given the labels"
 FEW_EFFECTIVE = (
     "few effective draws: over 1 % of the images have fewer than 2, and nll is too high by more than nll_excess"
 )
-FEW_MARK = "\N{SECTION SIGN}"  # of a number with that note, where notes are not shown
+FEW_MARK = "\N{SECTION SIGN}"  # marks a number with that note where notes are not shown
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,15 +55,15 @@ class Metric:
 
 @dataclass(frozen=True)
 class EvaluationContext:
-    """A trained model and the data that it is measured on."""
+    """A trained model and the data that it is evaluated on."""
 
     model: VAE
-    train: Dataset  # what it was trained on: probes, scalers and feature extractors are fitted here
-    data: Dataset  # what is measured
+    train: Dataset  # its training images; probes, scalers and feature extractors are fitted to them
+    data: Dataset  # the evaluated images
     seed: int  # of every draw
-    note: str  # what must stand beside its likelihoods, such as "not a likelihood"; empty if nothing
-    cache: Path  # a folder for what is costly to fit and the same for many models; made when needed
-    given: str = ""  # what the model is told of each image, to stand beside every number: GIVEN_LABELS, or nothing
+    note: str  # printed with its likelihoods, such as "not a likelihood"; or ""
+    cache: Path  # a folder for what is expensive to fit and shared by many models; created when needed
+    given: str = ""  # what the model is conditioned on, printed with every number: GIVEN_LABELS or ""
 
     def metric(
         self,
@@ -81,7 +82,7 @@ class EvaluationContext:
         parts: tuple[float, ...] = (),
         per_image: Tensor | None = None,
     ) -> Metric:
-        """A Metric of this subject's split, on all of its images unless said otherwise.
+        """Return a Metric of this context's split, on all of its images by default.
 
         Arguments:
             better: which values are better: `vaelab compare` and reports rank by it. "neither" for a description, such
@@ -106,25 +107,25 @@ class EvaluationContext:
         )
 
     def need_images(self, what: str, fewest: int) -> None:
-        """DataError where `what` needs more images than are measured."""
+        """Raise DataError if `what` needs more images than there are."""
         if len(self.data) < fewest:
             raise DataError(
                 found=f"{what} of {len(self.data):,} {self.data.split} images",
-                expected=f"at least {fewest:,}",
-                do="measure more images, or leave this metric out",
+                expected=f"at least {fewest:,} images",
+                do="evaluate on more images, or leave this metric out",
             )
 
     def need_unseen(self, what: str) -> None:
-        """DataError where `what`, which is fitted to the training images, is to be measured on them."""
+        """Raise DataError if `what`, which is fitted to the training images, would be evaluated on them."""
         if self.data.split == "train":
             raise DataError(
                 found=f"{what} on the training images, to which it is fitted",
                 expected="images that it has not seen",
-                do="measure another split, or leave this metric out",
+                do="evaluate on another split, or leave this metric out",
             )
 
     def need_labels(self, what: str) -> None:
-        """DataError where `what` needs labels that the data lack."""
+        """Raise DataError if `what` needs labels and the data have none."""
         for data in (self.train, self.data):
             if data.labels is None:
                 raise DataError(
@@ -147,27 +148,26 @@ def rests_on_few(row: dict[str, Any]) -> bool:
     return FEW_EFFECTIVE in row["note"].split("; ")
 
 
-class Measure(Protocol):
-    """What stands behind a name in `METRICS`: a frozen dataclass whose keyword-only fields are the user's options."""
-
-    def check(self, context: EvaluationContext) -> None:
-        """Raise VaelabError, before any work starts, where `context` cannot be measured."""
-        ...
-
-    def __call__(self, context: EvaluationContext, progress: Progress) -> list[Metric]:
-        """The numbers; `progress` is told now and then how far it is."""
-        ...
+def checked_metrics(name: str, found: Any) -> list[Metric]:
+    """What a measure gave; SpecError, which names the measure, unless it is a list of one or more metrics."""
+    if not (isinstance(found, list) and found and all(isinstance(metric, Metric) for metric in found)):
+        raise SpecError(
+            found=f"metric '{name}', which gives {'no metric' if found == [] else f'a {type(found).__name__}'}",
+            expected="a list of metrics, each made by context.metric(...)",
+            do="see docs/extending.md",
+        )
+    return found
 
 
 def standard_error(per_image: Tensor) -> float | None:
-    """Of the mean of numbers [N], one for each image; None for a single one."""
+    """Return the standard error of the mean of numbers [N], one for each image; None for a single image."""
     n = len(per_image)
     return (per_image.double().std() / math.sqrt(n)).item() if n > 1 else None
 
 
 @contextmanager
 def evaluating(model: VAE) -> Iterator[None]:
-    """The model in evaluation mode and the random generators at hand while this lasts; all restored afterwards."""
+    """Put the model in evaluation mode in this context; restore its mode and the random generators afterwards."""
     device = next(model.parameters()).device
     modes = {module: module.training for module in model.modules()}
     model.eval()

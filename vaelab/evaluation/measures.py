@@ -1,4 +1,4 @@
-"""The measures that `vaelab evaluate --metrics` knows by name."""
+"""The table of measures for `vaelab evaluate --metrics`."""
 
 from collections.abc import Callable
 

@@ -1,4 +1,4 @@
-"""How much memory a pass through a network takes, so that work can be cut to fit a budget."""
+"""Memory of a pass through a network, by which work is cut to fit a budget."""
 
 import math
 from collections.abc import Iterator
@@ -11,13 +11,13 @@ from vaelab.evaluation.measure import evaluating
 from vaelab.models import VAE
 
 FLOAT = 4  # bytes
-# Tensors of the size of an image, or of the decoder's output, that a likelihood and its log-density hold at a time, the
-# float64 ones twice.
+# Tensors of the size of an image or of the decoder's output that a likelihood and its log-density hold at a time. Those
+# in float64 count twice.
 DENSITY = 8
 
 
 def decoder_bytes(model: VAE) -> int:
-    """Bytes that p(x|z) takes for one z, with log p(x|z) and the mean: the decoder's outputs and the density's own."""
+    """Return the bytes for p(x|z), its log and its mean for one z: the decoder's outputs and the density's tensors."""
     z = torch.zeros(1, 1, model.latent, device=next(model.parameters()).device)
     with torch.no_grad(), evaluating(model), _outputs(model.likelihood) as sizes:
         model.conditioned_on_any().likelihood(z)
@@ -25,9 +25,9 @@ def decoder_bytes(model: VAE) -> int:
 
 
 def encoder_bytes(model: VAE) -> tuple[int, int]:
-    """Bytes that q(z|x) takes for one image, the image and the encoder's outputs; and those of one draw of z from it.
+    """Return the bytes for q(z|x) of one image (image and encoder outputs), and those for one draw of z from it.
 
-    A draw is z, twice, its densities' temporaries, and the outputs of what networks it goes through.
+    A draw takes z twice, temporary tensors of its densities, and the outputs of any network that makes it.
     """
     x = torch.zeros(1, *model.image_shape, device=next(model.parameters()).device)
     with torch.no_grad(), evaluating(model), torch.random.fork_rng(), _outputs(model) as sizes:
@@ -39,7 +39,7 @@ def encoder_bytes(model: VAE) -> tuple[int, int]:
 
 @contextmanager
 def _outputs(module: nn.Module) -> Iterator[list[int]]:
-    """The number of elements in the output of every module without children that runs while this lasts."""
+    """Record the number of elements in the output of every module without children that runs in this context."""
     sizes: list[int] = []
 
     def record(_module: nn.Module, _inputs: object, output: object) -> None:

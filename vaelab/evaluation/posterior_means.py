@@ -1,4 +1,4 @@
-"""The posteriors of a data set's images, in an order that is the images' own and not that of the file."""
+"""The posteriors of a data set's images, in an order that depends on the images and not on the file."""
 
 from collections.abc import Callable
 from typing import TypeVar
@@ -16,9 +16,9 @@ from vaelab.models import VAE, rows
 from vaelab.randomness.seeds import derive
 from vaelab.system.errors import NonFiniteError
 
-GROUP = 500  # images that share a seed and go through the encoder at once; fixed, for the noise goes by it
+GROUP = 500  # images that share a seed and one encoder pass; fixed, because noise is drawn by group
 
-REPEATS = 4  # of an estimated mean, in each of two
+REPEATS = 4  # averages of draws in each of two estimated means
 
 T = TypeVar("T")
 
@@ -30,14 +30,14 @@ def over_posteriors(
     read: Callable[[Distribution], T],
     progress: Progress = lambda share: None,
 ) -> list[T]:
-    """`read` of q(z|x), batch [B], of one group of the images after the other, in `by_content` order; every image once.
+    """Return `read` of q(z|x), batch [B], for each group of the images, in `by_content` order; every image once.
 
-    Gradients are off and the model is in evaluation mode while this lasts. The pixels' noise, if any, is drawn on the
-    CPU, a function of the seed, the split and the place in that order, as is what `read` draws: the order of the data
-    does not matter. The generators are left as they were.
+    Gradients are off and the model is in evaluation mode. Any noise of the pixels is drawn on the CPU. It is a function
+    of the seed, the split and the place in that order, and so are the draws of `read`: the order of the data does not
+    matter. The states of the generators are restored.
 
     Raises:
-        NonFiniteError: a posterior has a mean that is not finite.
+        NonFiniteError: a posterior mean is not finite.
     """
     device = next(model.parameters()).device
     pixels = protocol(data.protocol).pixels
@@ -51,8 +51,8 @@ def over_posteriors(
             if not mean_of(q).isfinite().all():
                 raise NonFiniteError(
                     found=f"posterior means of {data.split} images that are not finite",
-                    expected="finite codes",
-                    do="look at the run's log for diverged training, or train again",
+                    expected="finite posterior means",
+                    do="look for diverged training in the run's log, or train again",
                 )
             results.append(read(q))
             progress(min(1.0, (start + GROUP) / len(data)))
@@ -60,12 +60,12 @@ def over_posteriors(
 
 
 def posterior_means(model: VAE, data: Dataset, seed: int, progress: Progress = lambda share: None) -> Tensor:
-    """The posterior mean E[z|x] of every image, float64 [N, D], on the CPU, in the order of the data."""
+    """Return the posterior mean E[z|x] of every image, float64 [N, D], on the CPU, in the order of the data."""
     means = over_posteriors(model, data, seed, lambda q: mean_of(q).double().cpu(), progress)
     return torch.cat(means)[np.argsort(data.by_content)]
 
 
 def two_posterior_means(model: VAE, data: Dataset, seed: int) -> Tensor:
-    """Two estimates of E[z|x] of every image, float64 [2, N, D]. They are equal where the mean is exact."""
+    """Return two estimates of E[z|x] of every image, float64 [2, N, D]. They are equal if the mean is exact."""
     means = over_posteriors(model, data, seed, lambda q: torch.stack(two_means_of(q, REPEATS)).double().cpu())
     return torch.cat(means, 1)[:, np.argsort(data.by_content)]

@@ -1,4 +1,4 @@
-"""A share of things counted, and how sure it is."""
+"""A proportion with its confidence interval."""
 
 from dataclasses import dataclass
 from math import sqrt
@@ -6,19 +6,19 @@ from math import sqrt
 
 @dataclass(frozen=True)
 class Proportion:
-    """A share of n things, with Wilson's (1927) interval of 95 %, which stays in [0, 1] and is honest for small n."""
+    """A proportion of n items, with Wilson's (1927) interval of 95 %, which stays in [0, 1] and holds for small n."""
 
     count: int
     n: int
 
     @property
     def value(self) -> float:
-        """count / n; nan where n is 0."""
+        """count / n; NaN if n is 0."""
         return self.count / self.n if self.n else float("nan")
 
     @property
     def interval(self) -> tuple[float, float]:
-        """Lower and upper end; (0, 1), everything, where n is 0."""
+        """Lower and upper end; (0, 1) if n is 0."""
         if not self.n:
             return 0.0, 1.0
         z2, p, n = 1.96**2, self.value, self.n

@@ -1,4 +1,4 @@
-"""How much of an image survives the way through the latent space: MSE, PSNR and SSIM."""
+"""The measure of reconstruction: MSE, PSNR and SSIM of images that are encoded and decoded."""
 
 from dataclasses import dataclass
 
@@ -18,18 +18,18 @@ K1, K2 = 0.01, 0.03
 
 
 def psnr(x: Tensor, y: Tensor) -> Tensor:
-    """Peak signal-to-noise ratio 10 log10(1 / MSE) of images [N, C, H, W], peak 1: [N] in dB; infinite where x = y."""
+    """Return 10 log10(1 / MSE), the PSNR with peak 1, of images [N, C, H, W]: [N] in dB; infinite if x = y."""
     return -10 * (x - y).double().square().flatten(1).mean(1).log10()
 
 
 def ssim(x: Tensor, y: Tensor) -> Tensor:
-    """Structural similarity of images [N, C, H, W] with range 1: [N], 1 where x = y (Wang et al. 2004, equation 13).
+    """Return the SSIM of images [N, C, H, W] with range 1: [N], 1 if x = y (Wang et al. 2004, equation 13).
 
         (2 mu_x mu_y + c1) (2 sigma_xy + c2) / ((mu_x^2 + mu_y^2 + c1) (sigma_x^2 + sigma_y^2 + c2))
 
-    averaged over channels and over the positions where an 11 x 11 Gaussian window of standard deviation 1.5 pixels lies
-    within the image; c1 = 0.01^2, c2 = 0.03^2; the moments are weighted by the window, in float64. Images that the
-    window does not fit get the largest odd one that does, of `window_size`.
+    It is averaged over channels and over the positions at which an 11 x 11 Gaussian window of standard deviation 1.5
+    pixels fits within the image. c1 = 0.01^2 and c2 = 0.03^2. The moments are weighted by the window, in float64. For
+    smaller images the window is the largest odd one that fits, of `window_size`.
     """
     size = window_size(x.shape[-2:])
     at = torch.arange(size, dtype=torch.float64, device=x.device) - size // 2
@@ -51,7 +51,9 @@ def ssim(x: Tensor, y: Tensor) -> Tensor:
 
 
 def window_size(size: tuple[int, ...] | torch.Size) -> int:
-    """Pixels along the window for images of height and width `size`: 11, or the largest odd number that fits."""
+    """Return the pixels along the window for images of height and width `size`: 11, or the largest odd number that
+    fits.
+    """
     smallest = min(*size, WINDOW)
     return smallest - 1 + smallest % 2
 
@@ -60,12 +62,12 @@ def window_size(size: tuple[int, ...] | torch.Size) -> int:
 class Reconstruction:
     """MSE, PSNR and SSIM of images x and their reconstructions E_q(z|x)[decoder mean].
 
-    x is what the likelihood sees: the pixels as the protocol gives them, drawn anew under binary-dynamic and 8bit. The
-    MSE is unbiased for the exact expectation: the mean of S decoder means is off by its own variance, which is
-    estimated from the same draws and subtracted. PSNR and SSIM are of the mean of the S decoder means as it is.
+    x is what the likelihood sees: the pixels of the protocol, drawn again under binary-dynamic and 8bit. The MSE is
+    unbiased for the exact expectation: the mean of S decoder means adds its own variance to the error, which is
+    estimated from the same draws and subtracted. PSNR and SSIM use the mean of the S decoder means without correction.
 
     Arguments:
-        samples: S, draws of z for each image; with 1 the variance is unknown and the MSE too large by it.
+        samples: S, draws of z for each image; with 1 the variance is unknown, and the MSE is too large by it.
     """
 
     samples: int = 16
@@ -81,7 +83,7 @@ class Reconstruction:
     @torch.no_grad()
     def __call__(self, context: EvaluationContext, progress: Progress) -> list[Metric]:
         data, model = context.data, context.model
-        columns = torch.empty(4, len(data), dtype=torch.float64)  # one tensor: see `evaluate`
+        columns = torch.empty(4, len(data), dtype=torch.float64)  # one tensor: see `estimate_bounds`
         with evaluating(model):
             for number, start in enumerate(range(0, len(data), IMAGES)):
                 chosen = data.by_content[start : start + IMAGES]
@@ -92,16 +94,16 @@ class Reconstruction:
                 progress(min(1.0, (start + IMAGES) / len(data)))
         error, variance, decibels, similarity = columns
         k = self.samples
-        plain = "of one draw: too large by the variance of the decoder's mean" if k == 1 else ""
+        plain = "one draw: too large by the variance of the decoder's mean" if k == 1 else ""
         size = window_size(data.shape[1:])
         window = f"window {size} x {size}, the largest that fits" if size < WINDOW else ""
 
         exact = decibels.isinf()
-        perfect = f"without {int(exact.sum()):,} images that are reproduced exactly: infinite" if exact.any() else ""
+        perfect = f"without {int(exact.sum()):,} images that are reproduced exactly (infinite)" if exact.any() else ""
 
         def row(name: str, better: Better, per_image: Tensor, unit: str, note: str) -> Metric:
             n, value, se = len(per_image), per_image.mean().item(), standard_error(per_image)
-            kept = per_image if n == len(data) else None  # else two runs' numbers would not be of the same images
+            kept = per_image if n == len(data) else None  # otherwise two runs could not be compared image by image
             return context.metric(
                 name, value, unit, better=better, images=n, se=se, samples=k, note=note, per_image=kept
             )
@@ -114,7 +116,7 @@ class Reconstruction:
 
 
 def _chunk(model: VAE, x: Tensor, samples: int) -> tuple[Tensor, ...]:
-    """For images x: squared error of the mean of S decoder means, its variance, PSNR and SSIM, [N] each."""
+    """Return the squared error of the mean of S decoder means, its variance, PSNR and SSIM of images x, [N] each."""
     q = model.posterior(x.to(next(model.parameters()).device))
     total, squares = torch.zeros_like(x, dtype=torch.float64), torch.zeros_like(x, dtype=torch.float64)
     for _ in range(samples):

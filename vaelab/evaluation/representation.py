@@ -1,6 +1,6 @@
-"""What the codes of a model are good for: probes, neighbours and clusters, fitted on training images alone.
+"""The measure of representations: probes, neighbours and clusters of the latent codes, fitted to training images only.
 
-scikit-learn is imported where it is used: training, which reads the table of measures, does not pay for it.
+scikit-learn is imported inside the functions, so that training, which reads the table of measures, does not import it.
 """
 
 import warnings
@@ -15,33 +15,33 @@ from vaelab.evaluation.proportion import Proportion
 from vaelab.randomness.seeds import derive
 from vaelab.system.errors import DataError, SpecError
 
-PENALTIES = (0.01, 1.0)  # C of the probe: what suits hundreds of raw pixels, and what suits a few codes
-HELD_OUT = 5  # one in so many training images of each label chooses between them
+PENALTIES = (0.01, 1.0)  # C of the probe: the first suits hundreds of raw pixels, the second a few latent dimensions
+HELD_OUT = 5  # one in five training images of each label is held out to choose between them
 STEPS = 1_000  # of the probe's optimiser at most
-STARTS = 10  # of k-means, the best of which counts
-RESAMPLES = 200  # of the measured images, for the intervals of the clusters' scores
+STARTS = 10  # of k-means; the best one counts
+RESAMPLES = 200  # bootstrap resamples of the evaluated images, for the intervals of the cluster scores
 
 
 @dataclass(frozen=True, kw_only=True)
 class Representation:
-    """Linear probe, k nearest neighbours and k-means on the posterior means, which are standardised first.
+    """Linear probe, k nearest neighbours and k-means on standardised posterior means.
 
-    Scales, classifiers and clusters are fitted on training images; what is reported is of the images measured:
+    Scales, classifiers and clusters are fitted to training images; the scores are of the evaluated images:
 
-    - probe_accuracy: multinomial logistic regression with an L2 penalty, C = 0.01 or 1 by its accuracy on a fifth of
-      the training images, then fitted to all of them; probe_accuracy_pixels: the same on plain pixels, which is what
-      the codes are to be compared with.
-    - knn_accuracy: the majority of the nearest neighbours by Euclidean distance.
+    - probe_accuracy: multinomial logistic regression with an L2 penalty. C = 0.01 or 1 is chosen by the accuracy on a
+      fifth of the training images; then it is fitted to all of them. probe_accuracy_pixels is the same for raw pixels,
+      as a baseline for the latent codes.
+    - knn_accuracy: majority vote of the nearest neighbours by Euclidean distance.
     - kmeans_nmi, kmeans_ari: normalised mutual information (arithmetic mean of the entropies; not corrected for chance)
-      and adjusted Rand index (Hubert & Arabie 1985; 0 by chance) between the labels and the nearest of k centres, k the
-      number of labels.
+      and adjusted Rand index (Hubert & Arabie 1985; 0 by chance) between the labels and the nearest of k centres, where
+      k is the number of labels.
 
-    The intervals are of 95 % over the images measured, what was fitted being held: Wilson's for accuracies; for the
-    others the percentiles of 200 resamples, moved until their mean is the value, for resampling inflates information.
+    The intervals are of 95 %, over the evaluated images, for fixed fits. Those of accuracies are Wilson's. The others
+    are percentiles of 200 resamples, shifted so that their mean is the value, because resampling inflates information.
 
     Arguments:
         neighbours: k of the k nearest neighbours.
-        images: training images at most: a random choice, by their content.
+        images: maximum number of training images: a random choice, by their content.
 
     Raises:
         SpecError: no neighbour, or fewer images than neighbours.
@@ -56,12 +56,12 @@ class Representation:
         if self.images < self.neighbours:
             raise SpecError(
                 found=f"images = {self.images} with neighbours = {self.neighbours}",
-                expected="as many training images as neighbours",
+                expected="at least as many training images as neighbours",
                 do="use more images, or fewer neighbours",
             )
 
     def check(self, context: EvaluationContext) -> None:
-        """DataError where labels are missing or all the same, or training images measured or too few to fit to."""
+        """Raise DataError if labels are missing or all equal, or if training images are evaluated or too few."""
         context.need_unseen("the use of the representation")
         context.need_labels("the use of the representation")
         chosen = _labels(context.train.some(self.images))
@@ -69,14 +69,14 @@ class Representation:
             if len(np.unique(labels)) < 2:
                 raise DataError(
                     found=f"one label in {len(labels):,} {which} images of {context.data.name}",
-                    expected="at least two labels to tell apart",
+                    expected="at least two labels",
                     do="use images of more labels, or leave this metric out",
                 )
         most = int(np.unique(chosen, return_counts=True)[1].max())
         if most < HELD_OUT or len(chosen) < self.neighbours:
             raise DataError(
-                found=f"{len(chosen):,} training images, at most {most} of a label",
-                expected=f"at least {self.neighbours}, and of some label {HELD_OUT}",
+                found=f"{len(chosen):,} training images, at most {most} of one label",
+                expected=f"at least {self.neighbours} images, and {HELD_OUT} of one label",
                 do="use more training images, or leave this metric out",
             )
 
@@ -98,7 +98,7 @@ class Representation:
 
 
 class Points:
-    """Training points [N, F] and unseen ones [M, F], by the training points' mean and standard deviation; and labels.
+    """Labelled training points [N, F] and unseen points [M, F], standardised by the training points.
 
     A dimension that is constant in the training points is only centred. `missing` names the labels of unseen points
     that no training point has.
@@ -121,7 +121,7 @@ def _labels(data: Dataset) -> np.ndarray:
 
 
 def _levels(data: Dataset) -> np.ndarray:
-    """Pixels in [0, 1], [n, P]; float32, for float64 would take twice the memory and time to hold 256 levels."""
+    """Return pixels in [0, 1], [n, P], as float32: for 256 levels, float64 would waste memory and time."""
     return data.in_memory.reshape(len(data), -1).astype(np.float32) / 255
 
 
@@ -131,7 +131,7 @@ def _probe(context: EvaluationContext, name: str, points: Points) -> Metric:
 
     known, labels = points.known, points.labels
     held = np.zeros(len(labels), bool)
-    for label in np.unique(labels):  # a label of few images keeps them all, so that each is fitted to
+    for label in np.unique(labels):  # a label with few images keeps them all, so that all labels are fitted
         held[np.flatnonzero(labels == label)[HELD_OUT - 1 :: HELD_OUT]] = True
 
     def accuracy(penalty: float) -> float:
@@ -139,11 +139,11 @@ def _probe(context: EvaluationContext, name: str, points: Points) -> Metric:
         return float(fitted.score(known[held], labels[held]))
 
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # the note says it
+        warnings.simplefilter("ignore", ConvergenceWarning)  # the note reports it
         penalty = max(PENALTIES, key=accuracy)
         probe = LogisticRegression(C=penalty, max_iter=STEPS).fit(known, labels)
     stopped = f", stopped after {STEPS:,} steps" if probe.n_iter_.max() >= STEPS else ""
-    note = f"C = {penalty:g}{stopped}; {_commonest(points):.3f} by always naming the commonest label"
+    note = f"C = {penalty:g}{stopped}; {_commonest(points):.3f} by always predicting the most frequent label"
     return _accuracy(context, name, points, np.asarray(probe.predict(points.unseen)), note)
 
 
@@ -162,7 +162,7 @@ def _accuracy(context: EvaluationContext, name: str, points: Points, said: np.nd
 
 
 def _commonest(points: Points) -> float:
-    """The accuracy of naming the training images' commonest label."""
+    """Return the accuracy of always predicting the most frequent training label."""
     labels, count = np.unique(points.labels, return_counts=True)
     return float((points.truth == labels[count.argmax()]).mean())
 
@@ -187,7 +187,7 @@ def _clusters(context: EvaluationContext, points: Points) -> list[Metric]:
     ):
         value = float(score(truth, cluster))
         scores = np.array([score(truth[some], cluster[some]) for some in resamples])
-        # moved to the value, as resamples repeat images; no further than the score goes
+        # shifted to the value, because resamples repeat images, and clipped to the range of the score
         low, high = (value + np.quantile(scores, (0.025, 0.975)) - scores.mean()).clip(lowest, 1).tolist()
         note = f"{k} clusters, {points.fitted}"
         rows.append(context.metric(name, value, unit, better="higher", interval=(low, high), note=note))

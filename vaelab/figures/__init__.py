@@ -1,7 +1,7 @@
-"""Pictures: pure functions of (model, data, seed), or of numbers, that return a matplotlib Figure."""
+"""Figures: pure functions of (model, data, seed), or of numbers, that return a matplotlib Figure."""
 
+import inspect
 import io
-from collections.abc import Callable
 from pathlib import Path
 
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -16,10 +16,10 @@ from vaelab.figures.reconstructions import reconstructions
 from vaelab.figures.samples import samples
 from vaelab.figures.style import DPI, one_look
 from vaelab.figures.traversal import traversal
+from vaelab.parts import contracts
 from vaelab.system.files import write_atomically
 
-# (model, test images, *, title, seed) -> Figure
-FIGURES: dict[str, Callable[..., Figure]] = {
+FIGURES: dict[str, contracts.Figure] = {
     "interpolation": interpolation,
     "latents": latents,
     "manifold": manifold,
@@ -27,15 +27,19 @@ FIGURES: dict[str, Callable[..., Figure]] = {
     "samples": samples,
     "traversal": traversal,
 }
-WITHOUT_DATA = ("manifold", "samples")  # pictures of the prior and the decoder: their second argument may be None
+
+
+def needs_data(picture: contracts.Figure) -> bool:
+    """Whether a picture is of test images; one whose second argument defaults to None is of the model alone."""
+    return list(inspect.signature(picture).parameters.values())[1].default is not None
 
 
 def save(figure: Figure, path: Path, dpi: float = DPI) -> None:
-    """Write a PNG, whole or not at all; equal figures give equal bytes, since no date or version goes into the file.
+    """Write a figure as PNG, atomically. Equal figures give equal bytes: the file has no date and no version.
 
     Arguments:
-        figure: what to draw.
-        path: where to; its folder exists.
+        figure: the figure to draw.
+        path: the file to write; its folder exists.
         dpi: dots per inch. At 150, the default, every pixel of an image grid is a whole number of dots.
     """
     buffer = io.BytesIO()

@@ -1,10 +1,11 @@
 """p(x|z): heads that turn a decoder's output into a distribution of images.
 
-A head says how many parameters it wants for an event shape (C, H, W), turns [..., *those] into a Distribution, and
-names in `protocols` the ways of reading pixels that it describes (see `vaelab.data.protocol`). `biases(mean)`, where a
-head has it, gives the parameters with which every image has the mean [C, H, W]: its decoder starts there (see
-`vaelab.training.initialise`).
+A head says how many parameters it needs for an event shape (C, H, W), turns [..., *those] into a Distribution, and
+names in `protocols` the pixel protocols that it describes (see `vaelab.data.protocol`). The contract is
+`vaelab.parts.contracts.LikelihoodHead`. If a head is also a `StartsAtMean`, its decoder starts at the mean image.
 """
+
+from collections.abc import Callable
 
 from vaelab.likelihoods.binary import Bernoulli as Bernoulli
 from vaelab.likelihoods.binary import ContinuousBernoulli as ContinuousBernoulli
@@ -19,8 +20,9 @@ from vaelab.likelihoods.scale import LOG_SCALE_CEILING as LOG_SCALE_CEILING
 from vaelab.likelihoods.scale import LOG_SCALE_FLOOR as LOG_SCALE_FLOOR
 from vaelab.likelihoods.scale import LOG_SIGMA_CEILING as LOG_SIGMA_CEILING
 from vaelab.likelihoods.scale import LOG_SIGMA_FLOOR as LOG_SIGMA_FLOOR
+from vaelab.parts.contracts import LikelihoodHead
 
-LIKELIHOODS = {
+LIKELIHOODS: dict[str, Callable[..., LikelihoodHead]] = {
     "bernoulli": Bernoulli,
     "continuous-bernoulli": ContinuousBernoulli,
     "gaussian": Gaussian,

@@ -1,4 +1,4 @@
-"""Probabilities of the 256 levels of a pixel."""
+"""Likelihoods of the 256 levels of a pixel."""
 
 import math
 from typing import ClassVar, Literal
@@ -18,19 +18,19 @@ LEVELS = 256
 class DiscretisedGaussian(nn.Module):
     """p(x|z) = prod_i P(u_i | mu_i, sigma) over the 256 levels.
 
-    P is the discretised normal of `vaelab.distributions.discretised_normal`, what a normal variable rounds to. The mean
-    is mu = 1/2 + m/4, m an output of the decoder, and may leave [0, 1], where the open ends give it all of level 0 or
-    255. A learned log sigma lies between soft limits, floor -9 and ceiling 2.
+    P is the discretised normal of `vaelab.distributions.discretised_normal`: a rounded normal variable. The mean is
+    mu = 1/2 + m/4, with m an output of the decoder. It may leave [0, 1]; then the open first or last level gets almost
+    all of the probability. A learned log sigma is between soft limits, floor -9 and ceiling 2.
 
     Arguments:
         sigma: a positive number (fixed), `shared` (one, learned) or `pixel` (one for each pixel, learned, given z).
 
     Raises:
-        SpecError: a fixed sigma that is not positive and finite.
+        SpecError: a fixed sigma is not positive and finite.
     """
 
-    protocols: ClassVar = ("levels",)
-    admitted: ClassVar = ()
+    protocols: ClassVar[tuple[str, ...]] = ("levels",)
+    admitted: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, *, sigma: float | Literal["shared", "pixel"] = "shared") -> None:
         super().__init__()
@@ -43,8 +43,8 @@ class DiscretisedGaussian(nn.Module):
     def parameter_shape(self, event_shape: tuple[int, ...]) -> tuple[int, ...]:
         return self.scale.parameter_shape(event_shape)
 
-    def biases(self, mean: Tensor) -> Tensor:
-        return self.scale.biases(4 * (mean - 0.5))
+    def parameters_for_mean(self, mean: Tensor) -> Tensor:
+        return self.scale.parameters_for_mean(4 * (mean - 0.5))
 
     def forward(self, parameters: Tensor) -> Distribution:
         m, log_sigma = self.scale.split(parameters, self.s)
@@ -54,27 +54,28 @@ class DiscretisedGaussian(nn.Module):
 class DiscretisedLogistic(nn.Module):
     """p(x|z) = prod_i sum_k pi_ik P(u_i | mu_ik, s_k) over the 256 levels.
 
-    P is the discretised logistic of `vaelab.distributions.discretised`, what a logistic variable rounds to (Salimans,
-    Karpathy, Chen & Kingma 2017, equations 1 and 2); channels are independent given z. A mean is
-    mu = (k + 1/2) / K + m / 4, m an output of the decoder: the K components start apart, with the slope of a sigmoid,
-    and a mean may leave [0, 1], where the open ends of the levels give it all of level 0 or 255. log s lies between
-    soft limits, floor -9 and ceiling 2. The weights pi, if any, are outputs of the decoder for each pixel.
+    P is the discretised logistic of `vaelab.distributions.discretised`: a rounded logistic variable (Salimans,
+    Karpathy, Chen & Kingma 2017, equations 1 and 2). Channels are independent given z. A mean is
+    mu = (k + 1/2) / K + m / 4, with m an output of the decoder: the K components start at different means, with the
+    slope of a sigmoid. A mean may leave [0, 1]; then the open first or last level gets almost all of the probability.
+    log s is between soft limits, floor -9 and ceiling 2. The weights pi, if any, are outputs of the decoder for each
+    pixel.
 
-    Channels that are coupled share the component, and the mean of each is linear in the channels before it of the pixel
-    that is described, with coefficients tanh(a) for each component, a an output of the decoder for each pixel (same
+    Coupled channels share the component. The mean of each is linear in the observed values of the earlier channels of
+    the same pixel, with coefficients tanh(a) for each component, and a an output of the decoder for each pixel (same
     article, equation 3, for any number of channels; see `vaelab.distributions.coupled`).
 
     Arguments:
         components: K, at least 1.
-        scale: `shared` (one s for each component, learned), or `pixel` (for each pixel too, learned, given z).
+        scale: `shared` (one s for each component, learned), or `pixel` (also one for each pixel, learned, given z).
         channels: `independent` given z, or `coupled`.
 
     Raises:
-        SpecError: fewer components than 1.
+        SpecError: fewer than 1 component.
     """
 
-    protocols: ClassVar = ("levels",)
-    admitted: ClassVar = ()
+    protocols: ClassVar[tuple[str, ...]] = ("levels",)
+    admitted: ClassVar[tuple[str, ...]] = ()
 
     middles: Tensor
 
@@ -103,7 +104,7 @@ class DiscretisedLogistic(nn.Module):
         return (sum(self._numbers(channels)), height, width)
 
     def _numbers(self, channels: int) -> list[int]:
-        """How many means, s, weights and coefficients a pixel has."""
+        """Return the number of means, scales, weights and coefficients of a pixel."""
         k = self.components
         weights = 0 if k == 1 else k if self.coupled else k * channels
         coefficients = k * channels * (channels - 1) // 2 if self.coupled else 0
@@ -128,12 +129,12 @@ class DiscretisedLogistic(nn.Module):
 class Categorical(nn.Module):
     """p(x|z) = prod_i softmax(l_i)_{u_i} over the 256 levels.
 
-    Any distribution of a pixel, from 256 logits l for each of its channels (van den Oord, Kalchbrenner & Kavukcuoglu
-    2016, section 2.2). It does not know that levels have an order.
+    It represents any distribution of a pixel, by 256 logits l for each channel (van den Oord, Kalchbrenner &
+    Kavukcuoglu 2016, section 2.2). The order of the levels is not used.
     """
 
-    protocols: ClassVar = ("levels",)
-    admitted: ClassVar = ()
+    protocols: ClassVar[tuple[str, ...]] = ("levels",)
+    admitted: ClassVar[tuple[str, ...]] = ()
 
     def parameter_shape(self, event_shape: tuple[int, ...]) -> tuple[int, ...]:
         channels, height, width = event_shape

@@ -1,4 +1,4 @@
-"""Normal pixels, and the sigma that is best for them."""
+"""The Gaussian likelihood, and the optimal sigma."""
 
 import math
 from collections.abc import Iterable
@@ -18,30 +18,31 @@ if TYPE_CHECKING:
 class Gaussian(nn.Module):
     """p(x|z) = N(mu, diag(sigma^2)).
 
-    The mean is mu = sigmoid(m), which keeps it where pixels are, in (0, 1), or if it is free mu = 1/2 + m/4, with the
-    same slope at 1/2; m is an output of the decoder.
+    The mean is mu = sigmoid(m), which keeps it in (0, 1), the range of pixels. If it is `free` it is mu = 1/2 + m/4,
+    with the same slope at 1/2. m is an output of the decoder.
 
     A learned log sigma is s between soft limits, floor -6 and ceiling 2, which leave a gradient everywhere (after
-    Rybkin, Daniilidis & Levine 2021, section 4): s is one number (`shared`), or an output of the decoder for each pixel
-    (`pixel`). The best sigma^2 is the mean squared residual (same article; `optimal`): while the head is in training
-    mode, log p(x|z) takes it of the very images that it is asked for, over all of their pixels and samples. Its
-    derivative by sigma is 0 there, so that the gradient by mu is that of the maximum over sigma (the envelope theorem).
-    That is so of the ELBO; of another bound it is the sigma that is best for the ELBO. In evaluation mode sigma is a
-    number, `settle`d on training images and saved with the weights: no image has a say in its own.
+    Rybkin, Daniilidis & Levine 2021, section 4). s is one number (`shared`), or an output of the decoder for each pixel
+    (`pixel`). The optimal sigma^2 is the mean squared residual (same article; `optimal`). In training mode, log p(x|z)
+    computes it from the images that it is evaluated for, over all of their pixels and samples. At this sigma the
+    derivative with respect to sigma is 0, so the gradient with respect to mu is that of the maximum over sigma (the
+    envelope theorem). This is the optimum for the ELBO, and is also used for other bounds. In evaluation mode sigma is
+    a fixed number. It is calibrated on training images and saved with the weights, so no image influences its own
+    sigma.
 
     Arguments:
         sigma: a positive number (fixed), `shared` (one, learned), `pixel` (one for each pixel, learned, given z) or
-            `optimal` (one, the best for the training images).
+            `optimal` (one, optimal for the training images).
         mean: `sigmoid` or `free`.
 
     Raises:
-        SpecError: a fixed sigma that is not positive and finite.
+        SpecError: a fixed sigma is not positive and finite.
     """
 
-    protocols: ClassVar = ("8bit", "grey")
-    admitted: ClassVar = ()
+    protocols: ClassVar[tuple[str, ...]] = ("8bit", "grey")
+    admitted: ClassVar[tuple[str, ...]] = ()
 
-    log_sigma: Tensor  # the one that was settled
+    log_sigma: Tensor  # the calibrated one
 
     def __init__(
         self,
@@ -58,15 +59,19 @@ class Gaussian(nn.Module):
             self.scale = Scale("sigma", sigma, OF_DENSITIES, START)
             self.s = self.scale.parameter()
 
+    @property
+    def calibrates_scale(self) -> bool:
+        return self.scale is None
+
     def extra_repr(self) -> str:
         return f"sigma={self.sigma}, mean={self.mean}"
 
     def parameter_shape(self, event_shape: tuple[int, ...]) -> tuple[int, ...]:
         return self.scale.parameter_shape(event_shape) if self.scale else event_shape
 
-    def biases(self, mean: Tensor) -> Tensor:
+    def parameters_for_mean(self, mean: Tensor) -> Tensor:
         m = mean.logit() if self.mean == "sigmoid" else 4 * (mean - 0.5)
-        return self.scale.biases(m) if self.scale else m
+        return self.scale.parameters_for_mean(m) if self.scale else m
 
     def forward(self, parameters: Tensor) -> Distribution:
         m, log_sigma = self.scale.split(parameters, self.s) if self.scale else (parameters, self.log_sigma)
@@ -75,11 +80,11 @@ class Gaussian(nn.Module):
         return _Profile(p.base_dist, 3, validate_args=False) if self.training and not self.scale else p
 
     @torch.no_grad()
-    def settle(self, batches: Iterable[tuple["VAE", Tensor]]) -> None:
-        """Take the sigma that is best for some images, one z ~ q(z|x) for each of them, where it is `optimal`.
+    def calibrate(self, batches: Iterable[tuple["VAE", Tensor]]) -> None:
+        """Set sigma to the optimum for some images, with one z ~ q(z|x) each; do nothing unless sigma is `optimal`.
 
         Arguments:
-            batches: the model that this is the likelihood of, and x [B, C, H, W] as the protocol gives them.
+            batches: the model with this likelihood, and x [B, C, H, W] as the protocol reads them.
         """
         if self.scale:
             return
@@ -91,7 +96,7 @@ class Gaussian(nn.Module):
 
 
 class _Profile(Independent):
-    """N(mu, sigma^2 I) whose log-density is taken at the sigma under which the values as a whole are most likely."""
+    """N(mu, sigma^2 I) with log-densities at the sigma that maximises the likelihood of all values together."""
 
     def log_prob(self, value: Tensor) -> Tensor:
         mu = self.base_dist.mean
@@ -100,8 +105,9 @@ class _Profile(Independent):
 
 
 def _best_log_sigma(squared_residual: Tensor) -> Tensor:
-    """log sigma of the mean squared residual, where it maximises the likelihood between the limits of a learned one.
+    """Return the log sigma that maximises the likelihood, from the mean squared residual, within the limits of sigma.
 
-    Those limits are soft for the sake of a gradient. None goes through here, and soft ones would miss the maximum.
+    The limits of a learned sigma are soft, so that there is a gradient. Here there is none, and soft limits would miss
+    the maximum.
     """
     return (squared_residual.log() / 2).clamp(LOG_SIGMA_FLOOR, LOG_SIGMA_CEILING)

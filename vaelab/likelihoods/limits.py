@@ -1,4 +1,4 @@
-"""Limits that leave a gradient everywhere."""
+"""Soft limits, which leave a gradient everywhere."""
 
 import math
 from dataclasses import dataclass
@@ -9,11 +9,11 @@ from torch.nn.functional import softplus
 
 @dataclass(frozen=True)
 class SoftLimits:
-    """An increasing map of the real numbers to those between two limits, nearly the identity well between them.
+    """An increasing map from the real numbers to an interval, nearly the identity well inside it.
 
     Arguments:
-        floor: what it approaches from above, but for e^-(ceiling - floor).
-        ceiling: what it approaches from below.
+        floor: the lower limit, approached from above up to e^-(ceiling - floor).
+        ceiling: the upper limit, approached from below.
     """
 
     floor: float
@@ -24,6 +24,6 @@ class SoftLimits:
         return self.ceiling - softplus(self.ceiling - above)
 
     def inverse(self, limited: float) -> float:
-        """The s of a number between the limits."""
+        """Return the s that is mapped to `limited`, a number between the limits."""
         above = self.ceiling - math.log(math.expm1(self.ceiling - limited))
         return self.floor + math.log(math.expm1(above - self.floor))

@@ -6,39 +6,41 @@ from torch import Tensor, nn
 from torch.distributions import Distribution
 
 from vaelab.models.contract import check_conditional
+from vaelab.parts.capabilities import RunsInBfloat16, StartsAtMean, has, modules_with
 from vaelab.system.errors import SpecError
 
 
 def rounding(on: bool, device: torch.device) -> AbstractContextManager[object]:
-    """Products of tensors on `device` in bfloat16 while this lasts, if `on`."""
+    """Compute products of tensors on `device` in bfloat16 in this context, if `on`."""
     return torch.autocast(device.type, torch.bfloat16) if on else nullcontext()
 
 
 class Conditional(nn.Module):
     """network + head: context -> Distribution. An encoder is q(z|x), a decoder is p(x|z).
 
-    Networks see centred pixels. An encoder's is given x minus `centre`; `offset` is added to what a decoder's gives.
-    Both are 0 until training begins. Then they come from the training images (`vaelab.training.initialise`): the mean
-    of each channel, and the mean image. Pixels are all positive: uncentred, their mean moves every hidden unit the same
-    way, units saturate, and the posterior means of all images leave the prior together (LeCun, Bottou, Orr & Mueller
-    1998, section 4.3). Without the offset, z carries the mean image through a decoder.
+    Networks see centred pixels. The network of an encoder gets x minus `centre`; `offset` is added to the output of a
+    decoder's network. Both are 0 until training starts. Then they are set from the training images
+    (`vaelab.training.initialise`) to the mean of each channel and to the mean image. Pixels are all positive. Without
+    centring, their mean shifts every hidden unit the same way, units saturate, and the posterior means of all images
+    move away from the prior together (LeCun, Bottou, Orr & Mueller 1998, section 4.3). Without the offset, z would
+    have to carry the mean image.
 
-    One that is told labels besides is q(z|x, y) or p(x|z, y): it joins to its context what `join` makes of their code,
-    and answers as `given(code)`.
+    A Conditional with `join` is q(z|x, y) or p(x|z, y), conditioned on labels y. `given(condition)` sets the labels,
+    and `join` maps them to what is concatenated with the context.
 
-    The network runs in bfloat16 while `use_bfloat16` is set; the head, and with it every density, always in float32.
+    With `use_bfloat16` the network runs in bfloat16. The head, and so every density, always runs in float32.
 
     Arguments:
-        network: maps [N, *context_shape], and what is joined to it, to [N, *head.parameter_shape(event)].
-        head: maps those parameters to a Distribution over the event.
+        network: maps [N, *context_shape], concatenated with the output of `join`, to [N, *head.parameter_shape(event)].
+        head: maps these parameters to a Distribution over the event.
         context_shape: (C, H, W) for an encoder, (D,) for a decoder.
-        join: maps one-hot codes [N, K] to what is joined to the first axis of the context; None for no labels.
-        code: of the labels, [..., K], with axes that broadcast against those of a batch.
+        join: maps one-hot labels [N, K] to what is concatenated with the first axis of the context; None: no labels.
+        condition: one-hot labels [..., K], with axes that broadcast against those of a batch.
     """
 
     use_bfloat16: bool = False
-    centre: Tensor | None  # [C, 1, 1] of an encoder, None of a decoder
-    offset: Tensor | None  # of the shape of a decoder's parameters, where its head has `biases`
+    centre: Tensor | None  # [C, 1, 1] for an encoder, None for a decoder
+    offset: Tensor | None  # of the shape of a decoder's parameters, if its head is a `StartsAtMean`
 
     def __init__(
         self,
@@ -59,49 +61,49 @@ class Conditional(nn.Module):
         self.register_buffer("offset", None)
 
     def given(self, condition: Tensor) -> "Conditional":
-        """The same network and head, told the labels of this code."""
+        """Return the same network and head, conditioned on these one-hot labels."""
         conditioned = type(self)(self.network, self.head, self.context_shape, self.join, condition)
         conditioned.use_bfloat16, conditioned.centre, conditioned.offset = self.use_bfloat16, self.centre, self.offset
         return conditioned
 
     def forward(self, context: Tensor) -> Distribution:
-        """The distribution given `context` [..., *context_shape], its batch shape the leading axes.
+        """Return the distribution given `context` [..., *context_shape]; its batch shape is the leading axes.
 
         Raises:
-            SpecError: it is told labels, and was given none.
+            SpecError: it is conditioned on labels, and none were given.
         """
         return self.read(self.network_output(context), self._batch(context))
 
     def network_output(self, context: Tensor) -> Tensor:
-        """What the network gives for `context` [..., *context_shape]: [N, ...], its leading axes laid out as one."""
+        """Return the network's output for `context` [..., *context_shape]: [N, ...], with flattened leading axes."""
         with rounding(self.use_bfloat16, context.device):
             return self.network(self._joined(context, self._batch(context)))
 
     def read(self, parameters: Tensor, batch: torch.Size) -> Distribution:
-        """The distribution of what the network gave, [N, ...], with N laid out as `batch`."""
+        """Return the distribution for the network's output [N, ...], with N unflattened to `batch`."""
         parameters = parameters.float()
         if self.offset is not None:
             parameters = parameters + self.offset
         return self.head(parameters.reshape(*batch, *parameters.shape[1:]))
 
     def make_room(self, image_shape: tuple[int, ...]) -> None:
-        """Give the decoder of such images an offset, 0 for now, if its head can say what it should be."""
-        if self.offset is None and hasattr(self.head, "biases"):
+        """Give the decoder of such images an offset, initially 0, if its head has `biases`."""
+        if self.offset is None and has(self.head, StartsAtMean):
             head: Any = self.head
             self.offset = torch.zeros(head.parameter_shape(image_shape))
 
     @torch.no_grad()
     def centre_at(self, mean: Tensor) -> None:
-        """From now on give the encoder's network x minus `mean` [C, 1, 1], of each channel."""
+        """Set the centre: the encoder's network then gets x minus `mean` [C, 1, 1], that of each channel."""
         if self.centre is not None:
             self.centre.copy_(mean)
 
     @torch.no_grad()
     def start_at(self, mean: Tensor) -> None:
-        """Add to the decoder's outputs, from now on, those that give every image the mean `mean` [C, H, W]."""
+        """Set the offset: the decoder's outputs then start at those that give every image the mean `mean` [C, H, W]."""
         if self.offset is not None:
             head: Any = self.head
-            self.offset.copy_(head.biases(mean))
+            self.offset.copy_(head.parameters_for_mean(mean))
 
     def _batch(self, context: Tensor) -> torch.Size:
         return context.shape[: context.dim() - len(self.context_shape)]
@@ -115,7 +117,7 @@ class Conditional(nn.Module):
         if self.condition is None:
             raise SpecError(
                 found="a conditional model without labels",
-                expected="one that is told them",
+                expected="labels, because the model is conditioned on them",
                 do="use model.given(labels)",
             )
         condition = self.condition.to(context.dtype).expand(*batch, -1).reshape(len(context), -1)
@@ -123,7 +125,6 @@ class Conditional(nn.Module):
 
 
 def round_networks(model: nn.Module, on: bool) -> None:
-    """Have all networks of `model` run in bfloat16, or none."""
-    for module in model.modules():
-        if hasattr(module, "use_bfloat16"):
-            setattr(module, "use_bfloat16", on)  # noqa: B010
+    """Switch bfloat16 on or off for all networks of `model`."""
+    for module in modules_with(model, RunsInBfloat16):
+        module.use_bfloat16 = on

@@ -6,19 +6,19 @@ from torch.distributions import Distribution
 
 @dataclass(frozen=True)
 class Draw:
-    """One Monte Carlo draw of S latent samples for each of B images: what every bound is a function of.
+    """One Monte Carlo draw of S latent samples for each of B images; every bound is a function of it.
 
-    All log-densities are in nats. The image's is that of the pixels as the protocol gives them, in [0, 1].
+    All log-densities are in nats. p(x|z) is a density of the pixels as the protocol reads them, in [0, 1].
     """
 
     z: Tensor  # [S, B, D]  z ~ q(z|x)
     log_lik: Tensor  # [S, B]  log p(x|z)
     log_prior: Tensor  # [S, B]  log p(z)
     log_post: Tensor  # [S, B]  log q(z|x)
-    # [B]  KL(q(z|x) || p(z)) where it has a closed form; of a hierarchy the mean over the draws of what each group has
-    # given those above it
+    # [B]  KL(q(z|x) || p(z)) if it has a closed form. For a hierarchical model: the sum over the groups of the KL given
+    # the groups above, averaged over the draws
     kl: Tensor | None
     prior: Distribution  # p(z), without a batch
     posterior: Distribution  # q(z|x), batch [B]
     likelihood: Distribution  # p(x|z), batch [S, B]
-    kl_groups: Tensor | None = None  # [G, B]  of each group of a hierarchy; they add up to `kl`
+    kl_groups: Tensor | None = None  # [G, B]  of each group of a hierarchical model; their sum is `kl`

@@ -1,9 +1,9 @@
-"""A hierarchy of latent groups: z = (z_1, ..., z_G), from the top, where z_1 has the prior, down to the image.
+"""A hierarchical model: latent groups z = (z_1, ..., z_G), from the top, where z_1 has the prior, down to the image.
 
-p(z) = p(z_1) prod_g p(z_g | z_<g) and q(z|x) = prod_g q(z_g | z_<g, x) share the way down, as in the ladder VAE
-(Soenderby et al. 2016, section 2.1) and its convolutional, residual descendants (Kingma et al. 2016, appendix C; Vahdat
-& Kautz 2020). z is one vector [D], so whatever is said of a VAE's z, densities and samples, holds for it. The posterior
-of a group is a normal of its own, not the prior's multiplied with one of the image as Soenderby et al. have it.
+p(z) = p(z_1) prod_g p(z_g | z_<g) and q(z|x) = prod_g q(z_g | z_<g, x) share the top-down path, as in the ladder VAE
+(Soenderby et al. 2016, section 2.1) and its convolutional, residual successors (Kingma et al. 2016, appendix C; Vahdat
+& Kautz 2020). z is one vector [D], so everything that uses the z, densities and samples of a VAE also works here. The
+posterior of a group is a separate normal. It is not a product with the prior, as in Soenderby et al.
 """
 
 from collections.abc import Callable
@@ -19,6 +19,7 @@ from vaelab.models.draw import Draw
 from vaelab.models.top_down import Hierarchical, Inference, TopDown
 from vaelab.models.vae import VAE
 from vaelab.networks.stages import Stage
+from vaelab.parts.capabilities import HasStages, has
 from vaelab.system.errors import SpecError
 
 
@@ -27,7 +28,7 @@ class HierarchicalPrior(nn.Module):
 
     Arguments:
         top: a prior of z_1.
-        trunk: the decoder's, which stays its own.
+        trunk: the top-down path; it belongs to the decoder.
     """
 
     support: ClassVar = "real"
@@ -45,8 +46,8 @@ class HierarchicalPosterior(nn.Module):
     """A head: features of images [..., F] -> q(z|x).
 
     Arguments:
-        inference: of the groups.
-        trunk: the decoder's, which stays its own.
+        inference: of all groups.
+        trunk: the top-down path; it belongs to the decoder.
     """
 
     support: ClassVar = "real"
@@ -61,10 +62,10 @@ class HierarchicalPosterior(nn.Module):
 
 
 class TopPosterior(nn.Module):
-    """x -> q(z_1|x), for a prior of z_1 that is made of posteriors, as VampPrior is.
+    """x -> q(z_1|x), for a prior of z_1 that consists of posteriors, such as VampPrior.
 
     Arguments:
-        encoder: x -> q(z|x), which stays the model's.
+        encoder: x -> q(z|x); it belongs to the model.
     """
 
     def __init__(self, encoder: Conditional) -> None:
@@ -79,7 +80,7 @@ class TopPosterior(nn.Module):
 
 
 class BottomUp(nn.Module):
-    """x [N, C, H, W] -> the features of all stages, as one vector [N, F]."""
+    """x [N, C, H, W] -> the features of all stages, concatenated to one vector [N, F]."""
 
     def __init__(self, stages: list[Stage]) -> None:
         super().__init__()
@@ -94,7 +95,7 @@ class BottomUp(nn.Module):
 
 
 class Ladder(VAE):
-    """A VAE whose z, its densities and p(x|z) come from one way down."""
+    """A VAE that computes z, its densities and p(x|z) in one top-down pass."""
 
     hierarchical: ClassVar[bool] = True
 
@@ -102,7 +103,8 @@ class Ladder(VAE):
         prior, leading = self.prior(), torch.Size([samples]) + q.batch_shape
         went = q.descend(leading, top=prior.top)
         z = went.z.reshape(*leading, -1)
-        q.drawn, prior.drawn = (z, went.log_post.reshape(leading)), (z, went.log_prior.reshape(leading))
+        q.memo.keep(z, went.log_post.reshape(leading))
+        prior.memo.keep(z, went.log_prior.reshape(leading))
         parameters = q.trunk.image(*went.ends)
         p = self.likelihood.read(parameters, leading)
         kl_groups = torch.stack(went.kl).unflatten(1, leading).mean(1)
@@ -130,36 +132,38 @@ def ladder(
     groups: tuple[int, ...] = (1,),
     above: tuple[int, ...] = (),
 ) -> Ladder:
-    """Groups of latent variables at the stages of a network, each given those above it.
+    """Build a model with groups of latent variables at the stages of a network, each conditioned on those above it.
 
     Arguments:
-        latent: numbers at each place of a group: channels of maps where the network is convolutional.
+        latent: numbers at each place of a group; with a convolutional network, the channels of its maps.
         image_shape: (C, H, W).
-        network: a recipe of `vaelab.networks` that comes in stages.
+        network: a recipe of `vaelab.networks` that has stages.
         posterior: the diagonal head.
         likelihood: a head of `vaelab.likelihoods`.
-        prior: makes a prior of the topmost group, given what q(z_1|x) is and how many numbers that has.
-        groups: how many at each stage of the network, from the image inwards; one number is for every stage.
-        above: where they differ, `latent` of the second group and those above it, from the image inwards.
+        prior: makes a prior of the top group, given q(z_1|x) and the number of its dimensions.
+        groups: number of groups at each stage of the network, starting at the image; one number applies to all stages.
+        above: `latent` of the second group and those above it, starting at the image, if they differ.
 
     Raises:
-        SpecError: a network without stages, another posterior, or numbers that are not those of the stages or groups.
+        SpecError: the network has no stages, the posterior is another, or a list does not fit the stages or groups.
     """
-    if not hasattr(network, "stages"):
-        raise _refused(f"network {type(network).__name__}", "one that comes in stages", "use --network residual or mlp")
+    if not has(network, HasStages):
+        raise _refused(f"network {type(network).__name__}", "a network with stages", "use --network residual or mlp")
     if posterior.parameter_shape((2,)) != (4,) or not is_diagonal_normal(posterior(torch.zeros(1, 4))):
         raise _refused(
-            f"posterior {type(posterior).__name__}", "diagonal normals given those above", "use --posterior diagonal"
+            f"posterior {type(posterior).__name__}",
+            "diagonal normals given the groups above",
+            "use --posterior diagonal",
         )
     stages: list[Stage] = network.stages(image_shape)
     counts = groups * len(stages) if len(groups) == 1 else groups
     if len(counts) != len(stages) or min(counts, default=0) < 1:
         do = f"use, say, groups={','.join(['1'] * len(stages))}"
-        raise _refused(f"groups={','.join(map(str, groups))}", f"1 or more at each of the {len(stages)} stages", do)
+        raise _refused(f"groups={','.join(map(str, groups))}", f"1 or more for each of the {len(stages)} stages", do)
     stage_of = [place for place, count in enumerate(counts) for _ in range(count)][::-1]
     if above and (len(above) != len(stage_of) - 1 or min(above) < 1):
         found = f"above={','.join(map(str, above))}"
-        raise _refused(found, f"1 or more for each of {len(stage_of) - 1} groups", "give as many, or none")
+        raise _refused(found, f"1 or more for each of {len(stage_of) - 1} groups", "give as many numbers, or none")
     sizes = [*above[::-1], latent] if above else [latent] * len(stage_of)
     trunk = TopDown(stages, stage_of, sizes, likelihood.parameter_shape(image_shape))
     q = Conditional(BottomUp(stages), HierarchicalPosterior(Inference(stages, stage_of, sizes), trunk), image_shape)

@@ -1,4 +1,4 @@
-"""What a conditional model is told beside x and z: labels, each as a one-hot code."""
+"""Labels that a conditional model is conditioned on, as one-hot vectors."""
 
 from collections.abc import Mapping
 from typing import Any, TypeVar
@@ -9,17 +9,17 @@ from torch import Tensor, nn
 
 from vaelab.system.errors import SpecError, unknown
 
-SHOWN = 10  # labels that an error names
+SHOWN = 10  # maximum number of labels in an error
 
 T = TypeVar("T", np.ndarray, Tensor)
 
 
 class Labels(nn.Module):
-    """p(y), y one of the K labels of the training images, each as probable as it is frequent among them.
+    """p(y) for the K labels y of the training images, with their frequencies as probabilities.
 
     Arguments:
         of: whole numbers [N], one for each training image.
-        names: of the classes, by their labels; those without one go by their label.
+        names: names of the classes, by label; a class without a name is called by its label.
     """
 
     classes: Tensor  # [K], in ascending order
@@ -39,55 +39,58 @@ class Labels(nn.Module):
         return f"{len(self)}"
 
     def known(self, labels: Any) -> Tensor:
-        """Labels [...] as whole numbers, a tensor beside `classes`.
+        """Return labels [...] as whole numbers, in a tensor on the device of `classes`.
 
         Arguments:
             labels: whole numbers or names of classes, one or an array of any shape.
 
         Raises:
-            SpecError: no labels at all, or one that no training image had.
+            SpecError: there are no labels, or one that no training image had.
         """
         if isinstance(labels, str | list | tuple | np.ndarray) and (array := np.asarray(labels)).dtype.kind == "U":
             numbers = [self._number(name) for name in array.flat]
             labels = np.array(numbers, np.int64).reshape(array.shape)
         if labels is None:
-            found, expected = "images without labels", "a label for each: the model is told of them"
-            raise SpecError(found=found, expected=expected, do="give it data with labels")
+            found, expected = (
+                "images without labels",
+                "a label for each image, because the model is conditioned on labels",
+            )
+            raise SpecError(found=found, expected=expected, do="use data with labels")
         y = torch.as_tensor(labels, device=self.classes.device)
         if not (among := torch.isin(y, self.classes)).all():
             shown = map(self.name, self.classes[:SHOWN].tolist())
             named = ", ".join(shown) + (", ..." if len(self) > SHOWN else "")
             raise SpecError(
                 found=f"label {self.name(y[~among].flatten()[0].item())}",
-                expected=f"one of the training images: {named}",
-                do="leave out the images that have it",
+                expected=f"a label of the training images: {named}",
+                do="remove the images with this label",
             )
         return y
 
     def name(self, label: Any) -> str:
-        """What the class of this label, a number, is called; the label itself where it has no name."""
+        """Return the name of the class with this label, or the label itself if it has no name."""
         return self.names.get(label, str(label))
 
     def _number(self, name: str) -> int:
-        """The label of the class of this name; SpecError where none has it."""
+        """Return the label of the class with this name; raise SpecError if there is none."""
         numbers = {self.name(label): label for label in self.classes.tolist()}
         if name not in numbers:
             raise unknown("label", name, numbers)
         return numbers[name]
 
     def one_hot(self, y: Tensor) -> Tensor:
-        """The one-hot codes of `known` labels y [...], bool [..., K]."""
+        """Return the one-hot form of `known` labels y [...], bool [..., K]."""
         return y.unsqueeze(-1) == self.classes
 
     def draw(self, n: int) -> Tensor:
-        """The codes of n labels y ~ p(y), bool [n, K]."""
+        """Draw n labels y ~ p(y) and return their one-hot form, bool [n, K]."""
         return self.one_hot(self.classes[torch.multinomial(self.shares, n, replacement=True)])
 
     def commonest(self, n: int) -> Tensor:
-        """The n labels that are most frequent, all where there are no more, in ascending order."""
+        """Return the n most frequent labels, or all if there are fewer, in ascending order."""
         return self.classes[self.shares.argsort(descending=True, stable=True)[:n].sort().values]
 
 
 def rows(values: T | None, at: Any) -> T | None:
-    """Labels or codes at these places of theirs; none of none."""
+    """Return the labels or one-hot labels at these indices; None for None."""
     return None if values is None else values[at]

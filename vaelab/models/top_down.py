@@ -1,4 +1,4 @@
-"""One way down through groups of latent variables, and the distributions that are read off it."""
+"""The top-down path through groups of latent variables, and the distributions that it defines."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -8,24 +8,24 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
 from torch.distributions.constraints import Constraint
-from torch.types import _size
 
-from vaelab.distributions import diagonal_normal, kl_divergence
+from vaelab.distributions import DrawMemo, diagonal_normal, kl_divergence
+from vaelab.distributions.shape import SampleShape
 from vaelab.models.conditional import rounding
 from vaelab.networks.stages import Shape, Stage
 
-MEANS = 16  # ways down that E[z] is averaged over
+MEANS = 16  # top-down passes that E[z] is averaged over
 
 Pick = Callable[[int, Tensor], Tensor]  # (g, features h [N, C, ...]) -> z_g [N, *shape of the group]
 
 
 class LatentGroup(nn.Module):
-    """What p has for one group z_g: p(z_g | h) where there is something above it, and the way from z_g onwards.
+    """The parts of p for one group z_g: p(z_g | h), unless it is the top group, and the path from z_g downwards.
 
     Arguments:
-        stage: at whose size it lies.
+        stage: the stage of the group.
         size: numbers at each place.
-        top: whether there is nothing above it.
+        top: whether it is the top group.
     """
 
     def __init__(self, stage: Stage, size: int, top: bool) -> None:
@@ -37,17 +37,17 @@ class LatentGroup(nn.Module):
         self.block = stage.block()
 
     def forward(self, h: Tensor, z: Tensor) -> Tensor:
-        """The features behind z_g, [N, C, ...]."""
+        """Return the features after z_g, [N, C, ...]."""
         return self.block(h + self.enter(z))
 
 
 class TopDown(nn.Module):
-    """The way down from the top to the image: one pass serves inference, sampling and latents that are given.
+    """The top-down path to the image, which is shared by inference, sampling and evaluation of a given z.
 
     Arguments:
-        stages: of a network, from the image inwards.
-        stage_of: of each group, from the top, its place in `stages`.
-        sizes: of each group, from the top, numbers at each place.
+        stages: of a network, starting at the image.
+        stage_of: for each group, from the top, its index in `stages`.
+        sizes: for each group, from the top, the numbers at each place.
         out_shape: of the likelihood's parameters.
     """
 
@@ -68,7 +68,7 @@ class TopDown(nn.Module):
         self.sizes = [prod(shape) for shape in self.shapes]
 
     def down(self, count: int, pick: Pick) -> tuple[Tensor, Tensor]:
-        """Let `pick` choose each z_g from the features above it; the features above z_G [count, C, ...], and z_G."""
+        """Let `pick` choose each z_g from the features above it; return those above z_G [count, C, ...], and z_G."""
         h, z = self.start.expand(count, *self.start.shape), self.start
         with rounding(self.use_bfloat16, self.start.device):
             for g, way in enumerate(self.ways):
@@ -77,32 +77,32 @@ class TopDown(nn.Module):
         return h, z
 
     def image(self, h: Tensor, z: Tensor) -> Tensor:
-        """From what `down` gives, the parameters of p(x|z), [N, *out_shape]."""
+        """Return the parameters of p(x|z), [N, *out_shape], from the result of `down`."""
         with rounding(self.use_bfloat16, h.device):
             return self.out(self.groups[-1](h, z)).float()
 
     def prior(self, g: int, h: Tensor, top: Distribution) -> Distribution:
-        """p(z_g | z_<g), batch [N], of vectors; batch [] for the first."""
+        """Return p(z_g | z_<g), batch [N], of vectors; batch [] for the first group."""
         return top if g == 0 else _normal(self.groups[g].prior(h))  # pyright: ignore[reportCallIssue]
 
     def parts(self, z: Tensor) -> list[Tensor]:
-        """The groups of z [N, D], each in its shape."""
+        """Return the groups of z [N, D], each in its shape."""
         each = zip(z.split(self.sizes, -1), self.shapes, strict=True)
         return [part.unflatten(-1, shape) for part, shape in each]
 
     def forward(self, z: Tensor) -> Tensor:
-        """The parameters of p(x|z), [N, *out_shape], for z [N, D]."""
+        """Return the parameters of p(x|z), [N, *out_shape], for z [N, D]."""
         given = self.parts(z)
         return self.image(*self.down(len(z), lambda g, h: given[g]))
 
 
 class Inference(nn.Module):
-    """q(z_g | z_<g, x) of all groups: what an encoder is of, beside its own features of x.
+    """q(z_g | z_<g, x) of all groups: the part of an encoder that combines its features of x with those from above.
 
     Arguments:
-        stages: of the encoder, from the image inwards; their features are one vector [F].
-        stage_of: of each group, from the top, its place in `stages`.
-        sizes: of each group, from the top, numbers at each place.
+        stages: of the encoder, starting at the image; their features are one vector [F].
+        stage_of: for each group, from the top, its index in `stages`.
+        sizes: for each group, from the top, the numbers at each place.
     """
 
     def __init__(self, stages: list[Stage], stage_of: list[int], sizes: list[int]) -> None:
@@ -117,7 +117,7 @@ class Inference(nn.Module):
         )
 
     def forward(self, g: int, h: Tensor, features: Tensor) -> Distribution:
-        """q(z_g | z_<g, x), batch [N], from the features h [N, C, ...] above it and those of x, [N, F]."""
+        """Return q(z_g | z_<g, x), batch [N], from the features h [N, C, ...] above it and those of x, [N, F]."""
         place = self.stage_of[g]
         sizes = [prod(shape) for shape in self.shapes]
         own = features.split(sizes, -1)[place].unflatten(-1, self.shapes[place])
@@ -126,14 +126,14 @@ class Inference(nn.Module):
 
 @dataclass(frozen=True)
 class Pass:
-    """What one way down gave, for N images and draws."""
+    """The results of one top-down pass, for N images and draws."""
 
     z: Tensor  # [N, D]
-    log_post: Tensor  # [N]  log q(z|x); 0 where no image was given
-    log_prior: Tensor  # [N]  log p(z); 0 where p(z_1) was not given
-    kl: list[Tensor]  # [N] of each group given those above it; of one draw where it has no closed form
-    mean: Tensor  # [N, D]  of each group given those above it; [N, 0] where no image was given
-    ends: tuple[Tensor, Tensor]  # what `TopDown.image` takes
+    log_post: Tensor  # [N]  log q(z|x); 0 without an image
+    log_prior: Tensor  # [N]  log p(z); 0 without p(z_1)
+    kl: list[Tensor]  # [N] for each group, given those above it; estimated from one draw if it has no closed form
+    mean: Tensor  # [N, D]  of each group, given those above it; [N, 0] without an image
+    ends: tuple[Tensor, Tensor]  # arguments of `TopDown.image`
 
 
 def descend(
@@ -144,7 +144,7 @@ def descend(
     inference: Inference | None = None,
     features: Tensor | None = None,
 ) -> Pass:
-    """One way down: z ~ q(z|x) where features of images are given, otherwise z ~ p(z), or z that is given.
+    """Make one top-down pass: with z ~ q(z|x) if features of images are given, z ~ p(z) otherwise, or a given z.
 
     Arguments:
         count: N.
@@ -183,16 +183,16 @@ def descend(
 
 
 class Hierarchical(Distribution):
-    """p(z), or q(z|x) of images. What was drawn last is remembered with its density, as a flow does.
+    """p(z), or q(z|x) of images. As in a flow, the last draw is kept with its density.
 
     Arguments:
-        trunk: the way down.
+        trunk: the top-down path.
         top: p(z_1) for p(z); None for q(z|x).
         inference, features: for q(z|x), of images [*batch, F].
     """
 
     has_rsample = True
-    mean_is_estimated = True  # from MEANS ways down, with other draws each time
+    mean_is_estimated = True  # from MEANS top-down passes, with different draws each time
 
     def __init__(
         self,
@@ -202,7 +202,7 @@ class Hierarchical(Distribution):
         features: Tensor | None = None,
     ) -> None:
         self.trunk, self.top, self.inference, self.features = trunk, top, inference, features
-        self.drawn: tuple[Tensor, Tensor] | None = None  # z, its log-density
+        self.memo = DrawMemo()
         batch = torch.Size() if features is None else features.shape[:-1]
         super().__init__(batch, torch.Size([sum(trunk.sizes)]), validate_args=False)
 
@@ -212,28 +212,26 @@ class Hierarchical(Distribution):
 
     @property
     def mean(self) -> Tensor:
-        """E[z], [*batch, D]: of each group the mean given those above it, averaged over draws of these."""
+        """E[z], [*batch, D]: the mean of each group given those above it, averaged over draws of the latter."""
         with torch.no_grad():
             means = [self.descend(self.batch_shape).mean for _ in range(MEANS)]
             return torch.stack(means).mean(0).reshape(*self.batch_shape, -1)
 
     def descend(self, leading: torch.Size, given: Tensor | None = None, top: Distribution | None = None) -> Pass:
-        """`descend` for axes `leading`, the batch among them, as N."""
+        """Call `descend` with the axes `leading`, which include the batch, flattened to N."""
         features = None if self.features is None else self.features.expand(*leading, -1).reshape(leading.numel(), -1)
         return descend(self.trunk, leading.numel(), given, top or self.top, self.inference, features)
 
-    def rsample(self, sample_shape: _size = torch.Size()) -> Tensor:  # noqa: B008
+    def rsample(self, sample_shape: SampleShape = torch.Size()) -> Tensor:  # noqa: B008
         leading = torch.Size(sample_shape) + self.batch_shape
         went = self.descend(leading)
         z = went.z.reshape(*leading, -1)
-        self.drawn = z, self._density(went).reshape(leading)
+        self.memo.keep(z, self._density(went).reshape(leading))
         return z
 
     def log_prob(self, value: Tensor) -> Tensor:
-        if self.drawn is not None and value is self.drawn[0]:
-            log_p = self.drawn[1]
-            if log_p.requires_grad or not torch.is_grad_enabled():  # else it was drawn where no gradient was wanted
-                return log_p
+        if (known := self.memo.log_prob(value)) is not None:
+            return known
         leading = torch.broadcast_shapes(value.shape[:-1], self.batch_shape)
         given = value.to(self.trunk.start.dtype).expand(*leading, -1).reshape(leading.numel(), -1)
         return self._density(self.descend(leading, given)).reshape(leading)
@@ -243,19 +241,19 @@ class Hierarchical(Distribution):
 
 
 def _way(stages: list[Stage], place: int, to: int) -> nn.Module:
-    """From the features of one stage to those of another nearer to the image."""
+    """Return the path from the features of one stage to those of another, nearer to the image."""
     return nn.Sequential(*(stages[i].up(stages[i - 1].shape) for i in range(place, to, -1)))
 
 
 def _drawn(source: Distribution | None, count: int) -> Tensor:
-    """[count, n], of p(z_1) without a batch, or of a batch of as many."""
+    """Draw [count, n] from p(z_1) without a batch, or from a batch of size `count`."""
     assert source is not None
     size = torch.Size([] if source.batch_shape else [count])
     return source.rsample(size) if source.has_rsample else source.sample(size)
 
 
 def _normal(parameters: Tensor) -> Distribution:
-    """N(mu, diag(sigma^2)) of vectors, from mu and log sigma^2, the two halves of the channels."""
+    """Return N(mu, diag(sigma^2)) of vectors, from mu and log sigma^2, the two halves of the channels."""
     mu, log_var = parameters.float().flatten(1).chunk(2, -1)
     return diagonal_normal(mu, 0.5 * log_var)
 

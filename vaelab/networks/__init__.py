@@ -1,10 +1,18 @@
-"""Networks. A network is a recipe for a pair: encoder(image shape, n) and decoder(n, image shape), each a Module.
+"""Networks. A network is a recipe for two modules: encoder(image shape, n) and decoder(n, image shape).
 
-Every recipe is sized from the shapes that it is given; its keyword-only parameters are the user's choices.
+Sizes follow from the given shapes; the keyword-only parameters are the user's choices.
 """
+
+from collections.abc import Callable
 
 from vaelab.networks.conv import ArticleConvolutional, Convolutional
 from vaelab.networks.mlp import FullyConnected
 from vaelab.networks.residual import Residual
+from vaelab.parts.contracts import Network
 
-NETWORKS = {"mlp": FullyConnected, "conv": Convolutional, "article-conv": ArticleConvolutional, "residual": Residual}
+NETWORKS: dict[str, Callable[..., Network]] = {
+    "mlp": FullyConnected,
+    "conv": Convolutional,
+    "article-conv": ArticleConvolutional,
+    "residual": Residual,
+}

@@ -14,11 +14,11 @@ from vaelab.system.errors import SpecError
 class ArticleConvolutional:
     """The article's network for SVHN: one convolution in the encoder and none in the decoder.
 
-    The article gives 16 maps and leaves the rest open; a 4 x 4 kernel with stride 2 is our reading of it.
+    The article gives 16 maps and no other detail. We chose a 4 x 4 kernel with stride 2.
 
     Arguments:
-        maps: activation maps of the one convolution.
-        hidden: sizes of the fully connected layers behind it, mirrored in the decoder.
+        maps: feature maps of the convolution.
+        hidden: sizes of the fully connected layers after it, mirrored in the decoder.
         activation: a name in `ACTIVATIONS`.
     """
 
@@ -43,13 +43,13 @@ class ArticleConvolutional:
 
 @dataclass(frozen=True, kw_only=True)
 class Convolutional:
-    """Strided convolutions that halve the image, mirrored by transposed ones that double it.
+    """Strided convolutions that halve the image, mirrored by transposed convolutions that double it.
 
-    Every stage is a 4 x 4 kernel with stride 2: the kernel is a multiple of the stride, so the transposed convolutions
-    overlap evenly (Odena, Dumoulin & Olah 2016). Odd sizes are met again exactly on the way up.
+    Every stage has a 4 x 4 kernel with stride 2. The kernel size is a multiple of the stride, so the transposed
+    convolutions overlap evenly (Odena, Dumoulin & Olah 2016). The decoder restores odd sizes exactly.
 
     Arguments:
-        channels: maps of each stage, from the image inwards.
+        channels: feature maps of each stage, starting at the image.
         hidden: sizes of fully connected layers between the maps and the latent space, mirrored in the decoder.
         activation: a name in `ACTIVATIONS`.
     """
@@ -85,14 +85,16 @@ class Convolutional:
 
 
 def check_channels(channels: tuple[int, ...]) -> None:
-    """SpecError unless there is a stage, and every number of maps is at least 1."""
+    """Raise SpecError unless there is at least one stage and every stage has at least one map."""
     check_sizes("channels", channels)
     if not channels:
-        raise SpecError(found="no channels", expected="one number of maps a stage", do="use, say, channels=32,64")
+        raise SpecError(
+            found="no channels", expected="a number of feature maps for each stage", do="use, say, channels=32,64"
+        )
 
 
 def halving(before: int, after: int) -> nn.Conv2d:
-    """`before` maps -> `after` maps of half their size."""
+    """Return a convolution from `before` maps to `after` maps of half their size."""
     return nn.Conv2d(before, after, kernel_size=4, stride=2, padding=1)
 
 
@@ -103,12 +105,13 @@ def between(
     activation: type[nn.Module],
     behind: type[nn.Module] | None = None,
 ) -> nn.Sequential:
-    """What lies between the innermost maps and the latent space, on either side.
+    """Return the layers between the innermost maps and the latent space, for encoder or decoder.
 
-    A 1 x 1 convolution where both are maps of one size and there are no hidden layers; otherwise fully connected.
+    This is a 1 x 1 convolution if both are maps of the same size and there are no hidden layers; otherwise it is fully
+    connected.
 
     Arguments:
-        behind: the activation that the caller puts behind it; None for none.
+        behind: the activation that the caller applies to the output; None if there is none.
     """
     if in_shape[1:] == out_shape[1:] and not hidden:
         return nn.Sequential(scaled(nn.Conv2d(in_shape[0], out_shape[0], kernel_size=1), behind))
@@ -116,18 +119,18 @@ def between(
 
 
 def doubling(before: int, after: int, to: Shape) -> nn.ConvTranspose2d:
-    """What undoes the halving of images of shape `to`: `before` maps of half their size -> `after` maps of theirs."""
-    odd = (to[1] % 2, to[2] % 2)  # what the halving dropped
+    """Return a transposed convolution from `before` maps of half the size to `after` maps of the size of shape `to`."""
+    odd = (to[1] % 2, to[2] % 2)  # the row and column that the halving dropped
     return nn.ConvTranspose2d(before, after, kernel_size=4, stride=2, padding=1, output_padding=odd)
 
 
 def halvings(shape: Shape, stages: int) -> list[Shape]:
-    """The image's shape before each stage and behind the last one; a stage floors the half of height and width."""
+    """Return the image's shape before each stage and after the last; a stage floors half the height and width."""
     channels, height, width = shape
     if min(height, width) < 2**stages:
         raise SpecError(
             found=f"{stages} halving stages for images of {height} x {width}",
             expected=f"at most {min(height, width).bit_length() - 1} for this size",
-            do="name fewer channels, or use network mlp",
+            do="give fewer channels, or use --network mlp",
         )
     return [(channels, height >> stage, width >> stage) for stage in range(stages + 1)]

@@ -12,9 +12,11 @@ from vaelab.system.errors import SpecError
 
 
 def check_sizes(what: str, sizes: Sequence[int]) -> None:
-    """SpecError unless every size is at least 1."""
+    """Raise SpecError unless every size is at least 1."""
     if any(size < 1 for size in sizes):
-        raise SpecError(found=f"{what} = {','.join(map(str, sizes))}", expected="sizes of at least 1", do="raise them")
+        raise SpecError(
+            found=f"{what} = {','.join(map(str, sizes))}", expected="sizes of at least 1", do="use sizes of 1 or more"
+        )
 
 
 def mlp(
@@ -24,10 +26,10 @@ def mlp(
     activation: type[nn.Module],
     behind: type[nn.Module] | None = None,
 ) -> nn.Sequential:
-    """[N, *in_shape] flattened -> hidden layers, an activation behind each -> [N, *out_shape].
+    """Return a network: [N, *in_shape], flattened -> hidden layers with activations -> [N, *out_shape].
 
     Arguments:
-        behind: the activation that the caller puts behind it; None for none.
+        behind: the activation that the caller applies to the output; None if there is none.
     """
     layers: list[nn.Module] = [nn.Flatten()]
     width = prod(in_shape)
@@ -39,12 +41,12 @@ def mlp(
 
 @dataclass(frozen=True, kw_only=True)
 class FullyConnected:
-    """Hidden layers, mirrored in the decoder. With `activation=tanh` Kingma & Welling's networks (2014, appendix C).
+    """Hidden layers, mirrored in the decoder. With `activation=tanh`: Kingma & Welling's networks (2014, appendix C).
 
     Arguments:
-        hidden: sizes of the encoder's hidden layers, from the image inwards; none makes both maps affine.
-        activation: a name in `ACTIVATIONS`. The default is the best of five on MNIST: with z = 10, 30 epochs end at a
-            -ELBO of 102.8, and of 103.8 with ReLU, 104.3 with tanh, 105.9 with ELU.
+        hidden: sizes of the encoder's hidden layers, starting at the image; without any, both networks are affine.
+        activation: a name in `ACTIVATIONS`. The default is the best of five on MNIST. With z = 10 and 30 epochs the
+            -ELBO was 102.8 with GELU, 103.8 with ReLU, 104.3 with tanh, and 105.9 with ELU.
     """
 
     hidden: tuple[int, ...] = (500,)

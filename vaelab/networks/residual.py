@@ -13,20 +13,20 @@ from vaelab.system.errors import SpecError
 
 @dataclass(frozen=True, kw_only=True)
 class Residual:
-    """Residual blocks at each of the sizes that strided convolutions halve the image to, mirrored in the decoder.
+    """Residual blocks at each size to which strided convolutions halve the image, mirrored in the decoder.
 
-    Normalisation is by groups of the channels of one image (Wu & He 2018): no image's numbers hang on those beside it,
-    as they would with statistics of the batch.
+    Group normalisation is over channels of one image (Wu & He 2018). So no image depends on the others in the batch, as
+    it would with batch normalisation.
 
     Arguments:
-        channels: maps of each stage, from the image inwards.
-        blocks: residual blocks of each stage.
-        groups: of channels that are normalised together; divides every number of channels.
+        channels: feature maps of each stage, starting at the image.
+        blocks: residual blocks in each stage.
+        groups: number of groups in the normalisation; it divides every number of channels.
         hidden: sizes of fully connected layers between the maps and the latent space, mirrored in the decoder.
         activation: a name in `ACTIVATIONS`.
 
     Raises:
-        SpecError: sizes below 1, or channels that do not fall into these groups.
+        SpecError: a size is below 1, or the channels are not a multiple of the groups.
     """
 
     channels: tuple[int, ...] = (32, 64, 128)
@@ -44,7 +44,7 @@ class Residual:
             raise SpecError(
                 found=f"{uneven[0]} channels in {self.groups} groups",
                 expected="channels that are a multiple of the groups",
-                do="change one of them, as channels=32,64:groups=8",
+                do="change one of them, for example channels=32,64:groups=8",
             )
 
     def encoder(self, in_shape: Shape, out_shape: Shape) -> nn.Module:
@@ -85,7 +85,7 @@ class Residual:
         return [nn.GroupNorm(self.groups, channels), activation_named(self.activation)()]
 
     def _blocks(self, channels: int) -> list[nn.Module]:
-        """Of two convolutions, each behind a normalisation and an activation (He et al. 2016b, figure 4 e)."""
+        """Return blocks of two convolutions, each after normalisation and activation (He et al. 2016b, figure 4 e)."""
 
         def half() -> list[nn.Module]:
             convolution = nn.Conv2d(channels, channels, kernel_size=3, padding=1)

@@ -1,4 +1,4 @@
-"""Activations, and layers that start at a scale which suits the activation behind them."""
+"""Activations, and layers whose initial scale suits the next activation."""
 
 import math
 from typing import TypeVar
@@ -18,28 +18,28 @@ ACTIVATIONS: dict[str, type[nn.Module]] = {
     "tanh": nn.Tanh,
 }
 
-# What a layer's outputs are multiplied by to keep their spread through the activation behind it: sqrt(2) where half of
-# a symmetric input is cut off (He, Zhang, Ren & Sun 2015, section 2.2), 1 where the activation is the identity around 0
-# (LeCun, Bottou, Orr & Mueller 1998, section 4.6), 4 where its slope there is 1/4.
+# Gain of a layer: the factor that keeps the spread of its outputs through the next activation. It is sqrt(2) if half of
+# a symmetric input is cut off (He, Zhang, Ren & Sun 2015, section 2.2), 1 if the activation is the identity near 0
+# (LeCun, Bottou, Orr & Mueller 1998, section 4.6), and 4 if its slope near 0 is 1/4.
 GAINS: dict[type[nn.Module], float] = {
-    nn.ELU: 1.25,  # between the two: half of its input is bent, not cut
+    nn.ELU: 1.25,  # between 1 and sqrt(2): half of its input is bent, not cut off
     nn.GELU: math.sqrt(2),
-    nn.GroupNorm: 1.0,  # which has the same outputs whatever the scale
+    nn.GroupNorm: 1.0,  # any scale gives the same outputs
     nn.ReLU: math.sqrt(2),
     nn.SiLU: math.sqrt(2),
     nn.Sigmoid: 4.0,
     nn.Softplus: 1.0,
     nn.Tanh: 1.0,
 }
-LAST = 1 / math.sqrt(3)  # of a layer without an activation behind it: torch's own
+LAST = 1 / math.sqrt(3)  # gain of a layer without an activation after it: torch's own
 
-WIDE = 4096  # inputs of a fully connected layer beyond which each counts for less
+WIDE = 4096  # a fully connected layer with more inputs scales them down
 
 L = TypeVar("L", bound=nn.Linear | nn.Conv2d | nn.ConvTranspose2d)
 
 
 def activation_named(name: str) -> type[nn.Module]:
-    """The activation module called `name`; SpecError lists the known ones."""
+    """Return the activation module called `name`; SpecError lists the known names."""
     if name not in ACTIVATIONS:
         raise unknown("activation", name, ACTIVATIONS)
     return ACTIVATIONS[name]
@@ -47,14 +47,15 @@ def activation_named(name: str) -> type[nn.Module]:
 
 @torch.no_grad()
 def scaled(layer: L, activation: type[nn.Module] | None = None) -> L:
-    """`layer`, its biases 0 and its weights uniform with standard deviation gain / sqrt(fan in).
+    """Initialise `layer` with zero biases and uniform weights of standard deviation gain / sqrt(fan in).
 
-    torch's own start has gain 1 / sqrt(3) and biases of the size of the weights. The image is lost from layer to layer,
-    until units answer to their biases alone. On digits, in the encoder of three strided convolutions with ReLU, 27 % of
-    the last channels are stuck at first (2 % from this start), and 55 % after an epoch.
+    torch's own initialisation has gain 1 / sqrt(3) and biases as large as the weights. The signal of the image shrinks
+    from layer to layer, until the outputs depend on the biases alone. On digits, in an encoder of three strided
+    convolutions with ReLU, 27 % of the last channels are constant at initialisation (2 % with this one), and 55 % after
+    an epoch.
 
     Arguments:
-        activation: what stands behind the layer, an activation or a normalisation; None for nothing.
+        activation: the activation or normalisation after the layer; None if there is none.
     """
     gain = LAST if activation is None else GAINS[activation]
     bound = gain * math.sqrt(3 / fan_in(layer))
@@ -65,11 +66,11 @@ def scaled(layer: L, activation: type[nn.Module] | None = None) -> L:
 
 
 class WideLinear(nn.Linear):
-    """W x / k + b with k = inputs / 4,096, for more inputs than that.
+    """W x / k + b with k = inputs / 4,096, for layers with more than 4,096 inputs.
 
-    Adam moves each weight by about the learning rate in a step, so that an output moves by the learning rate times
-    sum |x|. From 256 x 256 pixels that is 10 units at once: activations saturate or overflow within ten steps. Divided
-    by k, an output moves no faster than that of a layer with 4,096 inputs.
+    Adam changes each weight by about the learning rate in a step, so an output changes by the learning rate times
+    sum |x|. With 256 x 256 pixels that is 10 units at once, and activations saturate or overflow within ten steps.
+    Division by k makes an output change no faster than in a layer with 4,096 inputs.
     """
 
     def forward(self, input: Tensor) -> Tensor:
@@ -77,17 +78,17 @@ class WideLinear(nn.Linear):
 
 
 def dense(inputs: int, outputs: int, activation: type[nn.Module] | None = None) -> nn.Linear:
-    """A fully connected layer at its initial scale; see `scaled` for `activation`."""
+    """Return a fully connected layer with its initial scale; see `scaled` for `activation`."""
     if inputs <= WIDE:
         return scaled(nn.Linear(inputs, outputs), activation)
     layer = scaled(WideLinear(inputs, outputs), activation)
     with torch.no_grad():
-        layer.weight.mul_(inputs / WIDE)  # the same outputs at first
+        layer.weight.mul_(inputs / WIDE)  # the initial outputs stay the same
     return layer
 
 
 def fan_in(layer: nn.Linear | nn.Conv2d | nn.ConvTranspose2d) -> float:
-    """How many inputs each output sums; of a transposed convolution, on average over its outputs."""
+    """Return the number of inputs that each output sums; for a transposed convolution, the mean over its outputs."""
     if isinstance(layer, nn.ConvTranspose2d):
         return layer.in_channels * math.prod(layer.kernel_size) / math.prod(layer.stride)
     return layer.weight[0].numel()

@@ -1,4 +1,4 @@
-"""A network in stages, of which a hierarchy of latent variables is built: see `vaelab.models.ladder`."""
+"""The stages of a network, from which a hierarchical model is built: see `vaelab.models.hierarchical`."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,14 +10,14 @@ Shape = tuple[int, ...]
 
 @dataclass(frozen=True)
 class Stage:
-    """Features of one size on the way from the image inwards, and makers of what works on them.
+    """Features of one size in the encoder, and functions that make modules for them.
 
     Arguments:
         shape: of the features, (C,) or (C, H, W).
-        down: makes a module from what lies before this stage, the image or the features of another, to features.
-        block: makes one from features to features.
-        up: makes one from features to a shape that lies before this stage.
-        linear: makes a linear map of the C numbers at each place, from so many to so many.
+        down: makes a module from the input of this stage (the image or earlier features) to its features.
+        block: makes a module from features to features.
+        up: makes a module from features to a given shape, that of an earlier stage or of the image.
+        linear: makes a linear map of the C numbers at each place, given the numbers of inputs and outputs.
     """
 
     shape: Shape

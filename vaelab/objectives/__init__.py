@@ -1,4 +1,6 @@
-"""Objectives: (model, x, step) -> (loss [B], Draw). What is minimised; what is reported comes from the Draw."""
+"""Objectives: (model, x, step) -> (loss [B], Draw). The loss is minimised; reported values come from the Draw."""
+
+from collections.abc import Callable
 
 from vaelab.objectives.commitment import Commitment
 from vaelab.objectives.importance import Ciwae, Iwae, Miwae, Piwae
@@ -6,8 +8,9 @@ from vaelab.objectives.mmd import Mmd
 from vaelab.objectives.total_correlation import BetaTC, Dip, Factor
 from vaelab.objectives.wake_sleep import Mcem, WakeSleep
 from vaelab.objectives.weighted import Capacity, Elbo, WeightedElbo
+from vaelab.parts.contracts import Objective
 
-OBJECTIVES = {
+OBJECTIVES: dict[str, Callable[..., Objective]] = {
     "elbo": Elbo,
     "beta": WeightedElbo,
     "capacity": Capacity,

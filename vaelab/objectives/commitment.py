@@ -1,4 +1,4 @@
-"""The VQ-VAE's objective."""
+"""The objective of the VQ-VAE."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -14,17 +14,17 @@ from vaelab.system.errors import SpecError
 
 @dataclass(frozen=True, kw_only=True)
 class Commitment:
-    """Distortion + rate + weight sum_l |e - sg(c_1 + ... + c_l)|^2, e the encoder's output and c_l its codes.
+    """Distortion + rate + weight sum_l |e - sg(c_1 + ... + c_l)|^2, with e the encoder's output and c_l its codes.
 
-    With one level it is van den Oord, Vinyals & Kavukcuoglu's (2017, equation 3), with more Lee et al.'s (2022,
-    equation 7). The squares are summed over all numbers of an image's codes, as its log-likelihood is over pixels. The
-    codes themselves learn by moving averages.
+    With one level it is the objective of van den Oord, Vinyals & Kavukcuoglu (2017, equation 3); with several, that of
+    Lee et al. (2022, equation 7). The squares are summed over all numbers of an image's codes, just as the
+    log-likelihood is summed over pixels. The codes themselves are learned by moving averages.
 
     Arguments:
-        weight: beta, by which the encoder is kept near its codes.
+        weight: beta, the weight of the term that keeps the encoder's output near its codes.
 
     Raises:
-        SpecError: a negative weight.
+        SpecError: the weight is negative.
     """
 
     admits_point: ClassVar = True
@@ -38,10 +38,12 @@ class Commitment:
         return Criterion(name=in_words((1, "distortion"), (1, "rate"), (self.weight, "commitment")))
 
     def check(self, model: VAE, batch: int) -> None:
-        """SpecError where there are no codes to commit to."""
+        """Raise SpecError if the posterior has no codes."""
         if model.support != "codes":
             found = "objective commitment with a posterior that has no codes"
-            raise SpecError(found=found, expected="one that has", do="use --posterior codes and --prior codes")
+            raise SpecError(
+                found=found, expected="a posterior that has codes", do="use --posterior codes and --prior codes"
+            )
 
     def __call__(self, model: VAE, x: Tensor, step: Tensor) -> tuple[Tensor, Draw]:
         draw = model(x, 1)

@@ -20,12 +20,14 @@ class Iwae:
 
     Arguments:
         samples: S, draws of z for each image; S = 1 is the ELBO with a sampled KL.
-        gradient: how the gradient is estimated. `plain` is the bound's own. `path` leaves out the score of q (Roeder,
-            Wu & Duvenaud 2017); it is biased for S > 1. `dreg` is doubly reparameterised, unbiased and of less
+        gradient: gradient estimator. `plain` is the gradient of the bound. `path` omits the score of q (Roeder,
+            Wu & Duvenaud 2017) and is biased for S > 1. `dreg` is doubly reparameterised, unbiased, and has a lower
             variance (Tucker, Lawson, Gu & Maddison 2019, equation 8); see `doubly_reparameterised`.
     """
 
+    importance_weighted: ClassVar = True
     admits_point: ClassVar = False
+
     samples: int = 5
     gradient: Gradient = "plain"
 
@@ -48,21 +50,22 @@ class Iwae:
 
 
 def doubly_reparameterised(model: VAE, x: Tensor, draw: Draw) -> Draw:
-    """The same draw, arranged so that the gradient of its `iwae` is doubly reparameterised (Tucker et al. 2019).
+    """Return the draw in a form that makes the gradient of its `iwae` doubly reparameterised (Tucker et al. 2019).
 
-    With the normalised weights w_s = w_s / sum_t w_t, and for every parameter of p and q, that gradient is
+    With the normalised weights w_s = w_s / sum_t w_t, the gradient with respect to any parameter of p and q is
 
         sum_s w_s^2 (d log w_s / d z_s) (d z_s / d parameter) + w_s (d log p(x, z_s) / d parameter at a fixed z_s).
 
-    Only the path through z takes w_s^2: there, the score of q became a second path (their equation 7). The second term
-    is not empty for parameters that p shares with q: VampPrior's density uses the encoder, and a ladder's p and q go
-    the same way down (Bauer & Mnih 2021 treat such hierarchies). The plain gradient has the same mean.
+    Only the path through z has the weight w_s^2: the score of q was turned into a second path (their equation 7). The
+    second term is not zero for parameters that p and q share: the density of the VampPrior uses the encoder, and p and
+    q of a hierarchical model share the top-down path (Bauer & Mnih 2021 treat such hierarchies). The plain gradient has
+    the same mean.
 
-    It takes a second pass of the decoder and one backward pass.
+    The cost is a second forward pass of the decoder and one backward pass.
 
     Arguments:
-        model: that drew it.
-        x: of these images.
+        model: the model that made the draw.
+        x: the images of the draw.
     """
     w = log_weights(draw).detach().softmax(0)
     z = _weighed(draw.z, w.unsqueeze(-1))
@@ -77,20 +80,22 @@ def doubly_reparameterised(model: VAE, x: Tensor, draw: Draw) -> Draw:
 
 
 def _weighed(value: Tensor, weight: Tensor) -> Tensor:
-    """`value`, with its gradient multiplied by `weight`."""
+    """Return `value` with its gradient multiplied by `weight`."""
     return value.detach() + weight * (value - value.detach())
 
 
 @dataclass(frozen=True, kw_only=True)
 class Miwae:
-    """The mean of M importance-weighted bounds (Rainforth et al. 2018, section 5): less noise for q's gradient.
+    """The mean of M importance-weighted bounds (Rainforth et al. 2018, section 5), with a less noisy gradient for q.
 
     Arguments:
         samples: K, draws of z in each bound.
-        bounds: M; 1 is the importance-weighted bound. M K draws are taken for each image.
+        bounds: M; with M = 1 it is the importance-weighted bound. Each image takes M K draws.
     """
 
+    importance_weighted: ClassVar = True
     admits_point: ClassVar = False
+
     samples: int = 5
     bounds: int = 5
 
@@ -109,16 +114,18 @@ class Miwae:
 
 @dataclass(frozen=True, kw_only=True)
 class Piwae:
-    """p is trained by the bound of all M K draws, q by the mean of M bounds of K (Rainforth et al. 2018, section 5).
+    """p is trained with the bound of all M K draws, q with the mean of M bounds (Rainforth et al. 2018, section 5).
 
-    In a ladder the way down, which p and q share, is trained as part of p.
+    In a hierarchical model the top-down path, which p and q share, is trained as part of p.
 
     Arguments:
         samples: K.
         bounds: M.
     """
 
+    importance_weighted: ClassVar = True
     admits_point: ClassVar = False
+
     samples: int = 5
     bounds: int = 5
 
@@ -141,17 +148,19 @@ class Ciwae:
 
     Arguments:
         samples: S, draws of z for each image.
-        beta: share of the ELBO, from 0 to 1.
+        beta: proportion of the ELBO, from 0 to 1.
     """
 
+    importance_weighted: ClassVar = True
     admits_point: ClassVar = False
+
     samples: int = 5
     beta: float = 0.05
 
     def __post_init__(self) -> None:
         at_least_one("samples", self.samples)
         if not 0 <= self.beta <= 1:
-            raise SpecError(found=f"beta = {self.beta:g}", expected="a share from 0 to 1", do="use, say, beta=0.05")
+            raise SpecError(found=f"beta = {self.beta:g}", expected="a number from 0 to 1", do="use, say, beta=0.05")
 
     @property
     def judged_by(self) -> Criterion:

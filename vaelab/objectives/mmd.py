@@ -1,4 +1,4 @@
-"""Objectives that compare the aggregate posterior with the prior by a kernel: InfoVAE and WAE."""
+"""Objectives that compare the aggregate posterior with the prior with a kernel: InfoVAE and WAE."""
 
 from dataclasses import dataclass
 from typing import ClassVar, Literal, get_args
@@ -13,7 +13,7 @@ from vaelab.objectives.losses import not_negative
 from vaelab.system.errors import SpecError, unknown
 
 Kernel = Literal["imq", "rbf"]
-SCALES = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)  # of the kernels that are summed, in units of 2 D
+SCALES = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)  # of the kernels in the sum, in units of 2 D
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,18 +21,18 @@ class Mmd:
     """Distortion + (1 - alpha) rate + weight MMD^2(q(z), p(z)) (Zhao, Song & Ermon 2017, equation 6).
 
     alpha = 1 is the Wasserstein auto-encoder (Tolstikhin et al. 2018, algorithm 2). MMD^2 is the unbiased estimate from
-    one z for each image and as many draws of the prior (Gretton et al. 2012, equation 3); it is weighed against nats
-    for an image, so the weight is a large number. The draws of the prior carry no gradient: a prior with parameters
-    learns from the rate alone.
+    one z per image and equally many draws of the prior (Gretton et al. 2012, equation 3). MMD^2 is small compared with
+    nats per image, so the weight is large. The draws of the prior carry no gradient: a prior with parameters learns
+    from the rate alone.
 
     Arguments:
-        alpha: what of the rate is left out.
+        alpha: the rate has the weight 1 - alpha.
         weight: alpha + lambda - 1 of InfoVAE, lambda of the Wasserstein auto-encoder.
-        kernel: `imq`, C / (C + |z - z'|^2), or `rbf`, exp(-|z - z'|^2 / C), each summed over seven scales C around 2 D,
-            the squared distance of two draws of a standard normal.
+        kernel: `imq`, C / (C + |z - z'|^2), or `rbf`, exp(-|z - z'|^2 / C). Each is summed over seven scales C around
+            2 D, the mean squared distance of two draws of a standard normal.
 
     Raises:
-        SpecError: a negative weight, or another kernel.
+        SpecError: the weight is negative, or the kernel is unknown.
     """
 
     admits_point: ClassVar = False
@@ -50,7 +50,7 @@ class Mmd:
         return Criterion(name=in_words((1, "distortion"), (1 - self.alpha, "rate"), (self.weight, "MMD^2")))
 
     def check(self, model: VAE, batch: int) -> None:
-        """SpecError where a batch has no pair."""
+        """Raise SpecError if a batch has fewer than two images."""
         if batch < 2:
             raise SpecError(found=f"objective mmd with batch = {batch}", expected="at least 2", do="use --batch 100")
 
@@ -62,7 +62,7 @@ class Mmd:
 
 
 def mmd(z: Tensor, other: Tensor, kernel: Kernel) -> Tensor:
-    """MMD^2 of the distributions that z and `other` [B, D] were drawn from, unbiased, so that it may be negative."""
+    """Return MMD^2 of the distributions of z and `other` [B, D]: unbiased, so it may be negative."""
     between = similarity(z, other, kernel).mean()
     return _among(z, kernel) + _among(other, kernel) - 2 * between
 
@@ -73,7 +73,7 @@ def _among(z: Tensor, kernel: Kernel) -> Tensor:
 
 
 def similarity(z: Tensor, other: Tensor, kernel: Kernel) -> Tensor:
-    """k(z_i, z'_j), [B, B]."""
+    """Return the kernel matrix k(z_i, z'_j), [B, B]."""
     squared = (z.unsqueeze(1) - other).square().sum(-1)
     scales = [2 * z.shape[-1] * scale for scale in SCALES]
     if kernel == "imq":

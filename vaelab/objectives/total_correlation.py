@@ -1,4 +1,4 @@
-"""Objectives that weigh how the latent dimensions hang together: beta-TC-VAE, FactorVAE, DIP-VAE."""
+"""Objectives that penalise dependence between latent dimensions: beta-TC-VAE, FactorVAE, DIP-VAE."""
 
 import math
 from dataclasses import dataclass
@@ -17,33 +17,33 @@ from vaelab.system.errors import SpecError
 
 
 def check_diagonal(name: str, model: VAE) -> None:
-    """SpecError unless q(z|x) is a normal whose dimensions are independent."""
+    """Raise SpecError unless q(z|x) is a normal with independent dimensions."""
     with torch.no_grad():
         q = model.conditioned_on_any().posterior(
             torch.zeros(1, *model.image_shape, device=next(model.parameters()).device)
         )
     if not is_diagonal_normal(q):
         raise SpecError(
-            found=f"objective {name} with a posterior that is no diagonal normal",
-            expected="one whose dimensions have densities and moments of their own",
+            found=f"objective {name} with a posterior that is not a diagonal normal",
+            expected="a posterior whose dimensions are independent, with known densities and moments",
             do="use --posterior diagonal",
         )
 
 
 class Decomposition(NamedTuple):
-    """The parts of log q(z|x) - log p(z), [B] each, which add up to it (Chen et al. 2018, equation 2)."""
+    """The parts of log q(z|x) - log p(z), [B] each; their sum is the whole (Chen et al. 2018, equation 2)."""
 
-    information: Tensor  # log q(z|x) - log q(z): on average the mutual information of x and z
+    information: Tensor  # log q(z|x) - log q(z); its mean is the mutual information of x and z
     total_correlation: Tensor  # log q(z) - sum_d log q(z_d)
     dimension_wise: Tensor  # sum_d log q(z_d) - log p(z)
 
 
 def decompose(draw: Draw, images: int) -> Decomposition:
-    """The parts for the first draw of z of each image, q(z) estimated from the batch by stratified sampling.
+    """Return the parts for the first draw of z of each image; q(z) is estimated by stratified sampling in the batch.
 
-    With the batch's own image n* of each z, M = B - 1 others and N images in the training set, weights are 1 / N for
-    n*, (N - M) / (N M) for one of the others and 1 / M for the rest, which sum to one and make the mean over batches
-    of the weighted densities that over all images (Chen et al. 2018, appendix C.2).
+    Each z has its own image n* in the batch, and M = B - 1 other images; the training set has N. The weights are 1 / N
+    for n*, (N - M) / (N M) for one of the others, and 1 / M for the rest. They sum to one, and the weighted density,
+    averaged over batches, equals the mean over all images (Chen et al. 2018, appendix C.2).
     """
     z, q = draw.z[0], draw.posterior
     per_dimension = q.base_dist.log_prob(z.unsqueeze(1))  # type: ignore[attr-defined]  [B of z, B of q, D]
@@ -54,32 +54,32 @@ def decompose(draw: Draw, images: int) -> Decomposition:
 
 
 def stratified_log_weights(batch: int, images: int, device: torch.device) -> Tensor:
-    """Logarithms of the weights that `decompose` tells of, [B of z, B of q]."""
+    """Return the logarithms of the weights in `decompose`, [B of z, B of q]."""
     others = batch - 1
     place = torch.arange(batch, device=device)
-    ahead = (place - place.unsqueeze(1)) % batch  # 0: its own image, 1: the one of the others that stands for the rest
+    ahead = (place - place.unsqueeze(1)) % batch  # 0: the own image; 1: the one that represents images not in the batch
     own, rest, other = -math.log(images), _log((images - others) / (images * others)), -math.log(others)
     return torch.where(ahead == 0, own, torch.where(ahead == 1, rest, other))
 
 
 def _log(share: float) -> float:
-    return math.log(share) if share > 0 else -math.inf  # the batch is all there is
+    return math.log(share) if share > 0 else -math.inf  # 0: the batch is the whole training set
 
 
 class BetaTC:
     """Distortion + alpha information + beta total correlation + gamma dimension-wise KL (Chen et al. 2018, equation 4).
 
     The parts are estimated from the batch by stratified sampling: see `decompose`. The estimate of q(z) is unbiased,
-    but that of its logarithm is not, so value and gradient are biased, less so for larger batches.
+    but its logarithm is not, so the value and the gradient are biased. Larger batches have less bias.
 
     Arguments:
-        images: N, in the training set.
+        images: N, the size of the training set.
         alpha: weight of the mutual information of image and latent vector.
         beta: weight of the total correlation of the aggregate posterior.
-        gamma: weight of the sum of the latent dimensions' own divergences from the prior.
+        gamma: weight of the dimension-wise KL: the sum of the KL of each latent dimension to the prior.
 
     Raises:
-        SpecError: a negative weight.
+        SpecError: a weight is negative.
     """
 
     admits_point: ClassVar = False
@@ -98,7 +98,7 @@ class BetaTC:
         return f"BetaTC({self.images}, alpha={self.alpha}, beta={self.beta}, gamma={self.gamma})"
 
     def check(self, model: VAE, batch: int) -> None:
-        """SpecError where the densities of single dimensions are not to be had, or a batch has no other image."""
+        """Raise SpecError if single dimensions have no known density, or a batch has fewer than two images."""
         check_diagonal("beta-tc", model)
         if batch < 2:
             raise SpecError(
@@ -113,17 +113,17 @@ class BetaTC:
 
 
 class Factor(nn.Module):
-    """Distortion + rate + gamma total correlation, as a critic tells it (Kim & Mnih 2018, equations 2 and 3).
+    """Distortion + rate + gamma total correlation, as estimated by a critic (Kim & Mnih 2018, equations 2 and 3).
 
-    The critic is the objective's own: it learns to tell z ~ q(z) from vectors whose dimensions are drawn each from
-    another image of the batch, and its odds estimate the density ratio. All images of a batch train the model and the
-    critic; the loss that is reported is the model's. Its gradient is biased by as much as the critic is wrong. Weights
-    are judged by the ELBO: the critic learns too, so its estimates at two validations are not comparable.
+    The critic is part of the objective. It learns to distinguish z ~ q(z) from vectors whose dimensions come from
+    different images of the batch. Its logit estimates the log density ratio. All images of a batch train both the model
+    and the critic. The reported loss is the model's. Errors of the critic bias its gradient. The weights are selected
+    by the ELBO, because the critic learns too: its estimates at two validations are not comparable.
 
     Arguments:
         latent: D.
         gamma: weight of the total correlation.
-        hidden: sizes of the critic's layers.
+        hidden: sizes of the critic's hidden layers.
     """
 
     admits_point: ClassVar = False
@@ -140,11 +140,11 @@ class Factor(nn.Module):
         self.critic = nn.Sequential(*layers, nn.Linear((latent, *hidden)[-1], 1))
 
     def check(self, model: VAE, batch: int) -> None:
-        """SpecError where z is of groups that hang on each other, or a batch has no other image."""
+        """Raise SpecError if z has several groups that depend on each other, or a batch has fewer than two images."""
         if model.latent != self.latent:
             raise SpecError(
                 found="objective factor with a model of several groups of latent variables",
-                expected="one group, whose dimensions it keeps apart",
+                expected="one group of latent variables",
                 do="use --model vae",
             )
         if batch < 2:
@@ -158,29 +158,29 @@ class Factor(nn.Module):
         z = draw.z[0]
         loss = distortion(draw) + rate(draw) + self.gamma * self.critic(z).squeeze(-1)
         joint, apart = (self.critic(v.detach()).squeeze(-1) for v in (z, shuffled(draw.posterior.rsample())))
-        told = nn.functional.softplus(-joint) + nn.functional.softplus(apart)  # -log D(z) - log(1 - D(z'))
-        return Losses(generative=loss, inference=loss, own=told / 2), draw
+        errors = nn.functional.softplus(-joint) + nn.functional.softplus(apart)  # -log D(z) - log(1 - D(z'))
+        return Losses(generative=loss, inference=loss, own=errors / 2), draw
 
 
 def shuffled(z: Tensor) -> Tensor:
-    """z [B, D] with the images of each dimension in an order of its own (Kim & Mnih 2018, algorithm 1)."""
+    """Return z [B, D] with the images permuted separately in each dimension (Kim & Mnih 2018, algorithm 1)."""
     return z.gather(0, torch.rand_like(z).argsort(0))
 
 
 @dataclass(frozen=True, kw_only=True)
 class Dip:
-    """ELBO and a penalty on the covariance C of z (Kumar, Sattigeri & Balakrishnan 2018, equations 6 and 7).
+    """-ELBO plus a penalty on the covariance C of z (Kumar, Sattigeri & Balakrishnan 2018, equations 6 and 7).
 
-    It is lambda_od sum_{i != j} C_ij^2 + lambda_d sum_i (C_ii - 1)^2, estimated from the batch. Squares of estimates
-    are biased, less so for larger batches.
+    The penalty is lambda_od sum_{i != j} C_ij^2 + lambda_d sum_i (C_ii - 1)^2, estimated from the batch. Squares of
+    estimates are biased. Larger batches have less bias.
 
     Arguments:
-        kind: 1, where C is the covariance of the means of q(z|x) over the images; 2, where it is that of z ~ q(z).
+        kind: 1: C is the covariance of the means of q(z|x) over the images; 2: C is the covariance of z ~ q(z).
         off_diagonal: lambda_od.
         diagonal: lambda_d.
 
     Raises:
-        SpecError: another kind, or a negative weight.
+        SpecError: the kind is unknown, or a weight is negative.
     """
 
     admits_point: ClassVar = False
@@ -199,7 +199,7 @@ class Dip:
         return Criterion(name="distortion + rate + DIP penalty")
 
     def check(self, model: VAE, batch: int) -> None:
-        """SpecError where q(z|x) has no moments in closed form, or a batch has no covariance."""
+        """Raise SpecError if q(z|x) has no closed-form moments, or a batch has fewer than two images."""
         check_diagonal("dip", model)
         if batch < 2:
             raise SpecError(found=f"objective dip with batch = {batch}", expected="at least 2", do="use --batch 100")
@@ -213,7 +213,7 @@ class Dip:
         return distortion(draw) + rate(draw) + penalty, draw
 
     def covariance(self, q: Distribution) -> Tensor:
-        """C, [D, D]."""
+        """Return C, [D, D]."""
         centred = q.mean - q.mean.mean(0)
         of_means = centred.T @ centred / len(centred)
         return of_means + q.variance.mean(0).diag() if self.kind == 2 else of_means

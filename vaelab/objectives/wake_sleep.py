@@ -1,4 +1,4 @@
-"""The algorithms that Kingma & Welling (2014, section 5) compare theirs with: wake-sleep, and Monte Carlo EM."""
+"""The algorithms that Kingma & Welling (2014, section 5) compare with theirs: wake-sleep and Monte Carlo EM."""
 
 from collections.abc import Callable
 from typing import ClassVar
@@ -12,18 +12,18 @@ from vaelab.objectives.criterion import ELBO
 from vaelab.objectives.losses import Losses, at_least_one
 from vaelab.system.errors import SpecError
 
-FIRST_STEP = 0.1  # size of a leapfrog step, before it is adapted
-ACCEPTANCE = 0.9  # that it is adapted to (Kingma & Welling 2014, appendix E)
-GAIN = 0.5  # of the adaptation: a factor of at most e^0.05 upwards, in a step of the training
-JITTER = 0.2  # relative, of the size: a path of fixed length can go all the way round an orbit (Neal 2011, section 3.2)
+FIRST_STEP = 0.1  # initial size of a leapfrog step
+ACCEPTANCE = 0.9  # the step size is adapted to this acceptance rate (Kingma & Welling 2014, appendix E)
+GAIN = 0.5  # of the adaptation: the size grows by at most a factor of e^0.05 in a training step
+JITTER = 0.2  # relative, of the size: a path of fixed length may go round a whole orbit (Neal 2011, section 3.2)
 
 
 class WakeSleep:
-    """p learns from q's codes of real images, q from p's dreams (Hinton, Dayan, Frey & Neal 1995).
+    """p learns from latent codes of real images, q from images that p generates (Hinton, Dayan, Frey & Neal 1995).
 
-    Awake, p minimises -log p(x, z) with z ~ q(z|x); asleep, q minimises -log q(z|x) with x, z ~ p(x, z). The two follow
-    no one function; the loss that is reported is the ELBO's, with its sign turned, and weights are judged by the ELBO.
-    In a ladder the way down, which p and q share, is trained as part of p, by the ELBO.
+    In the wake phase p minimises -log p(x, z) with z ~ q(z|x). In the sleep phase q minimises -log q(z|x) with
+    x, z ~ p(x, z). The two do not minimise one common function. The reported loss is -ELBO, and weights are selected by
+    the ELBO. In a hierarchical model the top-down path, which p and q share, is trained as part of p, by the ELBO.
     """
 
     admits_point: ClassVar = False
@@ -40,18 +40,18 @@ class WakeSleep:
 class Mcem(nn.Module):
     """Monte Carlo EM: p learns from z ~ p(z|x), drawn by Hamiltonian Monte Carlo (Kingma & Welling 2014, appendix E).
 
-    A chain begins at z ~ q(z|x) and takes `moves` transitions of `leapfrog` steps each, whose size follows an
-    acceptance of 0.9. p minimises -log p(x, z) at its end. The algorithm itself needs no q; here q minimises
-    -log q(z|x) of the same z, so that chains begin where they are to end, and the model can be measured as any other.
-    The loss that is reported is that of p. It is no bound: it leaves out the entropy of p(z|x), which changes as p
-    learns. So weights are judged by the ELBO.
+    A chain starts at z ~ q(z|x) and makes `moves` transitions of `leapfrog` steps each. The step size is adapted to an
+    acceptance rate of 0.9. p minimises -log p(x, z) at the end of the chain. The algorithm itself needs no q. Here q
+    minimises -log q(z|x) of the same z, so that chains start near their target and the model can be evaluated like any
+    other. The reported loss is that of p. It is not a bound: it omits the entropy of p(z|x), which changes as p learns.
+    So weights are selected by the ELBO.
 
     Arguments:
         moves: transitions of the chain.
-        leapfrog: steps of each.
+        leapfrog: leapfrog steps of each transition.
 
     Raises:
-        SpecError: fewer than 1 of either.
+        SpecError: either is less than 1.
     """
 
     admits_point: ClassVar = False
@@ -66,7 +66,7 @@ class Mcem(nn.Module):
         self.register_buffer("log_size", torch.tensor([FIRST_STEP]).log())
 
     def check(self, model: VAE, batch: int) -> None:
-        """SpecError where z lies on a sphere or is made of codes: the dynamics are those of a flat space."""
+        """Raise SpecError if z is on a sphere or made of codes: the dynamics need R^D."""
         if model.support != "real":
             found = f"objective mcem with z on {'a sphere' if model.support == 'sphere' else 'codes'}"
             raise SpecError(found=found, expected="z in R^D", do="use --posterior diagonal and --prior standard")
@@ -89,15 +89,15 @@ class Mcem(nn.Module):
 
 
 def transition(log_density: Callable[[Tensor], Tensor], z: Tensor, size: Tensor, steps: int) -> tuple[Tensor, Tensor]:
-    """One transition of Hamiltonian Monte Carlo (Neal 2011, section 3.2).
+    """Make one transition of Hamiltonian Monte Carlo (Neal 2011, section 3.2).
 
     Arguments:
         log_density: [B, D] -> [B].
         z: [B, D].
         size: of a leapfrog step.
-        steps: of the path.
+        steps: leapfrog steps in the path.
 
-    Returns: the next z, and the probabilities of acceptance [B].
+    Returns: the next z, and the acceptance probabilities [B].
     """
 
     def slope(z: Tensor) -> tuple[Tensor, Tensor]:
@@ -116,6 +116,6 @@ def transition(log_density: Callable[[Tensor], Tensor], z: Tensor, size: Tensor,
         value, gradient = slope(there)
         momentum = momentum + 0.5 * size * gradient
     fall = value - before - 0.5 * (momentum.square() - begun.square()).sum(-1)
-    probability = torch.where(fall.isnan(), 0.0, fall.clamp(max=0).exp())  # nan: the path left the real numbers
+    probability = torch.where(fall.isnan(), 0.0, fall.clamp(max=0).exp())  # NaN: the path diverged
     accepted = torch.rand_like(probability) < probability
     return torch.where(accepted.unsqueeze(-1), there, z), probability

@@ -1,4 +1,4 @@
-"""The ELBO, and objectives that weigh its rate: the plain bound, beta-VAE, capacity."""
+"""The ELBO and objectives that weight its rate: the plain bound, beta-VAE, capacity."""
 
 from dataclasses import dataclass, replace
 from typing import ClassVar, Literal, get_args
@@ -21,7 +21,7 @@ class Elbo:
 
     Arguments:
         samples: S, draws of z for each image.
-        kl: `exact` where it has a closed form, `sampled`, or `path`: sampled, with the gradient of "sticking the
+        kl: `exact`: in closed form if one is known; `sampled`; or `path`: sampled, with the gradient of "sticking the
             landing" (Roeder, Wu & Duvenaud 2017).
     """
 
@@ -41,7 +41,7 @@ class Elbo:
         return distortion(draw) + self.rate(draw), draw
 
     def rate(self, draw: Draw) -> Tensor:
-        """KL(q(z|x) || p(z)), [B], as `kl` says."""
+        """Return KL(q(z|x) || p(z)), [B], by the estimator that `kl` names."""
         if self.kl == "exact":
             return rate(draw)
         return sampled_rate(draw) if self.kl == "sampled" else (path_log_post(draw) - draw.log_prior).mean(0)
@@ -51,20 +51,20 @@ class Elbo:
 class WeightedElbo:
     """Distortion + beta rate (Higgins et al. 2017, equation 4), with warm-up, cycles and free bits.
 
-    The weight rises linearly from 0 to beta in the first `warmup` steps, and anew every `cycle` steps (Fu et al. 2019).
-    Of the rate, no part costs less than `free_nats`: a part is the mean over the batch of what one latent dimension
-    takes, or all of it where there is no such closed form (Kingma et al. 2016, equation 15). A maximum of a batch's
-    mean is a biased estimate of that of all images.
+    The weight rises linearly from 0 to beta in the first `warmup` steps. With `cycle` it restarts every `cycle` steps
+    (Fu et al. 2019). Each part of the rate costs at least `free_nats`. A part is the rate of one latent dimension, or
+    the whole rate without such a closed form, averaged over the batch (Kingma et al. 2016, equation 15). The maximum of
+    a batch mean and a constant is a biased estimate of its value for all images.
 
     Arguments:
         beta: the weight of the rate; 1 is the ELBO.
-        warmup: steps; 0: none.
-        cycle: steps; 0: once.
+        warmup: steps; 0: no warm-up.
+        cycle: steps; 0: no cycles.
         free_nats: nats for each part.
         samples: S, draws of z for each image.
 
     Raises:
-        SpecError: a negative number, or cycles shorter than their warm-up.
+        SpecError: a number is negative, or a cycle is shorter than its warm-up.
     """
 
     admits_point: ClassVar = False
@@ -86,12 +86,12 @@ class WeightedElbo:
         draw = model(x, self.samples)
         cost = rate(draw)
         if self.free_nats:
-            parts = rates(draw).mean(-1)  # what is free is free on average, so that images may differ
+            parts = rates(draw).mean(-1)  # the free nats apply to the mean, so that images may differ
             cost = cost - parts.sum() + parts.clamp(min=self.free_nats).sum()
         return distortion(draw) + self.weight(step) * cost, draw
 
     def weight(self, step: Tensor) -> Tensor | float:
-        """Of the rate at `step`."""
+        """Return the weight of the rate at `step`."""
         return self.beta * self.ramp(step)
 
     @property
@@ -108,17 +108,17 @@ class WeightedElbo:
 
 @dataclass(frozen=True, kw_only=True)
 class Capacity:
-    """Distortion + gamma |rate - C| with a rising C, the rate a mean over the batch (Burgess et al. 2018, equation 8).
+    """Distortion + gamma |rate - C| with a rising C and the batch mean of the rate (Burgess et al. 2018, equation 8).
 
-    The absolute value of a batch's mean is a biased estimate of that of all images.
+    The absolute value of a batch mean is a biased estimate of its value for all images.
 
     Arguments:
         gamma: weight of the difference.
-        capacity: nats, C at the end.
-        steps: in which C rises from 0.
+        capacity: final C, in nats.
+        steps: steps in which C rises from 0.
 
     Raises:
-        SpecError: a negative number, or no step.
+        SpecError: a number is negative, or `steps` is less than 1.
     """
 
     admits_point: ClassVar = False

@@ -13,28 +13,13 @@ from typing import Any, Generic, TypeVar, get_origin, get_type_hints
 
 from pydantic import TypeAdapter, ValidationError
 
+from vaelab.parts.capabilities import declared, members, methods
+from vaelab.parts.contracts import CONTRACTS
 from vaelab.parts.trust import imported
 from vaelab.system.errors import SpecError, VaelabError, in_one_line, unknown
 
-# What parts of the user's own must have. Their constructor is held to it before it is called, by its class or by the
-# class that it says it returns: a name may lead to any code, and only parts are called. What it makes is held too.
+# What the constructor of a user's own part declares itself, because it is read before the part is made.
 DECLARED = {"likelihood": ("protocols", "admitted")}
-WANTED = {
-    "likelihood": ("parameter_shape",),
-    "posterior": ("parameter_shape",),
-    "network": ("encoder", "decoder"),
-    "model": ("given", "told", "draw", "sample"),
-    "metric": ("check",),
-}
-CALLED = (
-    "likelihood",
-    "posterior",
-    "prior",
-    "objective",
-    "schedule",
-    "model",
-    "metric",
-)  # kinds whose parts are called
 GUIDE = "see docs/extending.md"
 LARGEST = 2**31 - 1  # of an option: sizes are counted in 32 bits
 
@@ -66,13 +51,14 @@ class Part(Generic[T]):
         """The part with every option spelt out, so that two ways to write one part are one string."""
         return ":".join([self.name, *(f"{option}={_write(value)}" for option, value in self.options.items())])
 
-    def declared(self, attribute: str, default: Any) -> Any:
-        """A class attribute of the part; `default` if it has none.
+    def declared(self, attribute: str) -> Any:
+        """The attribute of `vaelab.parts.capabilities.ATTRIBUTES` as the part declares it, or its default.
 
         It is looked up on the constructor, then on the class that a function says it returns: no part is made for it.
         """
-        found = getattr(self.constructor, attribute, None)
-        return getattr(_class_made(self.constructor), attribute, default) if found is None else found
+        return declared(
+            self.constructor if hasattr(self.constructor, attribute) else _class_made(self.constructor), attribute
+        )
 
     def asks_for(self, parameter: str) -> bool:
         """Whether the constructor has a parameter of this name."""
@@ -183,11 +169,21 @@ def _own(kind: str, name: str, construct: Callable[[], Any]) -> Any:
         found = f"{kind} '{name}' cannot be made ({in_one_line(error)})"
         raise SpecError(found=found, expected="a part", do="mend its constructor") from error
     what = f"{kind} '{name}' makes an object of type {type(made).__name__}"
-    _hold(what, made, WANTED.get(kind, ()))
-    if kind in CALLED and not callable(made):
+    _hold(what, made, _wanted(kind, members))
+    if _is_called(kind) and not callable(made):
         found, expected = f"{what}, which cannot be called", f"a {kind}: an object with __call__, or an nn.Module"
         raise SpecError(found=found, expected=expected, do=GUIDE)
     return made
+
+
+def _wanted(kind: str, named: Callable[[type], tuple[str, ...]]) -> tuple[str, ...]:
+    """What a part of this kind must have: those names of its contract that its constructor does not declare."""
+    declared = ("__call__", *DECLARED.get(kind, ()))
+    return tuple(name for name in named(CONTRACTS[kind]) if name not in declared)
+
+
+def _is_called(kind: str) -> bool:
+    return "__call__" in members(CONTRACTS[kind])
 
 
 def _hold(what: str, found: Any, names: tuple[str, ...]) -> None:
@@ -200,6 +196,30 @@ def _hold(what: str, found: Any, names: tuple[str, ...]) -> None:
 def _name(text: str) -> str:
     """NAME or package.module:Name, without the options."""
     return ":".join(segment for segment in text.split(":") if "=" not in segment)
+
+
+def function_named(kind: str, table: Mapping[str, Callable[..., Any]], name: str, returns: type) -> Callable[..., Any]:
+    """The function that `name` names: a part that is called as it is, and is not made first.
+
+    Arguments:
+        returns: the class that a function of the user's own must say it returns, so that nothing else is called.
+
+    Raises:
+        SpecError: an unknown name, or something else.
+    """
+    if name in table:
+        return table[name]
+    found = _import(kind, name, table)
+    made = _class_made(found) if inspect.isfunction(found) else None
+    if not (inspect.isclass(made) and issubclass(made, returns)):
+        says = f"returns a {made.__name__}" if inspect.isclass(made) else "does not say what it returns"
+        what = "a class" if inspect.isclass(found) else f"a function that {says}"
+        raise SpecError(
+            found=f"{kind} '{name}', {what}",
+            expected=f"a function that says that it returns a {returns.__module__}.{returns.__name__}",
+            do=GUIDE,
+        )
+    return found
 
 
 def describe(kind: str, table: Mapping[str, Callable[..., Any]]) -> list[dict[str, str]]:
@@ -219,7 +239,7 @@ def _import(kind: str, name: str, table: Mapping[str, object]) -> Callable[..., 
     except Exception as error:  # of whatever kind: the code is the user's
         raise SpecError(
             found=f"{kind} '{name}' cannot be imported ({in_one_line(error)})",
-            expected=f"package.module:Name, or one of {', '.join(sorted(table))}",
+            expected=", or one of ".join(["package.module:Name", *([", ".join(sorted(table))] if table else [])]),
             do="check the spelling, and that the package is installed",
         ) from error
     if not (inspect.isclass(found) or inspect.isfunction(found)):
@@ -238,7 +258,7 @@ def _parameters(kind: str, name: str, constructor: Callable[..., Any]) -> list[i
 
 
 def _class_made(constructor: Callable[..., Any]) -> Any:
-    """The class itself, or what a function's return annotation names; None where there is none that can be read."""
+    """Return the class itself, or the class that a function says it returns; None if it does not say."""
     if not inspect.isfunction(constructor):
         return constructor
     try:
@@ -249,7 +269,11 @@ def _class_made(constructor: Callable[..., Any]) -> Any:
 
 
 def _check_makes(kind: str, name: str, constructor: Callable[..., Any]) -> None:
-    """SpecError unless a constructor of the user's own says, before it is called, that it makes a part of this kind."""
+    """SpecError unless a constructor of the user's own says that it makes a part of this kind.
+
+    It is asked before it is called, by its class or by the class that it says it returns: a name may lead to any code,
+    and only parts are called.
+    """
     made: Any = constructor
     what = f"{kind} '{name}', a class"
     if inspect.isfunction(constructor):
@@ -261,8 +285,8 @@ def _check_makes(kind: str, name: str, constructor: Callable[..., Any]) -> None:
                 do=f"write def {constructor.__name__}(...) -> CLASS",
             )
         what = f"{kind} '{name}', a function that returns a {made.__name__}"
-    _hold(what, made, WANTED.get(kind, ()))
-    if kind in CALLED and not any("__call__" in vars(base) for base in made.__mro__):
+    _hold(what, made, _wanted(kind, methods))
+    if _is_called(kind) and not any("__call__" in vars(base) for base in made.__mro__):
         found = f"{what}, whose objects cannot be called"
         raise SpecError(found=found, expected=f"a {kind}: a class with __call__, or an nn.Module", do=GUIDE)
 

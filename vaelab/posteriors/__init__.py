@@ -1,11 +1,14 @@
-"""Posterior heads: they turn an encoder's output into a distribution q(z|x)."""
+"""Posterior heads, which turn an encoder's output into a distribution q(z|x)."""
 
+from collections.abc import Callable
+
+from vaelab.parts.contracts import Head
 from vaelab.posteriors.codes import VectorQuantised
 from vaelab.posteriors.flow import InverseAutoregressiveFlow
 from vaelab.posteriors.gaussian import DiagonalGaussian, FullGaussian
 from vaelab.posteriors.sphere import VonMisesFisherPosterior
 
-POSTERIORS = {
+POSTERIORS: dict[str, Callable[..., Head]] = {
     "diagonal": DiagonalGaussian,
     "full": FullGaussian,
     "flow": InverseAutoregressiveFlow,

@@ -1,4 +1,4 @@
-"""A posterior head of codes: vector quantisation."""
+"""A posterior head with discrete codes: vector quantisation."""
 
 from typing import ClassVar
 
@@ -13,27 +13,27 @@ from vaelab.system.errors import SpecError
 
 
 class VectorQuantised(nn.Module):
-    """q(z|x) at one z, of the codes next to the encoder's output (van den Oord, Vinyals & Kavukcuoglu 2017).
+    """A point mass q(z|x) at the codes nearest to the encoder's output (van den Oord, Vinyals & Kavukcuoglu 2017).
 
-    The encoder gives a vector e of `latent` numbers at each place of a grid. Each level has a codebook of its own and
-    takes the code that is nearest to what the levels before it left (Zeghidour et al. 2021, algorithm 1; Lee et al.
-    2022, equation 4); z holds the codes of all levels and places, and the decoder is given the sum over the levels,
-    whose gradient goes to e as it is ("straight through"). How codebooks learn: `vaelab.distributions.Codebook`.
+    The encoder gives a vector e of `latent` numbers at each place of a grid. Each level has its own codebook and takes
+    the code that is nearest to the residual of the levels before it (Zeghidour et al. 2021, algorithm 1; Lee et al.
+    2022, equation 4). z holds the codes of all levels and places. The decoder gets the sum over the levels, whose
+    gradient is passed to e unchanged ("straight through"). `vaelab.distributions.Codebook` says how codebooks learn.
 
-    A convolutional network whose stages halve as often has a 1 x 1 convolution in front of the codes and behind them;
-    any other is fully connected there.
+    A convolutional network with as many halving stages has a 1 x 1 convolution before and after the codes. Any other
+    network is fully connected there.
 
     Arguments:
-        latent: d, numbers of a code.
+        latent: d, the length of a code.
         image_shape: C, H, W.
-        size: K, codes of a level.
+        size: K, codes in each level.
         levels: L.
-        halvings: of height and width, which make the grid of P places; z is worth at most L P log K nats.
+        halvings: how often height and width are halved, which gives a grid of P places; z has at most L P log K nats.
         decay: gamma, of the moving averages that the codes are.
-        restart: share of an even use below which a code starts anew.
+        restart: a code that is used less than this proportion of uniform use is restarted.
 
     Raises:
-        SpecError: no level, no place, fewer codes than 2, or a share outside of (0, 1).
+        SpecError: no level, no place, fewer than 2 codes, or a proportion outside (0, 1).
     """
 
     support: ClassVar = "codes"
@@ -56,14 +56,14 @@ class VectorQuantised(nn.Module):
         if not 0 <= halvings < min(height, width).bit_length():
             raise SpecError(
                 found=f"{halvings} halvings of images of {height} x {width}",
-                expected=f"0 to {min(height, width).bit_length() - 1}, to be left with a place",
-                do="change halvings of posterior codes",
+                expected=f"0 to {min(height, width).bit_length() - 1}, so that at least one place remains",
+                do="use fewer halvings in posterior codes",
             )
-        self.layout = (levels, latent, height >> halvings, width >> halvings)
+        self.latent_grid = (levels, latent, height >> halvings, width >> halvings)
         self.books = nn.ModuleList(Codebook(size, latent, decay, restart) for _ in range(levels))
 
     def parameter_shape(self, event_shape: tuple[int, ...]) -> tuple[int, ...]:
-        return self.layout[1:]
+        return self.latent_grid[1:]
 
     def forward(self, parameters: Tensor) -> Quantised:
         e = left = parameters.flatten(-2).transpose(-1, -2)  # [..., P, d]
@@ -73,6 +73,6 @@ class VectorQuantised(nn.Module):
             codes.append(book(left))
             left = left - codes[-1]
             residuals.append(left)
-        codes[0] = codes[0] + (e - e.detach())  # nothing, with the gradient of e
+        codes[0] = codes[0] + (e - e.detach())  # adds 0, with the gradient of e
         z = torch.stack(codes, -3).transpose(-1, -2).flatten(-3)
         return Quantised(z, torch.stack(residuals, -3))

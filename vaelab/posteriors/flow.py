@@ -16,21 +16,21 @@ from vaelab.system.errors import SpecError
 class InverseAutoregressiveFlow(nn.Module):
     """q(z|x) of z = f_T(... f_1(e)), e ~ N(mu, diag(sigma^2)) and f autoregressive (Kingma et al. 2016, section 4).
 
-    The network gives mu, log sigma^2 and a context, which the maps f are told beside their input. They are next to the
-    identity at first. A draw and its density take one pass of each map; the density of another z takes D.
+    The network gives mu, log sigma^2 and a context, on which the maps f are conditioned. At initialisation the maps are
+    close to the identity. A draw and its density take one pass of each map; the density of another z takes D passes.
 
     Arguments:
         latent: D, the number of latent dimensions.
-        transforms: T, maps one behind the other.
+        transforms: T, the number of maps.
         hidden: sizes of the hidden layers of each map's masked network.
-        context: numbers that the encoder gives the maps; 0 makes them the same for all images.
+        context: how many numbers the encoder gives to the maps; 0 makes the maps the same for all images.
 
     Raises:
         SpecError: no map, an empty layer, or a context below 0.
     """
 
     support: ClassVar = "real"
-    inverts: ClassVar = True  # to find the density of a z that it did not draw: D passes for each pair of z and x
+    inverts: ClassVar = True  # the density of a z that it did not draw takes D passes for each pair of z and x
 
     def __init__(self, latent: int, *, transforms: int = 2, hidden: tuple[int, ...] = (64,), context: int = 16) -> None:
         super().__init__()

@@ -30,8 +30,8 @@ class DiagonalGaussian(nn.Module):
 class FullGaussian(nn.Module):
     """q(z|x) = N(mu, L L'), with L lower triangular (Kingma & Welling 2019, section 2.5.1).
 
-    L = diag(sigma) (I + S / sqrt(D)): the network gives mu, log sigma, and S below its diagonal, row by row. So a row
-    shrinks as a whole, and the many numbers beside the diagonal weigh no more than it.
+    L = diag(sigma) (I + S / sqrt(D)). The network gives mu, log sigma, and the entries of S below its diagonal, row by
+    row. So sigma scales a whole row, and the many entries below the diagonal together weigh no more than the diagonal.
 
     Arguments:
         latent: D, the number of latent dimensions.
@@ -43,7 +43,7 @@ class FullGaussian(nn.Module):
 
     def __init__(self, latent: int) -> None:
         super().__init__()
-        # of each place of L, which of [0, the numbers below the diagonal] stands there
+        # for each place of L, its index in [0, the entries below the diagonal]
         places = torch.zeros(latent, latent, dtype=torch.int64)
         rows, columns = torch.tril_indices(latent, latent, -1)
         places[rows, columns] = torch.arange(len(rows)) + 1

@@ -12,16 +12,16 @@ from vaelab.system.errors import SpecError
 
 
 class VonMisesFisherPosterior(nn.Module):
-    """q(z|x) prop. to e^(kappa mu'z) on the unit sphere of R^D (Davidson, Falorsi, De Cao, Kipf & Tomczak 2018).
+    """q(z|x) proportional to e^(kappa mu'z) on the unit sphere of R^D (Davidson, Falorsi, De Cao, Kipf & Tomczak 2018).
 
-    The network gives m and k, with mu = m / |m| and kappa = D softplus(k): at k = 0 the part of z along mu is about a
-    half, whatever D is.
+    The network gives m and k, with mu = m / |m| and kappa = D softplus(k). At k = 0 the component of z along mu is
+    about a half for every D.
 
     Arguments:
         latent: D, at least 2.
 
     Raises:
-        SpecError: a single dimension, whose sphere is two points.
+        SpecError: D is 1, whose sphere is two points.
     """
 
     support: ClassVar = "sphere"

@@ -1,15 +1,18 @@
-"""Priors p(z): the distribution of the latent variables before an image is seen.
+"""Priors p(z), the distributions of the latent variables.
 
 A prior is a module without arguments: () -> Distribution.
 """
 
+from collections.abc import Callable
+
+from vaelab.parts.contracts import Prior
 from vaelab.priors.codes import TransformerOnCodes, UniformOnCodes
 from vaelab.priors.flow import AutoregressiveFlow
 from vaelab.priors.gaussian import LearnedNormal, StandardNormal
 from vaelab.priors.mixture import GaussianMixture, VampPrior
 from vaelab.priors.sphere import UniformOnSphere
 
-PRIORS = {
+PRIORS: dict[str, Callable[..., Prior]] = {
     "standard": StandardNormal,
     "normal": LearnedNormal,
     "mixture": GaussianMixture,

@@ -12,17 +12,18 @@ from vaelab.distributions import (
     diagonal_normal,
 )
 
-WITHIN = 0.05  # of the pixels' range: how far from black and white a pseudo-input starts, or its sigmoid would not move
+WITHIN = 0.05  # initial distance of a pseudo-input from black and white, so that its sigmoid has a gradient
 
 
 class AutoregressiveFlow(nn.Module):
     """p(z) of e = f_T(... f_1(z)), e ~ N(0, I) and f masked autoregressive (Papamakarios, Pavlakou & Murray 2017).
 
-    The maps are learned, and next to the identity at first. A density takes one pass of each map; a draw takes D.
+    The maps are learned. At initialisation they are close to the identity. A density takes one pass of each map; a draw
+    takes D.
 
     Arguments:
         latent: D, the number of latent dimensions.
-        transforms: T, maps one behind the other.
+        transforms: T, the number of maps.
         hidden: sizes of the hidden layers of each map's masked network.
 
     Raises:

@@ -31,7 +31,7 @@ class StandardNormal(nn.Module):
 
 
 class LearnedNormal(nn.Module):
-    """p(z) = N(m, diag(s^2)), m and log s learned; N(0, I) at first.
+    """p(z) = N(m, diag(s^2)) with learned m and log s; initially N(0, I).
 
     Arguments:
         latent: D, the number of latent dimensions.
@@ -45,8 +45,8 @@ class LearnedNormal(nn.Module):
         self.log_std = nn.Parameter(torch.zeros(latent))
 
     @torch.no_grad()
-    def begin_at(self, z: Tensor) -> None:
-        """Start from draws z [n, D], where this prior is the most likely one."""
+    def initialise_from_latents(self, z: Tensor) -> None:
+        """Initialise from draws z [n, D], by maximum likelihood."""
         self.mean.copy_(z.mean(0))
         self.log_std.copy_(z.std(0, correction=0).log())
 

@@ -1,4 +1,4 @@
-"""Priors that are mixtures: of Gaussians, and of posteriors of learned images (VampPrior)."""
+"""Mixture priors: of Gaussians, and of posteriors of learned images (VampPrior)."""
 
 import math
 from typing import ClassVar
@@ -17,14 +17,15 @@ from vaelab.system.errors import SpecError
 class GaussianMixture(nn.Module):
     """p(z) = sum_k pi_k N(m_k, diag(s_k^2)), all learned.
 
-    At first the weights are equal, s_k^2 = 1/2 and the m_k drawn from N(0, I / 2): about the moments of N(0, I).
+    Initially the weights are equal, s_k^2 = 1/2, and the m_k are drawn from N(0, I / 2), so the moments are close to
+    those of N(0, I).
 
     Arguments:
         latent: D, the number of latent dimensions.
         components: K, at least 1.
 
     Raises:
-        SpecError: fewer components than 1.
+        SpecError: fewer than 1 component.
     """
 
     support: ClassVar = "real"
@@ -37,8 +38,8 @@ class GaussianMixture(nn.Module):
         self.log_std = nn.Parameter(torch.full((components, latent), -0.5 * math.log(2)))
 
     @torch.no_grad()
-    def begin_at(self, z: Tensor) -> None:
-        """Start from draws z [n, D]: K of them are the m_k, and each component takes a K-th of the volume."""
+    def initialise_from_latents(self, z: Tensor) -> None:
+        """Initialise from draws z [n, D]: K of them are the m_k, and each component has a K-th of the volume."""
         components, latent = self.mean.shape
         self.mean.copy_(z[torch.randint(len(z), (components,), device=z.device)])
         self.log_std.copy_((z.std(0) * components ** (-1 / latent)).log().expand(components, latent))
@@ -50,15 +51,15 @@ class GaussianMixture(nn.Module):
 class VampPrior(nn.Module):
     """p(z) = 1/K sum_k q(z|u_k), a mixture of posteriors of learned pseudo-inputs u_k (Tomczak & Welling 2018).
 
-    u_k = sigmoid(a_k) lies in [0, 1] as pixels do. It starts as a training image of its own, between 0.05 and 0.95.
+    u_k = sigmoid(a_k) is in [0, 1], like pixels. Each starts as a different training image, scaled to [0.05, 0.95].
 
     Arguments:
-        posterior: the encoder, which stays the model's: its weights are not this prior's.
+        posterior: the encoder; it belongs to the model, and its weights are not this prior's.
         image_shape: C, H, W.
         components: K, at least 1.
 
     Raises:
-        SpecError: fewer components than 1.
+        SpecError: fewer than 1 component.
     """
 
     support: ClassVar = "posterior"
@@ -66,18 +67,18 @@ class VampPrior(nn.Module):
     def __init__(self, posterior: nn.Module, image_shape: tuple[int, ...], *, components: int = 100) -> None:
         super().__init__()
         _check_components(components)
-        self.encoder = (posterior,)  # in a tuple a module is no submodule
-        self.begins_with = components
+        self.encoder = (posterior,)  # in a tuple, so that it is not a submodule
+        self.initial_images = components
         self.logits = nn.Parameter(torch.randn(components, *image_shape))
 
-    def begin(self, pixels: Tensor) -> None:
-        """Start from images [K, C, H, W] in [0, 1]."""
+    def initialise(self, pixels: Tensor) -> None:
+        """Initialise from images [K, C, H, W] in [0, 1]."""
         with torch.no_grad():
             self.logits.copy_((WITHIN + (1 - 2 * WITHIN) * pixels).logit())
 
     def forward(self) -> Mixture:
         q = self.encoder[0](self.logits.sigmoid())
-        return Mixture(self.logits.new_zeros(self.begins_with), q, -1)
+        return Mixture(self.logits.new_zeros(self.initial_images), q, -1)
 
 
 def _check_components(components: int) -> None:

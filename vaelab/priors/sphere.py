@@ -11,7 +11,7 @@ from vaelab.distributions import (
 
 
 class UniformOnSphere(nn.Module):
-    """p(z) uniform on the unit sphere of R^D (Davidson, Falorsi, De Cao, Kipf & Tomczak 2018).
+    """The uniform p(z) on the unit sphere of R^D (Davidson, Falorsi, De Cao, Kipf & Tomczak 2018).
 
     Arguments:
         latent: D, the number of latent dimensions.

@@ -80,16 +80,16 @@ class Blueprint:
     @property
     def hierarchical(self) -> bool:
         """Whether the latent variables come in groups, each conditioned on those above it."""
-        return self.model.declared("hierarchical", False)
+        return self.model.declared("hierarchical")
 
     @property
     def inverts(self) -> bool:
         """Whether the posterior must be inverted for the density of a z that it did not draw."""
-        return self.posterior.declared("inverts", False)
+        return self.posterior.declared("inverts")
 
     def likelihood_note(self, protocol: str) -> str:
         """A note for densities of pixels read by `protocol`; empty if they are likelihoods of the data."""
-        return NOT_A_LIKELIHOOD if protocol in self.likelihood.declared("admitted", ()) else ""
+        return NOT_A_LIKELIHOOD if protocol in self.likelihood.declared("admitted") else ""
 
 
 def blueprint_of(spec: Spec) -> Blueprint:

@@ -8,6 +8,7 @@ from vaelab.data.dataset import Splits
 from vaelab.data.protocol import protocol as find_protocol
 from vaelab.models import Conditional
 from vaelab.objectives import OBJECTIVES
+from vaelab.parts.capabilities import InitialisedFromData, declared, has
 from vaelab.parts.names import Part
 from vaelab.posteriors import POSTERIORS
 from vaelab.priors import PRIORS
@@ -44,8 +45,8 @@ def check_support(blueprint: Blueprint, prior: Part[nn.Module]) -> None:
     ours, theirs = _support(prior), _support(posterior)
     if _meet(ours, theirs):
         return
-    priors = [name for name, p in PRIORS.items() if _meet(_of_class(p), theirs)]
-    posteriors = [name for name, q in POSTERIORS.items() if _meet(ours, _of_class(q))]
+    priors = [name for name, p in PRIORS.items() if _meet(declared(p, "support"), theirs)]
+    posteriors = [name for name, q in POSTERIORS.items() if _meet(ours, declared(q, "support"))]
     raise SpecError(
         found=f"prior {_short(prior)} {WHERE[ours]} with posterior {_short(posterior)} {WHERE[theirs]}",
         expected=f"a prior of {', '.join(priors)}, or a posterior of {', '.join(posteriors)}",
@@ -59,9 +60,9 @@ def check_objective(blueprint: Blueprint) -> None:
     An objective that does not declare `admits_point` is not refused.
     """
     objective, posterior = blueprint.objective, blueprint.posterior
-    if _support(posterior) != "codes" or objective.declared("admits_point", True):
+    if _support(posterior) != "codes" or objective.declared("admits_point"):
         return
-    admitting = [name for name, entry in OBJECTIVES.items() if entry.admits_point]
+    admitting = [name for name, entry in OBJECTIVES.items() if declared(entry, "admits_point")]
     raise SpecError(
         found=f"objective {_short(objective)} with posterior {_short(posterior)} {WHERE[_support(posterior)]}",
         expected=f"{' or '.join(admitting)}: z is certain given x, with nothing to weigh or to spread",
@@ -106,10 +107,10 @@ def check_refit(blueprint: Blueprint, refit: Part[nn.Module]) -> None:
     with torch.random.fork_rng(devices=[]):
         head = blueprint.posterior.make(known)
         prior = refit.make({**known, "posterior": Conditional(nn.Identity(), head, ROOMY)})
-    if not list(prior.parameters()) or hasattr(prior, "begin"):
+    if not list(prior.parameters()) or has(prior, InitialisedFromData):
         raise SpecError(
             found=f"--refit {blueprint.given.refit}",
-            expected="a prior with parameters to fit, that does not begin with images",
+            expected="a prior with parameters to fit, that does not start from images",
             do="use, say, --refit mixture",
         )
 
@@ -117,7 +118,7 @@ def check_refit(blueprint: Blueprint, refit: Part[nn.Module]) -> None:
 def check_protocol(blueprint: Blueprint) -> None:
     """Raise SpecError unless the likelihood describes the pixels, or the Spec names a protocol that it admits."""
     head, protocol, named = blueprint.likelihood, blueprint.protocol, blueprint.given.protocol
-    described, admitted = head.declared("protocols", ()), head.declared("admitted", ())
+    described, admitted = head.declared("protocols"), head.declared("admitted")
     if protocol.name in described or (named and protocol.name in admitted):
         return
     own = find_protocol(blueprint.source.entry.protocol)
@@ -163,11 +164,7 @@ def _meet(prior: str, posterior: str) -> bool:
 
 
 def _support(part: Part) -> str:
-    return part.declared("support", "real")
-
-
-def _of_class(part: type) -> str:
-    return getattr(part, "support", "real")
+    return part.declared("support")
 
 
 def _short(part: Part) -> str:

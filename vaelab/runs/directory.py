@@ -18,8 +18,10 @@ from torch import Tensor
 
 from vaelab.data.dataset import Splits
 from vaelab.data.places import taken_from
+from vaelab.data.sources import modules_of
 from vaelab.evaluation.measure import Metric
 from vaelab.models import VAE
+from vaelab.parts.trust import check_trust
 from vaelab.runs.blueprint import Blueprint, blueprint_of
 from vaelab.runs.build import build_model, load_data, model_bytes
 from vaelab.runs.result_file import read_result
@@ -198,6 +200,9 @@ class Run:
     def _places(self) -> list[str]:
         """The sources that may be the run's own, the likeliest first."""
         there = self.result.get("source", {})
+        for place in there.values():
+            if modules_of(place):
+                check_trust(self.path / "result.json", {"source": place}, self.trust)
         places = [self.spec.data, *([there["absolute"], taken_from(there["from_run"], self.path)] if there else [])]
         return list(dict.fromkeys(places))
 

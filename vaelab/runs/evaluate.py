@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from vaelab.data.dataset import Dataset, Splits, seen
-from vaelab.evaluation.measure import GIVEN_LABELS, EvaluationContext, Measure, Metric
+from vaelab.evaluation.measure import GIVEN_LABELS, EvaluationContext, Measure, Metric, checked_metrics
 from vaelab.evaluation.measures import METRICS
 from vaelab.models import VAE
 from vaelab.parts import names as parts
@@ -86,15 +86,7 @@ def cache_of(run: Run) -> Path:
 def named_measures(names: Iterable[str]) -> dict[str, Measure]:
     """The measures of these names, by their names with every option spelt out; SpecError where one is not known."""
     found = [parts.resolve("metric", METRICS, name) for name in names]
-    measures = {part.text: part.make() for part in found}
-    for name, measure in measures.items():
-        if not (callable(measure) and hasattr(measure, "check")):
-            raise SpecError(
-                found=f"metric '{name}' is a {type(measure).__name__}",
-                expected="a measure: check(subject), and a call with (subject, progress) that returns metrics",
-                do="see vaelab/evaluation/measure.py",
-            )
-    return measures
+    return {part.text: part.make() for part in found}
 
 
 def default_measures(blueprint: Blueprint) -> tuple[str, ...]:
@@ -167,5 +159,5 @@ def run_measures(
 
         say(f"measuring {kind} on {context.data.split} images")
         with at_full_speed():
-            metrics = measure(context, progress)
+            metrics = checked_metrics(name, measure(context, progress))
         keep(name, metrics)

@@ -3,16 +3,18 @@
 from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from matplotlib.figure import Figure
 
 from vaelab.data.dataset import Dataset
-from vaelab.figures import FIGURES, WITHOUT_DATA, curves, save
+from vaelab.figures import FIGURES, curves, needs_data, save
 from vaelab.figures.style import one_look
 from vaelab.models import VAE
+from vaelab.parts import contracts
+from vaelab.parts.names import function_named
 from vaelab.runs.directory import Run
-from vaelab.system.errors import VaelabError, unknown
+from vaelab.system.errors import SpecError, VaelabError, in_one_line, unknown
 from vaelab.system.files import check_no_link, make_folder
 from vaelab.training.callback import Callback
 from vaelab.training.lines import default_callback
@@ -35,7 +37,8 @@ def figure(
 
     Arguments:
         run: a run, or its directory.
-        kinds: names in `FIGURES`, or "curves"; none means all that this run allows, and says which are left out.
+        kinds: names in `FIGURES`, "curves", or package.module:Name of a figure of your own; none means all of vaelab's
+            that this run allows, and says which are left out.
         seed: of which images and samples are shown.
         root: where data lie.
         source: where the images are now, if they were moved; see `Run.data`.
@@ -48,9 +51,12 @@ def figure(
     run, kinds = Run.of(run), (kinds,) if isinstance(kinds, str) else kinds
     check_no_link(run.path)
     known = (*FIGURES, "curves")
-    for kind in kinds:
-        if kind not in known:
+    pictures: dict[str, contracts.Figure] = {}
+    for kind in kinds or known:
+        if ":" not in kind and kind not in known:
             raise unknown("figure", kind, known)
+        if kind != "curves":
+            pictures[kind] = function_named("figure", FIGURES, kind, Figure)
     callback, folder = callback or default_callback(), run.path / "figures"
     model = cache(lambda: _or_error(run.model))
     test = cache(lambda: _or_error(lambda: run.data(root, source).test))
@@ -60,8 +66,10 @@ def figure(
         if kind == "curves":
             return curves(run.log, title=title)
         needed: VAE = _given(model())
-        images: Dataset | None = None if kind in WITHOUT_DATA else _given(test())
-        return FIGURES[kind](needed, images, title=title, seed=seed)
+        images: Dataset | None = _given(test()) if needs_data(pictures[kind]) else None
+        if kind in FIGURES:
+            return pictures[kind](needed, images, title=title, seed=seed)
+        return _own(kind, lambda: pictures[kind](needed, images, title=title, seed=seed))
 
     paths, left_out = list[Path](), dict[str, list[str]]()
     for kind in kinds or known:
@@ -74,11 +82,30 @@ def figure(
             left_out.setdefault(str(error), []).append(kind)
             continue
         make_folder(folder)
-        paths.append(folder / f"{kind}.png")
+        paths.append(folder / f"{kind.replace(':', '-')}.png")
         save(picture, paths[-1])
     for why, those in left_out.items():
         callback.say(f"{', '.join(those)} left out: {why}")
     return paths
+
+
+def _own(kind: str, draw: Callable[[], Any]) -> Figure:
+    """A picture of the user's own; SpecError if it fails, or is something else."""
+    try:
+        picture = draw()
+    except VaelabError:
+        raise
+    except Exception as error:  # of whatever kind: the code is the user's
+        raise SpecError(
+            found=f"figure '{kind}' fails ({in_one_line(error)})", expected="a figure", do="correct the function"
+        ) from error
+    if not isinstance(picture, Figure):
+        raise SpecError(
+            found=f"figure '{kind}' gives an object of type {type(picture).__name__}",
+            expected="a matplotlib.figure.Figure",
+            do="return one",
+        )
+    return picture
 
 
 def _or_error(read: Callable[[], T]) -> T | VaelabError:

@@ -38,7 +38,7 @@ from vaelab.training.callback import Callback
 from vaelab.training.checkpoint import Progress
 from vaelab.training.diagnosis.findings import find_findings
 from vaelab.training.fit_prior import fit_prior
-from vaelab.training.initialise import check_begin
+from vaelab.training.initialise import check_enough_images
 from vaelab.training.lines import default_callback
 from vaelab.training.loop import fit
 from vaelab.training.step.compiled import Compile
@@ -98,7 +98,7 @@ def train_blueprint(
     announce(data, callback.say)
     check_free("such a model", training_bytes(blueprint, data.train.shape), "use fewer or smaller layers", SpecError)
     model = build_model(blueprint, data.train.shape, data.train.labels, class_names=data.train.class_names).to(on)
-    check_begin(model, len(data.train))
+    check_enough_images(model, len(data.train))
     admit_parts(model, data.train)  # here too, so that nothing is written for a Spec that cannot be
     with claimed(run, spec):
         if run.done:  # since another process that was at work on it has ended

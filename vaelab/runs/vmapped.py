@@ -17,7 +17,7 @@ from vaelab.system.errors import RunError, SpecError, VaelabError
 from vaelab.system.memory import check_free
 from vaelab.training.callback import Callback
 from vaelab.training.checkpoint import step_of
-from vaelab.training.initialise import check_begin
+from vaelab.training.initialise import check_enough_images
 from vaelab.training.loop import fit_vmapped
 from vaelab.training.sampler import lowered
 from vaelab.training.setup import TrainingSetup
@@ -95,7 +95,7 @@ def train_vmapped(
     check_free(f"{len(runs)} such models", memory_bytes, "train fewer at a time", SpecError)
     shape, labels, names = data.train.shape, data.train.labels, data.train.class_names
     models = [build_model(blueprint, shape, labels, class_names=names).to(on) for blueprint in blueprints]
-    check_begin(models[0], len(data.train))
+    check_enough_images(models[0], len(data.train))
     objectives = [build_objective(blueprint, len(data.train)) for blueprint in blueprints]
     first = TrainingSetup.of(models[0], objectives[0], data.train, specs[0], blueprints[0].schedule)
     if word := lowered(specs[0].batch, len(data.train)):

@@ -1,4 +1,4 @@
-"""What parts of a model are not trained step by step but computed from training images, once they are asked for."""
+"""Calibration: parts of a model that are computed from training images and not trained step by step."""
 
 from collections.abc import Iterator
 
@@ -9,31 +9,31 @@ from vaelab.data.dataset import Dataset
 from vaelab.data.protocol import protocol
 from vaelab.evaluation.measure import evaluating
 from vaelab.models import VAE, rows
+from vaelab.parts.capabilities import Calibrated, modules_with
 from vaelab.randomness.seeds import derive, seed_generator
 
-IMAGES = 100  # at a time; fixed, because noise is drawn by as many
+IMAGES = 100  # at a time; fixed, because noise is drawn for each group
 
 
-def settle(model: VAE, train: Dataset, seed: int, images: int = 0) -> None:
-    """Call `settle(batches)` of every module of `model` that has one, with the model in evaluation mode.
+def calibrate(model: VAE, train: Dataset, seed: int, images: int = 0) -> None:
+    """Calibrate every module of `model` that is `Calibrated`, with the model in evaluation mode.
 
-    A batch is the model, told the labels of these images if it is told any, and x [B, C, H, W] on its device; what is
-    drawn for a batch, of its pixels and while it is in use, is a function of `seed` and of its images alone. The
-    generators at hand are left as they were.
+    A batch is the model, conditioned on the labels of these images if it has labels, and x [B, C, H, W] on its device.
+    All draws for a batch, of its pixels and while it is used, are a function of `seed` and of its images only. The
+    states of the generators are restored.
 
     Arguments:
         train: training images.
-        images: how many of them, the same random choice each time; 0 for all.
+        images: how many of them, the same random choice each time; 0: all.
     """
-    for module in model.modules():
-        if hook := getattr(module, "settle", None):
-            with evaluating(model):
-                hook(_batches(model, train, seed, images))
+    for module in modules_with(model, Calibrated):
+        with evaluating(model):
+            module.calibrate(_batches(model, train, seed, images))
 
 
 def _batches(model: VAE, train: Dataset, seed: int, images: int) -> Iterator[tuple[VAE, Tensor]]:
     device = next(model.parameters()).device
-    order = train.by_content[: images or len(train)]  # those of `Dataset.some`, not copied
+    order = train.by_content[: images or len(train)]  # the same as `Dataset.some`, without a copy
     for number, start in enumerate(range(0, len(order), IMAGES)):
         chosen = order[start : start + IMAGES]
         levels = torch.from_numpy(train.images[chosen])

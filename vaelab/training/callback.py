@@ -1,4 +1,4 @@
-"""What training tells: lines of log.jsonl for good, and a Status for whoever looks on."""
+"""Progress of a training run: the lines of log.jsonl, and a Status that is shown while it runs."""
 
 import json
 import os
@@ -16,7 +16,7 @@ from vaelab.system.json_types import Count, FindingRow, Finite
 
 @dataclass(frozen=True)
 class Status:
-    """What a person who waits wants to know. Terms are means over the images since the last validation, in nats."""
+    """The progress of a run, for display. Terms are means over the images since the last validation, in nats."""
 
     step: int
     steps: int
@@ -25,13 +25,13 @@ class Status:
     images_per_second: float
     seconds_left: float
     terms: dict[str, float]
-    row: dict[str, Any] | None  # the line that was just written to log.jsonl, if one was
-    beside: tuple["Status", ...] = ()  # of the other runs that are trained as one program with this one
+    row: dict[str, Any] | None  # the line just written to log.jsonl, or None
+    beside: tuple["Status", ...] = ()  # of the other runs in the same vmapped program
 
 
 @dataclass(frozen=True)
 class Callback:
-    """Who looks on: `say` takes a line of text, `show` a Status every so often."""
+    """Receives progress: `say` gets a line of text, `show` gets a Status from time to time."""
 
     say: Callable[[str], None]
     show: Callable[[Status], None]
@@ -52,7 +52,7 @@ class Terms(TypedDict):
 
 @with_config({"extra": "allow"})
 class LogRow(TypedDict):
-    """A line of log.jsonl: what must stand in it, and of which types."""
+    """A line of log.jsonl: its required keys and their types."""
 
     step: Count
     epoch: Finite
@@ -65,7 +65,7 @@ class LogRow(TypedDict):
 
 def _judged_by_something(row: LogRow) -> LogRow:
     if row.get("judged") and not ("criterion" in row and "loss" in row.get("validation", {})):
-        raise ValueError("judged by nothing")
+        raise ValueError("judged without a criterion")
     return row
 
 
@@ -73,14 +73,14 @@ SCHEMA = TypeAdapter(Annotated[LogRow, AfterValidator(_judged_by_something)])
 
 
 class Log:
-    """log.jsonl: one JSON object a line.
+    """log.jsonl: one JSON object per line.
 
-    Lines behind `length` belong to steps that will be taken again. Lines before it that are damaged are left out.
+    Bytes after `length` belong to steps that will be taken again, and are removed. Damaged lines before it are removed.
 
     Arguments:
         path: of the file.
-        length: bytes of it that the checkpoint counts.
-        say: told where some of those are lost.
+        length: length of the file in bytes, according to the checkpoint.
+        say: is called if lines are lost.
     """
 
     def __init__(self, path: Path, length: int, say: Callable[[str], None]) -> None:
@@ -92,19 +92,19 @@ class Log:
                 counted = file.read(min(length, found.st_size))
                 rows = [(line, row) for line in counted.splitlines(keepends=True) if (row := row_of(line))]
                 self.length = sum(len(line) for line, _ in rows)
-                own = found.st_nlink == 1  # and no hard link, by which it would be a file of somebody else's too
+                own = found.st_nlink == 1  # a file with hard links may also belong to somebody else; do not truncate it
                 if own and self.length == length:
                     file.truncate(length)
         except OSError as error:
             raise as_run_error(error, path) from error
-        self.last = rows[-1][1] if rows else None  # the line written last
+        self.last = rows[-1][1] if rows else None  # the last line
         if not own or self.length < length:
             write_atomically(path, b"".join(line for line, _ in rows))
         if self.length < length:
-            say(f"{path} lost lines since the checkpoint was written: {len(rows)} are left, and the training goes on")
+            say(f"{path} lost lines since the checkpoint was written: {len(rows)} are left; training continues")
 
     def append(self, row: dict[str, Any]) -> int:
-        """Write a line; the file's length behind it. RunError where the disk is full."""
+        """Write a line and return the new length of the file. Raise RunError if the disk is full."""
         try:
             with self._open() as file:
                 file.write(json.dumps(row).encode() + b"\n")
@@ -115,7 +115,7 @@ class Log:
             raise as_run_error(error, self.path) from error
 
     def sync(self) -> None:
-        """Have all lines on the disk: before the checkpoint that counts them. RunError where the disk is full."""
+        """Flush all lines to the disk, before the checkpoint that counts them. Raise RunError if the disk is full."""
         try:
             with self._open() as file:
                 os.fsync(file.fileno())
@@ -127,10 +127,10 @@ class Log:
 
 
 def row_of(line: bytes) -> dict[str, Any] | None:
-    """What a line of a log says, None where it is not whole."""
+    """Return the content of a line of a log, or None if the line is incomplete or invalid."""
     try:
         row = json.loads(line) if line.endswith(b"\n") else None
         SCHEMA.validate_python(row)
-    except (ValueError, RecursionError):  # pydantic's are of the first kind
+    except (ValueError, RecursionError):  # pydantic's errors are ValueErrors
         return None
     return row

@@ -18,15 +18,15 @@ from vaelab.training.step.step import TrainState
 @with_config({"extra": "forbid"})
 @dataclass(frozen=True)
 class Progress:
-    """Where training stands, beside the tensors. Frozen: a step on is another record."""
+    """The progress of a training run, apart from its tensors. Frozen: each step makes a new record."""
 
     step: Count = 0
-    seconds: Error = 0.0  # of training; where several runs were trained as one program, this run's share
-    vmapped: Count = 1  # the most runs that were trained as one program with this one, itself counted
+    seconds: Error = 0.0  # of training; in a vmapped program, this run's part
+    vmapped: Count = 1  # the largest number of runs in its vmapped program, including this one
     best_step: Count = 0
-    best_loss: Finite | None = None  # what the best weights were chosen by, in nats; None: none were chosen so far
-    compiled: bool | None = None  # whether the step is: a run that goes on keeps its rounding
-    log_bytes: Count = 0  # length of log.jsonl; lines behind it belong to steps that will be taken again
+    best_loss: Finite | None = None  # the criterion of the best weights, in nats; None: none selected so far
+    compiled: bool | None = None  # whether the step is compiled: a resumed run keeps its rounding
+    log_bytes: Count = 0  # length of log.jsonl; lines after it belong to steps that will be taken again
 
 
 PROGRESS = TypeAdapter(Progress)
@@ -35,7 +35,7 @@ PROGRESS = TypeAdapter(Progress)
 def write_checkpoint(
     path: Path, model: nn.Module, state: TrainState, best: dict[str, Tensor], progress: Progress, fingerprint: str
 ) -> None:
-    """Write all of it, atomically. `fingerprint` says what run the checkpoint belongs to."""
+    """Write a checkpoint atomically. `fingerprint` identifies the run that it belongs to."""
     header = {"progress": json.dumps(asdict(progress)), "fingerprint": fingerprint}
     write_tensors(path, live_tensors(model, state, best), header)
 
@@ -43,15 +43,17 @@ def write_checkpoint(
 def read_checkpoint(
     path: Path, model: nn.Module, state: TrainState, fingerprint: str
 ) -> tuple[Progress, dict[str, Tensor]]:
-    """Put what `path` holds into `model` and `state`, in place; the progress, and the best weights so far.
+    """Copy `path` into `model` and `state` in place; return the progress and the best weights so far.
 
     Raises:
-        RunError: the file is cut short, damaged, of another version of vaelab, or belongs to another run.
+        RunError: the file is truncated, damaged, from another version of vaelab, or belongs to another run.
     """
     tensors, header = read_tensors(path)
     if header.get("fingerprint") != fingerprint:
         raise RunError(
-            found=f"{path} was written by another Spec", expected="this run's", do="use another directory, or delete it"
+            found=f"{path} was written by another Spec",
+            expected="the checkpoint of this run",
+            do="use another directory, or delete the file",
         )
     progress = _progress(path, header)
     best = {name.removeprefix("best/"): tensor for name, tensor in tensors.items() if name.startswith("best/")}
@@ -62,7 +64,7 @@ def read_checkpoint(
         raise RunError(
             found=f"{path} does not fit the Spec ({in_print(other[0])})",
             expected="the tensors of this model",
-            do="delete it and give the same command again: training starts from the beginning",
+            do="delete it and rerun the command: training starts from the beginning",
         )
     with torch.no_grad():
         for name, tensor in live_tensors(model, state, {}).items():
@@ -75,7 +77,7 @@ def _alike(one: Tensor | None, other: Tensor | None) -> bool:
 
 
 def step_of(path: Path) -> int:
-    """The step of the checkpoint at `path`, 0 where there is none; RunError where it cannot be read."""
+    """Return the step of the checkpoint at `path`, 0 if there is none; raise RunError if it cannot be read."""
     if not path.exists():
         return 0
     _, header = read_tensors(path)
@@ -83,19 +85,19 @@ def step_of(path: Path) -> int:
 
 
 def _progress(path: Path, header: dict[str, Any]) -> Progress:
-    """What the header says; RunError where another version of vaelab wrote it, which chose weights another way."""
+    """Return the progress in a header; raise RunError if another version of vaelab wrote it."""
     try:
         return PROGRESS.validate_json(header["progress"], strict=True)
-    except (KeyError, ValueError) as error:  # pydantic's are of the second kind
+    except (KeyError, ValueError) as error:  # pydantic's errors are ValueErrors
         raise RunError(
             found=f"{path} was written by another version of vaelab",
             expected="a checkpoint of this version",
-            do="delete it and give the same command again: training starts from the beginning",
+            do="delete it and rerun the command: training starts from the beginning",
         ) from error
 
 
 def live_tensors(model: nn.Module, state: TrainState, best: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Name -> tensor of everything a checkpoint holds, the live ones, so that they can be copied into."""
+    """Return name -> tensor of everything in a checkpoint: the live tensors, so that values can be copied into them."""
     meters = state.meters
     return {
         **{f"model/{name}": tensor for name, tensor in model.state_dict().items()},

@@ -1,4 +1,4 @@
-"""How a model is trained: the part of a Spec that the training loop reads."""
+"""The training options of a Spec."""
 
 from typing import Any, Literal
 
@@ -8,41 +8,44 @@ from vaelab.system.errors import SpecError, shortened, unknown
 
 
 class TrainingConfig(BaseModel):
-    """How a model is trained. Raises SpecError where a field is unknown or its value impossible."""
+    """The training options of a Spec. Raises SpecError if a field is unknown or its value is not allowed."""
 
-    # Defaults are read as what is given is: 0 and 0.0 are one number, and a Spec has one hash
+    # Validate defaults like given values: 0 and 0.0 are then the same number, and give a Spec the same hash
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, validate_default=True)
 
     epochs: float = Field(default=30, gt=0, le=1e9, description="passes over the training images")
     batch: int = Field(
-        default=100, ge=1, le=2**31 - 1, description="images in a step; all training images if they are fewer"
+        default=100, ge=1, le=2**31 - 1, description="images per step. If there are fewer training images: all of them"
     )
-    learning_rate: float = Field(default=1e-3, gt=0, description="of Adam, before the schedule")
+    learning_rate: float = Field(default=1e-3, gt=0, description="learning rate of Adam, before the schedule")
     schedule: str = Field(
-        default="constant", description="of the learning rate, such as cosine:warmup=0.05; see `vaelab parts`"
+        default="constant", description="schedule of the learning rate, such as cosine:warmup=0.05; see `vaelab parts`"
     )
-    clip_norm: float = Field(default=0, ge=0, le=1e30, description="largest norm of a gradient; 0 does not clip")
+    clip_norm: float = Field(default=0, ge=0, le=1e30, description="largest norm of the gradient; 0: no clipping")
     ema_decay: float = Field(
-        default=0, ge=0, lt=1, description="keep an exponential moving average of the weights; 0 does not"
+        default=0, ge=0, lt=1, description="decay of an exponential moving average of the weights; 0: no average"
     )
     precision: Literal["float32", "bfloat16"] = Field(
-        default="float32", description="of the networks; densities are float32"
+        default="float32", description="number format of the networks. Densities are always float32"
     )
     patience: float = Field(
         default=0,
         ge=0,
         le=1e9,
-        description="stop after this many epochs without a better validation value of the objective; 0: never",
+        description="stop after this many epochs without a lower validation value of the objective; 0: never",
     )
     validate_every: float = Field(
-        default=1, ge=1e-6, le=1e9, description="epochs from one validation, and line of the log, to the next"
+        default=1,
+        ge=1e-6,
+        le=1e9,
+        description="epochs from one validation to the next. Each validation is one line of the log",
     )
     start: Literal["mean", "zero"] = Field(
         default="mean",
-        description="where the decoder starts: mean, at the mean training image; zero, as the network has it",
+        description="where the decoder starts. mean: at the mean training image; zero: as the network is initialised",
     )
     seed: int = Field(
-        default=0, ge=0, le=2**63 - 1, description="of the weights, the order of the images and the noise"
+        default=0, ge=0, le=2**63 - 1, description="seed of the weights, the order of the images and the noise"
     )
 
     @model_validator(mode="wrap")
@@ -58,5 +61,5 @@ class TrainingConfig(BaseModel):
             raise SpecError(
                 found=f"{name} = {shortened(first['input'])}",
                 expected=first["msg"].removeprefix("Input should be ").removeprefix("Value error, "),
-                do=f"change {name}",
+                do=f"use another value for {name}",
             ) from error

@@ -1,4 +1,4 @@
-"""A prior that is fitted when training is over, to where the codes of the training images lie."""
+"""Fitting of a prior after training, to the latent codes of the training images."""
 
 import math
 from collections.abc import Callable
@@ -10,26 +10,27 @@ from torch import Tensor, nn
 from vaelab.data.dataset import Dataset
 from vaelab.evaluation.posterior_means import over_posteriors
 from vaelab.models import VAE
+from vaelab.parts.capabilities import FitSettings, HasFitSettings, InitialisedFromLatents, has
 from vaelab.randomness.seeds import derive
 from vaelab.system.errors import NonFiniteError
 
-DRAWS = 4  # of z for each image, where it is not certain
-# Of Adam, where a prior does not ask for others in `fitted_by`; the rate falls to 0 along half a cosine.
-STEPS, BATCH, LEARNING_RATE = 2000, 1000, 5e-3
+DRAWS = 4  # of z for each image, if q(z|x) is not a point mass
+SETTINGS = FitSettings(steps=2000, batch=1000, learning_rate=5e-3)  # for a prior without its own settings
+CHUNK = 1000  # images whose densities are computed at a time
 
 
 def fit_prior(model: VAE, prior: nn.Module, train: Dataset, seed: int, say: Callable[[str], None]) -> None:
-    """Fit `prior` to the aggregate posterior of the training images and make it the model's.
+    """Fit `prior` to the aggregate posterior of the training images, and make it the model's prior.
 
-    It maximises E_q(z)[log p(z)], q(z) = 1/N sum_n q(z|x_n): of the ELBO's terms the only one that a prior has a part
-    in (Hoffman & Johnson 2016, section 3), so that the bound of the training images rises by what this rises. Encoder
-    and decoder stay as they are. By how much it rose or fell is said, with its standard error.
+    It maximises E_q(z)[log p(z)], q(z) = 1/N sum_n q(z|x_n). This is the only term of the ELBO that depends on the
+    prior (Hoffman & Johnson 2016, section 3), so the bound of the training images rises by the same amount. Encoder and
+    decoder do not change. The rise or fall is printed, with its standard error.
 
     Raises:
-        NonFiniteError: the fit left the real numbers.
+        NonFiniteError: a value became NaN or infinite.
     """
     draws = torch.Size([1 if model.support == "codes" else DRAWS])
-    # The seed is not the run's own: with that one, evaluation would draw the same noise as the fit
+    # Not the run's own seed, because evaluation would then draw the same noise as the fit
     own = derive(seed, "refit", 1)
     z = torch.cat(over_posteriors(model, train, own, lambda q: q.sample(draws)), 1)  # [S, N, D]
     device, before = z.device, _mean_log_prob(model.prior, z)
@@ -40,26 +41,23 @@ def fit_prior(model: VAE, prior: nn.Module, train: Dataset, seed: int, say: Call
     model.prior = prior
     rise = _mean_log_prob(prior, z) - before  # [N]
     if not rise.isfinite().all():
-        found = "a prior whose fit to the codes is not finite"
-        raise NonFiniteError(found=found, expected="finite densities", do="choose a simpler prior")
+        found = "a prior whose density of the codes is not finite after the fit"
+        raise NonFiniteError(found=found, expected="finite densities", do="use a simpler prior")
     error = rise.std().item() / math.sqrt(len(rise))
-    say(f"prior fitted to the codes: {rise.mean():+.2f} ± {error:.2f} nats for a training image")
+    say(f"prior fitted to the codes: {rise.mean():+.2f} ± {error:.2f} nats per training image")
 
 
 def _maximise(prior: nn.Module, z: Tensor) -> None:
-    """The mean of log p(z) of z [n, D], by Adam on batches."""
-    starting: Any = prior
-    if hasattr(prior, "begin_at"):
-        starting.begin_at(z)
-    steps, size, learning_rate = STEPS, BATCH, LEARNING_RATE
-    if hasattr(prior, "fitted_by"):
-        steps, size, learning_rate = starting.fitted_by(len(z))
+    """Maximise the mean of log p(z) of z [n, D], with Adam on batches."""
+    if has(prior, InitialisedFromLatents):
+        prior.initialise_from_latents(z)
+    steps, size, learning_rate = prior.fit_settings(len(z)) if has(prior, HasFitSettings) else SETTINGS
     parameters = list(prior.parameters())
     adam = torch.optim.Adam(parameters, learning_rate)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(adam, steps)
     for _ in range(steps):
         batch = z[torch.randint(len(z), (size,), device=z.device)]
-        loss = -starting().log_prob(batch).mean()
+        loss = -prior().log_prob(batch).mean()
         gradients = torch.autograd.grad(loss, parameters)
         for parameter, gradient in zip(parameters, gradients, strict=True):
             parameter.grad = gradient
@@ -71,6 +69,6 @@ def _maximise(prior: nn.Module, z: Tensor) -> None:
 
 @torch.no_grad()
 def _mean_log_prob(prior: Any, z: Tensor) -> Tensor:
-    """Of each image, [N] in float64, the mean over its draws z [S, N, D]."""
+    """Return for each image, [N] in float64, the mean over its draws z [S, N, D]."""
     p = prior()
-    return torch.cat([p.log_prob(some).double().mean(0) for some in z.split(BATCH, 1)])
+    return torch.cat([p.log_prob(some).double().mean(0) for some in z.split(CHUNK, 1)])

@@ -1,11 +1,10 @@
-"""What a model takes from the training images before the first step.
+"""Data-dependent initialisation: what a model takes from the training images before the first step.
 
-The encoder subtracts the mean of each channel, the decoder starts at the mean image, and a prior may start from some
-of the images.
+The encoder subtracts the mean of each channel. The decoder starts at the mean image. A prior may start from some of the
+images.
 """
 
 from collections.abc import Iterator
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -13,42 +12,43 @@ from torch import Tensor, nn
 from vaelab.data.dataset import Dataset
 from vaelab.data.protocol import protocol
 from vaelab.models import Conditional
+from vaelab.parts.capabilities import InitialisedFromData, modules_with
 from vaelab.randomness.seeds import derive, seed_generator
 from vaelab.system.errors import SpecError
 
-AVERAGED = 10_000  # training images at most, of which the mean is taken: its standard error is at most 0.005
+AVERAGED = 10_000  # maximum number of training images in the mean, whose standard error is then at most 0.005
 AT_A_TIME = 100
 
 
-def begin(model: nn.Module, train: Dataset, seed: int, start: str = "zero") -> None:
-    """Show a model training images: called once, when a training begins, and not when it is resumed.
+def initialise(model: nn.Module, train: Dataset, seed: int, start: str = "zero") -> None:
+    """Initialise a model from training images: called once, before the first step, and not when a run is resumed.
 
-    Every encoder is centred at the mean of each channel: see `vaelab.models.Conditional`. The mean of each pixel serves
-    less well: on MNIST, one hidden layer of 500 tanh units and z = 10 end after 30 epochs at a -ELBO of 105.5 with it,
-    at 104.6 uncentred, and at 104.3 with the mean of the channel.
+    Every encoder is centred at the mean of each channel: see `vaelab.models.Conditional`. The mean of each pixel is
+    worse: on MNIST, with one hidden layer of 500 tanh units, z = 10 and 30 epochs, the final -ELBO is 105.5 with it,
+    104.6 without centring, and 104.3 with the mean of each channel.
 
-    Where `start` is "mean", the decoder starts at the mean training image, if its likelihood has `biases` for it.
-    Otherwise the first steps have z carry the mean image, and a learned prior follows z to where the encoder no longer
-    tells images apart.
+    If `start` is "mean", the decoder starts at the mean training image, if its likelihood head is a `StartsAtMean`.
+    Otherwise z carries the mean image in the first steps, and a learned prior follows z to a point where the encoder no
+    longer distinguishes images.
 
-    A module asks with `begins_with`, how many, and gets them in `begin(pixels)`, [n, C, H, W] in [0, 1] as the protocol
-    reads them, on the model's device. They are drawn without replacement, a function of the seed and of the module's
-    place among those that ask. The generators are left as they were.
+    Each module that is `InitialisedFromData` gets as many images as it requests, [n, C, H, W] in [0, 1] as the protocol
+    reads them, on the model's device. They are drawn without replacement, as a function of the seed and of the module's
+    index among those that request images. The states of the generators are restored.
 
     Raises:
-        SpecError: a module asks for more images than there are.
+        SpecError: a module requests more images than there are.
     """
-    check_begin(model, len(train))
+    check_enough_images(model, len(train))
     device = next(model.parameters()).device
     with torch.random.fork_rng(devices=[]):
-        for place, module in enumerate(_asking(model), start=1):
-            some = _some(train, module.begins_with, derive(seed, "weights", place))
-            module.begin(torch.cat(list(some)).to(device))
+        for place, module in enumerate(modules_with(model, InitialisedFromData), start=1):
+            some = _some(train, module.initial_images, derive(seed, "weights", place))
+            module.initialise(torch.cat(list(some)).to(device))
         count = min(len(train), AVERAGED)
         some = _some(train, count, derive(seed, "start"))
         total = sum((pixels.double().sum(0) for pixels in some), torch.zeros(train.shape, dtype=torch.float64))
         mean = (total / count).mean((1, 2), keepdim=True)
-        inside = (total + 0.5) / (count + 1)  # half of one more image keeps its logits finite
+        inside = (total + 0.5) / (count + 1)  # one more image of value 1/2 keeps the logits finite
         for module in model.modules():
             if isinstance(module, Conditional):
                 module.centre_at(mean.float().to(device))
@@ -56,25 +56,21 @@ def begin(model: nn.Module, train: Dataset, seed: int, start: str = "zero") -> N
                     module.start_at(inside.float().to(device))
 
 
-def check_begin(model: nn.Module, count: int) -> None:
-    """SpecError where a module asks for more than the `count` training images."""
-    for module in _asking(model):
-        if module.begins_with > count:
+def check_enough_images(model: nn.Module, count: int) -> None:
+    """Raise SpecError if a module requests more than the `count` training images."""
+    for module in modules_with(model, InitialisedFromData):
+        if module.initial_images > count:
             raise SpecError(
-                found=f"{type(module).__name__}, which begins with {module.begins_with:,} training images",
-                expected=f"at most the {count:,} that there are",
-                do=f"ask for {count:,} or fewer",
+                found=f"{type(module).__name__}, which requests {module.initial_images:,} training images",
+                expected=f"at most {count:,}, the number of training images",
+                do=f"request {count:,} or fewer",
             )
 
 
 def _some(train: Dataset, count: int, seed: int) -> Iterator[Tensor]:
-    """Pixels of `count` images drawn without replacement, a hundred at a time."""
+    """Yield the pixels of `count` images drawn without replacement, a hundred at a time."""
     seed_generator(torch.device("cpu"), seed)
     chosen = torch.randperm(len(train))[:count].numpy()
     pixels = protocol(train.protocol).pixels
     for place in range(0, count, AT_A_TIME):
         yield pixels(torch.from_numpy(train.images[chosen[place : place + AT_A_TIME]]))
-
-
-def _asking(model: nn.Module) -> list[Any]:
-    return [module for module in model.modules() if hasattr(module, "begin")]

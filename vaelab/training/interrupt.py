@@ -1,4 +1,4 @@
-"""Stopping between two steps, never within one."""
+"""Stopping between two steps, never within a step."""
 
 import errno
 import signal
@@ -9,20 +9,20 @@ from typing import TypeVar
 
 from vaelab.training.callback import Callback
 
-NAMES = ("SIGINT", "SIGTERM", "SIGHUP")  # Ctrl-C, a request to end, a terminal that was closed; Windows has no SIGHUP
-TELL_SECONDS = 1.5  # after which a step is long to wait for, as the first is while it is compiled
+NAMES = ("SIGINT", "SIGTERM", "SIGHUP")  # Ctrl-C, a request to stop, a closed terminal; Windows has no SIGHUP
+TELL_SECONDS = 1.5  # after this, say what is awaited: the first step takes long while it is compiled
 
 T = TypeVar("T")
 
 
 @contextmanager
 def stop_signals(say: Callable[[str], None]) -> Iterator[threading.Event]:
-    """An event that SIGINT, SIGTERM or SIGHUP sets; a second one is immediate.
+    """Yield an event that SIGINT, SIGTERM or SIGHUP sets; a second signal stops at once.
 
-    A signal that this process was started to ignore stays ignored, as SIGHUP does behind `nohup`.
+    A signal that this process was started to ignore stays ignored, as SIGHUP does after `nohup`.
 
     Arguments:
-        say: told what is waited for, where that takes long.
+        say: is called with what is awaited, if it takes long.
     """
     stop = threading.Event()
     if threading.current_thread() is not threading.main_thread():  # only the main thread may handle signals
@@ -35,7 +35,7 @@ def stop_signals(say: Callable[[str], None]) -> Iterator[threading.Event]:
         if not over.wait(TELL_SECONDS):
             say("stopping once this step, or the compiler, is done and the state is saved; Ctrl-C again stops at once")
 
-    asked: list[int] = []  # signals so far: `stop` may also be set by a pipe that was closed, which asks for less
+    asked: list[int] = []  # signals so far; `stop` cannot count them, because a closed pipe sets it too
 
     def handle(number: int, frame: object) -> None:
         if asked:
@@ -51,18 +51,18 @@ def stop_signals(say: Callable[[str], None]) -> Iterator[threading.Event]:
         yield stop
     finally:
         over.set()
-        stop.set()  # for the thread to end
+        stop.set()  # so that the thread ends
         for number, handler in before.items():
             signal.signal(number, handler)
 
 
 def guarded(callback: Callback, stop: threading.Event) -> Callback:
-    """`callback`, but where it can no longer be told anything, as its pipe or terminal was closed, `stop` is set."""
+    """Return `callback`, but if its pipe or terminal is closed, set `stop` instead of raising."""
     return Callback(say=_guarded(callback.say, stop), show=_guarded(callback.show, stop))
 
 
 def _guarded(tell: Callable[[T], None], stop: threading.Event) -> Callable[[T], None]:
-    def told(what: T) -> None:
+    def guarded_tell(what: T) -> None:
         try:
             tell(what)
         except OSError as error:
@@ -70,4 +70,4 @@ def _guarded(tell: Callable[[T], None], stop: threading.Event) -> Callable[[T], 
                 raise
             stop.set()
 
-    return told
+    return guarded_tell

@@ -1,4 +1,4 @@
-"""How far a training is, in plain lines of text."""
+"""Progress of training in plain lines of text."""
 
 import sys
 from collections.abc import Callable
@@ -6,13 +6,13 @@ from collections.abc import Callable
 from vaelab.system.errors import in_print
 from vaelab.training.callback import SILENT, Callback, Status
 
-LINE_EVERY = 20  # plain lines for a whole training, about
+LINE_EVERY = 20  # approximate number of plain lines for a whole training run
 
 
 def default_callback() -> Callback:
-    """Who looks on where nobody was named: lines are printed in a terminal or a notebook, and nothing elsewhere.
+    """Return the default Callback: it prints lines in a terminal or a notebook, and nothing elsewhere.
 
-    So a script whose output goes to a file, a test or a worker prints what it asks for and no more.
+    So a script, a test or a worker whose output goes to a file prints only what it asks for.
     """
     notebook = type(sys.stdout).__module__.startswith("ipykernel")
     terminal = sys.stdout is not None and sys.stdout.isatty()
@@ -20,16 +20,16 @@ def default_callback() -> Callback:
 
 
 def lines(say: Callable[[str], None], text: Callable[[Status], str] | None = None) -> Callback:
-    """A Watch that hands lines of text to `say`: what it is told, and about twenty times where the training stands.
+    """Return a Callback that passes lines of text to `say`: messages, and the progress about twenty times.
 
     Arguments:
-        text: puts a Status in words; by default `summary`, and the criterion on the validation images.
+        text: converts a Status to text; by default `summary`, and the criterion on the validation images.
     """
     shown = [0.0]
 
     def show(status: Status) -> None:
         done = status.step / status.steps
-        shown[0] = min(shown[0], done)  # another run has begun
+        shown[0] = min(shown[0], done)  # another run has started
         if status.row is not None and (done - shown[0] >= 1 / LINE_EVERY or status.step == status.steps):
             shown[0] = done
             say(text(status) if text else summary(status) + held_out(status))
@@ -38,13 +38,13 @@ def lines(say: Callable[[str], None], text: Callable[[Status], str] | None = Non
 
 
 def in_brief(status: Status) -> str:
-    """Where one of many trainings stands: epoch, -ELBO, time left."""
+    """Return the progress of one of many runs: epoch, -ELBO, time left."""
     left = f"  {_duration(status.seconds_left)} left" if status.step < status.steps else ""
     return f"epoch {status.epoch:.1f}/{status.epochs:g}  -ELBO {_nats(-status.terms['elbo'])} nats{left}"
 
 
 def summary(status: Status) -> str:
-    """Where a training stands, in one line: epoch, speed, -ELBO and its terms, time left."""
+    """Return the progress of a run in one line: epoch, speed, -ELBO and its terms, time left."""
     terms, vmapped = status.terms, (status, *status.beside)
     pace = f"{len(vmapped)} runs" if status.beside else f"{_count(status.images_per_second)} images/s"
     elbo = _range([-each.terms["elbo"] for each in vmapped])
@@ -55,7 +55,7 @@ def summary(status: Status) -> str:
 
 
 def held_out(status: Status) -> str:
-    """The criterion on the validation images, to stand behind `summary`; empty where there was no validation."""
+    """Return the criterion on the validation images, to follow `summary`; empty if there was no validation."""
     rows = [each.row for each in (status, *status.beside) if each.row and "validation" in each.row]
     if not rows:
         return ""
@@ -64,7 +64,7 @@ def held_out(status: Status) -> str:
 
 
 def _range(values: list[float]) -> str:
-    """The least and the largest number of nats, in the order of the numbers."""
+    """Return the smallest and the largest number of nats, in this order."""
     return " to ".join(dict.fromkeys(map(_nats, (min(values), max(values)))))
 
 

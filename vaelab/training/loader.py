@@ -1,4 +1,4 @@
-"""Where the images of a step come from: memory, or a disk that a thread reads ahead of the training."""
+"""Loading of the images of each step, from memory, or from a disk that a thread reads ahead."""
 
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Protocol
@@ -12,15 +12,15 @@ from vaelab.data.stored import Images, Stored
 from vaelab.system.memory import total_bytes
 from vaelab.training.sampler import Sampler
 
-SHARE = 0.25  # of the device's memory: what training images may take of it
-READ = 2 * 2**20  # bytes in a reading, or one batch where that is more
-AHEAD = 2  # readings before the one in use
+SHARE = 0.25  # of the device's memory that training images may take
+READ = 2 * 2**20  # bytes in a reading, or one batch if that is more
+AHEAD = 2  # readings in advance of the one in use
 
 
 class Loader(Protocol):
-    """The images of step t, uint8 [B, C, H, W], on the device: a pure function of t, asked for in any order.
+    """Returns the images of step t, uint8 [B, C, H, W], on the device: a function of t only, for any order of calls.
 
-    `note` says where they come from, "" where that goes without saying.
+    `note` says where the images come from, or is "" if they were in memory already.
     """
 
     note: str
@@ -28,14 +28,14 @@ class Loader(Protocol):
     def __call__(self, t: int) -> Tensor: ...
 
     def beside(self, sampler: Sampler) -> "Loader":
-        """The feed of another training on the same images, which are held but once."""
+        """Return the loader of another run on the same images, which are held once."""
         ...
 
     def close(self) -> None: ...
 
 
 def loader_of(train: Dataset, sampler: Sampler, device: torch.device) -> Loader:
-    """Feeds `device` from its own memory if the images are there, or take at most a quarter of it; else streams."""
+    """Return a loader that holds the images in the device's memory if they take at most a quarter of it, or streams."""
     there = device.type == "cpu" and not isinstance(train.images, Stored)
     if there or train.images.nbytes <= SHARE * memory(device):
         read = isinstance(train.images, Stored)
@@ -45,7 +45,7 @@ def loader_of(train: Dataset, sampler: Sampler, device: torch.device) -> Loader:
 
 
 def memory(device: torch.device) -> int:
-    """Bytes of memory: of the device, or of this machine as far as this process may use it."""
+    """Return the bytes of memory of the device, or for a CPU those of this machine that this process may use."""
     if device.type == "cuda":
         return torch.cuda.get_device_properties(device).total_memory
     return total_bytes()
@@ -64,24 +64,24 @@ class Resident:
         return Resident(self.images, sampler)
 
     def close(self) -> None:
-        """Nothing is open."""
+        """Do nothing: nothing is open."""
 
 
 class Streamed:
-    """Images that are brought to the device when their step has come; a thread reads those of the next steps.
+    """Images that are copied to the device for their step; a thread reads those of the next steps.
 
-    It reads those of several steps at once: to hand work to a thread takes as long as to read a small batch. What it
-    could not read is raised where it is asked for.
+    It reads those of several steps at once, because passing work to a thread takes as long as reading a small batch. An
+    error of reading is raised when those images are requested.
 
     Arguments:
-        images: uint8 [N, C, H, W], on disk, or in a memory that is larger than the device's.
+        images: uint8 [N, C, H, W], on disk, or in memory that is larger than the device's.
     """
 
     def __init__(self, images: Images, sampler: Sampler, device: torch.device) -> None:
         origin = "disk" if isinstance(images, Stored) else "memory"
         self.note = f"streaming {_gigabytes(images)} of images from {origin}: over {SHARE:.0%} of the {device}'s memory"
         self.images, self.sampler, self.device = images, sampler, device
-        self.steps = max(1, READ * len(images) // (images.nbytes * sampler.batch))  # of a reading
+        self.steps = max(1, READ * len(images) // (images.nbytes * sampler.batch))  # in a reading
         self.thread = ThreadPoolExecutor(1, "feed")
         self.readings: dict[int, Future[Tensor]] = {}
         self.current: tuple[int, Tensor] | None = None  # the reading in use, on the device
@@ -102,16 +102,18 @@ class Streamed:
             self.readings.pop(k).cancel()
         for k in wanted:
             if k not in self.readings:
-                # Here and not in the thread: the permutations that are kept are not for two threads to change.
+                # Here and not in the thread: two threads must not change the sampler's permutations
                 indices = torch.cat([self.sampler(t) for t in range(k * self.steps, (k + 1) * self.steps)])
                 self.readings[k] = self.thread.submit(self._read, indices.numpy())
 
     def _read(self, indices: np.ndarray) -> Tensor:
         images = torch.from_numpy(self.images[indices])
-        return images.pin_memory() if self.device.type == "cuda" else images  # else the copy is not asynchronous
+        return (
+            images.pin_memory() if self.device.type == "cuda" else images
+        )  # a copy is asynchronous from pinned memory
 
     def close(self) -> None:
-        """End the thread."""
+        """Stop the thread."""
         self.thread.shutdown(cancel_futures=True)
 
 

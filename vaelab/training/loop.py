@@ -1,4 +1,4 @@
-"""The training loop, of one run or of several that are trained as one program."""
+"""The training loop, for one run or several vmapped runs."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -24,8 +24,8 @@ from vaelab.training.step.compiled import Compile, choose_step
 from vaelab.training.step.vmapped import joint_step, take_vmapped
 from vaelab.training.trainer import Trainer
 
-CHECKPOINT_SECONDS = 30.0  # at most this much work is lost to a kill
-SHOW_SECONDS = 0.5  # from one reading of the meters for the eye to the next
+CHECKPOINT_SECONDS = 30.0  # a killed run loses at most this much work
+SHOW_SECONDS = 0.5  # between two readings of the meters for display
 
 
 def fit(
@@ -39,26 +39,26 @@ def fit(
     fingerprint: str = "",
     schedule: Callable[[float], float] | None = None,
 ) -> Progress:
-    """Train `model` in place, ending with its best weights; goes on from the checkpoint in `folder` if there is one.
+    """Train `model` in place and give it its best weights; resume from the checkpoint in `folder` if there is one.
 
-    "Best" is by the objective's own value on the validation images, once its schedule has ended (`Criterion`). Where
-    that never was, or without validation images, the last weights (or their moving average) are taken.
-    A step depends on nothing but its number and what the checkpoint holds, so a run that was stopped and goes on is
-    the run that was not: bit for bit on a CPU. Writes checkpoint.safetensors and log.jsonl to `folder`.
+    The best weights are those with the lowest value of the objective on the validation images, after its schedule has
+    ended (`Criterion`). If it never ended, or there are no validation images, the last weights (or their moving
+    average) are used. A step depends only on its number and on what the checkpoint holds. So a run that was stopped and
+    resumed equals one that was not: bit for bit on a CPU. It writes checkpoint.safetensors and log.jsonl.
 
     Arguments:
-        folder: made if it is not there.
-        watch: who looks on; by default lines are printed in a terminal or a notebook, and nothing elsewhere.
-        compile: whether to compile the training step; `auto` decides from the work ahead.
-        fingerprint: of what the checkpoint belongs to; one of another is refused.
+        folder: created if it does not exist.
+        callback: receives progress; by default lines are printed in a terminal or a notebook, and nothing elsewhere.
+        compile: whether to compile the training step; `auto` decides from the remaining work.
+        fingerprint: identifies the run; a checkpoint with another fingerprint is refused.
         schedule: of the learning rate; None: the one that `config` names.
 
     Raises:
-        NonFiniteError: a number is no real one; where it began is in post_mortem.json, the state before that step in
-            post_mortem.safetensors, and the last good checkpoint is kept.
-        Interrupted: SIGINT or SIGTERM; the state is saved.
-        RunError: a damaged or foreign checkpoint, or a full disk.
-        DataError, SpecError: data that the model does not describe, or parts that do not keep their contract.
+        NonFiniteError: a value became NaN or infinite. post_mortem.json says where, post_mortem.safetensors holds the
+            state before that step, and the last good checkpoint is kept.
+        Interrupted: SIGINT, SIGTERM or SIGHUP; the state is saved.
+        RunError: the checkpoint is damaged or belongs to another run, or the disk is full.
+        DataError, SpecError: the model does not describe the data, or a part does not meet its contract.
     """
     if not isinstance(data, Splits):
         raise DataError(
@@ -76,7 +76,7 @@ def fit(
     began = trainer.progress.compiled
     trainer.step, compiled = choose_step(trainer.step, setup.work, compile, callback.say, began)
     trainer.progress = replace(trainer.progress, compiled=compiled)
-    (error,) = _go_through([trainer], lambda t: setup.take(trainer.step, t), callback)
+    (error,) = _run_steps([trainer], lambda t: setup.take(trainer.step, t), callback)
     if error is not None:
         raise error
     return trainer.progress
@@ -85,19 +85,19 @@ def fit(
 def fit_vmapped(
     trainers: Sequence[Trainer], callback: Callback, compile: Compile = "auto"
 ) -> list[NonFiniteError | None]:
-    """Train several runs as one program, each as `fit` would alone, to rounding; the error of each that met one.
+    """Train several runs as one program; return the error of each run, or None.
 
-    Their steps are taken as one, and all else is done run by run. A run that is over, or that met a number that is not
-    finite, is done with, and the others go on.
+    Results match separate runs up to rounding. The steps are taken jointly, everything else run by run. A run that is
+    finished or has a non-finite number is dropped, and the others continue.
 
     Arguments:
-        trainings: at the same step, of models of the same shapes, of Plans that differ in nothing but
+        trainers: at the same step, with models of the same shapes, and TrainingConfigs that differ only in
             `vaelab.training.step.vmapped.FREE`.
 
     Raises:
-        SpecError: the parts of these runs cannot be trained so.
-        Interrupted: SIGINT or SIGTERM; the states are saved.
-        RunError: a full disk.
+        SpecError: these runs have a part that cannot be vmapped.
+        Interrupted: SIGINT, SIGTERM or SIGHUP; the states are saved.
+        RunError: the disk is full.
     """
     first = trainers[0]
     _say_where(first, callback)
@@ -108,41 +108,41 @@ def fit_vmapped(
     program = f"{len(trainers)} times {alone.program}"
     work = replace(alone, steps=steps, flops=len(trainers) * alone.flops, program=program)
     step, _ = choose_step(joint, work, compile, callback.say)
-    return _go_through(trainers, lambda t: take_vmapped(setups, step, t), callback)
+    return _run_steps(trainers, lambda t: take_vmapped(setups, step, t), callback)
 
 
 def _say_where(trainer: Trainer, callback: Callback) -> None:
     if trainer.progress.step:
-        callback.say(f"going on from step {trainer.progress.step:,} of {trainer.setup.steps:,}")
+        callback.say(f"resuming from step {trainer.progress.step:,} of {trainer.setup.steps:,}")
     if trainer.setup.loader.note:
         callback.say(trainer.setup.loader.note)
 
 
-def _go_through(
+def _run_steps(
     trainers: Sequence[Trainer], take: Callable[[int], None], callback: Callback
 ) -> list[NonFiniteError | None]:
-    """Take the steps that `trainers` have left by `take`, each for all of them; the error of each that met one."""
-    going = list(trainers)
+    """Take the remaining steps of `trainers` with `take`, jointly; return the error of each trainer, or None."""
+    active = list(trainers)
     errors: dict[Trainer, NonFiniteError] = {}
     interrupted: list[Interrupted] = []
     rows: dict[Trainer, dict[str, Any]] = {}
 
     def each(act: Callable[[Trainer], None]) -> None:
-        """Of those that go on; who is over or cannot go on does no longer."""
-        for trainer in tuple(going):
+        """Apply `act` to each active run; drop those that raise."""
+        for trainer in tuple(active):
             try:
                 act(trainer)
             except NonFiniteError as error:
                 errors[trainer] = error
-                going.remove(trainer)
+                active.remove(trainer)
             except Interrupted as error:
                 interrupted.append(error)
-                going.remove(trainer)
+                active.remove(trainer)
 
     def find_findings(trainer: Trainer) -> None:
         if trainer.validates:
-            rows[trainer] = trainer.report(clock.pace(trainer.progress.step) / len(going), stop.is_set)
-        elif showing and trainer.state.meters.first_bad():  # looked at here too: an epoch can be long
+            rows[trainer] = trainer.report(clock.pace(trainer.progress.step) / len(active), stop.is_set)
+        elif showing and trainer.state.meters.first_bad():  # check between validations too: an epoch can be long
             trainer.check(stop.is_set)
 
     def keep(trainer: Trainer) -> None:
@@ -159,18 +159,18 @@ def _go_through(
         for trainer in trainers:
             trainer.callback = guarded(trainer.callback, stop)
         clock = Clock(trainers[0].progress.step)
-        while going := _unfinished(going):
-            t = going[0].progress.step
+        while active := _unfinished(active):
+            t = active[0].progress.step
             take(t)
-            share = clock.lap() / len(going)
-            for trainer in going:
-                trainer.took(share, len(going))
+            share = clock.lap() / len(active)
+            for trainer in active:
+                trainer.took(share, len(active))
 
             rows.clear()
             showing = clock.due("show", SHOW_SECONDS)
             each(find_findings)
-            if going and (rows or showing):
-                _show(going, rows, clock.pace(t + 1), callback)
+            if active and (rows or showing):
+                _show(active, rows, clock.pace(t + 1), callback)
             saving = clock.due("save", CHECKPOINT_SECONDS)
             each(keep)
             if stop.is_set():
@@ -178,30 +178,30 @@ def _go_through(
                 raise next(iter(interrupted), None) or Interrupted(
                     found=f"stopped at step {t + 1:,} of {longest.setup.steps:,}",
                     expected=f"{longest.setup.steps:,} steps; the state is saved in {longest.folder}",
-                    do="give the same command again to go on",
+                    do="rerun the command to resume",
                 )
     return [errors.get(trainer) for trainer in trainers]
 
 
-def _unfinished(going: list[Trainer]) -> list[Trainer]:
-    """Finish those that are over; the others."""
-    for trainer in going:
+def _unfinished(active: list[Trainer]) -> list[Trainer]:
+    """Finish the runs that are over; return the others."""
+    for trainer in active:
         if trainer.over:
             trainer.finish()
-    return [trainer for trainer in going if not trainer.over]
+    return [trainer for trainer in active if not trainer.over]
 
 
-def _show(going: list[Trainer], rows: dict[Trainer, dict[str, Any]], pace: float, callback: Callback) -> None:
-    """Tell `callback` where all of them stand, beside the one that has the most steps ahead."""
+def _show(active: list[Trainer], rows: dict[Trainer, dict[str, Any]], pace: float, callback: Callback) -> None:
+    """Show the progress of all runs; the first Status is that of the run with the most steps."""
     statuses = [
-        trainer.status(pace / len(going), rows.get(trainer), pace * (trainer.setup.steps - trainer.progress.step))
-        for trainer in sorted(going, key=lambda trainer: -trainer.setup.steps)
+        trainer.status(pace / len(active), rows.get(trainer), pace * (trainer.setup.steps - trainer.progress.step))
+        for trainer in sorted(active, key=lambda trainer: -trainer.setup.steps)
     ]
     callback.show(replace(statuses[0], beside=tuple(statuses[1:])))
 
 
 class Clock:
-    """The seconds that steps take, since this process took over at step `first`."""
+    """The time per step, from step `first`, at which this process started."""
 
     def __init__(self, first: int) -> None:
         self.first = first
@@ -209,16 +209,16 @@ class Clock:
         self.last = {"show": self.began, "save": self.began}
 
     def lap(self) -> float:
-        """Seconds since this was last asked."""
+        """Return the seconds since the last call."""
         before, self.before = self.before, time.perf_counter()
         return self.before - before
 
     def pace(self, step: int) -> float:
-        """Seconds a step, with `step` steps taken."""
-        return max(time.perf_counter() - self.began, 1e-9) / (step - self.first)  # a clock may stand still
+        """Return the seconds per step after step `step`."""
+        return max(time.perf_counter() - self.began, 1e-9) / (step - self.first)  # a clock may not advance
 
     def due(self, what: str, every: float) -> bool:
-        """Whether `every` seconds have passed since this last said so."""
+        """Return whether `every` seconds have passed since it last returned True for `what`."""
         now = time.perf_counter()
         if now - self.last[what] < every:
             return False

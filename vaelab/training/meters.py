@@ -1,4 +1,4 @@
-"""Running moments kept on the device, read once a report."""
+"""Running moments of the loss terms, kept on the device and read once per report."""
 
 import math
 from dataclasses import dataclass
@@ -13,8 +13,8 @@ TERMS = ("loss", "rate", "distortion")
 class Meters:
     """Moments over the images since the last reset, and the first step at which each term was not finite."""
 
-    moments: Tensor  # [3, terms]: count, sum, sum of squares, in float64; [R, 3, terms] of R runs as one
-    bad_step: Tensor  # [terms], infinity while all is well; [R, terms]
+    moments: Tensor  # [3, terms]: count, sum, sum of squares, in float64; [R, 3, terms] for R vmapped runs
+    bad_step: Tensor  # [terms], infinity if all were finite; [R, terms]
 
     @classmethod
     def zero(cls, device: torch.device) -> "Meters":
@@ -25,7 +25,7 @@ class Meters:
         )
 
     def add(self, step: Tensor, *terms: Tensor) -> None:
-        """Add a batch: `terms` are [B], or [R, B], in the order of TERMS. Traceable, without a synchronisation."""
+        """Add a batch: `terms` are [B] or [R, B], in the order of TERMS. It can be traced and does not synchronise."""
         values = torch.stack(terms, -2).detach().double()
         batch = torch.stack([torch.ones_like(values), values, values**2], -3).sum(-1)
         self.moments.add_(batch)
@@ -33,11 +33,11 @@ class Meters:
         self.bad_step.copy_(torch.minimum(self.bad_step, bad))
 
     def reset(self) -> None:
-        """Forget the moments; what was not finite stays known."""
+        """Clear the moments, but not the record of non-finite steps."""
         self.moments.zero_()
 
     def read(self) -> dict[str, float]:
-        """Means of the terms, and the ELBO, with the standard errors of the terms as `<term>_se`."""
+        """Return the means of the terms, the ELBO, and the standard errors of the terms as `<term>_se`."""
         count, sums, squares = self.moments
         means = sums / count
         errors = ((squares / count - means**2).clamp(min=0) / count).sqrt()
@@ -46,7 +46,7 @@ class Meters:
         return read | {"elbo": -read["rate"] - read["distortion"]}
 
     def first_bad(self) -> tuple[int, str] | None:
-        """The first step with a term that was not finite, and the terms; None while all is well."""
+        """Return the first step with a term that was not finite, and those terms; None if all were finite."""
         steps = self.bad_step.tolist()
         if (first := min(steps)) == math.inf:
             return None

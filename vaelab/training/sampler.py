@@ -5,15 +5,15 @@ from vaelab.randomness.seeds import derive
 
 
 def lowered(asked: int, count: int) -> str:
-    """What must be said where a batch of so many was asked for and there are only `count` training images; or ""."""
-    return f"batch = {asked}: each step takes all {count} training images, for there are no more" * (asked > count)
+    """Return a message if the batch is larger than the number of training images, otherwise ""."""
+    return f"batch = {asked}: each step takes all {count} training images, because there are no more" * (asked > count)
 
 
 class Sampler:
-    """Which images make batch t, a pure function of (seed, t): nothing to save, nothing to skip on resuming.
+    """Returns the images of batch t, a function of (seed, t) only: nothing to save, and nothing to skip on resuming.
 
-    Epoch e visits the images in permutation e. The permutations follow each other without a gap and batch t is the
-    t-th piece of that sequence, so every batch is full and every epoch sees each image once.
+    Epoch e visits the images in permutation e. The permutations follow each other without a gap, and batch t is the
+    t-th part of that sequence. So every batch is full and every epoch visits each image once.
 
     Arguments:
         count: N, images in the training set.
@@ -27,7 +27,7 @@ class Sampler:
         self._permutations: dict[int, Tensor] = {}
 
     def __call__(self, step: int) -> Tensor:
-        """Indices of the images of batch `step`, [B]."""
+        """Return the indices of the images of batch `step`, [B]."""
         epoch, start = divmod(step * self.batch, self.count)
         head = self._permutation(epoch)[start : start + self.batch]
         missing = self.batch - len(head)

@@ -1,4 +1,4 @@
-"""What each step of a training is: a pure function of its number, so that any step can be taken again."""
+"""The definition of each training step as a function of its number, so that any step can be taken again."""
 
 import math
 from collections.abc import Callable, Iterator
@@ -27,7 +27,7 @@ from vaelab.training.step.step import Step, TrainState, make_step
 
 @dataclass(frozen=True, eq=False)
 class TrainingSetup:
-    """The batches, noise and learning rates of a training, step by step; what changes is in a State."""
+    """The batches, noise and learning rates of a training run, for each step; what changes is in a TrainState."""
 
     model: VAE
     objective: Objective
@@ -36,11 +36,11 @@ class TrainingSetup:
     reading: Protocol
     sampler: Sampler
     loader: Loader
-    labels: Tensor | None  # [N], of the training images, where the model is told of them
+    labels: Tensor | None  # [N], of the training images, if the model is conditioned on labels
     schedule: Callable[[float], float]
 
     def __post_init__(self) -> None:
-        self.model.protocol = self.reading.name  # so that it is not measured on pixels of another kind
+        self.model.protocol = self.reading.name  # so that it is not evaluated with another pixel protocol
 
     @classmethod
     def of(
@@ -51,16 +51,15 @@ class TrainingSetup:
         config: TrainingConfig,
         schedule: Callable[[float], float] | None = None,
     ) -> "TrainingSetup":
-        """The course of training `model` on `train`, whose images all make one batch where they are fewer than that.
+        """Return the setup for training `model` on `train`; if a batch is larger than `train`, it is all images.
 
         Arguments:
             schedule: of the learning rate; None: the one that `config` names.
 
         Raises:
-            SpecError: the objective does not admit this model or batch, the model is to be
-                told labels that are not there, its likelihood does not describe these pixels, or a part of it does not
-                keep its contract.
-            DataError: images of another shape than the model's.
+            SpecError: the objective does not admit this model or batch size; the model is conditioned on labels and
+                there are none; its likelihood does not describe these pixels; or a part does not meet its contract.
+            DataError: the images have another shape than the model's.
         """
         admit_data(model, train)
         admit_likelihood(model, train)
@@ -88,7 +87,7 @@ class TrainingSetup:
         config: TrainingConfig,
         schedule: Callable[[float], float] | None = None,
     ) -> "TrainingSetup":
-        """The course of another training on the same images, which are held but once."""
+        """Return the setup of another run on the same images, which are held once."""
         config = config.model_copy(update={"batch": self.config.batch})
         sampler = Sampler(self.sampler.count, config.batch, config.seed)
         schedule = schedule or make("schedule", SCHEDULES, config.schedule)
@@ -100,18 +99,18 @@ class TrainingSetup:
 
     @property
     def parameter_names(self) -> list[str]:
-        """Of what is trained, in the order of `TrainState.parameters`."""
+        """Names of the trained parameters, in the order of `TrainState.parameters`."""
         own = self.objective.named_parameters() if isinstance(self.objective, nn.Module) else ()
         return [*(name for name, _ in self.model.named_parameters()), *(f"objective.{name}" for name, _ in own)]
 
     @property
     def criterion(self) -> Criterion:
-        """What chooses the best weights on validation images."""
+        """The criterion that selects the best weights on validation images."""
         return criterion_of(self.objective)
 
     @property
     def epoch(self) -> float:
-        """Steps in an epoch, not always whole."""
+        """Steps in an epoch, not always a whole number."""
         return self.sampler.count / self.config.batch
 
     @property
@@ -120,7 +119,7 @@ class TrainingSetup:
 
     @property
     def work(self) -> Work:
-        """What is ahead; `program` is the same for setups that differ in numbers that a step is given."""
+        """The work of this run; `program` is equal for setups that differ only in inputs of the step."""
         options = self.config.model_dump(include={"batch", "precision", "clip_norm", "ema_decay"})
         shapes = [(name, tuple(p.shape)) for name, p in self.model.named_parameters()]
         program = (self.model, self.objective, self.reading.name, self.model.image_shape, options, shapes)
@@ -128,11 +127,11 @@ class TrainingSetup:
 
     @property
     def key(self) -> Tensor:
-        """Of the noise of every step."""
+        """The key of the noise of all steps."""
         return key_of(derive(self.config.seed, "noise"), self.device)
 
     def step(self, state: TrainState) -> Step:
-        """The step that changes `state`, and the model, in place; see `make_step`."""
+        """Return the step that changes `state` and the model in place; see `make_step`."""
         offset = self.reading.nats_offset(self.model.image_shape)
         return make_step(self.model, self.objective, self.reading.pixels, state, self.config, self.key, offset)
 
@@ -140,25 +139,25 @@ class TrainingSetup:
         return self.config.learning_rate * self.schedule(t / self.steps)
 
     def batch(self, t: int) -> Tensor:
-        """The images of step t, uint8 [B, C, H, W]."""
+        """Return the images of step t, uint8 [B, C, H, W]."""
         return self.loader(t)
 
     def condition(self, t: int) -> Tensor | None:
-        """Of the labels of these images, [B, K], where the model is told of them."""
+        """Return the one-hot labels of these images, [B, K], or None if the model is not conditioned on labels."""
         if self.labels is None or self.model.labels is None:
             return None
         return self.model.labels.one_hot(self.labels[self.sampler(t).to(self.device)])
 
     def noise(self, t: int) -> Noise:
-        """The noise of step t."""
+        """Return the noise of step t."""
         return Noise(self.key, torch.tensor(t, device=self.device))
 
     def seed_generator(self, t: int) -> None:
-        """Put torch's own generator, for draws that are not Noise's such as dropout, where step t begins."""
+        """Seed torch's own generator for step t, for draws that do not use Noise, such as dropout."""
         seed_generator(self.device, derive(self.config.seed, "noise", t))
 
     def take(self, step: Step, t: int) -> None:
-        """Take step t of the training by `step`."""
+        """Take step t of the training run with `step`."""
         self.seed_generator(t)
         alpha = torch.tensor(self.learning_rate(t), device=self.device)
         condition = self.condition(t)
@@ -167,7 +166,7 @@ class TrainingSetup:
 
 @contextmanager
 def bfloat16(model: VAE, on: bool) -> Iterator[None]:
-    """Run the model's networks in bfloat16 while this lasts, if `on`."""
+    """Run the model's networks in bfloat16 in this context, if `on`."""
     round_networks(model, on)
     try:
         yield

@@ -1,4 +1,4 @@
-"""One run under way: what it has reached, and the files that it keeps."""
+"""A training run: its progress, and the files that it writes."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,37 +12,37 @@ from torch import Tensor
 from vaelab.data.dataset import Splits
 from vaelab.models import VAE
 from vaelab.system.files import write_atomically
-from vaelab.training.calibrate import settle
+from vaelab.training.calibrate import calibrate
 from vaelab.training.callback import Callback, Log, Status
 from vaelab.training.checkpoint import Progress, live_tensors, read_checkpoint, write_checkpoint
 from vaelab.training.diagnosis.findings import as_row, find_findings, tell_new, timely
 from vaelab.training.diagnosis.post_mortem import RECORD, STATE, PostMortem, error, failure, replay
 from vaelab.training.diagnosis.replay import replay_step
-from vaelab.training.initialise import begin
+from vaelab.training.initialise import initialise
 from vaelab.training.setup import TrainingSetup, bfloat16
 from vaelab.training.step.step import Step, TrainState
 from vaelab.training.validation import Judge
 
-SETTLED_ON = 10_000  # training images at a validation; at the end all
+CALIBRATED_ON = 10_000  # training images for calibration at a validation; at the end all are used
 
 
 class Trainer:
-    """A run between two steps: its course, state, progress, best weights, log and checkpoint.
+    """A run between two steps: its setup, state, progress, best weights, log and checkpoint.
 
-    Goes on from the checkpoint in `folder`, if there is one. Whoever takes the steps tells it so.
+    It resumes from the checkpoint in `folder`, if there is one. The caller takes the steps and calls `took`.
 
     Arguments:
-        course: what each step is.
-        data: of which the validation images are looked at here, and by some models training images to begin with.
-        folder: where checkpoint.safetensors and log.jsonl are kept.
-        watch: told what is found amiss.
-        fingerprint: what run a checkpoint must belong to.
-        name: put before what is said, where several runs speak.
+        setup: defines each step.
+        data: validation images for the criterion; some models are initialised with training images.
+        folder: of checkpoint.safetensors and log.jsonl.
+        callback: receives the findings.
+        fingerprint: identifies the run that a checkpoint must belong to.
+        name: put before each message, if there are several runs.
 
     Raises:
-        RunError: a damaged or foreign checkpoint.
-        SpecError: a part of the model wants to begin with more training images than there are, or there are too few
-            validation images to judge by.
+        RunError: the checkpoint is damaged or belongs to another run.
+        SpecError: a part of the model needs more training images for its initialisation than there are, or there are
+            too few validation images for the criterion.
     """
 
     def __init__(
@@ -59,9 +59,9 @@ class Trainer:
         self.judge = None if data.validation is None else Judge(setup, data.validation)
         self.checkpoint = folder / "checkpoint.safetensors"
         if not self.checkpoint.exists():
-            begin(setup.model, data.train, setup.config.seed, setup.config.start)
+            initialise(setup.model, data.train, setup.config.seed, setup.config.start)
         self.state = TrainState.start(setup.model, setup.config, setup.objective)
-        self.step: Step = setup.step(self.state)  # by which steps are taken again, if it comes to that
+        self.step: Step = setup.step(self.state)  # also replays steps, if one fails
         self.initial = {name: tensor.cpu().clone() for name, tensor in self._live().items()}
         self.progress, self.best = self.last_good()
         self.log = Log(folder / "log.jsonl", self.progress.log_bytes, callback.say)
@@ -69,17 +69,17 @@ class Trainer:
 
     @property
     def over(self) -> bool:
-        """Whether there is no step left to take."""
+        """Whether no step is left to take."""
         return self.progress.step >= self.setup.steps or self.out_of_patience
 
     @property
     def at_rest_since(self) -> int | None:
-        """The step since which no schedule of the objective moved, 0 where it has none; None while one moves."""
+        """The step since which the objective's schedule is constant (0 without a schedule); None while it changes."""
         return self.setup.criterion.ramp.at_rest_since(self.progress.step - 1)
 
     @property
     def out_of_patience(self) -> bool:
-        """Whether no validation was better for `config.patience` epochs in which no schedule of the objective moved."""
+        """Whether no validation was better for `config.patience` epochs with a constant schedule of the objective."""
         now, since = self.progress, self.at_rest_since
         if not self.config.patience or now.best_loss is None or since is None:
             return False
@@ -87,13 +87,13 @@ class Trainer:
 
     @property
     def validates(self) -> bool:
-        """Whether the step that was taken last ends with a validation."""
+        """Whether a validation follows the last step."""
         step = self.progress.step
         return step == self.setup.steps or crosses_multiple(step, self.config.validate_every * self.setup.epoch)
 
     @torch.no_grad()
     def last_good(self) -> tuple[Progress, dict[str, Tensor]]:
-        """Make model and state those of the checkpoint, or of the start; the progress, and the best weights."""
+        """Restore model and state from the checkpoint, or from the start; return the progress and the best weights."""
         if self.checkpoint.exists():
             return read_checkpoint(self.checkpoint, self.setup.model, self.state, self.fingerprint)
         for name, tensor in self._live().items():
@@ -104,17 +104,17 @@ class Trainer:
         return live_tensors(self.setup.model, self.state, {})
 
     def took(self, seconds: float, vmapped: int) -> None:
-        """Another step was taken; `seconds` are this run's share of what it took for `vmapped` runs."""
+        """Record another step; `seconds` are this run's part of the time for `vmapped` runs."""
         now = self.progress
         vmapped = max(now.vmapped, vmapped)
         self.progress = replace(now, step=now.step + 1, seconds=now.seconds + seconds, vmapped=vmapped)
 
     def check(self, stopped: Callable[[], bool]) -> None:
-        """Where something is not finite, find out what, write it down and raise it.
+        """If something is not finite, find the cause, write the post-mortem and raise it.
 
         Raises:
-            NonFiniteError: that.
-            Interrupted: `stopped`, while the steps up to there were taken again.
+            NonFiniteError: something is not finite.
+            Interrupted: `stopped` returned True while steps were taken again.
         """
         setup, state, config = self.setup, self.state, self.config
         if (failed := failure(state, self.progress.step)) is None:
@@ -127,20 +127,20 @@ class Trainer:
         raise error(post_mortem, config, self.folder, self.checkpoint if self.checkpoint.exists() else None)
 
     def save(self, stopped: Callable[[], bool]) -> None:
-        """Write the checkpoint, of a state that is finite."""
+        """Write the checkpoint, if the state is finite; see `check`."""
         self.check(stopped)
         self.log.sync()
         write_checkpoint(self.checkpoint, self.setup.model, self.state, self.best, self.progress, self.fingerprint)
 
     def report(self, seconds_per_step: float, stopped: Callable[[], bool]) -> dict[str, Any]:
-        """Validate, and write a line of the log: that line."""
+        """Validate, write a line of the log, and return it."""
         self.check(stopped)
         setup, config, step = self.setup, self.config, self.progress.step
         row: dict[str, Any] = {"step": step, "epoch": step / setup.epoch, "train": self.state.meters.read()}
         row |= {"learning_rate": setup.learning_rate(step - 1)}
         row |= {"seconds": self.progress.seconds, "images_per_second": config.batch / seconds_per_step}
         with averaged(setup.model, self.state):
-            settle(setup.model, self.data.train, config.seed, SETTLED_ON)
+            calibrate(setup.model, self.data.train, config.seed, CALIBRATED_ON)
             if self.judge is not None:
                 seen, judged, best = self.judge(step), self.at_rest_since is not None, self.progress.best_loss
                 row |= {"validation": seen, "criterion": setup.criterion.name, "judged": judged}
@@ -158,7 +158,7 @@ class Trainer:
         return row
 
     def status(self, seconds_per_step: float, row: dict[str, Any] | None, left: float) -> Status:
-        """Where the run stands; `row` is the line that was just written, if one was, `left` the seconds ahead."""
+        """Return the progress; `row` is the line just written, or None, `left` the remaining seconds."""
         step, epoch = self.progress.step, self.setup.epoch
         return Status(
             step=step,
@@ -172,9 +172,9 @@ class Trainer:
         )
 
     def finish(self) -> None:
-        """Give the model its best weights, or the last ones or their average if none were chosen, and settle it."""
+        """Give the model its best weights, or else the last weights or their average, and calibrate it."""
         model, progress = self.setup.model, self.progress
-        for name in (RECORD, STATE):  # of what has been mended since
+        for name in (RECORD, STATE):  # of a failure that was corrected since
             (self.folder / name).unlink(missing_ok=True)
         if progress.step < self.setup.steps:
             epoch, name = self.setup.epoch, self.setup.criterion.name
@@ -186,24 +186,24 @@ class Trainer:
             self.callback.say(
                 f"{self.whose}the last weights are kept: the objective's schedule had not ended before them"
             )
-        for tensor in (*model.parameters(), *model.buffers()):  # runs that were trained with it may go on
+        for tensor in (*model.parameters(), *model.buffers()):  # its vmapped tensors may be changed by other runs
             tensor.data = tensor.data.clone()
         if self.best:
             model.load_state_dict(self.best)
         elif self.state.average:
             copy(self.state.average, self.state.parameters)
-        with bfloat16(model, False):  # as it is measured
-            settle(model, self.data.train, self.config.seed)
+        with bfloat16(model, False):  # as in evaluation
+            calibrate(model, self.data.train, self.config.seed)
 
 
 def crosses_multiple(step: int, every: float) -> bool:
-    """Whether a multiple of `every` lies in (step - 1, step]."""
+    """Return whether a multiple of `every` is in (step - 1, step]."""
     return int(step / every) > int((step - 1) / every)
 
 
 @contextmanager
 def averaged(model: VAE, state: TrainState) -> Iterator[None]:
-    """The moving average in the place of the weights while this lasts; nothing changes where none is kept."""
+    """Replace the weights by their moving average in this context; do nothing if there is no average."""
     if not state.average:
         yield
         return
@@ -217,6 +217,6 @@ def averaged(model: VAE, state: TrainState) -> Iterator[None]:
 
 @torch.no_grad()
 def copy(source: list[Tensor], target: list[Tensor]) -> None:
-    """Copy values, tensor by tensor."""
+    """Copy the values of each tensor."""
     for to, from_ in zip(target, source, strict=True):
         to.copy_(from_)

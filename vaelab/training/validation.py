@@ -1,4 +1,4 @@
-"""How good a model is on validation images, and what its weights are chosen by."""
+"""Validation: bounds on validation images, and the criterion that selects the weights."""
 
 import math
 from collections.abc import Iterator
@@ -22,14 +22,14 @@ from vaelab.training.setup import TrainingSetup
 
 @dataclass(frozen=True)
 class Judge:
-    """What the validation images say of a model, on the same draws each time.
+    """Evaluates a model on validation images, with the same draws each time.
 
     Arguments:
-        course: of the training.
+        setup: of the training run.
         data: the validation images.
 
     Raises:
-        SpecError: they are too few for the objective, which compares the images of a batch.
+        SpecError: there are too few images for the objective, which compares the images of a batch.
     """
 
     setup: TrainingSetup
@@ -43,23 +43,23 @@ class Judge:
         except SpecError as error:
             raise SpecError(
                 found=f"{len(self.data)} validation images, with {error.found}",
-                expected="as many as the objective needs in a batch",
+                expected="at least as many images as the objective needs in a batch",
                 do="set a larger --validation, or --validation 0",
             ) from error
 
     @property
     def batch(self) -> int:
-        """Images in a batch: as many as in training, if there are so many."""
+        """Images in a batch: as many as in training, or all if there are fewer."""
         return min(self.setup.config.batch, len(self.data))
 
     def __call__(self, step: int) -> dict[str, float]:
-        """`validate`, and as `loss` the mean of the criterion; both in nats for an image.
+        """Return `validate`, and as `loss` the mean of the criterion; both in nats per image.
 
         Arguments:
-            step: how many steps were taken.
+            step: number of steps taken.
 
         Raises:
-            NonFiniteError: the loss is not a finite number, so it cannot be compared.
+            NonFiniteError: the loss is NaN or infinite, so it cannot be compared.
         """
         setup, criterion, seed = self.setup, self.setup.criterion, self.setup.config.seed
         seen = validate(setup.model, self.data, seed)
@@ -78,7 +78,7 @@ class Judge:
 
 
 def validate(model: VAE, data: Dataset, seed: int) -> dict[str, float]:
-    """Mean ELBO, rate, distortion (nats) and squared error of the validation images, on the same draws each time."""
+    """Return mean ELBO, rate, distortion (nats) and squared error of the images, with the same draws each time."""
     evaluation = estimate_bounds(model, data, samples=1, seed=derive(seed, "validation"))
     return {
         "elbo": evaluation.elbo.mean().item(),
@@ -89,20 +89,20 @@ def validate(model: VAE, data: Dataset, seed: int) -> dict[str, float]:
 
 
 def own_loss(objective: Objective, model: VAE, data: Dataset, step: int, batch: int, seed: int) -> float:
-    """The mean of the objective's loss over all images, in nats for an image, summed in float64.
+    """Return the mean of the objective's loss over all images, in nats per image, summed in float64.
 
-    The images come in batches, in the order of their content: an objective may compare the images of a batch with each
-    other. The last batch is filled up with images of the first, whose losses are not counted a second time. What is
-    drawn is a function of `seed` and of the number of the batch. Model, objective and generators are left as they were.
+    Images come in batches, in the order of their content, because an objective may compare the images of a batch. The
+    last batch is filled up with the first images, whose losses are not counted again. Draws are a function of `seed`
+    and of the number of the batch. Model, objective and generators are restored.
 
     Arguments:
-        step: that the objective is told.
-        batch: images in a batch, at most as many as there are.
+        step: the step that the objective is given.
+        batch: images in a batch, at most the number of images.
     """
     device = next(model.parameters()).device
     reading, number = protocol(data.protocol), torch.tensor(step, device=device)
     total = torch.zeros((), dtype=torch.float64, device=device)
-    # With gradients, as in training: an objective may ask for some on its way to the loss.
+    # With gradients, as in training: an objective may need them to compute its loss.
     with evaluating(model), unchanged(objective), torch.enable_grad():
         for k, start in enumerate(range(0, len(data), batch)):
             chosen = data.by_content[np.arange(start, start + batch) % len(data)]
@@ -116,7 +116,7 @@ def own_loss(objective: Objective, model: VAE, data: Dataset, step: int, batch: 
 
 @contextmanager
 def unchanged(objective: Objective) -> Iterator[None]:
-    """The objective in evaluation mode while this lasts; what it holds is as it was afterwards."""
+    """Put the objective in evaluation mode in this context; restore its mode and values afterwards."""
     if not isinstance(objective, nn.Module):
         yield
         return

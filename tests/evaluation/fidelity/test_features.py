@@ -137,7 +137,7 @@ def test_a_weak_classifier_is_called_weak(context, tmp_path, monkeypatch):
 
 def test_it_is_fitted_once_and_shared_by_whatever_has_the_same_training_images(context, fitted, monkeypatch):
     def never(train):
-        raise AssertionError("fitted again")
+        raise AssertionError("fits the classifier again")
 
     monkeypatch.setattr(classifiers, "_fit", never)
     again = classifier(replace(context.train, protocol="8bit"), context.cache)
@@ -227,14 +227,14 @@ def test_a_module_with_random_weights_or_dropout_gives_the_same_features_every_t
 @pytest.mark.parametrize(
     ("name", "match"),
     [
-        ("NotFlat", r"\(2, 1, 8, 8\) of 2 images; expected a tensor of shape \(2, F\)"),
-        ("OneForAll", r"\(1, 64\) of 2 images"),
-        ("Words", "makes str"),
+        ("NotFlat", r"\(2, 1, 8, 8\) for 2 images; expected a tensor of shape \(2, F\)"),
+        ("OneForAll", r"\(1, 64\) for 2 images"),
+        ("Words", "returns str"),
         ("Infinite", "not finite"),
-        ("Colour", r"fails on images of shape \(2, 1, 8, 8\)"),
-        ("Wants", "cannot be made"),
-        ("levels", "cannot be made"),
-        ("Missing", "cannot be made"),
+        ("Colour", r"fails for images of shape \(2, 1, 8, 8\)"),
+        ("Wants", "cannot be constructed"),
+        ("levels", "cannot be constructed"),
+        ("Missing", "cannot be constructed"),
     ],
 )
 def test_a_module_that_does_not_do_what_it_must_is_refused_in_one_line(context, name, match):

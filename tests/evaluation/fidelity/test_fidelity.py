@@ -64,7 +64,7 @@ def test_draws_of_the_true_model_are_as_close_as_training_images_are(perfect):
     assert rows["density"].value == pytest.approx(1, abs=0.1)
     expected = 1 - math.prod((n - i) / (2 * n - i) for i in range(1, 6))
     assert rows["coverage"].value == pytest.approx(expected, abs=0.03)
-    assert f"{expected:.3f} where the distributions are equal" in rows["coverage"].note
+    assert f"{expected:.3f} if the distributions are equal" in rows["coverage"].note
 
 
 def test_means_of_the_true_model_are_off_by_the_noise_they_lack(perfect):

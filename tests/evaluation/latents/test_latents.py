@@ -74,7 +74,7 @@ def test_posteriors_far_apart_tell_every_image():
     assert row.value == pytest.approx(math.log(100), abs=1e-9)
     assert row.se == pytest.approx(0, abs=1e-9)
     assert "log N = 4.61" in row.note
-    assert "all but reached" in row.note
+    assert "nearly reached" in row.note
 
 
 def test_two_points_carry_one_bit_however_often_each_is_repeated():

@@ -104,6 +104,7 @@ def test_images_are_counted_once():
     torch.testing.assert_close(evaluation.nll, -oracle.log_p(double(data)), rtol=0, atol=1e-9)
 
 
+@pytest.mark.thorough(0.5)
 @pytest.mark.parametrize(
     ("protocol", "likelihood", "side"),
     [("8bit", "gaussian", 32), ("levels", "logistic:scale=pixel:components=4", 16)],

@@ -149,7 +149,7 @@ def test_a_training_that_was_stopped_says_and_logs_what_one_that_was_not_does(tm
     _, said = trained(tmp_path / "whole", change=deafen)
     _, before = trained(tmp_path / "halved", change=deafen, show=stop_at(100).show)
     _, after = trained(tmp_path / "halved", change=deafen)
-    assert any("going on from step 100" in line for line in after)
+    assert any("resuming from step 100" in line for line in after)
     assert without_time(tmp_path / "whole/log.jsonl") == without_time(tmp_path / "halved/log.jsonl")
     told = [[line for line in lines if "collapse" in line] for lines in (said, before, after)]
     assert told[0] == told[1] + told[2] != []

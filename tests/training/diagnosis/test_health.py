@@ -45,7 +45,7 @@ def test_an_encoder_that_is_constant_is_found_though_its_rate_is_high():
     """Every image has one posterior, away from the prior: each dimension has a KL, and none tells images apart."""
     (found,) = findings(Seen(28.9, kl(20, 0), information=0.02, most=5.3))
     assert found.kind == "constant-encoder"
-    assert "0.02 nats beside a rate of 28.9" in found.says
+    assert "0.02 nats, the rate is 28.9" in found.says
 
 
 @pytest.mark.parametrize(

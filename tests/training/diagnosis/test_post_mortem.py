@@ -196,7 +196,7 @@ def test_a_layer_whose_backward_pass_fails_is_named_and_not_the_one_before_it(tm
     seen = found.report
     assert (seen.step, seen.stage, seen.where) == (0, "backward", "likelihood.network.2 (Root)")
     assert "likelihood.network.2 (Root), backward" in line
-    assert "mend that part: nothing was learned yet" in line
+    assert "correct that part: nothing was learned yet" in line
 
 
 def test_weights_that_are_not_finite_before_the_step_are_named(tmp_path):
@@ -369,7 +369,7 @@ def test_a_long_replay_shows_how_far_it_is_and_can_be_stopped(tmp_path, monkeypa
     model = build_model(BASE, DATA.train.shape)
     state = TrainState.start(model, BASE)
     setup = TrainingSetup.of(model, PLAIN, DATA.train, BASE)
-    with pytest.raises(Interrupted, match="same command again"):
+    with pytest.raises(Interrupted, match="rerun the command"):
         post_mortem.replay(
             setup, setup.step(state), state, 0, post_mortem.Failure(50, "loss"), said.append, lambda: True
         )

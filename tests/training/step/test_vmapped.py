@@ -259,7 +259,7 @@ def test_stopped_and_gone_on_with_in_any_company(tmp_path, monkeypatch, then):
     if runs:
         said: list[str] = []
         fit_vmapped(runs, Callback(said.append, SILENT.show), "never")
-        assert "going on from step 17 of 59" in said
+        assert "resuming from step 17 of 59" in said
     models = [run.setup.model for run in runs] + [alone(spec, tmp_path / "stopped") for spec in specs[count:]]
     compared(specs, models, tmp_path / "stopped", tmp_path / "alone")
 
@@ -306,7 +306,7 @@ def test_stopped_while_one_run_is_taken_apart_the_others_are_saved(tmp_path, mon
             os.kill(os.getpid(), signal.SIGINT)
 
     runs = trainers(specs, tmp_path, Callback(say, SILENT.show), breaks_in_one)
-    with pytest.raises(Interrupted, match="were taken again, where training failed"):
+    with pytest.raises(Interrupted, match="where training failed, were taken again"):
         fit_vmapped(runs, SILENT, "never")
     assert [run.checkpoint.exists() for run in runs] == [True, True, False]
 
@@ -329,7 +329,9 @@ class Shared:
         return loss + noise, draw
 
 
-@pytest.mark.parametrize(("objective", "words"), [(Watching(), "cannot"), (Shared(), "gives other losses then")])
+@pytest.mark.parametrize(
+    ("objective", "words"), [(Watching(), "cannot be vmapped"), (Shared(), "gives other losses under vmap")]
+)
 def test_parts_that_cannot_be_trained_so_are_refused_at_once(tmp_path, objective, words):
     runs = trainers(specs_of(), tmp_path, objective=objective)
     with pytest.raises(SpecError, match=f"a part of these runs {words}.*leave --vmapped out") as caught:

@@ -1,8 +1,8 @@
 """Annealed importance sampling (Neal 2001) of log p(x), forward and in reverse.
 
-Forward chains start at a known f_0 and end near the posterior; their weights have mean p(x), so that the logarithm of
-their average is a stochastic lower bound of log p(x). Reverse chains start at an exact posterior sample; their weights
-have mean 1 / p(x), and give a stochastic upper bound (Grosse, Ghahramani & Adams 2015).
+Forward chains start at a known f_0 and end near the posterior. Their weights have mean p(x), so the logarithm of the
+average weight is a stochastic lower bound of log p(x). Reverse chains start at an exact posterior sample. Their weights
+have mean 1 / p(x) and give a stochastic upper bound (Grosse, Ghahramani & Adams 2015).
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -19,23 +19,23 @@ from vaelab.models import VAE, rows
 from vaelab.randomness.seeds import derive
 from vaelab.system.errors import NonFiniteError
 
-PASSES = 1_000  # decoder passes at a time, each with its gradient: bounds the memory
-BANDS = 100  # temperatures of the preliminary run, each with a step size of its own
-WARM_UP = 20  # transitions at each of the first two of them, in which the first step sizes are sought
+PASSES = 1_000  # decoder passes at a time, each with its gradient; this limits the memory
+BANDS = 100  # temperatures of the preliminary run, each with its own step size
+WARM_UP = 20  # transitions at each of its first two temperatures, to find the first step sizes
 
 Start = Literal["prior", "posterior"]
-Tick = Callable[[int], None]  # takes the number of images that have made one more transition
+Tick = Callable[[int], None]  # is given the number of images that have made one more transition
 
 
 @dataclass(frozen=True, kw_only=True)
 class AnnealingSettings:
-    """How images are annealed.
+    """Settings of annealed importance sampling.
 
     Arguments:
         temperatures: T, steps of the schedule from b = 0 to 1.
         chains: M, for each image.
-        leapfrog: steps of each transition.
-        start: f_0, which is p(z) or q(z|x).
+        leapfrog: leapfrog steps of each transition.
+        start: f_0: the prior p(z) or the posterior q(z|x).
     """
 
     temperatures: int
@@ -44,42 +44,42 @@ class AnnealingSettings:
     start: Start
 
     def transitions(self, reverse: bool) -> int:
-        """That an image's chains make, with the preliminary run that finds their step sizes."""
+        """Return the transitions of an image's chains, including the preliminary run that finds their step sizes."""
         return 2 * WARM_UP + BANDS - 1 + (1 + reverse) * (self.temperatures - 1)
 
 
 @dataclass(frozen=True)
 class Chains:
-    """The weights of M chains for each of N images; float64, on the CPU. Their logarithms are in nats."""
+    """The log weights of M chains for each of N images, in nats; float64, on the CPU."""
 
     log_w: Tensor  # [M, N]  forward: the mean of w is p(x)
     log_v: Tensor | None  # [M, N]  reverse: the mean of v is 1 / p(x); None without exact posterior samples
-    acceptance: Tensor  # [N]  of the forward chains, mean over chains and temperatures
+    acceptance: Tensor  # [N]  of the forward chains, averaged over chains and temperatures
 
     @property
     def lower(self) -> Tensor:
-        """log 1/M sum_m w_m, [N]: the estimate of log p(x), at most log p(x) in expectation."""
+        """log 1/M sum_m w_m, [N]: the estimate of log p(x). Its expectation is at most log p(x)."""
         return log_mean_exp(self.log_w)
 
     @property
     def upper(self) -> Tensor:
-        """-log 1/M sum_m v_m, [N], at least log p(x) in expectation."""
+        """-log 1/M sum_m v_m, [N]. Its expectation is at least log p(x)."""
         assert self.log_v is not None
         return -log_mean_exp(self.log_v)
 
     @property
     def ess(self) -> Tensor:
-        """(sum w)^2 / sum w^2, [N], effective number of chains (Kong 1992)."""
+        """(sum w)^2 / sum w^2, [N], the effective number of chains (Kong 1992)."""
         return (2 * torch.logsumexp(self.log_w, 0) - torch.logsumexp(2 * self.log_w, 0)).exp()
 
     @property
     def variance(self) -> Tensor:
-        """Of `lower` over the chains' draws, [N]: see `jackknife`; nan for one chain."""
+        """Variance of `lower` over the randomness of the chains, [N]: see `jackknife`; NaN for one chain."""
         return jackknife(self.log_w, torch.ones(len(self.log_w)))[0]
 
 
 def schedule(temperatures: int) -> Tensor:
-    """b_0 = 0, ..., b_T = 1, float64 [T + 1]: a sigmoid, slow at both ends (Wu et al. 2017)."""
+    """Return b_0 = 0, ..., b_T = 1, float64 [T + 1]: a sigmoid with small steps at both ends (Wu et al. 2017)."""
     s = torch.linspace(-4, 4, temperatures + 1, dtype=torch.float64).sigmoid()
     return (s - s[0]) / (s[-1] - s[0])
 
@@ -87,18 +87,18 @@ def schedule(temperatures: int) -> Tensor:
 def anneal(
     path: Path, z: Tensor, b: Sequence[float], step: Tensor, leapfrog: int, noise: Iterator[TransitionNoise], tick: Tick
 ) -> tuple[Tensor, Tensor]:
-    """log w = sum_t (b_t - b_{t-1}) log r(z_{t-1}), with z_t from z_{t-1} by a transition that leaves f_{b_t} as it is.
+    """Return log w = sum_t (b_t - b_{t-1}) log r(z_{t-1}), where z_t is z_{t-1} after a transition for f_{b_t}.
 
-    For b from 0 to 1 and z_0 ~ f_0 the mean of w is the integral of f_1 over that of f_0 (Neal 2001). For b from 1 to 0
-    and z_0 ~ f_1 it is the inverse: the same sum, since the transitions are reversible.
+    For b from 0 to 1 and z_0 ~ f_0, the mean of w is the integral of f_1 divided by that of f_0 (Neal 2001). For b from
+    1 to 0 and z_0 ~ f_1 it is the inverse. The sum is the same, because the transitions are reversible.
 
     Arguments:
         z: z_0, [M, B, D].
         b: b_0, ..., b_T.
-        step: step sizes, [T - 1, B], of b_1, ..., b_{T-1}.
-        tick: told after each transition.
+        step: step sizes, [T - 1, B], at b_1, ..., b_{T-1}.
+        tick: called after each transition.
 
-    Returns: log w, float64 [M, B], and the mean probability of acceptance, float64 [B] (nan without a transition).
+    Returns: log w, float64 [M, B], and the mean acceptance probability, float64 [B] (NaN without a transition).
     """
     here = at(path, z)
     log_w = z.new_zeros(z.shape[:2], dtype=torch.float64)
@@ -113,13 +113,13 @@ def anneal(
 
 
 def find_steps(path: Path, z: Tensor, noise: Iterator[TransitionNoise], leapfrog: int, tick: Tick) -> Tensor:
-    """Step sizes [BANDS + 1, B] for `schedule(BANDS)`, by a run that seeks the target acceptance as it goes.
+    """Find step sizes [BANDS + 1, B] for `schedule(BANDS)`, in a preliminary run that adapts to the target acceptance.
 
-    Its draws are used for nothing else. The weights of a run are unbiased only if each transition leaves its f_b as it
-    is, which one whose step depends on the states before it does not: so the steps are found first, and then kept.
+    Its draws have no other use. The weights of a run are unbiased only if each transition leaves its f_b invariant. A
+    transition with a step size that depends on earlier states does not. So the step sizes are found first, then fixed.
     """
     here = at(path, z)
-    step = z.new_full(z.shape[1:2], z.shape[-1] ** -0.25)  # Beskos et al. (2013): of order D^(-1/4)
+    step = z.new_full(z.shape[1:2], z.shape[-1] ** -0.25)  # Beskos et al. (2013): proportional to D^(-1/4)
     found: list[Tensor] = []
     for b in schedule(BANDS).tolist():
         for _ in range(WARM_UP if len(found) < 2 else 1):  # f_b changes most just above b = 0
@@ -131,7 +131,7 @@ def find_steps(path: Path, z: Tensor, noise: Iterator[TransitionNoise], leapfrog
 
 
 def path_to_posterior(model: VAE, x: Tensor, start: Start) -> Path:
-    """From f_0 = p(z), or q(z|x), to f_1(z) = p(x, z), for images x [B, C, H, W]; B must be the z's."""
+    """Return the path from f_0 = p(z) or q(z|x) to f_1(z) = p(x, z), for images x [B, C, H, W], with B that of z."""
     prior, q = model.prior(), model.posterior(x)
 
     def from_prior(z: Tensor) -> tuple[Tensor, Tensor]:
@@ -154,13 +154,13 @@ def run_chains(
     condition: Tensor | None = None,
     tick: Tick = lambda images: None,
 ) -> Chains:
-    """AIS of each image of x [N, C, H, W]: forward, and in reverse from `exact` [N, D], samples of p(z|x).
+    """Run AIS for each image of x [N, C, H, W]: forward, and in reverse from `exact` [N, D], samples of p(z|x).
 
-    A model that is told labels is told those of `condition` [N, K]; then x stands for x given y.
+    A model that is conditioned on labels uses those of `condition` [N, K]; then p(x) is p(x|y).
 
-    The draws of image i are a function of (seed, i) alone, and its step sizes of its own chains: how many images are
-    annealed at a time does not matter, beyond the last digits of a larger matrix product. For a model in evaluation
-    mode; starting states are drawn from the global generator, seeded anew for each image.
+    The draws of image i are a function of (seed, i) only, and its step sizes depend on its own chains only. So the
+    number of images per pass changes nothing but the last digits of a larger matrix product. The model must be in
+    evaluation mode. Initial states are drawn from the global generator, which is reseeded for each image.
 
     Raises:
         NonFiniteError: the weights of an image are not finite.
@@ -184,9 +184,9 @@ def run_chains(
     finite = torch.stack([estimate.isfinite() for estimate in (chains.lower, *(chains.upper for _ in log_v))]).all(0)
     if not finite.all():
         raise NonFiniteError(
-            found=f"annealed weights of {int((~finite).sum()):,} of {len(x):,} images that are not finite",
+            found=f"annealed weights that are not finite for {int((~finite).sum()):,} of {len(x):,} images",
             expected="finite log-densities log p(z), log q(z|x) and log p(x|z)",
-            do="look at the run's log for diverged training, or leave this metric out",
+            do="look for diverged training in the run's log, or leave this metric out",
         )
     return chains
 
@@ -213,7 +213,7 @@ def _run_chunk(
     z = starts("preliminary")
     bands = (
         (torch.arange(1, settings.temperatures) * BANDS / settings.temperatures).ceil().long()
-    )  # a step rather too small
+    )  # rounded up: a step size that is too small is safer
     step = find_steps(path, z, noise("preliminary"), leapfrog, tick)[bands]
     forward = anneal(path, starts("forward"), b, step, leapfrog, noise("forward"), tick)
     if exact is None:
@@ -225,7 +225,7 @@ def _run_chunk(
 def _starts(
     model: VAE, x: Tensor, condition: Tensor | None, settings: AnnealingSettings, seeds: Sequence[int]
 ) -> Tensor:
-    """z [M, B, D] from f_0, each image's chains from its own seed."""
+    """Draw z [M, B, D] from f_0; the chains of each image use its own seed."""
     columns: list[Tensor] = []
     for i, seed in enumerate(seeds):
         torch.manual_seed(seed)
@@ -236,5 +236,5 @@ def _starts(
 
 
 def seeds_of(seed: int, what: str, images: range) -> list[int]:
-    """A seed for each image and use of randomness, the use by name."""
+    """Return a seed for each image; `what` names the use of the randomness."""
     return [derive(seed, "evaluation", int.from_bytes(f"annealing: {what}".encode()), i) for i in images]

@@ -1,7 +1,7 @@
 """Hamiltonian Monte Carlo (Neal 2011) between two densities, for many chains of many images at once.
 
 Axes: M chains, B images, D latent dimensions. The path goes from f_0 to f_1 = f_0 r through f_b(z) = f_0(z) r(z)^b,
-0 <= b <= 1; neither end need be normalised.
+0 <= b <= 1. The densities need not be normalised.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -13,13 +13,13 @@ from torch import Tensor
 Path = Callable[[Tensor], tuple[Tensor, Tensor]]  # z [M, B, D] -> log f_0(z), log r(z), each [M, B], in nats
 
 TARGET = 0.65  # acceptance at which an independent draw is cheapest (Neal 2011, section 4.4; Beskos et al. 2013)
-GAIN = 1.0  # of the stochastic approximation that seeks it
-JITTER = 0.2  # relative; a fixed path length can go all the way round an orbit (Neal 2011, section 3.2)
+GAIN = 1.0  # of the stochastic approximation that adapts the step size to this target
+JITTER = 0.2  # relative; a path of fixed length may go round a whole orbit (Neal 2011, section 3.2)
 
 
 @dataclass(frozen=True)
 class Point:
-    """States z with the log-densities of the path's ends and their gradients, so that any b costs nothing more."""
+    """States z with both log-densities of the path and their gradients, from which those at any b follow."""
 
     z: Tensor  # [M, B, D]
     log_start: Tensor  # [M, B]  log f_0(z)
@@ -28,17 +28,17 @@ class Point:
     ratio_gradient: Tensor  # [M, B, D]
 
     def log_density(self, b: float) -> Tensor:
-        """log f_b(z), [M, B]."""
+        """Return log f_b(z), [M, B]."""
         return self.log_start + b * self.log_ratio
 
     def gradient(self, b: float) -> Tensor:
-        """Of log f_b(z) with respect to z, [M, B, D]."""
+        """Return the gradient of log f_b(z) with respect to z, [M, B, D]."""
         return self.start_gradient + b * self.ratio_gradient
 
 
 @dataclass(frozen=True)
 class TransitionNoise:
-    """What one transition draws."""
+    """The random numbers of one transition."""
 
     momentum: Tensor  # [M, B, D]  standard normal
     jitter: Tensor  # [M, B]  uniform on [0, 1)
@@ -46,7 +46,7 @@ class TransitionNoise:
 
 
 def at(path: Path, z: Tensor) -> Point:
-    """The path's densities and gradients at z [M, B, D]; parameters of the model get no gradient."""
+    """Return the path's densities and gradients at z [M, B, D]; the model's parameters get no gradient."""
     with torch.enable_grad():
         z = z.detach().requires_grad_()
         log_start, log_ratio = path(z)
@@ -56,15 +56,15 @@ def at(path: Path, z: Tensor) -> Point:
 
 
 def leapfrog(path: Path, here: Point, momentum: Tensor, b: float, step: Tensor, steps: int) -> tuple[Point, Tensor]:
-    """`steps` leapfrog steps of the dynamics with potential -log f_b and unit mass (Neal 2011, section 2.3).
+    """Make `steps` leapfrog steps of the dynamics with potential -log f_b and unit mass (Neal 2011, section 2.3).
 
-    Volume-preserving, and reversible: from the end with the momentum negated it goes back to the start.
+    The map preserves volume and is reversible: from the end, with the momentum negated, it returns to the start.
 
     Arguments:
         momentum: [M, B, D].
         step: the step size epsilon, [M, B, 1].
 
-    Returns: where it ends, and the momentum there.
+    Returns: the end point and its momentum.
     """
     for _ in range(steps):
         momentum = momentum + 0.5 * step * here.gradient(b)
@@ -76,34 +76,34 @@ def leapfrog(path: Path, here: Point, momentum: Tensor, b: float, step: Tensor, 
 def transition(
     path: Path, here: Point, b: float, step: Tensor, steps: int, noise: TransitionNoise
 ) -> tuple[Point, Tensor]:
-    """One transition that is reversible with respect to f_b: leapfrog, then Metropolis' test.
+    """Make one transition that is reversible with respect to f_b: leapfrog steps, then a Metropolis test.
 
     Arguments:
-        step: the step size of each image, [B]; each chain takes it times a random factor in 1 +- 0.2.
+        step: the step size of each image, [B]; each chain multiplies it by a random factor between 0.8 and 1.2.
 
-    Returns: the next state, and the probabilities of acceptance, [M, B].
+    Returns: the next state, and the acceptance probabilities, [M, B].
     """
     size = step * (1 + JITTER * (2 * noise.jitter - 1))
     there, momentum = leapfrog(path, here, noise.momentum, b, size.unsqueeze(-1), steps)
     kinetic = 0.5 * (momentum.square() - noise.momentum.square()).sum(-1)
     fall = (there.log_density(b) - here.log_density(b) - kinetic).double()  # of the energy: H(here) - H(there)
-    # a step so large that the dynamics leave the real numbers ends at nan, where the density is as good as nought
+    # if the step is so large that the dynamics diverge, the result is NaN; its density is effectively zero
     probability = torch.where(fall.isnan(), 0.0, fall.clamp(max=0).exp())
     return _choose(noise.threshold < probability, there, here), probability
 
 
 def adapted(step: Tensor, acceptance: Tensor) -> Tensor:
-    """The step sizes [B] moved, on a logarithmic scale, by how far acceptance [M, B] is from the target.
+    """Return the step sizes [B], adapted on a log scale by the difference of acceptance [M, B] and target.
 
-    A step of stochastic approximation (Robbins & Monro 1951).
+    This is a step of stochastic approximation (Robbins & Monro 1951).
     """
     return step * (GAIN * (acceptance.mean(0) - TARGET)).exp().to(step)
 
 
 def noises(seeds: Sequence[int], like: Tensor) -> Iterator[TransitionNoise]:
-    """Noise without end for transitions of states like `like` [M, B, D].
+    """Yield noise for transitions of states like `like` [M, B, D], without end.
 
-    Each image draws from its own seed, on the CPU: its noise depends neither on the images beside it nor on the device.
+    Each image draws from its own seed, on the CPU, so its noise depends neither on the other images nor on the device.
     """
     generators = [torch.Generator().manual_seed(seed) for seed in seeds]
     chains, _, latent = like.shape

@@ -1,4 +1,4 @@
-"""The measure of disentanglement: MIG, SAP, DCI and the FactorVAE score of a model, on data whose factors are known."""
+"""The measure of disentanglement: MIG, SAP, DCI and FactorVAE score, for data with known factors."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,24 +14,24 @@ from vaelab.evaluation.proportion import Proportion
 from vaelab.randomness.seeds import derive
 from vaelab.system.errors import DataError, SpecError
 
-FEWEST = 500  # images: with fewer, the bias of the mutual information is a large part of it
-RESAMPLES = 30  # of the images for a standard error, which is then known within an eighth
-FITS = 5  # of DCI, each on training images of its own
-VOTES = 800  # to fit the majority vote, and as many to judge it
-STREAM = 0xD15  # sets these draws apart from those of other evaluations
+FEWEST = 500  # images; with fewer, the bias of the mutual information is too large
+RESAMPLES = 30  # bootstrap resamples for a standard error, which then has a relative error of an eighth
+FITS = 5  # of DCI, each on different training images
+VOTES = 800  # to fit the majority vote, and as many to evaluate it
+STREAM = 0xD15  # separates these draws from those of other measures
 IMAGES, VOTING, FORESTS = range(1, 4)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Disentanglement:
-    """MIG, SAP, DCI and FactorVAE score: is each known factor of the images in one latent dimension?
+    """MIG, SAP, DCI and FactorVAE score: is each known factor of the images encoded in one latent dimension?
 
-    The codes are the posterior means E_q[z] of each image. What has to be fitted (the forests of DCI, the majority
-    vote) is fitted to training images.
+    The codes are the posterior means E_q[z] of the images. The fitted parts (the forests of DCI, the majority vote) are
+    fitted to training images.
 
     Arguments:
-        bins: of equal width for the mutual information in MIG.
-        images: of each split at most, a random choice that does not depend on their order.
+        bins: number of bins of equal width for the mutual information in MIG.
+        images: maximum number from each split; a random choice that does not depend on their order.
     """
 
     bins: int = 20
@@ -39,17 +39,17 @@ class Disentanglement:
 
     def __post_init__(self) -> None:
         if self.bins < 2:
-            raise SpecError(found=f"bins = {self.bins}", expected="at least 2", do="use bins=20, as is usual")
+            raise SpecError(found=f"bins = {self.bins}", expected="at least 2", do="use bins=20, the usual number")
         if self.images < FEWEST:
             raise SpecError(found=f"images = {self.images}", expected=f"at least {FEWEST}", do="use more images")
 
     def check(self, context: EvaluationContext) -> None:
-        """Raise SpecError for fewer than two latent dimensions, DataError for data without factors or images enough."""
+        """Raise SpecError for fewer than two latent dimensions, DataError for missing factors or too few images."""
         context.need_unseen("disentanglement")
         if context.model.latent < 2:
             raise SpecError(
                 found=f"disentanglement of {context.model.latent} latent dimension",
-                expected="at least 2, between which there can be a gap",
+                expected="at least 2 dimensions, because the scores compare them",
                 do="leave this metric out",
             )
         for data in (context.train, context.data):
@@ -58,21 +58,21 @@ class Disentanglement:
                 raise DataError(
                     found=f"{what} have {'one known factor' if data.factor_names else 'no known factors'}",
                     expected="two known factors or more",
-                    do="train on shapes, or on npz:FILE with an array of factors, or leave this metric out",
+                    do="train on shapes or on npz:FILE with an array of factors, or leave this metric out",
                 )
             if len(data) < FEWEST:
                 raise DataError(
-                    found=f"{what} are {len(data):,}",
+                    found=f"{what} number {len(data):,}",
                     expected=f"at least {FEWEST}",
-                    do="measure more images, or leave this metric out",
+                    do="evaluate on more images, or leave this metric out",
                 )
             _check_values(what, data.some(self.images))
         if context.train.factor_names != context.data.factor_names:
             raise DataError(
-                found=f"factors {', '.join(context.train.factor_names)} of the training images, "
+                found=f"factors {', '.join(context.train.factor_names)} of the training images, but "
                 f"{', '.join(context.data.factor_names)} of the {context.data.split} images",
-                expected="the same",
-                do="store the same factors for both",
+                expected="the same factors",
+                do="store the same factors in both splits",
             )
 
     def __call__(self, context: EvaluationContext, progress: Progress) -> list[Metric]:
@@ -93,7 +93,7 @@ class _Coded:
     codes: np.ndarray  # [N, D]
     active: np.ndarray  # [D], whether a dimension varies
     factors: np.ndarray  # [N, F]
-    names: str  # of the factors, as a note says them
+    names: str  # of the factors, as printed in a note
 
 
 def _code(context: EvaluationContext, data: Dataset) -> _Coded:
@@ -204,7 +204,7 @@ def _factorvae(context: EvaluationContext, fitted: _Coded, measured: _Coded) -> 
     active = fitted.active
     table, judged = (
         scores.votes(
-            np.where(active, coded.codes, 0.0),  # what does not vary is out of the race
+            np.where(active, coded.codes, 0.0),  # a dimension that does not vary cannot win a vote
             coded.factors,
             VOTES,
             np.random.default_rng(_seed(context, VOTING, i)),
@@ -221,7 +221,7 @@ def _factorvae(context: EvaluationContext, fitted: _Coded, measured: _Coded) -> 
         interval=share.interval,
         note=f"{VOTES} votes of {scores.GROUP} images, fitted to {VOTES} of training images; "
         f"chance {1 / measured.factors.shape[1]:.3f}; {active.sum()} of {len(active)} dimensions vary by more than "
-        f"{ACTIVE_VARIANCE} and take part; interval over the votes",
+        f"{ACTIVE_VARIANCE} and can win a vote; interval over the votes",
     )
 
 
@@ -231,24 +231,24 @@ def _check_values(what: str, chosen: Dataset) -> None:
         if len(values) < 2:
             raise DataError(
                 found=f"{what} all have {name} = {values[0]}",
-                expected="two values or more of each factor",
-                do="leave that factor out of the data, or measure other images",
+                expected="at least two values of each factor",
+                do="remove that factor from the data, or evaluate on other images",
             )
         if counts.min() < scores.GROUP:
             raise DataError(
-                found=f"{what} have {name} = {values[counts.argmin()]} in {counts.min()} of {len(chosen):,}",
+                found=f"{what} have {name} = {values[counts.argmin()]} in {counts.min()} of {len(chosen):,} images",
                 expected=f"at least {scores.GROUP} images of each value, for a vote of the FactorVAE score",
-                do="measure more images, or leave this metric out",
+                do="evaluate on more images, or leave this metric out",
             )
 
 
 def _factors(data: Dataset) -> np.ndarray:
-    assert data.factors is not None  # as `check` has seen
+    assert data.factors is not None  # `check` made sure of this
     return data.factors
 
 
 def _values(measured: _Coded) -> list[int]:
-    """How many values each factor has."""
+    """Return the number of values of each factor."""
     return [len(np.unique(column)) for column in measured.factors.T]
 
 

@@ -1,4 +1,4 @@
-"""A small classifier of a data set's own labels, whose penultimate activations are features of its images."""
+"""A small classifier of a data set's own labels; its penultimate activations are features of the images."""
 
 import hashlib
 from collections.abc import Iterator
@@ -13,13 +13,14 @@ from torch.nn.functional import cross_entropy
 
 from vaelab.data.dataset import Dataset
 from vaelab.evaluation.proportion import Proportion
+from vaelab.randomness.seeds import seed_generator
 from vaelab.system.errors import DataError, RunError
 from vaelab.system.files import make_folder
 from vaelab.system.tensor_file import digest, read_tensors, write_tensors
 
 FEATURES = 64
-FEWEST = 100  # training images, of which a tenth is held out
-HELD_OUT = 2_000  # images at most: its accuracy within 1 %
+FEWEST = 100  # training images; a tenth of them is held out
+HELD_OUT = 2_000  # images at most; the accuracy is then known within 1 %
 FITTED_ON = 20_000  # images at most
 STEPS, BATCH, RATE = 1_000, 128, 4e-3
 VERSION = (
@@ -30,10 +31,10 @@ VERSION = (
 
 @dataclass(frozen=True)
 class Classifier:
-    """A fitted network; all but its last layer maps images [N, C, H, W] in [0, 1] to features [N, 64]."""
+    """A fitted network; all layers but the last map images [N, C, H, W] in [0, 1] to features [N, 64]."""
 
     network: nn.Sequential
-    accuracy: Proportion  # of training images held out: no test image is ever looked at
+    accuracy: Proportion  # on held-out training images; no test image is used
 
     @property
     def features(self) -> nn.Module:
@@ -41,12 +42,12 @@ class Classifier:
 
 
 def check_labels(train: Dataset) -> None:
-    """DataError where `train` has too few images, no labels, or labels of one kind only."""
+    """Raise DataError if `train` has too few images, no labels, or labels of one class only."""
     if train.labels is None:
         raise DataError(
             found=f"features=classifier for {train.name}, whose training images have no labels",
             expected="a label for each image",
-            do="use features=pixels, or features=package.module.Name for a network of your own",
+            do="use features=pixels, or features=package.module.Name for your own network",
         )
     if len(train) < FEWEST or len(np.unique(train.labels)) < 2:
         raise DataError(
@@ -57,19 +58,20 @@ def check_labels(train: Dataset) -> None:
 
 
 def seen(train: Dataset) -> int:
-    """How many images of `train`, the first of `by_content`, have a part in the classifier."""
+    """Return how many images of `train`, the first of `by_content`, the classifier is fitted to or judged by."""
     return _held_out(train) + min(FITTED_ON, len(train) - _held_out(train))
 
 
 def classifier(train: Dataset, cache: Path) -> Classifier:
-    """The classifier of the labels of `train`: from `cache` if it was fitted before, else fitted and kept there.
+    """Return the classifier of the labels of `train`: read it from `cache`, or fit it and store it there.
 
-    A convolutional network, float32, fitted on the CPU, with one thread and from a fixed seed, to up to 20,000 images
-    of plain levels u / 255 whatever the protocol; up to 2,000 others, a tenth at most, say how accurate it is. Both are
-    taken in `by_content`. One file for each set of training images, labels and version: many models share it.
+    It is a convolutional network in float32. It is fitted on the CPU, with one thread and a fixed seed, to up to 20,000
+    images with plain levels u / 255, for every protocol. Its accuracy is measured on up to 2,000 other images, at most
+    a tenth of all. Both sets are taken in the order `by_content`. There is one file for each set of training images,
+    labels and version, which many models share.
 
     Raises:
-        RunError: the file in the cache is damaged, or the cache cannot be written to.
+        RunError: the file in the cache is damaged, or the cache is not writable.
     """
     if (known := cached(train, cache)) is not None:
         return known
@@ -82,7 +84,7 @@ def classifier(train: Dataset, cache: Path) -> Classifier:
 
 
 def cached(train: Dataset, cache: Path) -> Classifier | None:
-    """The classifier that was fitted before; None if it was not.
+    """Return the classifier in the cache, or None if there is none.
 
     Raises:
         RunError: its file is damaged.
@@ -90,24 +92,24 @@ def cached(train: Dataset, cache: Path) -> Classifier | None:
     path = _path(train, cache)
     if not path.exists():
         return None
-    again = "delete it: it is fitted again"
+    again = "delete it; vaelab fits the classifier again"
     tensors, header = read_tensors(path, damaged=again)
     try:
-        with torch.random.fork_rng(devices=[]):  # it starts from random weights, which are not kept
+        with torch.random.fork_rng(devices=[]):  # it starts from random weights, which are then replaced
             network = _network(train)
         network.load_state_dict(tensors)
         accuracy = Proportion(int(header["right"]), int(header["held_out"]))
     except (RuntimeError, KeyError, ValueError) as error:
         raise RunError(
             found=f"{path} is damaged ({str(error).splitlines()[0]})",
-            expected="a classifier that vaelab has written",
+            expected="a classifier that vaelab wrote",
             do=again,
         ) from error
     return Classifier(network.eval(), accuracy)
 
 
 def weights_sha256(module: nn.Module) -> str:
-    """Digest of the names, types, shapes and bytes of a module's parameters and buffers, hexadecimal."""
+    """Return a hexadecimal digest of the names, types, shapes and bytes of a module's parameters and buffers."""
     return digest(module.state_dict())
 
 
@@ -131,7 +133,7 @@ def _network(train: Dataset) -> nn.Sequential:
         nn.AdaptiveAvgPool2d(4),
         nn.Flatten(),
         nn.Linear(32 * 4 * 4, FEATURES),
-        nn.BatchNorm1d(FEATURES),  # so that features are of order 1, whatever the data
+        nn.BatchNorm1d(FEATURES),  # so that features are of order 1 for all data
         nn.ReLU(),
         nn.Linear(FEATURES, len(np.unique(train.labels))),
     )
@@ -139,7 +141,7 @@ def _network(train: Dataset) -> nn.Sequential:
 
 @contextmanager
 def _one_thread() -> Iterator[None]:
-    """One thread while this lasts: sums over threads round differently, and the weights' digest is a metric's name."""
+    """Use one thread: sums over threads round differently, and the digest of the weights is part of a metric's name."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -155,7 +157,7 @@ def _fit(train: Dataset) -> Classifier:
     assert ordered.labels is not None
     classes = torch.from_numpy(np.unique(ordered.labels, return_inverse=True)[1])
     with _one_thread(), torch.random.fork_rng(devices=[]), torch.enable_grad():
-        torch.default_generator.manual_seed(0)
+        seed_generator(torch.device("cpu"), 0)
         network = _network(train)
         adam = torch.optim.Adam(network.parameters())
         for step in range(STEPS):
@@ -174,5 +176,5 @@ def _fit(train: Dataset) -> Classifier:
 
 
 def scaled(images: Tensor) -> Tensor:
-    """Levels uint8 as float32 in [0, 1], u / 255, whatever the protocol."""
+    """Return levels uint8 as float32 in [0, 1], u / 255, for every protocol."""
     return images.float() / 255

@@ -1,6 +1,6 @@
-"""Feature extractors: what distances between images are measured in.
+"""Feature extractors, for distances between images.
 
-A distance between images means nothing without its features, so that their name and digest are part of the metric's.
+A distance depends on its features, so their name and digest are part of the metric's name.
 """
 
 import hashlib
@@ -13,21 +13,22 @@ from torch import Tensor, nn
 from vaelab.evaluation.fidelity.classifier import cached, check_labels, classifier, scaled, seen, weights_sha256
 from vaelab.evaluation.measure import EvaluationContext, evaluating
 from vaelab.parts.trust import imported, is_dotted
+from vaelab.randomness.seeds import seed_generator
 from vaelab.system.errors import SpecError, in_one_line, unknown
 
-WEAK = 0.9  # accuracy below which a classifier's features are said to be weak
+WEAK = 0.9  # a classifier with a lower accuracy is reported as weak
 
 
 @dataclass(frozen=True)
 class Extractor:
-    """Images to features.
+    """A function from images to features.
 
     Arguments:
-        name: "pixels", "classifier", or the package.module.Name of a module of the user's own.
-        sha256: of its weights, hexadecimal; of the name, where it has none.
+        name: "pixels", "classifier", or the package.module.Name of a user's module.
+        sha256: hexadecimal digest of its weights, or of its name if it has no weights.
         function: images [N, C, H, W] in [0, 1] -> [N, F], of any float type.
-        note: what must be said beside every number computed with it.
-        seen: how many training images, the first of `by_content`, had a part in it.
+        note: printed with every number that uses these features.
+        seen: how many training images, the first of `by_content`, were used to fit it.
     """
 
     name: str
@@ -38,15 +39,15 @@ class Extractor:
 
     @property
     def label(self) -> str:
-        """The name, and the first 8 digits of the digest where the name alone does not say which features these are."""
+        """The name; unless the name identifies the features, with the first 8 digits of the digest."""
         return self.name if self.name == "pixels" else f"{self.name}-{self.sha256[:8]}"
 
     @torch.no_grad()
     def __call__(self, images: Tensor) -> Tensor:
-        """Features of images float32 [N, C, H, W], float64 [N, F] on the CPU.
+        """Return the features of images float32 [N, C, H, W], float64 [N, F] on the CPU.
 
         Raises:
-            SpecError: the function gives anything but one vector of finite numbers for each image.
+            SpecError: the function returns anything but one vector of finite numbers for each image.
         """
         features = self.function(images)
         if (
@@ -57,29 +58,29 @@ class Extractor:
         ):
             got = tuple(features.shape) if isinstance(features, Tensor) else type(features).__name__
             raise SpecError(
-                found=f"features={self.name} makes {got} of {len(images)} images",
+                found=f"features={self.name} returns {got} for {len(images)} images",
                 expected=f"a tensor of shape ({len(images)}, F)",
                 do="flatten what the module returns to one vector for each image",
             )
         features = features.double().cpu()
         if not features.isfinite().all():
             raise SpecError(
-                found=f"features={self.name} makes numbers that are not finite",
+                found=f"features={self.name} returns numbers that are not finite",
                 expected="finite features for images in [0, 1]",
-                do="mend the module",
+                do="correct the module",
             )
         return features
 
     def of(self, chunks: Iterable[Tensor]) -> Tensor:
-        """The features of images that come in chunks, together: float64 [N, F]."""
+        """Return the features of all chunks of images, float64 [N, F]."""
         return torch.cat([self(chunk) for chunk in chunks])
 
 
 def check_features(name: str, context: EvaluationContext) -> None:
-    """What `extractor` would raise, and a module of the user's own tried on two images, before any work.
+    """Check the features called `name` before any work; a user's module is called with two images.
 
     Raises:
-        SpecError: no such features, or a module that does not do what it must.
+        SpecError: there are no such features, or the module does not meet the contract.
         DataError: labels that the classifier needs are missing.
         RunError: the classifier in the cache is damaged.
     """
@@ -88,19 +89,19 @@ def check_features(name: str, context: EvaluationContext) -> None:
         cached(context.train, context.cache)
     elif name != "pixels":
         own = _users_own(name, next(context.model.parameters()).device)
-        with evaluating(context.model):  # for the generators: the module may draw
+        with evaluating(context.model):  # restores the generators: the module may draw
             own(scaled(torch.from_numpy(context.data.images[:2])))
 
 
 def extractor(name: str, context: EvaluationContext) -> Extractor:
-    """The features called `name`: "pixels", "classifier" (fitted if it is not in the cache), or package.module.Name.
+    """Return the features called `name`: "pixels", "classifier" (fitted if it is not cached), or package.module.Name.
 
-    `pixels` are the values of all pixels and channels; `classifier` are the 64 penultimate activations of a classifier
-    of the training labels; package.module.Name is a torch module, constructed without arguments, that maps images
+    `pixels` are the values of all pixels and channels. `classifier` are the 64 penultimate activations of a classifier
+    of the training labels. package.module.Name is a torch module, constructed without arguments, that maps images
     [N, C, H, W] in [0, 1] to [N, F]. It runs in evaluation mode on the model's device.
 
     Raises:
-        VaelabError: as `check_features` does.
+        VaelabError: as in `check_features`.
     """
     device = next(context.model.parameters()).device
     if name == "pixels":
@@ -113,7 +114,7 @@ def extractor(name: str, context: EvaluationContext) -> Extractor:
             f" ({low:.1%} to {high:.1%})"
         )
         if fitted.accuracy.value < WEAK:
-            note += ": a weak classifier, whose features miss much of what is in an image"
+            note += ": a weak classifier, whose features miss much of an image's content"
         module = fitted.features.to(device)
         return Extractor(
             "classifier",
@@ -132,28 +133,28 @@ def _users_own(name: str, device: torch.device) -> Extractor:
     try:
         constructor = imported(package, attribute)
         with torch.random.fork_rng(devices=[]):
-            torch.default_generator.manual_seed(0)  # a module that starts from random weights starts from the same ones
+            seed_generator(torch.device("cpu"), 0)  # so that random initial weights are the same each time
             module = constructor()
-    except Exception as error:  # of whatever kind: the code is the user's
+    except Exception as error:  # of any type: this is the user's code
         raise SpecError(
-            found=f"features={name} cannot be made ({in_one_line(error)})",
+            found=f"features={name} cannot be constructed ({in_one_line(error)})",
             expected="package.module.Name of a torch module that is constructed without arguments",
             do="check the spelling, and that the package is installed",
         ) from error
     if not isinstance(module, nn.Module):
         raise SpecError(
-            found=f"features={name} is a {type(module).__name__}", expected="a torch.nn.Module", do="name a module"
+            found=f"features={name} is a {type(module).__name__}", expected="a torch.nn.Module", do="give a module"
         )
     module = module.eval().to(device)
 
     def function(images: Tensor) -> Tensor:
         try:
             return module(images.to(device))
-        except Exception as error:  # likewise
+        except Exception as error:  # of any type, again
             raise SpecError(
-                found=f"features={name} fails on images of shape {tuple(images.shape)} ({in_one_line(error)})",
+                found=f"features={name} fails for images of shape {tuple(images.shape)} ({in_one_line(error)})",
                 expected="a module that maps images [N, C, H, W] in [0, 1] to [N, F]",
-                do="mend the module, or name another",
+                do="correct the module, or give another",
             ) from error
 
     return Extractor(name, weights_sha256(module), function)

@@ -1,4 +1,4 @@
-"""Precision, recall, density and coverage: how two sets of features lie in each other's neighbourhoods."""
+"""Precision, recall, density and coverage: which features are in the neighbourhoods of the other set."""
 
 from dataclasses import dataclass
 
@@ -7,30 +7,31 @@ from torch import Tensor
 
 from vaelab.evaluation.proportion import Proportion
 
-ENTRIES = 2**22  # of a matrix of distances at a time: 34 MB
-TIES = 1e-9  # share of a radius within which a point on it counts as inside: images with few levels tie often
-EQUAL = 1e-12  # share of |a|^2 + |b|^2 below which a squared distance is rounding, and a equals b
+ENTRIES = 2**22  # entries at a time of a matrix of distances: 34 MB
+TIES = 1e-9  # relative tolerance of a radius: points on the surface are inside, and images with few levels tie often
+EQUAL = 1e-12  # below this times |a|^2 + |b|^2, a squared distance is rounding error, and a equals b
 
 
 @dataclass(frozen=True)
 class Neighbourhoods:
-    """What N real and M generated features say of each other, with balls that reach to the k-th nearest neighbour."""
+    """Results for N real and M generated features, with balls that reach to the k-th nearest neighbour."""
 
-    precision: Proportion  # of the generated ones, those inside a ball of a real one
-    recall: Proportion  # of the real ones, those inside a ball of a generated one
-    coverage: Proportion  # of the real ones, those whose ball holds a generated one
-    density: Tensor  # [M], of each generated one: the number of real balls that hold it, over k
+    precision: Proportion  # of generated features inside a ball of a real one
+    recall: Proportion  # of real features inside a ball of a generated one
+    coverage: Proportion  # of real features with a generated one in their ball
+    density: Tensor  # [M], for each generated feature: the number of real balls that contain it, divided by k
 
 
 def neighbourhoods(real: Tensor, generated: Tensor, k: int) -> Neighbourhoods:
-    """Precision and recall (Kynkaanniemi et al. 2019, section 2), density and coverage (Naeem et al. 2020, section 3).
+    """Return precision, recall (Kynkaanniemi et al. 2019, section 2), density, coverage (Naeem et al. 2020, section 3).
 
-    A ball around a feature reaches to its k-th nearest neighbour in its own set, itself not counted, and holds what
-    lies on its surface. For equal distributions the expected density is 1 and the expected coverage
+    The ball around a feature reaches to its k-th nearest neighbour in its own set, not counting itself, and includes
+    its surface. For equal distributions the expected density is 1 and the expected coverage
 
         1 - (N - 1)...(N - k) / ((M + N - 1)...(M + N - k))
 
-    (Naeem et al. 2020, section 3); those of precision and recall have no closed form, are not 1, and depend on N and M.
+    (Naeem et al. 2020, section 3). The expected precision and recall have no closed form, are not 1, and depend on N
+    and M.
 
     Arguments:
         real: [N, F] float64, N above k.
@@ -56,7 +57,7 @@ def neighbourhoods(real: Tensor, generated: Tensor, k: int) -> Neighbourhoods:
 
 
 def squared_radii(features: Tensor, k: int) -> Tensor:
-    """The squared distance of each of [N, F] to its k-th nearest neighbour among the others, [N]."""
+    """Return the squared distance of each of [N, F] to its k-th nearest neighbour among the others, [N]."""
     assert 1 <= k < len(features)
     radii, start = [], 0
     for rows in features.split(_chunk(len(features))):
@@ -68,7 +69,7 @@ def squared_radii(features: Tensor, k: int) -> Tensor:
 
 
 def squared_distances(a: Tensor, b: Tensor) -> Tensor:
-    """|a_i - b_j|^2 of [n, F] and [m, F] in float64, [n, m]: exactly 0 for equal rows."""
+    """Return |a_i - b_j|^2 of [n, F] and [m, F] in float64, [n, m]: exactly 0 for equal rows."""
     norms = a.square().sum(1)[:, None] + b.square().sum(1)
     distance = torch.addmm(norms, a, b.T, alpha=-2)
     return torch.where(distance > EQUAL * norms, distance, 0.0)

@@ -10,13 +10,13 @@ from torch.distributions import Distribution, Independent, Normal
 from vaelab.distributions import is_diagonal_normal
 from vaelab.evaluation.measure import Progress
 
-POINTS = 1_000  # against one group of posteriors at a time: with the group, what bounds the memory
-NUMBERS = 4_000_000  # held at once where a density needs every dimension of every pair
-ROUNDING = 1e-9  # nats that a density by matrix products may lose to cancellation
+POINTS = 1_000  # compared with one group of posteriors at a time; both together limit the memory
+NUMBERS = 4_000_000  # held at once if a density needs every dimension of every pair
+ROUNDING = 1e-9  # nats of cancellation error that are accepted in a density by matrix products
 
 
 def in_float64(q: Distribution) -> Distribution:
-    """A diagonal normal with its parameters in float64; any other Distribution as it is."""
+    """Return a diagonal normal with its parameters in float64; return any other Distribution unchanged."""
     if not is_diagonal_normal(q):
         return q
     mu, sigma = q.base_dist.loc, q.base_dist.scale  # type: ignore[attr-defined]
@@ -24,7 +24,7 @@ def in_float64(q: Distribution) -> Distribution:
 
 
 def log_aggregate(posteriors: Sequence[Distribution], z: Tensor, progress: Progress = lambda share: None) -> Tensor:
-    """log q(z) in nats, [M], float64, at points z [M, D]; the work grows as M N D, the memory with neither M nor N.
+    """Return log q(z) in nats, [M], float64, at points z [M, D]; time grows as M N D, memory with neither M nor N.
 
     Arguments:
         posteriors: q(z|x_n) in groups, each of batch [B] over [D], `in_float64`, with a `log_prob` that broadcasts.
@@ -42,11 +42,11 @@ def log_aggregate(posteriors: Sequence[Distribution], z: Tensor, progress: Progr
 
 
 def pairwise_log_prob(q: Distribution, z: Tensor) -> Tensor:
-    """log q(z_m|x_n) in nats, [M, B], float64, of points z [M, D] under a batch [B] of posteriors.
+    """Return log q(z_m|x_n) in nats, [M, B], float64, of points z [M, D] under a batch [B] of posteriors.
 
-    For diagonal normals -1/2 sum_d [z^2 / s^2 - 2 z mu / s^2 + mu^2 / s^2 + log 2 pi s^2] is two matrix products unless
-    its terms are so large that they could cancel to worse than 1e-9 nats: then, and for any other posterior, each pair
-    is computed by itself.
+    For diagonal normals, -1/2 sum_d [z^2 / s^2 - 2 z mu / s^2 + mu^2 / s^2 + log 2 pi s^2] is two matrix products. If
+    its terms are so large that cancellation could cost more than 1e-9 nats, each pair is computed separately. So it is
+    for any other posterior.
     """
     if is_diagonal_normal(q):
         mu, sigma = q.base_dist.loc, q.base_dist.scale  # type: ignore[attr-defined]

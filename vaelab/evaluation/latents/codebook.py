@@ -1,4 +1,4 @@
-"""How evenly a model uses its codes."""
+"""The measure of codebook use: how uniformly a model uses its codes."""
 
 import torch
 from torch import Tensor
@@ -7,10 +7,10 @@ from vaelab.evaluation.measure import EvaluationContext, Metric, standard_error
 
 
 def codebook_rows(context: EvaluationContext, z: Tensor) -> list[Metric]:
-    """The perplexity of the codes in z [N, D], exp(-sum_k f_k log f_k), f_k the share of places that have code k.
+    """Return the perplexity of the codes in z [N, D]: exp(-sum_k f_k log f_k), f_k the proportion of code k.
 
-    It is K where all are used alike, and 1 where one is used alone; with several levels the mean over them. Its
-    standard error is to first order that of the images' mean -log f_k, times the perplexity.
+    It is K if all codes are used equally, and 1 if only one is used. With several levels it is the mean over them. To
+    first order, its standard error is that of the images' mean -log f_k, times the perplexity.
     """
     p = context.model.prior()
     k, _ = p.read(z)  # [N, L, P]

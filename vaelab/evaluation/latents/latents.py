@@ -1,4 +1,4 @@
-"""What the latent variables hold: which are used, how much of the image, and how their aggregate is correlated."""
+"""The measure of latent variables: active units, information on the image, and the aggregate posterior."""
 
 import math
 from dataclasses import dataclass
@@ -15,9 +15,9 @@ from vaelab.evaluation.posterior_means import REPEATS, over_posteriors
 from vaelab.system.errors import SpecError
 
 ACTIVE_VARIANCE = 0.01  # Burda, Grosse & Salakhutdinov (2016), section 5.2
-SURE = 4.0  # standard errors by which a variance must be above that, where the means are themselves estimates
-SATURATED = 0.5  # nats below log N within which the mutual information tells of N and not of the model
-ENCODING = 0.1  # share of the work, for the progress
+SURE = 4.0  # if the means are estimates, a variance must be this many standard errors above the threshold
+SATURATED = 0.5  # nats; a mutual information this close to log N depends on N rather than on the model
+ENCODING = 0.1  # proportion of the work, for the progress
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,14 +30,15 @@ class Latents:
         I_q = 1/(N S) sum_ns [log q(z_ns|x_n) - log q(z_ns)]
         KL = 1/(N S) sum_ns [log q(z_ns) - log p(z_ns)],
 
-    so they add up to the Monte Carlo rate of these draws. They are unbiased for the aggregate of these N images; for
-    that of all images there could be they are not, as an image's own posterior is one of the N: I_q is at most log N,
-    and too small by as much as the KL is too large. The work is N^2 S D. Of a posterior on codes, where I_q is nothing
-    but log N, it measures how evenly they are used: the perplexity of each codebook.
+    so they add up to the Monte Carlo rate of these draws. They are unbiased for the aggregate of these N images. For
+    the aggregate of all possible images they are biased, because each image's own posterior is one of the N: I_q is at
+    most log N, and it underestimates by as much as the KL overestimates. The work is N^2 S D. For a posterior on codes
+    I_q is always log N; so the measure then reports the perplexity of each codebook, that is, how uniformly its codes
+    are used.
 
     Arguments:
-        images: N, at most: a random choice of those measured, by their content.
-        samples: S, draws of z for each image; from 2 on there is a standard error of the draws.
+        images: N, at most: a random choice of the evaluated images, by their content.
+        samples: S, draws of z for each image; with 2 or more there is a Monte Carlo standard error.
 
     Raises:
         SpecError: fewer than 2 images, or no draw.
@@ -48,12 +49,12 @@ class Latents:
 
     def __post_init__(self) -> None:
         if self.images < 2:
-            raise SpecError(found=f"images = {self.images}", expected="at least 2, to be told apart", do="use more")
+            raise SpecError(found=f"images = {self.images}", expected="at least 2", do="use images=2 or more")
         if self.samples < 1:
             raise SpecError(found=f"samples = {self.samples}", expected="at least 1 draw of z", do="use samples=1")
 
     def check(self, context: EvaluationContext) -> None:
-        """DataError where there are fewer than two images."""
+        """Raise DataError if there are fewer than two images."""
         context.need_images("the aggregate posterior", 2)
 
     def __call__(self, context: EvaluationContext, progress: Progress) -> list[Metric]:
@@ -79,7 +80,7 @@ Groups = list[tuple[Distribution, Tensor]]  # q(z|x), batch [B], and its draws z
 
 
 def _units(context: EvaluationContext, groups: Groups) -> list[Metric]:
-    """The active units, and the correlations between them where there are two."""
+    """Return the active units, and the correlations between them if there are at least two."""
     means = torch.cat([torch.stack(two_means_of(q, REPEATS)).double() for q, _ in groups], 1)
     active, variance = active_dimensions(means)
     images, latent, units = means.shape[1], len(active), int(active.sum())
@@ -111,15 +112,16 @@ def _units(context: EvaluationContext, groups: Groups) -> list[Metric]:
 
 
 def active_dimensions(means: Tensor) -> tuple[Tensor, Tensor]:
-    """Which dimensions are active, bool [D], and their Var_x(E[z_d|x]), [D].
+    """Return which dimensions are active, bool [D], and their Var_x(E[z_d|x]), [D].
 
-    A dimension is active where that variance is above 0.01. A flow and a hierarchy know E[z|x] only as a mean of draws,
-    whose noise would count as variance. So there are two estimates for each image, with independent noise: their
-    covariance over the images is unbiased, however few the draws. Its own standard error where no mean varies is
-    v / sqrt(N), with v the variance of the noise: 0 for exact means. Four of these are asked for above 0.01.
+    A dimension is active if that variance is above 0.01. For a flow and a hierarchical model, E[z|x] is known only as a
+    mean of draws, and its noise would add to the variance. So there are two estimates for each image, with independent
+    noise. Their covariance over the images is unbiased for any number of draws. If no mean varies, its standard error
+    is v / sqrt(N), with v the variance of the noise; it is 0 for exact means. The covariance must be four standard
+    errors above 0.01.
 
     Arguments:
-        means: two estimates of E[z|x], [2, N, D], as `two_means_of` gives them.
+        means: two estimates of E[z|x], [2, N, D], as returned by `two_means_of`.
     """
     first, second = means - means.mean(1, keepdim=True)
     images = means.shape[1]
@@ -129,7 +131,7 @@ def active_dimensions(means: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _covariance(groups: Groups) -> Tensor:
-    """Cov(z) of z ~ q(z), [D, D]: Cov_x(E[z|x]) + E_x Cov(z|x) where both are known, otherwise that of the draws."""
+    """Return Cov(z) for z ~ q(z), [D, D]: Cov_x(E[z|x]) + E_x Cov(z|x) if both are known, otherwise from the draws."""
     if all(is_diagonal_normal(q) for q, _ in groups):
         means = torch.cat([q.mean for q, _ in groups])
         return torch.cov(means.T, correction=0) + torch.cat([q.variance for q, _ in groups]).mean(0).diag()
@@ -137,7 +139,7 @@ def _covariance(groups: Groups) -> Tensor:
 
 
 def _parts_of_the_rate(context: EvaluationContext, groups: Groups, progress: Progress) -> list[Metric]:
-    """I_q(x; z) and KL(q(z) || p(z)), each with its standard errors."""
+    """Return I_q(x; z) and KL(q(z) || p(z)), each with its standard errors."""
     z = torch.cat([z for _, z in groups], 1)
     samples, images, _ = z.shape
     log_post = torch.cat([q.log_prob(z).double() for q, z in groups], 1)
@@ -147,7 +149,7 @@ def _parts_of_the_rate(context: EvaluationContext, groups: Groups, progress: Pro
     information, marginal = log_post - log_aggr, log_aggr - log_prior  # [S, N]
     most = math.log(images)
     reached = (
-        ", which it has all but reached: more images would give more" if information.mean() > most - SATURATED else ""
+        ", which it has nearly reached: more images would give more" if information.mean() > most - SATURATED else ""
     )
 
     def row(name: str, terms: Tensor, better: Better, note: str) -> Metric:
@@ -165,11 +167,11 @@ def _parts_of_the_rate(context: EvaluationContext, groups: Groups, progress: Pro
         )
 
     return [
-        row("mutual_information", information, "neither", f"of these images: at most log N = {most:.2f}{reached}"),
+        row("mutual_information", information, "neither", f"for these images: at most log N = {most:.2f}{reached}"),
         row(
             "marginal_kl",
             marginal,
             "lower",
-            "of these images: too high for all images, by as much as the mutual information is too low",
+            "for these images: overestimates by as much as the mutual information is underestimated",
         ),
     ]

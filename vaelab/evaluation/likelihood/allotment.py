@@ -1,4 +1,4 @@
-"""How many draws of z each image gets under `samples=auto`: more where few of them are effective."""
+"""Draws of z per image under `samples=auto`: images with few effective draws get more."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -9,8 +9,8 @@ from torch import Tensor
 from vaelab.evaluation.likelihood.chunk import AtATime, ChunkNoise, evaluate_chunk
 from vaelab.models import VAE, Conditional, rows
 
-FEWEST = 100  # draws that every image gets
-TIMES = 10  # as many draws in the estimate as in its pilot, and from one stage to the next
+FEWEST = 100  # draws for every image
+TIMES = 10  # ratio of the draws in the estimate to those in its pilot, and of one stage to the previous one
 ENOUGH = 5.0  # effective draws of a pilot
 
 
@@ -23,14 +23,14 @@ def allotment(
     noise: ChunkNoise,
     at_a_time: AtATime,
 ) -> Iterator[tuple[Tensor, int]]:
-    """Groups of the images x [B, C, H, W], as places among them, and K of each group: 100, 1,000, ..., `at_most`.
+    """Yield groups of the images x [B, C, H, W], as indices, with K for each group: 100, 1,000, ..., `at_most`.
 
-    An image gets K draws if K / 10 draws of a pilot have an effective sample size of 5 or more, and otherwise goes on
-    to the next K. The pilot's draws are used for nothing else. So K does not depend on the draws of the estimate, which
-    is that of a fixed K: 1/K sum w has mean p(x). Were drawing stopped by the effective sample size of the very draws
-    that are averaged, it would stop where large weights have not come yet, and 1/K sum w would be too small.
+    An image gets K draws if a pilot of K / 10 draws has an effective sample size of 5 or more. Otherwise the next K is
+    tried. The draws of a pilot have no other use, so K does not depend on the draws of the estimate. The estimate is
+    therefore that of a fixed K: 1/K sum w has mean p(x). If instead drawing stopped by the effective sample size of the
+    averaged draws themselves, it would stop before large weights occur, and 1/K sum w would be too small.
 
-    Each group is yielded once its K is known, the easiest images first.
+    Each group is yielded as soon as its K is known, the easiest images first.
     """
     waiting = torch.arange(len(x), device=x.device)
     samples = FEWEST

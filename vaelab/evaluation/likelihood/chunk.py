@@ -1,4 +1,4 @@
-"""The bounds of a chunk of images from K draws of z each, streamed over blocks of draws."""
+"""The bounds of a chunk of images from K draws of z for each, computed over blocks of draws."""
 
 from dataclasses import dataclass
 
@@ -11,12 +11,12 @@ from vaelab.evaluation.likelihood.importance_weights import Stream
 from vaelab.models import VAE, Conditional
 from vaelab.randomness.seeds import derive, seed_generator
 
-TEN = 10  # draws of z in a block; fixed, because their noise is drawn by block
+TEN = 10  # draws of z in a block; fixed, because noise is drawn by block
 
 
 @dataclass(frozen=True)
 class ChunkNoise:
-    """Which noise is drawn: a function of the seed, the number of the chunk, and what it is used for."""
+    """The identity of the noise: a function of the seed, the number of the chunk, and its use."""
 
     seed: int
     chunk: int
@@ -29,15 +29,15 @@ class ChunkNoise:
 
 @dataclass(frozen=True)
 class AtATime:
-    """How the draws of a chunk of images are cut to fit the memory."""
+    """How much of a chunk is processed at a time, to fit the memory."""
 
-    blocks: int  # of ten draws of z
-    passes: int  # of the decoder
+    blocks: int  # blocks of ten draws of z
+    passes: int  # decoder passes
 
 
 @dataclass(frozen=True)
 class Chunk:
-    """What an Evaluation holds, of B images; nats without the protocol's offset."""
+    """The values of an Evaluation for B images; nats without the protocol's offset."""
 
     rate: Tensor
     distortion: Tensor
@@ -49,7 +49,7 @@ class Chunk:
     bounds: Tensor  # [B, len(sizes)]
     squared_error: Tensor
     posterior_mean: Tensor
-    kl_per_dimension: Tensor  # [B, 0] where there is no closed form
+    kl_per_dimension: Tensor  # [B, 0] if there is no closed form
 
 
 def evaluate_chunk(
@@ -61,11 +61,11 @@ def evaluate_chunk(
     noise: ChunkNoise,
     at_a_time: AtATime,
 ) -> Chunk:
-    """The bounds of images x [B, C, H, W] from `samples` draws of z each.
+    """Return the bounds of images x [B, C, H, W] from `samples` draws of z each.
 
     Arguments:
-        decoder: of `model`, as it runs fastest.
-        code: of the images' labels, [B, classes], where the model is told them.
+        decoder: the decoder of `model`, in its fastest form.
+        condition: one-hot labels of the images, [B, classes], if the model is conditioned on labels.
     """
     q, prior = model.conditioned(condition).posterior(x), model.prior()
     stream = Stream(len(x), x.device)
@@ -98,10 +98,10 @@ def evaluate_chunk(
 def _draw(
     q: Distribution, prior: Distribution, first: int, stop: int, noise: ChunkNoise, device: torch.device
 ) -> tuple[Tensor, Tensor]:
-    """Draws `first` to `stop` of z ~ q(z|x), [S, B, D], and their log p(z) - log q(z|x), [S, B] in float64.
+    """Return draws `first` to `stop` of z ~ q(z|x), [S, B, D], and log p(z) - log q(z|x), [S, B] in float64.
 
-    `first` begins a block. The densities are computed block by block: a flow knows that of the very tensor it drew, and
-    a mixture's takes memory for each component.
+    `first` is the start of a block. The densities are computed block by block, because a flow knows the density of the
+    tensor object that it drew, and that of a mixture takes memory for each component.
     """
     draws, log_ratios = list[Tensor](), list[Tensor]()
     for start in range(first, stop, TEN):
@@ -115,9 +115,9 @@ def _draw(
 def _log_lik(
     decoder: Conditional, x: Tensor, condition: Tensor | None, z: Tensor, image: Tensor, passes: int
 ) -> Tensor:
-    """log p(x|z), [S, B] in float64, `passes` of the decoder at a time; their means are added to `image`."""
-    rows = max(1, passes // len(x))  # draws of every image, or pieces of one draw where not even that fits
-    rows -= rows % TEN if rows > TEN else 0  # pieces of one size, but for the last
+    """Return log p(x|z), [S, B] in float64, with `passes` decoder passes at a time; add the means to `image`."""
+    rows = max(1, passes // len(x))  # draws of every image; if not even one fits, parts of one draw
+    rows -= rows % TEN if rows > TEN else 0  # parts of equal size, except for the last
     columns = min(passes, len(x))
     log_lik = torch.empty(z.shape[:2], dtype=torch.float64, device=x.device)
     for r in range(0, len(z), rows):

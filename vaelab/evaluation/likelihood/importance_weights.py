@@ -1,4 +1,4 @@
-"""Importance weights as a stream: whatever their number, a few numbers are kept for each image and statistic."""
+"""Statistics of a stream of importance weights, which keep a few numbers per image for any number of weights."""
 
 import math
 from dataclasses import dataclass
@@ -7,24 +7,24 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-TEN = 10  # the bounds are those of 10, 100, 1,000, ... draws; and the groups of the jackknife
+TEN = 10  # bounds use 10, 100, 1,000, ... draws; also the number of groups in the jackknife
 
 
 def jackknife(log_sums: Tensor, draws: Tensor) -> tuple[Tensor, Tensor]:
-    """Variance and bias of log 1/K sum_k w_k, from G groups of its K draws: both [B], in float64.
+    """Return the variance and the bias of log 1/K sum_k w_k, from G groups of its K draws: both [B], in float64.
 
-    With e the estimate from all draws and e_g the one that leaves group g out,
+    With e the estimate from all draws and e_g the estimate without group g,
 
-        variance = (G - 1) / G sum_g (e_g - mean e_g)^2,    bias = (G - 1) (mean e_g - e),
+        variance = (G - 1) / G sum_g (e_g - mean e_g)^2,    bias = (G - 1) (mean e_g - e).
 
-    the bias is negative, as the logarithm is concave (Quenouille 1956; Tukey 1958). No moment of w is needed. Without
-    its factor the sum is not too small, in expectation, for the variance with the draws of G - 1 groups, whatever the
-    distribution of w (Efron & Stein 1981). So the variance holds where a single weight decides, where the delta method,
-    Var(w) / (K E[w]^2), cannot exceed 1.
+    The bias is negative, because the logarithm is concave (Quenouille 1956; Tukey 1958). No moment of w is needed.
+    Without its factor, the expected sum is at least the variance with the draws of G - 1 groups, for every distribution
+    of w (Efron & Stein 1981). So the variance is valid even if a single weight dominates. The delta method,
+    Var(w) / (K E[w]^2), cannot exceed 1 in that case.
 
     Arguments:
         log_sums: log of the sum of the weights of each group, [G, B].
-        draws: how many each group has, [G]. They should be as equal as K allows.
+        draws: number of draws in each group, [G]. They should be as equal as K allows.
     """
     groups = len(log_sums)
     if groups < 2:
@@ -39,7 +39,7 @@ def jackknife(log_sums: Tensor, draws: Tensor) -> tuple[Tensor, Tensor]:
 
 
 class Stream:
-    """Statistics of the K log importance weights of each of B images, from blocks of any size.
+    """Statistics of K log importance weights for each of B images, from blocks of any size.
 
     Arguments:
         images: B.
@@ -54,7 +54,7 @@ class Stream:
         self._levels: list[_Level] = []
 
     def add(self, log_w: Tensor) -> None:
-        """Take a block of log weights [n, B]."""
+        """Add a block of log weights [n, B]."""
         log_w = log_w.double()
         first, end = self.count % TEN, self.count + len(log_w)
         placed = pad(log_w, (0, 0, first, -end % TEN), value=-torch.inf).unflatten(0, (-1, TEN))
@@ -80,17 +80,17 @@ class Stream:
 
     @property
     def nll_variance(self) -> Tensor:
-        """Of `nll` over the draws, [B]: see `jackknife`; nan for K = 1."""
+        """Variance of `nll` over the draws, [B]: see `jackknife`; NaN for K = 1."""
         return self._jackknife()[0]
 
     @property
     def nll_excess(self) -> Tensor:
-        """How far `nll` lies above -log p(x) in expectation, [B]: see `jackknife`; nan for K = 1."""
+        """Estimated bias of `nll`, how far it is above -log p(x) on average, [B]: see `jackknife`; NaN for K = 1."""
         return -self._jackknife()[1]
 
     @property
     def bounds(self) -> dict[int, Tensor]:
-        """k -> L_k = E[log 1/k sum w], [B], the mean over disjoint groups of k draws; k = 1, 10, 100, ... below K."""
+        """k -> L_k = E[log 1/k sum w], [B], averaged over disjoint groups of k draws; k = 1, 10, 100, ... below K."""
         levels = ((TEN**i, level) for i, level in enumerate(self._levels))
         return {k: level.total / level.groups for k, level in levels if k < self.count}
 
@@ -99,7 +99,7 @@ class Stream:
         return jackknife(self.log_sums[: len(draws)], draws.to(self.log_sums.device))
 
     def _add(self, index: int, log_sums: Tensor) -> None:
-        """Groups of 10^index draws are whole, their log sums [n, B]: ten of them are one of the next level."""
+        """Add the log sums [n, B] of complete groups of 10^index draws; ten of them form a group of the next level."""
         if index == len(self._levels):
             self._levels.append(_Level(torch.zeros_like(self.log_sum), log_sums[:0]))
         level = self._levels[index]
@@ -117,5 +117,5 @@ class _Level:
     """Groups of draws of one size."""
 
     total: Tensor  # [B] sum of their bounds
-    waiting: Tensor  # [n, B] log sums of fewer than ten of them
+    waiting: Tensor  # [n, B] log sums of fewer than ten groups
     groups: int = 0

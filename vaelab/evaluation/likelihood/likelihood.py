@@ -1,4 +1,4 @@
-"""Likelihood bounds of a data set, image by image, streamed over images and draws within a budget of memory."""
+"""Likelihood bounds of a data set for each image, computed over chunks of images and draws within a memory budget."""
 
 import math
 from dataclasses import dataclass, replace
@@ -27,13 +27,13 @@ from vaelab.evaluation.proportion import Proportion
 from vaelab.models import VAE, rows
 from vaelab.system.errors import SpecError, unknown
 
-IMAGES = 100  # in a chunk; fixed, because noise is drawn by chunk, and must not hang on the budget
-BLOCKS = 10  # at a time, if they fit: kernels of a useful size for the densities and sums of z
-MEMORY_MB = 256  # where no budget is given and a chunk of images takes no more
-CACHE_MB = 64  # of decoder passes at a time on a processor: more would leave its cache between one layer and the next
-FEW = 2.0  # effective draws below which the estimate for an image rests on one of them
-MANY = 0.01  # share of such images above which a number says that it rests on few draws: a few images hold the bias
-AT_MOST = 10_000  # draws for an image under `samples=auto`, where no other number is given
+IMAGES = 100  # in a chunk; fixed, because noise is drawn by chunk and must not depend on the budget
+BLOCKS = 10  # at a time, if they fit: large enough for efficient kernels for the densities and sums of z
+MEMORY_MB = 256  # if no budget is given, unless a chunk of images takes more
+CACHE_MB = 64  # of decoder passes at a time on a CPU: more would leave its cache between two layers
+FEW = 2.0  # with fewer effective draws, the estimate for an image depends on one draw
+MANY = 0.01  # with a larger proportion of such images, a number is marked: a few images dominate the bias
+AT_MOST = 10_000  # draws for an image under `samples=auto`, by default
 AT_LEAST = "a lower bound of the bias of the NLL (upwards)"
 EXCESS = "estimated bias of the NLL (upwards), by the jackknife; an underestimate when few draws are effective"
 
@@ -42,26 +42,26 @@ Samples = int | Literal["auto"]
 
 @dataclass(frozen=True)
 class Evaluation:
-    """One number for each of N images, in the order of the data set; float64, on the CPU.
+    """The results for each of N images, in the order of the data set; float64, on the CPU.
 
-    Nats are those of the image as its protocol counts it: of the 8-bit levels under `8bit` and `levels`.
+    Nats count the image as its protocol does: under `8bit` and `levels`, they are nats of the 8-bit levels.
     """
 
     samples: Tensor  # [N] K, draws of z for each image
     rate: Tensor  # [N] nats
     distortion: Tensor  # [N] nats
     nll: Tensor  # [N] nats, the importance-weighted estimate of -log p(x) with K draws
-    nll_variance: Tensor  # [N] nats^2, of the draws; nan for K = 1
-    nll_excess: Tensor  # [N] nats, the estimate of how far nll lies above -log p(x); nan for K = 1
+    nll_variance: Tensor  # [N] nats^2, over the draws; NaN for K = 1
+    nll_excess: Tensor  # [N] nats, the estimated bias of nll, above -log p(x); NaN for K = 1
     effective: Tensor  # [N] effective number of the K draws
     bounds: dict[int, Tensor]  # k -> [N] nats, E[log 1/k sum w] for k = 1, 10, 100, ... below K
     squared_error: Tensor  # [N] mean over pixels of (x - mean of the K decoder means)^2
     posterior_mean: Tensor  # [N, D]
-    kl_per_dimension: Tensor | None  # [N, D] nats, where a closed form exists
+    kl_per_dimension: Tensor | None  # [N, D] nats, if a closed form exists
 
     @property
     def elbo(self) -> Tensor:
-        """[N] nats."""
+        """The ELBO, [N] nats."""
         return -self.rate - self.distortion
 
 
@@ -76,32 +76,32 @@ def estimate_bounds(
     precision: Precision = "float32",
     at_most: int = AT_MOST,
 ) -> Evaluation:
-    """The bounds of every image of `data` from `samples` = K draws of z each: every image once, K exactly.
+    """Return the bounds of every image of `data` from `samples` = K draws of z each.
 
-    The encoder sees an image once. Rate and distortion are means over the K draws (the rate exact where it has a closed
-    form); nll is -log 1/K sum_k w_k (Burda, Grosse & Salakhutdinov 2016, equation 8), which falls to -log p(x) as K
-    grows. Sums over draws and images are in float64. The pixels' noise (binarisation, dequantisation) and the draws are
-    a function of `seed` and of the images' content: neither their order nor the budget changes a number beyond
-    rounding. The global generator is left as it was. A model that is told labels is told those of the images, and x
-    stands for x given y.
+    Each image is encoded once. Rate and distortion are means over the K draws (the rate is exact if it has a closed
+    form). nll is -log 1/K sum_k w_k (Burda, Grosse & Salakhutdinov 2016, equation 8), which falls to -log p(x) as K
+    grows. Sums over draws and images are in float64. The noise of the pixels (binarisation, dequantisation) and the
+    draws are a function of `seed` and of the images' content. So neither their order nor the budget changes a number
+    beyond rounding. The state of the global generator is restored. If the model is conditioned on labels, it uses those
+    of the images, and p(x) is p(x|y).
 
     Arguments:
-        model: put into evaluation mode while this lasts.
+        model: it is in evaluation mode during the call.
         data: images; they are moved to the model's device.
         samples: K, at least 1; or "auto": 100, 1,000, ... or `at_most` draws, as an image needs them (see `allotment`).
-        memory_mb: megabytes that the draws may take at a time, however many there are; 0: 256, or what a chunk of 100
-            images takes where that is more.
-        precision: of the decoder's network; densities and sums are the same with either (`for_inference`).
-        at_most: draws for an image under "auto", at least 100.
+        memory_mb: megabytes for the draws that are processed at a time; 0: 256, or the memory of a chunk of 100 images
+            if that is more.
+        precision: of the decoder's network. Densities and sums have the same type with either (see `for_inference`).
+        at_most: maximum number of draws for an image under "auto", at least 100.
 
     Raises:
-        SpecError: fewer draws than 1, one draw of one image does not fit the budget, the model wants labels that are
-            not there, or the pixels are read by another protocol than the model was trained with.
-        DataError: no Dataset, or images of another shape.
+        SpecError: K is below 1, one draw of one image does not fit the budget, the model needs labels and there are
+            none, or the data have another pixel protocol than the model was trained with.
+        DataError: `data` is not a Dataset, or its images have another shape.
     """
     admit_data(model, data)
     admit_protocol(model, data)
-    if model.protocol is None:  # not trained by vaelab: nobody has asked its parts yet
+    if model.protocol is None:  # vaelab did not train it, so its parts have not been checked
         admit_likelihood(model, data)
         admit_parts(model, data)
     _check_samples(samples, at_most)
@@ -127,8 +127,8 @@ def estimate_bounds(
                 sizes = [size for size in chunk.sizes if size < (FEWEST if samples == "auto" else k)]
                 chunk = replace(chunk, bounds=chunk.bounds[:, : len(sizes)])
                 columns["samples"][chosen[own.cpu()]] = k
-                # Into their place in one tensor: small tensors that are kept between the large ones that are not would
-                # split what the allocator has, and memory grow with every chunk.
+                # One preallocated tensor, because small tensors kept between large temporary ones would fragment the
+                # allocator's memory, and memory would grow with every chunk.
                 for name, values in vars(chunk).items():
                     if name != "sizes":
                         whole = columns.setdefault(name, values.new_empty(len(data), *values.shape[1:], device="cpu"))
@@ -153,10 +153,10 @@ def estimate_bounds(
 
 
 def at_a_time_within(model: VAE, memory_mb: float) -> AtATime:
-    """What `memory_mb` megabytes hold beside a chunk of images; on a processor the passes also fit its cache.
+    """Return how much fits in `memory_mb` megabytes along with a chunk of images; on a CPU passes also fit its cache.
 
     Raises:
-        SpecError: not even one, or a budget that is no finite number.
+        SpecError: not even one pass fits, or the budget is negative or not finite.
     """
     if not (memory_mb >= 0 and math.isfinite(memory_mb * 1e6)):
         raise SpecError(
@@ -171,7 +171,7 @@ def at_a_time_within(model: VAE, memory_mb: float) -> AtATime:
         raise SpecError(
             found=f"memory_mb = {memory_mb:g}",
             expected=f"at least {math.ceil((fixed + one) / 1e6):,}: {IMAGES} images and one draw of one of them",
-            do="raise it: the number of draws in all does not matter, they come one after another",
+            do="raise memory_mb; the total number of draws does not matter, because they are processed in parts",
         )
     if next(model.parameters()).device.type == "cpu":
         passes = min(passes, max(1, int(CACHE_MB * 1e6 / one)))
@@ -182,7 +182,7 @@ def _check_samples(samples: Samples, at_most: int) -> None:
     if samples != "auto" and samples < 1:
         raise SpecError(found=f"samples = {samples}", expected="at least 1 draw of z", do="use samples=1 or more")
     if at_most < FEWEST:
-        found, expected = f"at_most = {at_most}", f"at least {FEWEST} draws of z, which every image gets"
+        found, expected = f"at_most = {at_most}", f"at least {FEWEST}, the number of draws of z for every image"
         raise SpecError(found=found, expected=expected, do=f"use at_most={AT_MOST}, or fewer draws with samples=K")
 
 
@@ -191,11 +191,11 @@ class Likelihood:
     """ELBO, rate, distortion and the importance-weighted NLL with K = samples (Burda et al. 2016, equation 8).
 
     Arguments:
-        samples: K, draws of z for each image; "auto": 100, and ten times as many and more for images that need them.
-        at_most: the most draws that an image gets under samples=auto, 100 or more.
-        images: how many images, a random choice; 0 for all.
-        memory_mb: megabytes that the draws may take at a time; 0 for 256, or what a chunk of 100 images takes.
-        precision: of the decoder's network, float32 or bfloat16; densities are float32 and sums float64.
+        samples: K, draws of z for each image; "auto": 100, and up to `at_most` for images that need more.
+        at_most: maximum number of draws for an image under samples=auto, 100 or more.
+        images: number of images, a random choice; 0: all.
+        memory_mb: megabytes for the draws that are processed at a time; 0: 256, or that of a chunk of 100 images.
+        precision: of the decoder's network, float32 or bfloat16; densities are in float32 and sums in float64.
     """
 
     samples: Samples = 100
@@ -207,7 +207,7 @@ class Likelihood:
     def __post_init__(self) -> None:
         _check_samples(self.samples, self.at_most)
         if self.images < 0:
-            raise SpecError(found=f"images = {self.images}", expected="0 for all, or how many", do="change it")
+            raise SpecError(found=f"images = {self.images}", expected="0 (all) or more", do="use images=0 or more")
         if self.precision not in get_args(Precision):
             raise unknown("precision", self.precision, get_args(Precision))
 

@@ -1,4 +1,4 @@
-"""Signs that training has gone astray though every number is finite, and what to try: for the log and the report."""
+"""Signs of failed training although every number is finite, with advice: for the log and the report."""
 
 import math
 from collections.abc import Mapping
@@ -9,17 +9,17 @@ from torch.distributions import Distribution, Independent, Normal
 
 from vaelab.likelihoods import LOG_SIGMA_CEILING, LOG_SIGMA_FLOOR
 
-DEAD_KL = 0.01  # nats: a latent dimension below this says nothing of the image
-DEAD_RATE = 0.1  # nats in all: less than an eighth of a bit for the whole image
-DEAD_INFORMATION = 0.1  # nats, the same of the mutual information
-OFF_PRIOR = 0.5  # of what the mutual information can be: below this, more than half of the rate tells no images apart
-STUCK = 0.2  # share of a layer's units
-NEAR_LIMIT = 0.05  # of log sigma: a twentieth, which the soft limits leave only to an s that pushes hard against them
+DEAD_KL = 0.01  # nats: a latent dimension with less has no information on the image
+DEAD_RATE = 0.1  # nats in total: 0.14 bits for the whole image
+DEAD_INFORMATION = 0.1  # nats, the same for the mutual information
+OFF_PRIOR = 0.5  # relative to its maximum; with less mutual information, KL(q(z) || p(z)) is over half of the rate
+STUCK = 0.2  # proportion of a layer's units
+NEAR_LIMIT = 0.05  # of log sigma: the soft limits allow so little only if the network's output is far beyond them
 
 
 @dataclass(frozen=True)
 class Finding:
-    """Something amiss: its kind (such as "posterior-collapse"), what was seen, and what to try."""
+    """A problem: its kind (such as "posterior-collapse"), what was found, and what to try."""
 
     kind: str
     says: str
@@ -28,17 +28,17 @@ class Finding:
 
 @dataclass(frozen=True)
 class Seen:
-    """What was seen of a model.
+    """Measurements of a model.
 
     Arguments:
-        rate: KL(q(z|x) || p(z)), mean over images, in nats.
-        kl_per_dimension: KL(q(z_d|x) || p(z_d)) [D], mean over images, in nats; None without a closed form.
+        rate: KL(q(z|x) || p(z)), averaged over images, in nats.
+        kl_per_dimension: KL(q(z_d|x) || p(z_d)) [D], averaged over images, in nats; None without a closed form.
         information: I_q(x; z) of some images, in nats, see `vaelab.evaluation.latents`; None if it was not measured.
-        most: log N of these images, which their mutual information cannot exceed.
-        log_sigma: mean log sigma of a likelihood that learns it, see `mean_log_sigma`; None for another, and for a
-            fixed sigma, which is where the user put it.
-        stuck: of each layer of activations, the share of its units that pass no gradient on.
-        help: what to try when z is ignored, in the words of the command, as it fits this run.
+        most: log N of these images, the maximum of their mutual information.
+        log_sigma: mean log sigma of a likelihood that learns sigma, see `mean_log_sigma`; None for other likelihoods
+            and for a fixed sigma.
+        stuck: for each activation layer, the proportion of its units that pass no gradient.
+        help: what to try if z is ignored, as options of the command that fit this run.
     """
 
     rate: float
@@ -51,15 +51,15 @@ class Seen:
 
 
 def findings(seen: Seen) -> list[Finding]:
-    """What is amiss with a model; empty where nothing is.
+    """Return the problems of a model; an empty list if there are none.
 
-    - The posterior has collapsed (Bowman et al. 2016, section 3.1) where z carries next to nothing of the image: a rate
-      below 0.1 nats, or no latent dimension with a KL of 0.01 nats; in part, where more than half of them have less.
-    - The encoder is constant where z has a rate but tells no images apart: a mutual information below 0.1 nats.
-    - q(z) lies off the prior where the mutual information is less than half of the rate, or of log N if that is less:
-      rate - I_q(x; z) = KL(q(z) || p(z)) (Hoffman & Johnson 2016, section 2).
-    - Units are stuck where more than a fifth of a layer's are dead or saturated for all images.
-    - Sigma has collapsed where the scale of a Gaussian likelihood rests on a limit that its head sets for it.
+    - posterior-collapse (Bowman et al. 2016, section 3.1): z has almost no information on the image. The rate is below
+      0.1 nats, or no latent dimension has a KL of 0.01 nats. It is partial if more than half of them have less.
+    - constant-encoder: z has a rate but does not distinguish images. The mutual information is below 0.1 nats.
+    - off-prior: the mutual information is less than half of the rate, or of log N if that is smaller; then q(z) differs
+      from the prior: rate - I_q(x; z) = KL(q(z) || p(z)) (Hoffman & Johnson 2016, section 2).
+    - stuck-units: more than a fifth of a layer's units are dead or saturated for all images.
+    - sigma-collapse: the scale of a Gaussian likelihood is at a limit that its head sets.
     """
     collapsed = _posterior_collapse(seen)
     found = collapsed or _information(seen)
@@ -67,7 +67,7 @@ def findings(seen: Seen) -> list[Finding]:
 
 
 def mean_log_sigma(likelihood: Distribution) -> float | None:
-    """Mean of log sigma over the pixels and the batch of p(x|z); None where it is no diagonal normal."""
+    """Return the mean of log sigma over pixels and batch of p(x|z), or None if it is not a diagonal normal."""
     if not (isinstance(likelihood, Independent) and isinstance(likelihood.base_dist, Normal)):
         return None
     return likelihood.base_dist.scale.double().log().mean().item()
@@ -81,8 +81,8 @@ def _posterior_collapse(seen: Seen) -> list[Finding]:
         says = f"the rate is {seen.rate:.3g} nats: the decoder ignores z" + (f" ({counted})" if counted else "")
         return [Finding("posterior-collapse", says, seen.help)]
     if dead > latent / 2:
-        says = f"{counted}: the posterior has collapsed in part"
-        fewer = f"use fewer latent dimensions (--latent {latent - dead} would hold what is used)"
+        says = f"{counted}: the posterior has partly collapsed"
+        fewer = f"use fewer latent dimensions (--latent {latent - dead} is enough for those in use)"
         return [Finding("posterior-collapse", says, f"{fewer}, or {seen.help}")]
     return []
 
@@ -91,7 +91,7 @@ def _information(seen: Seen) -> list[Finding]:
     if seen.information is None:
         return []
     beside = (
-        f"the mutual information of image and z is {max(seen.information, 0):.2g} nats beside a rate of {seen.rate:.3g}"
+        f"the mutual information of image and z is {max(seen.information, 0):.2g} nats, the rate is {seen.rate:.3g}"
     )
     if seen.information < DEAD_INFORMATION:
         return [
@@ -100,8 +100,8 @@ def _information(seen: Seen) -> list[Finding]:
             )
         ]
     if seen.information < OFF_PRIOR * min(seen.rate, seen.most):
-        says = f"the posteriors of all images together lie off the prior: {beside}"
-        return [Finding("off-prior", f"{says}; samples of the prior will not look like the data", seen.help)]
+        says = f"the aggregate of the posteriors differs from the prior: {beside}"
+        return [Finding("off-prior", f"{says}; samples from the prior will not look like the data", seen.help)]
     return []
 
 
@@ -121,9 +121,9 @@ def _sigma_collapse(log_sigma: float) -> list[Finding]:
             Finding(
                 "sigma-collapse",
                 f"mean log sigma is {log_sigma:.2f}, at its floor of {LOG_SIGMA_FLOOR:g}: the likelihood grows without "
-                "bound as sigma shrinks, and only the floor holds it",
+                "bound as sigma shrinks, and only the floor limits it",
                 "use --protocol 8bit, on which a density is bounded (grey levels are points), "
-                "or fix it, as --likelihood gaussian:sigma=0.1",
+                "or use a fixed sigma, as --likelihood gaussian:sigma=0.1",
             )
         ]
     if abs(log_sigma - LOG_SIGMA_CEILING) < NEAR_LIMIT:
@@ -132,7 +132,7 @@ def _sigma_collapse(log_sigma: float) -> list[Finding]:
                 "sigma-collapse",
                 f"mean log sigma is {log_sigma:.2f}, at its ceiling of {LOG_SIGMA_CEILING:g}: the images are explained "
                 "as noise",
-                "lower --learning-rate, or fix it, as --likelihood gaussian:sigma=0.1",
+                "lower --learning-rate, or use a fixed sigma, as --likelihood gaussian:sigma=0.1",
             )
         ]
     return []

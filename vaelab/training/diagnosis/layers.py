@@ -1,4 +1,4 @@
-"""What every layer of a model puts out in a forward pass, and which gradients come back to it."""
+"""Recording of the outputs of every layer in a forward pass, and of the gradients with respect to them."""
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -11,25 +11,25 @@ from torch.distributions import Distribution
 
 @dataclass(frozen=True)
 class LayerOutput:
-    """What a module put out, in the order of the forward pass."""
+    """The output of a module, in the order of the forward pass."""
 
     name: str
     kind: str
-    not_finite: int  # numbers that were not
-    largest: float | None  # |activation| of those that were
+    not_finite: int  # how many values are not finite
+    largest: float | None  # largest |activation| of the finite values
 
 
 class ForwardRecord:
-    """What the hooks saw."""
+    """What the hooks record."""
 
     def __init__(self) -> None:
         self.layers: dict[str, LayerOutput] = {}
         self.forward = ""  # the first layer whose output is not finite
-        self.backward = ""  # what first, on the way back, made a gradient that is not finite
+        self.backward = ""  # the first gradient in the backward pass that is not finite
         self.last: object = None  # the last output
 
     def enters(self, name: str, module: nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
-        """Give the layer a view of its own of each input, whose gradient is this layer's doing and no other's."""
+        """Give the layer its own view of each input, so that the view's gradient comes from this layer only."""
         return tuple(self._own(value, f"{name} ({_kind(module)})") for value in inputs)
 
     def _own(self, value: object, culprit: str) -> object:
@@ -40,9 +40,9 @@ class ForwardRecord:
         return own
 
     def leaves(self, name: str, module: nn.Module, output: object) -> None:
-        """Note what the layer put out, and listen for the gradient that comes back to it."""
+        """Record the output of a layer, and watch for its gradient."""
         if output is self.last and has_children(module):
-            return  # a container that hands on what its last layer put out
+            return  # a container that returns the output of its last layer
         self.last = output
         described = f"{name} ({_kind(module)})"
         before = self.layers.get(name) or LayerOutput(name, _kind(module), 0, None)
@@ -65,7 +65,7 @@ class ForwardRecord:
 
 @contextmanager
 def recording(model: nn.Module) -> Iterator[ForwardRecord]:
-    """Watch what every layer of `model` puts out, and the gradients that come back, while this lasts."""
+    """Record the output of every layer of `model`, and the gradients, in this context."""
     record = ForwardRecord()
     handles = []
     for name, module in model.named_modules():
@@ -91,7 +91,7 @@ def _kind(module: nn.Module) -> str:
 
 
 def tensors_in(output: object) -> Iterator[Tensor]:
-    """The floating-point tensors that a module put out: itself, the parameters of a distribution, or a collection."""
+    """Yield the floating-point tensors in a module's output: a tensor, a distribution's parameters, or a collection."""
     if isinstance(output, Tensor):
         if output.is_floating_point():
             yield output

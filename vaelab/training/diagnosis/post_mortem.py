@@ -1,7 +1,7 @@
-"""What is done when training leaves the real numbers: the step at which it did is found and taken apart.
+"""The post-mortem of a non-finite step: it is found, taken again, and examined.
 
-A step is a pure function of its number and of what a checkpoint holds, so the steps since the last good checkpoint can
-be taken again, up to the one that failed.
+A step is a function of its number and of what a checkpoint holds. So the steps since the last good checkpoint can be
+taken again, up to the one that failed.
 """
 
 import json
@@ -9,11 +9,11 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import torch
 from pydantic import TypeAdapter, ValidationError
 
 from vaelab.system.errors import Interrupted, NonFiniteError, RunError
 from vaelab.system.files import small
+from vaelab.system.torch_internals import foreach
 from vaelab.training.checkpoint import live_tensors
 from vaelab.training.config import TrainingConfig
 from vaelab.training.diagnosis.layers import all_finite
@@ -24,14 +24,14 @@ from vaelab.training.step.step import Step, TrainState
 RECORD, STATE = (
     "post_mortem.json",
     "post_mortem.safetensors",
-)  # what is known, and the state before the step that failed
-SAY_STEPS = 1_000  # from one word on a long replay to the next
-NAMED_IMAGES = 5  # in a line
+)  # the report, and the state before the failed step
+SAY_STEPS = 1_000  # steps of a replay between two messages
+NAMED_IMAGES = 5  # image numbers in a message
 
 
 @dataclass(frozen=True)
 class Failure:
-    """What training saw: the terms (or "weights", or "moments of Adam") that were not finite, and at which step."""
+    """The terms (or "weights", or "moments of Adam") that were not finite in training, and the step."""
 
     step: int
     terms: str
@@ -39,7 +39,7 @@ class Failure:
 
 @dataclass(frozen=True)
 class PostMortem:
-    """What post_mortem.json holds. Where `report.stage` is "", the step taken again gave finite numbers."""
+    """The content of post_mortem.json. `report.stage` is "" if the step gave finite numbers when taken again."""
 
     failure: Failure
     replayed_from: int  # the step of the last good state
@@ -51,7 +51,7 @@ class PostMortem:
 
     @classmethod
     def read(cls, folder: Path) -> "PostMortem":
-        """the post-mortem of the run in `folder`; RunError where there is none, or none that can be read."""
+        """Return the post-mortem of the run in `folder`; raise RunError if there is none, or if it is damaged."""
         path = folder / RECORD
         try:
             return TypeAdapter(cls).validate_json(small(path).read_bytes())
@@ -62,15 +62,16 @@ class PostMortem:
                 do="there is nothing to replay; `vaelab train` trains",
             ) from missing
         except ValidationError as damaged:
-            found = f"{path} is no post-mortem ({damaged.errors()[0]['msg'].lower()})"
-            raise RunError(found=found, expected="what training wrote", do="train the run again") from damaged
+            found = f"{path} is not a post-mortem ({damaged.errors()[0]['msg'].lower()})"
+            raise RunError(found=found, expected="a file that training wrote", do="train the run again") from damaged
 
 
 def failure(state: TrainState, taken: int) -> Failure | None:
-    """The first step at which something was not finite, and what; None while all is well.
+    """Return the first step at which something was not finite, and what; None if all is finite.
 
-    A gradient can be so where every term is finite; then the weights are, and the step is the last of the `taken` ones.
-    A gradient whose square is not finite leaves the weights as they are, for good: Adam divides by its root.
+    A gradient may be non-finite although every term is finite. Then the weights are not finite after the step, the last
+    of the `taken` ones. If only the square of a gradient is not finite, its weight never changes again, because Adam
+    divides by the root of the mean square.
     """
     if bad := state.meters.first_bad():
         return Failure(*bad)
@@ -90,24 +91,24 @@ def replay(
     say: Callable[[str], None],
     stopped: Callable[[], bool],
 ) -> int:
-    """Take the steps from `first` on again, until something is not finite; the number of that step.
+    """Take the steps again from `first`, until something is not finite; return the number of that step.
 
-    `state` and the model are then as they were before it. It is `failed.step`, or an earlier one whose harm was not
-    seen at once; and `failed.step` too where every number was finite this time.
+    `state` and the model are then as they were before that step. It is `failed.step`, or an earlier step whose effect
+    was not noticed at once. It is also `failed.step` if every number was finite this time.
 
     Arguments:
-        step: the function that failed, compiled or not, so that it goes the same way; it changes `state`.
-        stopped: whether a person wants an end to it.
+        step: the function that failed, compiled or not, so that it computes the same; it changes `state`.
+        stopped: whether the user asked to stop.
 
     Raises:
-        Interrupted: `stopped`.
+        Interrupted: `stopped` returned True.
     """
     say(f"{failed.terms} not finite at step {failed.step:,}: taking the steps from {first:,} again to see where")
     live = list(live_tensors(setup.model, state, {}).values())
     before = [tensor.clone() for tensor in live]
     t = first
     for t in range(first, failed.step + 1):
-        torch._foreach_copy_(before, live)
+        foreach("copy_", before, live)
         setup.take(step, t)
         if failure(state, t + 1) is not None:
             break
@@ -115,20 +116,20 @@ def replay(
             say(f"step {t + 1:,} of {failed.step:,} taken again")
         if stopped():
             raise Interrupted(
-                found=f"stopped while the steps up to {failed.step:,} were taken again, where training failed",
-                expected="a minute's patience",
-                do="give the same command again to go on from the last good state",
+                found=f"stopped while the steps up to {failed.step:,}, where training failed, were taken again",
+                expected="the replay to finish, in about a minute",
+                do="rerun the command to resume from the last good state",
             )
-    torch._foreach_copy_(live, before)
+    foreach("copy_", live, before)
     return t
 
 
 def error(post_mortem: PostMortem, config: TrainingConfig, folder: Path, kept: Path | None) -> NonFiniteError:
-    """the post-mortem in a line.
+    """Return the post-mortem as an error of one line.
 
     Arguments:
         folder: of the run.
-        kept: the last good checkpoint, if one was written.
+        kept: the last good checkpoint, if there is one.
     """
     failed, seen = post_mortem.failure, post_mortem.report
     found = f"{failed.terms} not finite at step {failed.step:,}"
@@ -136,22 +137,22 @@ def error(post_mortem: PostMortem, config: TrainingConfig, folder: Path, kept: P
         images = f" ({named_images(seen.images, len(seen.batch))})" if seen.images else ""
         found += f"{images}: first in {origin(seen, failed)}"
     else:
-        found += "; every number is finite when that step is taken again eagerly: its rounding is another one"
+        found += "; every number is finite when that step is taken again eagerly, because rounding differs"
     cures = [f"`vaelab replay {folder}` shows it again"]
-    cures += [f"the last good state is kept in {kept}"] if kept else []
+    cures += [f"the last good state is in {kept}"] if kept else []
     return NonFiniteError(found=found, expected="finite numbers", do="; ".join([*cures, _cure(seen, config)]))
 
 
 def _cure(seen: StepReport, config: TrainingConfig) -> str:
     if seen.stage and seen.stage != "update" and seen.step == 0:
-        return "mend that part: nothing was learned yet, so no learning rate is to blame"
+        return "correct that part: nothing was learned yet, so the learning rate is not the cause"
     precision = "set --precision float32, or " if config.precision != "float32" else ""
     clip = "lower --clip-norm" if config.clip_norm else "set --clip-norm 100"
     return f"{precision}lower --learning-rate, or {clip}"
 
 
 def origin(seen: StepReport, failed: Failure) -> str:
-    """Where a number first was not finite, in a few words, with the step if it is not that of the failure."""
+    """Return where the first non-finite number was, and the step if it is not that of the failure."""
     how = {
         "weights": ", before the step",
         "forward": ", forward",
@@ -163,7 +164,7 @@ def origin(seen: StepReport, failed: Failure) -> str:
 
 
 def named_images(images: tuple[int, ...], of: int) -> str:
-    """Some of the `of` images of a batch: the first few by number."""
+    """Return in words which of the `of` images of a batch: the first few by number."""
     if len(images) == of:
         return f"all {of} images of the batch"
     named = ", ".join(str(i) for i in images[:NAMED_IMAGES])

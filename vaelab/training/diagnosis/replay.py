@@ -1,4 +1,4 @@
-"""One training step taken apart, to find where its numbers left the real ones."""
+"""A training step taken again, to find the first number that is not finite."""
 
 import math
 from dataclasses import dataclass
@@ -7,7 +7,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from vaelab.models import Draw
 from vaelab.objectives.losses import reported
 from vaelab.training.diagnosis.layers import LayerOutput, all_finite, recording
 from vaelab.training.setup import TrainingSetup
@@ -15,7 +14,7 @@ from vaelab.training.step.step import TrainState, global_norm, gradients_of
 
 LOG_DENSITIES = {
     "log_lik": "log p(x|z)",
-    "kl": "KL(q(z|x) || p(z))",  # before its parts, which need not enter the loss
+    "kl": "KL(q(z|x) || p(z))",  # before its parts, which may not enter the loss
     "log_prior": "log p(z)",
     "log_post": "log q(z|x)",
 }
@@ -26,8 +25,8 @@ class Term:
     """A number for each image of the batch, in nats."""
 
     name: str
-    images: tuple[int, ...]  # where it is not finite, as indices of the training images
-    least: float | None  # of the finite ones
+    images: tuple[int, ...]  # training images, by index, whose value is not finite
+    least: float | None  # smallest finite value
     largest: float | None
 
 
@@ -37,34 +36,34 @@ class Gradient:
 
     name: str
     not_finite: int
-    norm: float | None  # None where it is not finite
+    norm: float | None  # None if it is not finite
 
 
 @dataclass(frozen=True)
 class StepReport:
-    """All that one training step computed, and where it first was not finite.
+    """The numbers of one training step, and the first that was not finite.
 
-    `stage` is "weights" (before the step), "forward", "backward" or "update", and "" where every number was finite;
-    `where` names the layer, term or parameter.
+    `stage` is "weights" (before the step), "forward", "backward", "update", or "" if every number was finite. `where`
+    names the layer, term or parameter.
     """
 
     step: int
     stage: str
     where: str
-    images: tuple[int, ...]  # of the training images, those to which it happened; empty where it was none's own doing
+    images: tuple[int, ...]  # training images with a value or gradient that is not finite; empty if there is none
     batch: tuple[int, ...]
     learning_rate: float
     clip_norm: float
-    gradient_norm: float | None  # before clipping; None where it is not finite
+    gradient_norm: float | None  # before clipping; None if it is not finite
     weights_not_finite: tuple[str, ...]  # before the step
     terms: tuple[Term, ...]
     layers: tuple[LayerOutput, ...]
     gradients: tuple[Gradient, ...]
-    updates_not_finite: tuple[str, ...]  # parameters whose weights or moments of Adam were not finite behind the step
+    updates_not_finite: tuple[str, ...]  # parameters whose weights or moments of Adam are not finite after the step
 
 
 def replay_step(setup: TrainingSetup, state: TrainState, t: int) -> StepReport:
-    """Take step t from `state`, eagerly and with every number looked at. The step is taken: `state` is behind it."""
+    """Take step t from `state` eagerly and examine every number. The step is taken: `state` is then after it."""
     names = setup.parameter_names
     weights = tuple(n for n, p in zip(names, state.parameters, strict=True) if not all_finite([p]))
     setup.seed_generator(t)
@@ -77,16 +76,17 @@ def replay_step(setup: TrainingSetup, state: TrainState, t: int) -> StepReport:
         )
         gradients = gradients_of(given, state)
     batch = tuple(setup.sampler(t).tolist())
-    terms = [_term(said, getattr(draw, field), batch) for field, said in LOG_DENSITIES.items() if _has(draw, field)]
+    known = {field: said for field, said in LOG_DENSITIES.items() if getattr(draw, field) is not None}
+    terms = [_term(said, getattr(draw, field), batch) for field, said in known.items()]
     terms.append(_term("loss", loss, batch))
-    # The gradient of an image tells which ones went wrong on the way back. That of one image's loss would not: zeros
-    # go back to the other images, and 0 times infinity is no number either.
-    images = tuple(i for i in batch if any(i in term.images for term in terms)) or _which(of_images, batch)
+    # The gradient with respect to an image shows whether its backward pass failed. The gradient of one image's loss
+    # would not show it: zeros go back to the other images, and 0 times infinity is NaN.
+    images = tuple(i for i in batch if any(i in term.images for term in terms)) or _not_finite(of_images, batch)
     norms = tuple(_gradient_row(name, g) for name, g in zip(names, gradients, strict=True))
 
     setup.take(setup.step(state), t)
-    behind = zip(names, state.parameters, state.mean, state.square, strict=True)
-    updates = tuple(name for name, *tensors in behind if not all_finite(tensors))
+    after = zip(names, state.parameters, state.mean, state.square, strict=True)
+    updates = tuple(name for name, *tensors in after if not all_finite(tensors))
     stage, where = _origin(weights, record.forward, terms, record.backward, norms, updates)
     return StepReport(
         step=t,
@@ -113,7 +113,7 @@ def _origin(
     gradients: tuple[Gradient, ...],
     updates: tuple[str, ...],
 ) -> tuple[str, str]:
-    """(stage, where) of what came first: what comes behind it follows from it."""
+    """Return (stage, where) of the first non-finite number; the later ones follow from it."""
     if weights:
         return "weights", weights[0]
     if forward:
@@ -127,20 +127,16 @@ def _origin(
     return ("update", updates[0]) if updates else ("", "")
 
 
-def _has(draw: Draw, field: str) -> bool:
-    return getattr(draw, field) is not None
-
-
 def _term(name: str, values: Tensor, batch: tuple[int, ...]) -> Term:
-    """Of values [..., B]."""
+    """Return the Term of values [..., B]."""
     rows = values.detach().reshape(-1, len(batch))
     finite = rows[rows.isfinite()]
     least, largest = (finite.min().item(), finite.max().item()) if len(finite) else (None, None)
-    return Term(name, _which(rows.T, batch), least, largest)
+    return Term(name, _not_finite(rows.T, batch), least, largest)
 
 
-def _which(values: Tensor, batch: tuple[int, ...]) -> tuple[int, ...]:
-    """The images of the batch whose values [B, ...] are not all finite."""
+def _not_finite(values: Tensor, batch: tuple[int, ...]) -> tuple[int, ...]:
+    """Return the images of the batch whose values [B, ...] are not all finite."""
     finite = values.isfinite().flatten(1).all(1).tolist()
     return tuple(i for i, good in zip(batch, finite, strict=True) if not good)
 

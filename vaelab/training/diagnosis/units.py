@@ -1,4 +1,4 @@
-"""Which units of a network no longer pass a gradient on."""
+"""Detection of units that no longer pass a gradient."""
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator
@@ -9,16 +9,16 @@ from torch import Tensor, nn
 
 from vaelab.networks.scales import ACTIVATIONS
 
-FLAT = 0.01  # of an activation's slope at 1/2: a slope below this is as good as none
-ALWAYS = 0.99  # share of the images, and of the places of a map, at which a stuck unit's slope is flat
+FLAT = 0.01  # relative to an activation's slope at 1/2: below this, a slope is effectively zero
+ALWAYS = 0.99  # proportion of the images, and of the places of a map, at which a stuck unit's slope is flat
 
 
 @contextmanager
 def stuck_units(model: nn.Module) -> Iterator[dict[str, float]]:
-    """Watch forward passes of `model`; afterwards the dict holds the share of stuck units of each activation layer.
+    """Watch forward passes of `model`; after the context, the dict holds the proportion of stuck units of each layer.
 
-    A unit is stuck where the slope of its activation is flat for all images: a ReLU that gives 0 for every image, a
-    tanh at its limits. No gradient passes it, so it does not recover. A unit of maps [B, C, H, W] is a channel.
+    A unit is stuck if the slope of its activation is flat for all images: a ReLU with output 0 for every image, a tanh
+    at its limits. No gradient passes through it, so it does not recover. In maps [B, C, H, W] a unit is a channel.
     """
     flat = defaultdict[str, list[Tensor]](list)
     handles = [
@@ -38,7 +38,7 @@ def stuck_units(model: nn.Module) -> Iterator[dict[str, float]]:
 
 
 def _listener(seen: list[Tensor]) -> Callable[[nn.Module, tuple[Tensor, ...], Tensor], None]:
-    """A hook that notes of each unit where its slope is flat, [B of a pass, units]."""
+    """Return a hook that records for each image and unit whether the slope is flat, [B of a pass, units]."""
 
     def listen(module: nn.Module, inputs: tuple[Tensor, ...], _: Tensor) -> None:
         x = inputs[0].detach().float()
@@ -50,7 +50,7 @@ def _listener(seen: list[Tensor]) -> Callable[[nn.Module, tuple[Tensor, ...], Te
 
 
 def slope(activation: nn.Module, x: Tensor) -> Tensor:
-    """f'(x) of an activation that works on each number by itself."""
+    """Return f'(x) of an elementwise activation."""
     with torch.enable_grad():
         x = x.requires_grad_()
         (found,) = torch.autograd.grad(type(activation).forward(activation, x).sum(), x)

@@ -1,4 +1,4 @@
-"""A step of training on a GPU as one launch: its kernels are recorded once, and replayed."""
+"""A training step on a GPU as one launch: its kernels are recorded once and replayed."""
 
 from collections.abc import Callable
 
@@ -7,15 +7,15 @@ from torch import Tensor
 
 from vaelab.training.step.step import Step
 
-WARM_STEPS = 3  # before the recording: libraries set themselves up, the compiler compiles
+WARM_STEPS = 3  # before the recording, so that libraries are initialised and the step is compiled
 
 
 def as_cuda_graph(step: Step, say: Callable[[str], None]) -> Step:
-    """`step`, recorded as a CUDA graph after its first steps, and replayed from then on.
+    """Return `step` as a CUDA graph that is recorded after the first steps and then replayed.
 
-    Every tensor that the step changes stays where it is (see `vaelab.training.step.step`), so a replay changes the
-    same ones. What the step is given is copied to where the recording reads. Recording takes no step. A step that asks
-    the device for a value cannot be recorded: it runs as it is, and this is reported.
+    Every tensor that the step changes keeps its address (see `vaelab.training.step.step`), so a replay changes the same
+    tensors. Inputs of the step are copied to the recorded addresses. Recording does not take a step. A step that reads
+    a value from the device cannot be recorded: it then runs unrecorded, and this is reported.
     """
     taken = 0
     chosen: list[Step] = []
@@ -31,7 +31,7 @@ def as_cuda_graph(step: Step, say: Callable[[str], None]) -> Step:
         try:
             chosen.append(_recorded(step, *inputs))
         except RuntimeError as error:
-            say(f"steps launched kernel by kernel: they cannot be recorded ({str(error).splitlines()[0][:200]})")
+            say(f"kernels are launched one by one: the step cannot be recorded ({str(error).splitlines()[0][:200]})")
             chosen.append(step)
         return chosen[0](*inputs)
 
@@ -39,7 +39,7 @@ def as_cuda_graph(step: Step, say: Callable[[str], None]) -> Step:
 
 
 def _beside(work: Callable[[], None]) -> None:
-    """Do `work` on a stream of its own, as what is recorded later is, with the default one waiting for it."""
+    """Run `work` on its own stream, as the recording does, and make the default stream wait for it."""
     stream = torch.cuda.Stream()
     stream.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(stream):

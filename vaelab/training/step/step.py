@@ -1,7 +1,7 @@
 """One training step as one function of tensors: forward, backward, clipping, Adam, moving average, meters.
 
-It is this function that is compiled, not the model, so the weights keep their names. Written for the compiler: nothing
-here asks the device for a value.
+This function is compiled, not the model, so the weights keep their names. It reads no value from the device, so that it
+can be compiled.
 """
 
 from collections.abc import Callable, Sequence
@@ -14,10 +14,11 @@ from vaelab.models import VAE
 from vaelab.objectives.bounds import distortion, rate
 from vaelab.objectives.losses import Losses, Objective, held, reported
 from vaelab.randomness.noise import Noise
+from vaelab.system.torch_internals import foreach
 from vaelab.training.config import TrainingConfig
 from vaelab.training.meters import Meters
 
-# (images, learning rate, number), and behind them the labels' code where the model is told any
+# (images, learning rate, step number), and then one-hot labels if the model is conditioned on labels
 Step = Callable[..., None]
 
 BETA_1, BETA_2, EPSILON = 0.9, 0.999, 1e-8  # Kingma & Ba (2015), algorithm 1
@@ -25,14 +26,14 @@ BETA_1, BETA_2, EPSILON = 0.9, 0.999, 1e-8  # Kingma & Ba (2015), algorithm 1
 
 @dataclass
 class TrainState:
-    """All that a step changes, but for the buffers of the model and of the objective."""
+    """The tensors that a step changes, except for the buffers of the model."""
 
-    parameters: list[Tensor]  # of the model, then of the objective, where it has some
-    roles: list[str]  # by which of an objective's `Losses` each of them is trained
-    objective: dict[str, Tensor]  # what the objective holds, parameters and buffers by name, to be kept with the rest
+    parameters: list[Tensor]  # of the model, then of the objective, if it has any
+    roles: list[str]  # for each parameter, the field of `Losses` that trains it
+    objective: dict[str, Tensor]  # parameters and buffers of the objective, by name, for the checkpoint
     mean: list[Tensor]  # Adam's m
     square: list[Tensor]  # Adam's v
-    average: list[Tensor]  # moving average of the parameters; empty where none is kept
+    average: list[Tensor]  # moving average of the parameters; empty if there is none
     meters: Meters
 
     @classmethod
@@ -62,10 +63,10 @@ def make_step(
     key: Tensor,
     nats_offset: float,
 ) -> Step:
-    """The function (images, learning rate [], step []) -> None that trains `model` on one batch, in place.
+    """Return the function (images, learning rate [], step []) -> None that trains `model` on one batch, in place.
 
-    The images are uint8 [B, C, H, W], on the model's device; a model that is told labels is given their code [B, K] in
-    the last place.
+    The images are uint8 [B, C, H, W], on the model's device. For a model that is conditioned on labels, their one-hot
+    form [B, K] is the last argument.
 
     Arguments:
         pixels: the protocol's map from uint8 images to x in [0, 1].
@@ -87,12 +88,12 @@ def make_step(
     return step
 
 
-# Below, `state` may be that of many runs as one (`vaelab.training.step.vmapped`). Each of its tensors then has a first
-# axis of R runs, and so has each number that differs between runs.
+# Below, `state` may be that of several vmapped runs (`vaelab.training.step.vmapped`). Then each of its tensors has a
+# first axis of R runs, and so has each number that differs between runs.
 
 
 def gradients_of(loss: Tensor | Losses, state: TrainState) -> tuple[Tensor, ...]:
-    """Of the mean over the batch of the loss [B], the one reduction there is; of each role's own, of `Losses`."""
+    """Return the gradients of the batch mean of the loss [B], the only reduction; of `Losses`, for each role."""
     if isinstance(loss, Tensor):
         return torch.autograd.grad(loss.mean(-1).sum(), state.parameters)
     found = dict[int, Tensor]()
@@ -107,47 +108,48 @@ def gradients_of(loss: Tensor | Losses, state: TrainState) -> tuple[Tensor, ...]
 def update(
     state: TrainState, config: TrainingConfig, g: tuple[Tensor, ...], learning_rate: Tensor, number: Tensor
 ) -> None:
-    """Move the weights, and their average behind them."""
+    """Update the weights, and then their moving average."""
     adam(state, g, learning_rate, number)
     if config.ema_decay:
-        torch._foreach_lerp_(state.average, state.parameters, 1 - config.ema_decay)
+        foreach("lerp_", state.average, state.parameters, 1 - config.ema_decay)
 
 
 def clip(gradients: tuple[Tensor, ...], largest: float, norm: Tensor) -> tuple[Tensor, ...]:
-    """g, scaled down to the norm `largest` where |g| is above it (Pascanu, Mikolov & Bengio 2013, algorithm 1)."""
+    """Return g, scaled down to the norm `largest` if |g| is above it (Pascanu, Mikolov & Bengio 2013, algorithm 1)."""
     scale = (largest / norm).clamp(max=1.0)
-    return torch._foreach_mul(gradients, of_each(scale.float(), gradients))
+    return foreach("mul", gradients, of_each(scale.float(), gradients))
 
 
 def of_each(numbers: Tensor, tensors: Sequence[Tensor]) -> Tensor | list[Tensor]:
-    """One number [] as it is; a number of each run [R] as it multiplies tensors [R, ...]."""
+    """Return a number [] unchanged, or a number of each run [R] in shapes that multiply tensors [R, ...]."""
     if numbers.dim() == 0:
         return numbers
     return [numbers.view(-1, *[1] * (tensor.dim() - 1)) for tensor in tensors]
 
 
 def global_norm(gradients: tuple[Tensor, ...]) -> Tensor:
-    """|g|, of all of them together, in float64: in float32 its squares overflow from 2e19 on, and clipping by an
-    infinite norm would skip the step without a word.
+    """Return |g| of all gradients together, in float64.
+
+    In float32 the squares overflow above 2e19. Clipping by an infinite norm would then silently skip the step.
     """
-    return torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients, 2, torch.float64)))
+    return torch.linalg.vector_norm(torch.stack(foreach("norm", gradients, 2, torch.float64)))
 
 
 def adam(state: TrainState, g: tuple[Tensor, ...], learning_rate: Tensor, number: Tensor) -> None:
-    """theta <- theta - alpha m^ / (sqrt(v^) + epsilon) (Kingma & Ba 2015, algorithm 1).
+    """Update theta <- theta - alpha m^ / (sqrt(v^) + epsilon) (Kingma & Ba 2015, algorithm 1).
 
-    Ours because the library's optimiser breaks the compiled graph; tested to be equal to it. Its t comes from the
-    number of the step: a count kept here would be a tensor without axes, and the compiler (torch 2.13, CPU) drops what
-    is written to such a one.
+    torch's own optimiser breaks the compiled graph; a test shows that the two are equal. Its t is the number of the
+    step. It is not a counter, because that would be a tensor without axes, and the compiler (torch 2.13, CPU) drops
+    writes to such tensors.
     """
     m, v = state.mean, state.square
-    t = number.double() + 1  # 1 - 0.999^t cancels in float32
-    torch._foreach_lerp_(m, g, 1 - BETA_1)
-    torch._foreach_mul_(v, BETA_2)
-    torch._foreach_addcmul_(v, g, g, 1 - BETA_2)
-    change = torch._foreach_sqrt(v)
-    torch._foreach_mul_(change, (1 - BETA_2**t).rsqrt())
-    torch._foreach_add_(change, EPSILON)
-    torch._foreach_reciprocal_(change)
-    torch._foreach_mul_(change, of_each(-learning_rate / (1 - BETA_1**t), change))
-    torch._foreach_addcmul_(state.parameters, m, change)
+    t = number.double() + 1  # in float64, because 1 - 0.999^t cancels in float32
+    foreach("lerp_", m, g, 1 - BETA_1)
+    foreach("mul_", v, BETA_2)
+    foreach("addcmul_", v, g, g, 1 - BETA_2)
+    change = foreach("sqrt", v)
+    foreach("mul_", change, (1 - BETA_2**t).rsqrt())
+    foreach("add_", change, EPSILON)
+    foreach("reciprocal_", change)
+    foreach("mul_", change, of_each(-learning_rate / (1 - BETA_1**t), change))
+    foreach("addcmul_", state.parameters, m, change)

@@ -1,7 +1,7 @@
-"""Several runs as one program: one step of tensors that hold the weights of all of them side by side, [R, ...].
+"""Vmapped runs: one step for several runs, with tensors [R, ...] that hold the weights of all of them.
 
-A run keeps its own model and State. Their tensors become views of those that the step changes, so that to checkpoints,
-validation and whatever else is done between two steps, a run is a run like any other.
+Each run keeps its own model and TrainState. Their tensors become views of those that the step changes. So checkpoints,
+validation and everything else between two steps work as for a single run.
 """
 
 import copy
@@ -20,24 +20,24 @@ from vaelab.training.meters import Meters
 from vaelab.training.setup import TrainingSetup
 from vaelab.training.step.step import Step, TrainState, clip, gradients_of, update
 
-# The fields of a Plan that may differ between runs of one program: a step sees nothing of them but numbers.
+# Fields of a TrainingConfig that may differ between vmapped runs: they enter a step only as numbers.
 FREE = ("seed", "learning_rate", "schedule", "epochs", "patience", "validate_every")
 
-ROUNDING = {"float32": 1e-3, "bfloat16": 0.1}  # of a loss, relative: together, products are summed in another order
+ROUNDING = {"float32": 1e-3, "bfloat16": 0.1}  # of a loss, relative: vmapped products are summed in another order
 
 
 def joint_step(setups: Sequence[TrainingSetup], states: Sequence[TrainState], t: int) -> Step:
-    """The function (images, learning rates [R], step []) -> None that trains all models on a batch each, in place.
+    """Return the function (images, learning rates [R], step []) -> None that trains each model on a batch, in place.
 
-    The images are uint8 [R, B, C, H, W]; behind the step comes the code [R, B, K] of their labels where the models are
-    told of them. The tensors of models and states are views of the step's own from now on.
+    The images are uint8 [R, B, C, H, W]. For models that are conditioned on labels, their one-hot form [R, B, K] is the
+    last argument. From now on, the tensors of models and states are views of those of the step.
 
     Arguments:
-        t: the step that will be taken first; its losses are compared with those of each run alone.
+        t: the first step to be taken; its losses are compared with those of each run alone.
 
     Raises:
-        SpecError: some part of these runs does something that depends on the values of one run, or makes other numbers
-            of them.
+        SpecError: a part of these runs depends on the values of one run in a way that vmap does not support, or gives
+            other losses under vmap.
     """
     first = setups[0]
     config, pixels, offset = first.config, first.reading.pixels, first.reading.nats_offset(first.model.image_shape)
@@ -57,7 +57,7 @@ def joint_step(setups: Sequence[TrainingSetup], states: Sequence[TrainState], t:
         number: Tensor,
         mapped: bool,
     ) -> tuple[Tensor | Losses, Tensor, Tensor]:
-        """Loss, rate and distortion of a run, [B] each."""
+        """Return loss, rate and distortion of a run, [B] each."""
         tensors = dict(zip([*names, *buffer_names], [*parameters, *buffers], strict=True))
         with Noise(key, number, mapped):
             loss, draw = functional_call(form, tensors, (pixels(images), condition, number))
@@ -67,7 +67,7 @@ def joint_step(setups: Sequence[TrainingSetup], states: Sequence[TrainState], t:
 
     def step(images: Tensor, learning_rate: Tensor, number: Tensor, condition: Tensor | None = None) -> None:
         loss, rates, distortions = of_all(state.parameters, buffers, keys, images, condition, number, True)
-        gradients = gradients_of(loss, state)  # no run's loss knows another's weights
+        gradients = gradients_of(loss, state)  # the loss of a run does not depend on the weights of another
         with torch.no_grad():
             if config.clip_norm:
                 gradients = clip(gradients, config.clip_norm, norms(gradients))
@@ -93,20 +93,20 @@ def joint_step(setups: Sequence[TrainingSetup], states: Sequence[TrainState], t:
                 for r in range(len(setups))
             ]
     except RuntimeError as error:
-        raise _cannot(f"a part of these runs cannot ({str(error).splitlines()[0]})") from error
+        raise _not_vmappable(f"a part of these runs cannot be vmapped ({str(error).splitlines()[0]})") from error
     vmapped = reported(joint)
     if not torch.allclose(vmapped, torch.stack(alone), rtol=ROUNDING[config.precision], equal_nan=True):
-        raise _cannot("a part of these runs gives other losses then")
+        raise _not_vmappable("a part of these runs gives other losses under vmap")
     return step
 
 
-def _cannot(why: str) -> SpecError:
-    found = f"runs that are to be trained as one program: {why}"
-    return SpecError(found=found, expected="parts that treat every run alike", do="leave --vmapped out")
+def _not_vmappable(why: str) -> SpecError:
+    found = f"runs that cannot be trained as one program: {why}"
+    return SpecError(found=found, expected="parts that treat all runs alike", do="omit --vmapped")
 
 
 class Form(nn.Module):
-    """A model and its objective as one module, the model's weights first: (x, code, step) -> loss [B] and Draw."""
+    """A model and its objective as one module, the model's weights first: (x, condition, step) -> loss [B], Draw."""
 
     def __init__(self, setup: TrainingSetup) -> None:
         super().__init__()
@@ -115,7 +115,7 @@ class Form(nn.Module):
         self.rounds = setup.config.precision == "bfloat16"
 
     def hollow(self) -> "Form":
-        """A copy without values, which waits to be given some."""
+        """Return a copy without values, for `functional_call`."""
         form = copy.deepcopy(self).to("meta")
         round_networks(form, self.rounds)
         return form
@@ -125,7 +125,7 @@ class Form(nn.Module):
 
 
 def joined(states: Sequence[TrainState]) -> TrainState:
-    """One State of all runs, [R, ...], of which theirs become views."""
+    """Return one TrainState of all runs, [R, ...]; the tensors of `states` become views of it."""
 
     def of(kind: str) -> list[Tensor]:
         return [side_by_side(tensors) for tensors in zip(*(getattr(state, kind) for state in states), strict=True)]
@@ -143,7 +143,7 @@ def joined(states: Sequence[TrainState]) -> TrainState:
 
 
 def side_by_side(tensors: Sequence[Tensor]) -> Tensor:
-    """Their values as one tensor [R, ...], of which each becomes a view."""
+    """Stack the values in one tensor [R, ...]; each of `tensors` becomes a view of it."""
     whole = torch.stack([tensor.detach() for tensor in tensors])
     for tensor, part in zip(tensors, whole, strict=True):
         tensor.data = part
@@ -151,24 +151,24 @@ def side_by_side(tensors: Sequence[Tensor]) -> Tensor:
 
 
 def norms(gradients: Sequence[Tensor]) -> Tensor:
-    """|g| of each run, [R], in float64; see `vaelab.training.step.step.global_norm`."""
+    """Return |g| of each run, [R], in float64; see `vaelab.training.step.step.global_norm`."""
     each = [torch.linalg.vector_norm(g.reshape(len(g), -1), dim=1, dtype=torch.float64) for g in gradients]
     return torch.linalg.vector_norm(torch.stack(each), dim=0)
 
 
 def batches(setups: Sequence[TrainingSetup], t: int) -> Tensor:
-    """The images of step t of each, uint8 [R, B, C, H, W]."""
+    """Return the images of step t of each run, uint8 [R, B, C, H, W]."""
     return torch.stack([setup.batch(t) for setup in setups])
 
 
 def conditions(setups: Sequence[TrainingSetup], t: int) -> Tensor | None:
-    """Of the labels of these images, [R, B, K], where the models are told of them."""
+    """Return the one-hot labels of these images, [R, B, K], or None if the models are not conditioned on labels."""
     known = [condition for setup in setups if (condition := setup.condition(t)) is not None]
     return torch.stack(known) if known else None
 
 
 def take_vmapped(setups: Sequence[TrainingSetup], step: Step, t: int) -> None:
-    """Take step t of all setups by `step`."""
+    """Take step t of all setups with `step`."""
     device = setups[0].device
     alpha = torch.tensor([setup.learning_rate(t) for setup in setups], device=device)
     condition = conditions(setups, t)
