@@ -25,7 +25,7 @@ test-all: check
 
 # make test-torch TORCH=2.11.0: a selection of the tests with that torch, in an environment of its own
 test-torch: .venv-torch-$(TORCH)/installed
-	.venv-torch-$(TORCH)/bin/python -m pytest --numprocesses 2 $(TORCH_TESTS)
+	.venv-torch-$(TORCH)/bin/python -m pytest --numprocesses 2 --whole $(TORCH_TESTS)
 
 check: .venv/installed-dev
 	$(BIN)/ruff format --check .
@@ -34,7 +34,7 @@ check: .venv/installed-dev
 	$(BIN)/lint-imports --no-cache
 
 slow: .venv/installed-dev
-	$(BIN)/python -m pytest -m slow
+	$(BIN)/python -m pytest -m slow --whole
 
 # Thousands of kills, damaged files and strange command lines: an hour and a half. `make test` runs a minute of them.
 abuse: .venv/installed-dev

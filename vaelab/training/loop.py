@@ -25,7 +25,6 @@ from vaelab.training.step.vmapped import joint_step, take_vmapped
 from vaelab.training.trainer import Trainer
 
 CHECKPOINT_SECONDS = 30.0  # a killed run loses at most this much work
-SHOW_SECONDS = 0.5  # between two readings of the meters for display
 
 
 def fit(
@@ -167,7 +166,7 @@ def _run_steps(
                 trainer.took(share, len(active))
 
             rows.clear()
-            showing = clock.due("show", SHOW_SECONDS)
+            showing = clock.due("show", callback.show_every)
             each(find_findings)
             if active and (rows or showing):
                 _show(active, rows, clock.pace(t + 1), callback)
