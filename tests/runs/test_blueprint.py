@@ -13,7 +13,7 @@ import torch
 from vaelab.cli.main import main
 from vaelab.objectives import OBJECTIVES
 from vaelab.parts.names import resolve
-from vaelab.posteriors import DiagonalGaussian
+from vaelab.posteriors import InverseAutoregressiveFlow
 from vaelab.runs.blueprint import TABLES, blueprint_of
 from vaelab.runs.build import build_model
 from vaelab.runs.compatibility import check
@@ -158,18 +158,18 @@ def test_every_objective_declares_whether_it_admits_a_point():
             check(blueprint)
 
 
-def narrow(latent: int) -> DiagonalGaussian:
-    return DiagonalGaussian()
+def inverting(latent: int) -> InverseAutoregressiveFlow:
+    return InverseAutoregressiveFlow(latent)
 
 
 def silent(latent: int):
-    return DiagonalGaussian()
+    return InverseAutoregressiveFlow(latent)
 
 
 def test_what_a_function_makes_declares_for_it():
-    def support(function: Callable[..., Any]) -> Any:
-        return resolve("posterior", {"own": function}, "own").declared("support", "unknown")
+    def inverts(function: Callable[..., Any]) -> bool:
+        return resolve("posterior", {"own": function}, "own").declared("inverts")
 
-    assert (support(narrow), support(silent)) == ("real", "unknown")
+    assert (inverts(inverting), inverts(silent)) == (True, False)
     models = {name: blueprint_of(Spec(model=name)).hierarchical for name in TABLES["model"]}
     assert models == {"vae": False, "ladder": True}

@@ -15,6 +15,7 @@ from vaelab.models import MODELS, VAE
 from vaelab.networks import NETWORKS
 from vaelab.objectives import OBJECTIVES
 from vaelab.objectives.losses import Objective
+from vaelab.parts.contracts import Head, LikelihoodHead, Network
 from vaelab.parts.names import Part, resolve
 from vaelab.posteriors import POSTERIORS
 from vaelab.priors import PRIORS
@@ -68,9 +69,9 @@ class Blueprint:
     source: ParsedSource
     protocol: Protocol
     model: Part[VAE]
-    network: Part[Any]
-    posterior: Part[Any]
-    likelihood: Part[Any]
+    network: Part[Network]
+    posterior: Part[Head]
+    likelihood: Part[LikelihoodHead]
     prior: Part[nn.Module]
     refit: Part[nn.Module] | None
     objective: Part[Objective]

@@ -1,5 +1,7 @@
 """Which parts of a Blueprint belong together."""
 
+from typing import Any
+
 import numpy as np
 import torch
 from torch import nn
@@ -105,7 +107,7 @@ def check_refit(blueprint: Blueprint, refit: Part[nn.Module]) -> None:
     check_support(blueprint, refit)
     known = {"latent": blueprint.spec.latent, "image_shape": ROOMY}
     with torch.random.fork_rng(devices=[]):
-        head = blueprint.posterior.make(known)
+        head: Any = blueprint.posterior.make(known)  # a module, if it is to be part of one
         prior = refit.make({**known, "posterior": Conditional(nn.Identity(), head, ROOMY)})
     if not list(prior.parameters()) or has(prior, InitialisedFromData):
         raise SpecError(
