@@ -1,15 +1,31 @@
-# Two commands matter: `make demo` and `make test`. Each makes .venv if there is none, and does its job.
+# Two commands matter: `make demo` and `make test`. Each makes .venv if there is none.
 
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test check layers slow abuse format clean bench bench-quick bench-data
+# What is installed: the versions that vaelab is tested with
+INSTALL := -m pip install --quiet --constraint constraints.txt
+# What another torch could break: tracing, compiling, draws, resuming, flows, graphs
+TORCH ?= 2.15.0
+TORCH_TESTS := tests/system tests/randomness tests/distributions tests/priors tests/posteriors \
+	tests/training/step tests/training/test_loop.py tests/training/diagnosis tests/evaluation/test_inference.py
+
+.PHONY: demo test test-all test-torch check slow abuse format clean bench bench-quick bench-data
 
 demo: .venv/installed
 	$(BIN)/vaelab study digits --out demo-runs
 
+# What guards every change: minutes
 test: check
 	$(BIN)/python -m pytest --numprocesses 2
+
+# The thorough tests too: what .ci/run calls
+test-all: check
+	$(BIN)/python -m pytest --numprocesses 2 --whole
+
+# make test-torch TORCH=2.11.0: a selection of the tests with that torch, in an environment of its own
+test-torch: .venv-torch-$(TORCH)/installed
+	.venv-torch-$(TORCH)/bin/python -m pytest --numprocesses 2 --whole $(TORCH_TESTS)
 
 check: .venv/installed-dev
 	$(BIN)/ruff format --check .
@@ -18,9 +34,9 @@ check: .venv/installed-dev
 	$(BIN)/lint-imports --no-cache
 
 slow: .venv/installed-dev
-	$(BIN)/python -m pytest -m slow
+	$(BIN)/python -m pytest -m slow --whole
 
-# Kills, damaged files and strange command lines by the thousand: an hour and a half. `make test` makes a minute of them.
+# Thousands of kills, damaged files and strange command lines: an hour and a half. `make test` runs a minute of them.
 abuse: .venv/installed-dev
 	$(BIN)/python -m tests.abuse
 
@@ -28,30 +44,38 @@ format: .venv/installed-dev
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-.venv/installed: pyproject.toml
+.venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --editable .
+	$(BIN)/python $(INSTALL) --editable .
 	touch $@
 
 .venv/installed-dev: .venv/installed
-	$(BIN)/python -m pip install --quiet --editable ".[dev]"
+	$(BIN)/python $(INSTALL) --editable ".[dev]"
 	touch $@
 
-# The speed benchmark beside other libraries, which lie only in its own environment: see benchmarks/README.md.
+# Each torch asks for its own versions of setuptools
+.venv-torch-%/installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv-torch-$*
+	grep -vE '^(torch|setuptools)==' constraints.txt > .venv-torch-$*/constraints.txt
+	.venv-torch-$*/bin/python -m pip install --quiet --constraint .venv-torch-$*/constraints.txt \
+		"torch==$*" --editable ".[dev]"
+	touch $@
+
+# The speed benchmark against other libraries, which only its own environment has: see benchmarks/README.md.
 bench: bench-data .venv-bench/installed
 	.venv-bench/bin/python -m benchmarks.bench --page
 
 bench-quick: bench-data .venv-bench/installed
 	.venv-bench/bin/python -m benchmarks.bench --quick
 
-# Before anything is installed: two folders of files, found without a library.
+# Before anything is installed: looks for two data directories, without any library.
 bench-data:
 	@$(PYTHON) -m benchmarks.found
 
-.venv-bench/installed: pyproject.toml benchmarks/requirements.txt
+.venv-bench/installed: pyproject.toml constraints.txt benchmarks/requirements.txt
 	$(PYTHON) -m venv .venv-bench
-	.venv-bench/bin/python -m pip install --quiet --editable . --requirement benchmarks/requirements.txt
+	.venv-bench/bin/python $(INSTALL) --editable . --requirement benchmarks/requirements.txt
 	touch $@
 
 clean:
-	rm -rf .venv .venv-bench demo-runs
+	rm -rf .venv .venv-bench .venv-torch-* demo-runs

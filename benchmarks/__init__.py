@@ -1,1 +1,1 @@
-"""The speed benchmark: the same work done by vaelab and by its peers, side by side (see README.md)."""
+"""The speed benchmark: vaelab and its peers do the same work (see README.md)."""

@@ -1,4 +1,4 @@
-"""The images that all peers train on, written once: the same pixels for all."""
+"""Write the training images once, so that all peers train on the same pixels."""
 
 from pathlib import Path
 
@@ -14,10 +14,10 @@ SEED = 0
 def write_training_arrays(chosen: dict[str, Workload], folder: Path, root: str | None) -> None:
     """Write FOLDER/<key>.npy for each workload that trains, and .npz for vaelab.
 
-    MNIST is binarised here, once, by the protocol `binary-static`; a slice of SVHN is repeated until it is long enough.
+    MNIST is binarised once, with the protocol `binary-static`. A slice of SVHN is repeated until it is long enough.
 
     Arguments:
-        root: where data lie (see `vaelab.data.load`).
+        root: the data directory (see `vaelab.data.load`).
     """
     sources: dict[str, tuple[np.ndarray, np.ndarray]] = {}
     for key, workload in chosen.items():
@@ -35,9 +35,9 @@ def write_training_arrays(chosen: dict[str, Workload], folder: Path, root: str |
 
 
 def write_full_svhn(folder: Path) -> Path:
-    """A made SVHN of the official size in the official format below `folder`: a root for `vaelab.data.load`.
+    """Write a generated SVHN of the official size and format below `folder`, a data directory for `vaelab.data.load`.
 
-    A gradient with a little noise packs to about 0.7 of its size, as the real one does.
+    A gradient with a little noise compresses to about 0.7 of its size, as the real SVHN does.
     """
     from scipy.io import savemat
 

@@ -1,7 +1,7 @@
 """Run the benchmark: `python -m benchmarks.bench [--quick] [--only a,c] [--peers vaelab,jax] [--pairs 3] [--out DIR]`.
 
-Every measurement is a process of its own. All rows of a workload are measured in turn, as often as it has pairs, every
-other time in reverse, so that a machine that slows down slows all of them.
+Every measurement has its own process. A workload has a round for each of its pairs. A round measures all rows one after
+another, every second round in reverse order, so that a slow phase of the machine affects all rows.
 """
 
 import argparse
@@ -35,14 +35,14 @@ PACKAGES = ("vaelab", "torch", "numpy", "jax", "jaxlib", "pythae")
 
 @dataclass(frozen=True)
 class Bench:
-    """How processes are started."""
+    """The settings for starting processes."""
 
-    folder: Path  # of the arrays and of what is compiled
+    folder: Path  # for the arrays and the cache of compiled code
     quick: bool
     environment: dict[str, str]
 
     def start(self, command: list[str], timeout: float) -> dict[str, Any]:
-        """Run a module of ours; what it reports, or {"failed": why}."""
+        """Run a module of the benchmark; return its report, or {"failed": why}."""
         environment = {**self.environment, STARTED: repr(time.time())}
         command = [sys.executable, "-m", *command]
         try:
@@ -50,14 +50,14 @@ class Bench:
         except subprocess.TimeoutExpired:
             return {"failed": f"took more than {timeout:g} s"}
         if done.returncode:
-            return {"failed": (done.stderr.strip().splitlines() or ["ended without a word"])[-1][:200]}
+            return {"failed": (done.stderr.strip().splitlines() or ["ended without a message"])[-1][:200]}
         try:
             return json.loads(done.stdout.strip().splitlines()[-1])
         except (IndexError, ValueError):
             return {"failed": "reported nothing"}
 
     def run(self, workload: Workload, contestant: Contestant, pair: int) -> dict[str, Any]:
-        """One measurement, with what it is of."""
+        """Make one measurement; return it with the label, pair and workload."""
         task = ["--workload", workload.key, "--folder", str(self.folder), "--seed", str(max(0, pair))]
         task += ["--precision", contestant.precision or "float32", *(["--quick"] if self.quick else [])]
         prime = ["--prime"] if pair == COLD else []
@@ -66,7 +66,7 @@ class Bench:
 
 
 def rounds(workload: Workload) -> Iterator[tuple[int, Contestant]]:
-    """The measurements of a workload in their order: what fills caches, then all rows, to and fro."""
+    """Yield the measurements of a workload in order: first those that fill caches, then all rows, forward and back."""
     for contestant in workload.contestants:
         if contestant.primed:
             yield COLD, contestant
@@ -96,7 +96,7 @@ def environment() -> dict[str, Any]:
 
 
 def cpu_model() -> str:
-    """The name of the processor, as the system tells it."""
+    """The name of the processor, from the operating system."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
         return next(line.split(":")[1].strip() for line in lines if line.startswith("model name"))
@@ -105,7 +105,7 @@ def cpu_model() -> str:
 
 
 def described(workload: Workload) -> dict[str, Any]:
-    """What the tables must know of a workload."""
+    """The description of a workload that the tables need."""
     training, flops = workload.training, None
     if training is not None:
         flops = nll_flops(training, NLL_SAMPLES) if workload.key == "e" else step_flops(training)
@@ -122,7 +122,7 @@ def described(workload: Workload) -> dict[str, Any]:
 
 
 def measure(chosen: dict[str, Workload], quick: bool, out: Path, console: Console, root: str | None) -> dict[str, Any]:
-    """All runs, kept in OUT/raw.json as they come."""
+    """Make all measurements, and write each to OUT/raw.json when it is done."""
     from benchmarks.arrays import write_full_svhn, write_training_arrays
 
     began = time.monotonic()
@@ -174,9 +174,9 @@ def measure(chosen: dict[str, Workload], quick: bool, out: Path, console: Consol
 
 
 def pinned(folder: Path, root: str | None) -> dict[str, str]:
-    """The environment of every process: as many threads for all libraries, and a cache of compiled code of our own.
+    """The environment of every process: the same number of threads for all libraries, and a separate compile cache.
 
-    On Linux the processors are pinned too, which every process inherits: XLA takes as many threads as it may use.
+    On Linux the processors are pinned too, and every process inherits this: XLA starts a thread for each processor.
     """
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:THREADS])
@@ -188,7 +188,7 @@ def pinned(folder: Path, root: str | None) -> dict[str, str]:
 
 
 def narrowed(chosen: dict[str, Workload], only: str, peers: str, pairs: int) -> dict[str, Workload]:
-    """The workloads and rows that were asked for."""
+    """Select workloads, rows and the number of pairs."""
     keys = [key.strip() for key in only.split(",")] if only else list(chosen)
     if unknown := set(keys) - set(chosen):
         raise SystemExit(f"no workload {', '.join(sorted(unknown))}: there are {', '.join(chosen)}")
@@ -204,20 +204,20 @@ def narrowed(chosen: dict[str, Workload], only: str, peers: str, pairs: int) -> 
 def needed(chosen: dict[str, Workload]) -> list[str]:
     """The data sets that the workloads read, of `FILES`."""
     shapes = [workload.training.shape for workload in chosen.values() if workload.training]
-    loads = "f" in chosen  # which times loading MNIST, and makes its own SVHN
+    loads = "f" in chosen  # (f) times the loading of MNIST, and generates its own SVHN
     return [name for name, shape in (("mnist", MNIST), ("svhn", SVHN)) if shape in shapes or (loads and shape == MNIST)]
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="The speed of vaelab beside that of its peers, on the same work.")
+    parser = argparse.ArgumentParser(description="Compare the speed of vaelab and its peers on the same work.")
     parser.add_argument("--quick", action="store_true", help="smaller workloads, two pairs: under five minutes")
     parser.add_argument("--only", default="", help="workloads by their letters, such as a,c")
     parser.add_argument("--peers", default="", help="rows by a part of their names, such as vaelab,jax")
-    parser.add_argument("--pairs", type=int, default=0, help="how many, rather than each workload's own")
-    parser.add_argument("--out", type=Path, help=f"where raw.json and performance.md go; {RESULTS} by default")
-    parser.add_argument("--data-root", help="where MNIST and SVHN lie, before $VAELAB_DATA and the cache")
-    parser.add_argument("--page", action="store_true", help=f"renew {PAGE} from this run")
-    parser.add_argument("--render", type=Path, metavar="JSON", help="show a run again, measuring nothing")
+    parser.add_argument("--pairs", type=int, default=0, help="number of pairs instead of each workload's own")
+    parser.add_argument("--out", type=Path, help=f"folder for raw.json and performance.md; {RESULTS} by default")
+    parser.add_argument("--data-root", help="data directory for MNIST and SVHN, before $VAELAB_DATA and the cache")
+    parser.add_argument("--page", action="store_true", help=f"write {PAGE} again from this run")
+    parser.add_argument("--render", type=Path, metavar="JSON", help="show the results in this file; measure nothing")
     asked = parser.parse_args()
     console = Console(width=100) if not sys.stdout.isatty() else Console()
     out = asked.out or RESULTS / ("quick" if asked.quick else "full")

@@ -1,4 +1,4 @@
-"""What the machine can do at most: the largest matrix products and the memory's bandwidth, measured in the same run."""
+"""Measure the limits of the machine: the speed of large matrix products and the bandwidth of the memory."""
 
 import json
 import time
@@ -15,7 +15,7 @@ TRIAD = 64 * 2**20 // 4  # floats in each of three arrays of 64 MiB, far more th
 
 
 def fastest(work: Callable[[], object]) -> float:
-    """Seconds of the fastest of a few goes, a first one apart."""
+    """The seconds of the fastest of a few calls, after one call that is not timed."""
     work()
     times = []
     for _ in range(REPEATS):
@@ -32,7 +32,7 @@ def _wait() -> None:
 
 
 def products(device: str) -> dict[str, dict[str, float]]:
-    """precision -> who multiplies -> GFLOP/s, the best over SIZES: 2 n^3 for a product of n x n."""
+    """precision -> library -> GFLOP/s, the best over SIZES; a product of n x n counts 2 n^3."""
     found: dict[str, dict[str, float]] = {"float32": {}, "bfloat16": {}}
     for n in SIZES:
         a, b = (torch.randn(n, n, device=device) for _ in range(2))
@@ -60,7 +60,7 @@ def _onednn(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
 
 
 def bandwidth(device: str) -> dict[str, float]:
-    """GB/s: a copy moves two arrays, a triad a + 3 b -> c three."""
+    """GB/s: a copy moves two arrays; a triad, a + 3 b -> c, moves three."""
     a, b, c = (torch.ones(TRIAD, device=device) for _ in range(3))
     size = 4e-9 * TRIAD
     return {

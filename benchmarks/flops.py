@@ -1,8 +1,9 @@
-"""Floating-point operations of a training step, counted from the architecture.
+"""Count the floating-point operations of a training step from the architecture.
 
-Only matrix products and convolutions count, a multiplication and an addition as two. Each layer does its work once
-forward, once for the gradient of its weights, and once for that of its input, which the first layer, whose input is
-the image, does not need. The encoder sees an image once; the decoder works on each of its k samples.
+Only matrix products and convolutions count; a multiplication and an addition are two operations. Each layer does its
+work once forward, once for the gradient of its weights, and once for the gradient of its input. The first layer does
+not need the last one, because its input is the image. The encoder gets an image once; the decoder gets each of its k
+samples.
 """
 
 from itertools import pairwise
@@ -33,7 +34,7 @@ def decoder_layers(training: Trainer) -> list[int]:
     inner = training.channels[-1] * height * width if halvings else training.parameters * height * width
     layers = _linear([training.latent, *training.hidden[::-1], inner])
     for maps, smaller in zip(training.channels[::-1], [*training.channels[-2::-1], training.parameters], strict=False):
-        layers.append(2 * KERNEL * maps * smaller * height * width)  # a transposed one works at its input's size
+        layers.append(2 * KERNEL * maps * smaller * height * width)  # a transposed one has the size of its input
         height, width = 2 * height, 2 * width
     return layers
 

@@ -1,4 +1,4 @@
-"""Whether the benchmark's data are here: `python -m benchmarks.found`, which needs nothing that must be installed."""
+"""Check that the benchmark's data are present: `python -m benchmarks.found`. It needs no installed package."""
 
 import os
 import sys
@@ -16,11 +16,11 @@ FILES = {
 
 
 def require(names: Iterable[str], root: str | None = None) -> None:
-    """End the program with one line and exit status 2 where a data set is not found.
+    """End the program with one line and exit status 2 if a data set is missing.
 
     Arguments:
-        names: of FILES.
-        root: where data lie, before $VAELAB_DATA and the user's cache, as `vaelab.data.load` looks for them.
+        names: names of FILES.
+        root: the data directory that is searched before $VAELAB_DATA and the user's cache, as in `vaelab.data.load`.
     """
     places = [Path(at).expanduser() for at in (root, os.environ.get("VAELAB_DATA")) if at] + [user_cache()]
     lacking = [name for name in names if not any(_holds(place / name, FILES[name]) for place in places)]
@@ -35,7 +35,7 @@ def require(names: Iterable[str], root: str | None = None) -> None:
 
 
 def _holds(place: Path, files: list[str]) -> bool:
-    """Whether all files are there; only those of MNIST may be gzipped."""
+    """Whether all files are present; only those of MNIST may be gzipped."""
     names = [(file, f"{file}.gz") if file.endswith("-ubyte") else (file,) for file in files]
     return all(any((place / name).is_file() for name in either) for either in names)
 

@@ -1,8 +1,8 @@
-"""JAX: a whole epoch in one jitted `lax.scan` where the network is fully connected, one jitted step where it is not.
+"""JAX: an epoch is one jitted `lax.scan` for a fully connected network; otherwise each step is one jitted function.
 
-The images lie in the device's memory, the order and the noise are drawn inside the compiled program, and what changes
-is donated, so that nothing is copied. Images and maps are NHWC, which XLA prefers. XLA compiles a scan's body for one
-thread on a CPU where it holds a convolution, hence the step.
+The images are in the device's memory. The order and the noise are drawn in the compiled program. The state is donated,
+so nothing is copied. Images and maps are NHWC, which XLA prefers. On a CPU, XLA compiles the body of a scan with a
+convolution for one thread; therefore convolutional networks have one function for each step.
 """
 
 import math
@@ -22,11 +22,11 @@ from benchmarks.peer import Stopwatch, Task, read_task, since_start
 from benchmarks.workloads import BETA_1, BETA_2, COMPONENTS, EPSILON, LEARNING_RATE, Trainer
 
 NHWC = ("NHWC", "HWIO", "NHWC")
-LOG_SCALE_FLOOR, LOG_SCALE_CEILING, START = -9.0, 2.0, 0.25  # as vaelab's likelihood has them
+LOG_SCALE_FLOOR, LOG_SCALE_CEILING, START = -9.0, 2.0, 0.25  # as in vaelab's likelihood
 
 
 def initial(training: Trainer, seed: int) -> list:
-    """Weights and biases, encoder and decoder, each uniform within 1 / sqrt(fan in), as PyTorch has it."""
+    """Weights and biases of encoder and decoder, uniform within 1 / sqrt(fan in) as in PyTorch."""
     channels, height, width = training.shape
     kinds = []  # (shape of the weight, fan in)
     for maps in training.channels:
@@ -39,7 +39,7 @@ def initial(training: Trainer, seed: int) -> list:
     sizes = [training.latent, *training.hidden[::-1], channels * height * width]
     kinds += [((a, b), a) for a, b in pairwise(sizes)]
     for maps in [*training.channels[-2::-1], training.parameters] if training.channels else []:
-        kinds.append(((4, 4, channels, maps), 16 * maps))  # of a transposed one PyTorch counts the outputs
+        kinds.append(((4, 4, channels, maps), 16 * maps))  # for a transposed one, PyTorch's fan in counts the outputs
         channels = maps
     rng = np.random.default_rng(seed)
     layers = []
@@ -79,7 +79,7 @@ def decode(training: Trainer, layers: list, z):
 
 
 def distortion(training: Trainer, parameters, x):
-    """-log p(x|z), [...], from parameters [..., H, W, P]; without log(2 pi) / 2 a pixel where p is Gaussian."""
+    """-log p(x|z), [...], from parameters [..., H, W, P]; a Gaussian's log(2 pi) / 2 for each pixel is left out."""
     if training.likelihood == "bernoulli":
         loss = softplus(parameters) - x * parameters
     elif training.likelihood == "gaussian":
@@ -95,7 +95,7 @@ def logistic_mixture(parameters, x):
     above = LOG_SCALE_CEILING - math.log(math.expm1(LOG_SCALE_CEILING - start))
     start = LOG_SCALE_FLOOR + math.log(math.expm1(above - LOG_SCALE_FLOOR))
     colours = x.shape[-1]
-    m, s, logits = jnp.split(parameters, 3, -1)  # [..., H, W, K C]: a long last axis, the fastest of the layouts tried
+    m, s, logits = jnp.split(parameters, 3, -1)  # [..., H, W, K C]: a long last axis was the fastest of several layouts
     mu = jnp.repeat((jnp.arange(COMPONENTS) + 0.5) / COMPONENTS, colours) + m / 4
     floored = LOG_SCALE_FLOOR + softplus(s + start - LOG_SCALE_FLOOR)
     log_s = LOG_SCALE_CEILING - softplus(LOG_SCALE_CEILING - floored)
@@ -124,7 +124,7 @@ def loss(training: Trainer, layers: list, key, x):
 
 
 def step(training: Trainer, images, carry, indices):
-    """One step of Adam (Kingma & Ba 2015, algorithm 1)."""
+    """Take one step of Adam (Kingma & Ba 2015, algorithm 1)."""
     layers, m, v, t, key = carry
     key, noise = random.split(key)
     value, g = jax.value_and_grad(partial(loss, training))(layers, noise, images[indices])
@@ -137,7 +137,7 @@ def step(training: Trainer, images, carry, indices):
 
 
 def epoch(training: Trainer, images, carry):
-    """All steps of an epoch, in an order of its own."""
+    """Take all steps of an epoch, in a random order."""
     *state, key = carry
     key, order = random.split(key)
     rows = random.permutation(order, len(images)).reshape(training.steps, training.batch)
@@ -145,7 +145,7 @@ def epoch(training: Trainer, images, carry):
 
 
 def compiled(task: Task, images, carry, callback: Stopwatch) -> Callable[[Any, Any], tuple[Any, Any]]:
-    """The function that takes the steps of an epoch: (images, state) -> (state, losses)."""
+    """Compile the function that takes the steps of an epoch: (images, state) -> (state, losses)."""
     training, order = task.training, np.random.default_rng(task.seed)
     if not training.channels:
         return jax.jit(partial(epoch, training), donate_argnums=1).lower(images, carry).compile()
@@ -166,7 +166,7 @@ def compiled(task: Task, images, carry, callback: Stopwatch) -> Callable[[Any, A
 
 
 def train(task: Task) -> None:
-    """Train as `task` says, and report."""
+    """Train as `task` says, and print the report."""
     training, callback = task.training, Stopwatch(task)
     images = jnp.asarray(np.load(task.array).transpose(0, 2, 3, 1), jnp.float32) / 255
     layers = initial(training, task.seed)
@@ -178,9 +178,9 @@ def train(task: Task) -> None:
     for _ in range(training.warm + training.blocks):
         callback.begin()
         carry, found = block(images, carry)
-        losses = np.asarray(found)  # waits for all of them
+        losses = np.asarray(found)  # waits for all steps
         callback.end()
-    # A scan shows nothing of its first step: it ends one step behind the compilation.
+    # A scan does not show its first step, so it is taken to end one step after the compilation.
     callback.to_first_step = callback.to_first_step or ready + callback.blocks[0] / training.steps
     error = float(losses.std() / len(losses) ** 0.5)
     callback.report(float(losses.mean()), error, compile_seconds=compiling)

@@ -1,4 +1,4 @@
-"""docs/performance.md: the tables are generated; what stands between the markers of hand-written parts is kept."""
+"""Write docs/performance.md: generate its tables, and keep the hand-written text between markers."""
 
 import re
 from collections.abc import Mapping
@@ -13,16 +13,17 @@ BEGIN, END = "<!-- written by hand: {} -->", "<!-- end -->"
 PART = re.compile(r"<!-- written by hand: (?P<name>[^>]+?) -->\n(?P<text>.*?)<!-- end -->", re.DOTALL)
 HEAD = """# How fast it is
 
-vaelab beside pythae, JAX and a plain PyTorch loop, on the same work in one run: `make bench` (`make bench-quick` for a
-smaller one), which `benchmarks/README.md` describes. A ratio is the other's time over that of the column's row, in one
-pair of processes; medians (and ranges) over the pairs: **above 1 the column's row is faster**. The ceiling is the
-machine's best matrix product of the same precision, measured in the same run. "Same work" says whether the final
-training loss agrees within noise: by how many nats it differs from the first row's, and by how many it may.
+This page compares vaelab with pythae, JAX and a plain PyTorch loop on the same work in one run: `make bench` (`make
+bench-quick` for a smaller one), described in `benchmarks/README.md`. A ratio is the time of the row divided by the
+time of the column's row, in one pair of processes. The tables have medians (and ranges) over the pairs: **above 1 the
+column's row is faster**. The ceiling is the machine's best matrix product of the same precision, measured in the same
+run. "Same work" says whether the final training loss agrees within noise: how many nats it differs from that of the
+first row, and how many nats are allowed.
 """
 
 
 def renew(path: Path, raw: Mapping[str, Any]) -> None:
-    """Write the page of `raw` to `path`, keeping the hand-written parts that it has."""
+    """Write the page of `raw` to `path`, and keep its hand-written parts."""
     kept = {}
     if path.exists():
         kept = {part["name"]: part["text"] for part in PART.finditer(path.read_text())}
@@ -34,7 +35,7 @@ def page(raw: Mapping[str, Any], kept: Mapping[str, str]) -> str:
     """The page in Markdown.
 
     Arguments:
-        kept: name of a hand-written part -> its text. "summary" is the first; each workload has one by its letter.
+        kept: name of a hand-written part -> its text. "summary" is the first; the others are named by workload.
     """
     parts = [
         HEAD,
@@ -52,7 +53,7 @@ def page(raw: Mapping[str, Any], kept: Mapping[str, str]) -> str:
             parts.append(f"\n![Where the time of ({key}) goes]({picture})")
         parts.append("\n" + hand_written(key, kept))
     names = {"summary", *raw["workloads"]}
-    lost = [hand_written(name, kept) for name in kept if name not in names]  # of workloads that this run left out
+    lost = [hand_written(name, kept) for name in kept if name not in names]  # for workloads that are not in this run
     return "\n".join([*parts, *lost]).rstrip() + "\n"
 
 
@@ -94,7 +95,7 @@ def _cells(row: Row, workload: Mapping[str, Any], trained: bool, count: int) -> 
 
 
 def _same(row: Row) -> str:
-    """Whether the losses agree, how far they lie apart, and how far they may, in nats."""
+    """Whether the losses agree, their difference, and the difference that is allowed, in nats."""
     if row.agreement is None:
         return "-"
     return f"{same(row)}, {row.agreement.difference:+.2g} of {row.agreement.tolerance:.2g}"

@@ -1,6 +1,6 @@
-"""The networks of the workloads in PyTorch, and their losses: what the plain loop and pythae train.
+"""The networks and losses of the workloads in PyTorch, for the plain loop and pythae.
 
-The same layers as vaelab's, in the same order, with PyTorch's own initial weights.
+They have the same layers as vaelab's, in the same order, with PyTorch's own initial weights.
 """
 
 import math
@@ -15,7 +15,7 @@ ACTIVATIONS: dict[str, type[nn.Module]] = {"relu": nn.ReLU, "tanh": nn.Tanh}
 
 
 def encoder(training: Trainer) -> nn.Sequential:
-    """x [B, C, H, W] -> mu and log sigma^2 side by side, [B, 2 D]."""
+    """x [B, C, H, W] -> mu and log sigma^2, concatenated, [B, 2 D]."""
     activation = ACTIVATIONS[training.activation]
     layers: list[nn.Module] = []
     channels, height, width = training.shape
@@ -50,7 +50,7 @@ def decoder(training: Trainer) -> nn.Sequential:
 
 
 def distortion(training: Trainer, parameters: Tensor, x: Tensor) -> Tensor:
-    """-log p(x|z), [...], from parameters [..., P, H, W]; without log(2 pi) / 2 a pixel where p is Gaussian."""
+    """-log p(x|z), [...], from parameters [..., P, H, W]; a Gaussian's log(2 pi) / 2 for each pixel is left out."""
     if training.likelihood == "bernoulli":
         loss = F.binary_cross_entropy_with_logits(parameters, x.expand_as(parameters), reduction="none")
     elif training.likelihood == "gaussian":
@@ -60,11 +60,11 @@ def distortion(training: Trainer, parameters: Tensor, x: Tensor) -> Tensor:
     return loss.flatten(-3).sum(-1)
 
 
-LOG_SCALE_FLOOR, LOG_SCALE_CEILING, START = -9.0, 2.0, 0.25  # as vaelab's likelihood has them
+LOG_SCALE_FLOOR, LOG_SCALE_CEILING, START = -9.0, 2.0, 0.25  # as in vaelab's likelihood
 
 
 def start() -> float:
-    """The unlimited log scale that the limits turn into one of standard deviation START."""
+    """The unlimited log scale that gives a standard deviation of START after the limits are applied."""
     limited = math.log(START * math.sqrt(3) / math.pi)
     above = LOG_SCALE_CEILING - math.log(math.expm1(LOG_SCALE_CEILING - limited))
     return LOG_SCALE_FLOOR + math.log(math.expm1(above - LOG_SCALE_FLOOR))

@@ -1,8 +1,8 @@
-"""(e): the importance-weighted NLL of test images, by vaelab and by pythae, of one model.
+"""(e): estimate the importance-weighted NLL of test images for one model, with vaelab and with pythae.
 
-pythae's `get_nll` takes its draws in batches, one image at a time; with n_samples = 5,000 and a batch that divides it,
-there are 5,000 (with fewer samples than a batch there would be as many as the batch). It returns the mean log p(x).
-It is called in evaluation mode and without gradients, neither of which it sees to itself.
+pythae's `get_nll` takes one image at a time and makes its draws in batches. With n_samples = 5,000 and a batch that
+divides it, there are 5,000 draws (with fewer samples than a batch, there would be a whole batch). It returns the mean
+log p(x). It is called in evaluation mode and without gradients, because it does not set these itself.
 """
 
 import time
@@ -16,11 +16,11 @@ from benchmarks.peer import Task, read_task, report
 from benchmarks.workloads import NLL_SAMPLES, THREADS
 
 TRAINED_STEPS = 1_000
-PYTHAE_BATCH = 100  # draws at a time, its default; 500 and 2,500 are slower here
+PYTHAE_BATCH = 100  # draws at a time, pythae's default; 500 and 2,500 are slower here
 
 
 def prepare(task: Task) -> None:
-    """Train the model of (a) for a while, and keep its weights, in the order of its layers."""
+    """Train the model of (a) for TRAINED_STEPS, and save its weights in the order of its layers."""
     from benchmarks import vaelab_peer
 
     ready = vaelab_peer.prepare(task)
@@ -37,7 +37,7 @@ def weights_of(task: Task) -> Path:
 
 @torch.no_grad()
 def put_weights(task: Task, *modules: torch.nn.Module) -> None:
-    """The trained weights, into modules whose layers come in the same order."""
+    """Copy the trained weights into modules with the same order of layers."""
     tensors = load_file(weights_of(task))
     parameters = [parameter for module in modules for parameter in module.parameters()]
     for parameter, name in zip(parameters, sorted(tensors), strict=True):
@@ -45,7 +45,7 @@ def put_weights(task: Task, *modules: torch.nn.Module) -> None:
 
 
 def by_vaelab(task: Task) -> None:
-    """`vaelab.evaluate` of the first images."""
+    """Time vaelab's estimate for the first images."""
     from benchmarks.vaelab_peer import prepare
     from vaelab.evaluation.likelihood.likelihood import estimate_bounds
     from vaelab.runs.build import load_data
@@ -59,7 +59,7 @@ def by_vaelab(task: Task) -> None:
     with at_full_speed():
         estimate_bounds(
             ready.model, data.take(np.arange(common)), 10, task.seed, precision=precision
-        )  # warm, as pythae is
+        )  # a first call, as for pythae
         began = time.perf_counter()
         found = estimate_bounds(ready.model, data, NLL_SAMPLES, task.seed, precision=precision)
         seconds = time.perf_counter() - began
@@ -71,7 +71,7 @@ def by_vaelab(task: Task) -> None:
 
 @torch.no_grad()
 def by_pythae(task: Task) -> None:
-    """`get_nll` of a few of them."""
+    """Time pythae's `get_nll` for a few of the images."""
     from benchmarks.pythae_peer import build
 
     count = task.workload.sizes["pythae"]

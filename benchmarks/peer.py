@@ -1,6 +1,6 @@
-"""What the processes share: the task on the command line, the clock, and the one line of JSON at the end.
+"""Code for all processes: the task on the command line, the clock, and the line of JSON at the end.
 
-Imports no library, so that a process pays for its own imports only, and pays for them under the clock.
+It imports no library, so a process imports only what it needs, and this time is measured.
 """
 
 import argparse
@@ -14,12 +14,12 @@ from typing import Any
 
 from benchmarks.workloads import Trainer, Workload, workloads
 
-STARTED = "BENCHMARK_STARTED"  # when the driver started this process, in seconds of the clock on the wall
+STARTED = "BENCHMARK_STARTED"  # the time when the driver started this process, in seconds of `time.time`
 
 
 @dataclass(frozen=True)
 class Task:
-    """What one process is to do."""
+    """The task of one process."""
 
     workload: Workload
     precision: str
@@ -52,16 +52,16 @@ def read_task() -> Task:
 
 
 def since_start() -> float:
-    """Seconds since this process was started, the interpreter's own start and all imports included."""
+    """Seconds since this process was started, including the start of the interpreter and all imports."""
     return time.time() - float(os.environ.get(STARTED) or _BEGAN)
 
 
-_BEGAN = time.time()  # where no driver says when
+_BEGAN = time.time()  # if there is no driver
 
 
 @dataclass
 class Stopwatch:
-    """The seconds of the blocks of a training, warm ones first; and when its first step was done."""
+    """The seconds of the blocks of a training, warm-up blocks first, and the time when its first step was done."""
 
     task: Task
     blocks: list[float] = field(default_factory=list)
@@ -70,7 +70,7 @@ class Stopwatch:
     _cost: dict[str, float] | None = None
 
     def first_step(self) -> None:
-        """Say that a step is done; only the first time counts."""
+        """Record that a step is done; only the first call has an effect."""
         if self.to_first_step is None:
             self.to_first_step = since_start()
 
@@ -81,15 +81,15 @@ class Stopwatch:
         self.blocks.append(time.perf_counter() - self._began)
 
     def stop(self) -> None:
-        """Say that the training is done; what follows is no part of the whole process."""
+        """Record that the training is done; later work is not part of the whole process."""
         self._cost = cost()
 
     def report(self, final_loss: float, loss_se: float | None, **more: Any) -> None:
         """Print the report of a training.
 
         Arguments:
-            final_loss: mean training loss over the last block, nats an image, without the constant of a density.
-            loss_se: standard error of it over images or batches; None where it is not known.
+            final_loss: mean training loss over the last block, nats per image, without the constant of a density.
+            loss_se: its standard error over images or batches; None if it is not known.
         """
         training = self.task.training
         steady = sorted(self.blocks[training.warm :])
@@ -110,7 +110,7 @@ class Stopwatch:
 
 
 def report(task: Task, **measured: Any) -> None:
-    """Print what was measured as one line of JSON, with what it cost up to here unless `measured` says so itself."""
+    """Print the measurements as one line of JSON; add time and memory up to now unless `measured` has them."""
     common = {"workload": task.workload.key, "precision": task.precision, "seed": task.seed}
     print(json.dumps({**common, **cost(), **measured}), flush=True)
 
@@ -122,7 +122,7 @@ def cost() -> dict[str, float]:
 
 def peak_memory_mb() -> float:
     """The most memory that this process has held, in MB of 10^6 bytes."""
-    try:  # ru_maxrss of a process begins with that of the one that started it
+    try:  # ru_maxrss of a process starts at the value of its parent, so VmHWM is preferred
         lines = Path("/proc/self/status").read_text().splitlines()
         (peak,) = (line.split()[1] for line in lines if line.startswith("VmHWM"))
         return int(peak) * 1024 / 1e6

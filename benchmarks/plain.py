@@ -1,4 +1,4 @@
-"""A plain PyTorch loop over a DataLoader, as in the VAE of pytorch/examples, the images being in memory already."""
+"""A plain PyTorch loop over a DataLoader, as in the VAE of pytorch/examples, but with images in memory."""
 
 import numpy as np
 import torch
@@ -10,7 +10,7 @@ from benchmarks.workloads import LEARNING_RATE, THREADS
 
 
 def train(task: Task) -> None:
-    """Train as `task` says, and report."""
+    """Train as `task` says, and print the report."""
     training, callback = task.training, Stopwatch(task)
     torch.manual_seed(task.seed)
     images = torch.from_numpy(np.load(task.array)).float() / 255

@@ -1,7 +1,7 @@
-"""Where a vaelab step's time goes, a picture a workload: `python -m benchmarks.profile [--only a,c] [--out DIR]`.
+"""Draw where the time of a step goes, for each workload: `python -m benchmarks.profile [--only a,c] [--out DIR]`.
 
-torch.profiler times every operator and every compiled kernel on the thread that calls it; what is left of the time on
-the wall is Python, the wrapper around the compiled code, allocation, and the profiler itself.
+torch.profiler times every operator and every compiled kernel on the thread that calls it. The rest of the elapsed time
+is Python, the wrapper around the compiled code, allocation, and the profiler itself.
 """
 
 import argparse
@@ -38,8 +38,8 @@ COPIES = "gather and copies"
 OVERHEAD = "Python and overhead"
 GROUPS = (PRODUCTS, ELEMENTWISE, NOISE, OPTIMISER, COPIES, OVERHEAD)
 
-# In this order: the first pattern that is found in a name decides. A fused kernel is named after what it is made of, so
-# one that holds a part of the model is counted as such, even where the compiler put a piece of Adam beside it.
+# The first pattern that matches a name decides. The name of a fused kernel lists its operations. A kernel with a part
+# of the model is counted as such, even if the compiler fused a part of Adam into it.
 PATTERNS: tuple[tuple[str, str], ...] = (
     (r"^(aten::|mkl::|mkldnn::|aoti_torch_).*(mm|linear|convolution|matmul)|gemm", PRODUCTS),
     (r"rand|normal_|uniform|bernoulli|philox|bitwise|exponential", NOISE),
@@ -62,17 +62,17 @@ NLL_IMAGES, NLL_DRAWS = 100, 500
 
 
 def group_of(name: str) -> str:
-    """The group of an operator or a compiled kernel by its name; OVERHEAD where it is neither."""
+    """The group of an operator or a compiled kernel, by its name; OVERHEAD for anything else."""
     return next((group for pattern, group in PATTERNS if re.search(pattern, name)), OVERHEAD)
 
 
 @dataclass(frozen=True)
 class Profile:
-    """Milliseconds of one unit of work by group; they sum to the time on the wall."""
+    """Milliseconds of one unit of work by group; their sum is the elapsed time."""
 
     unit: str  # "a step", "an image"
     milliseconds: dict[str, float]
-    flops: int  # of the products, of one unit
+    flops: int  # FLOPs of the products in one unit
 
     @property
     def wall(self) -> float:
@@ -80,7 +80,7 @@ class Profile:
 
 
 def grouped(profiled: profile, seconds: float, units: float, unit: str, flops: int) -> Profile:
-    """What was profiled in `seconds` on the wall, for each of `units`."""
+    """Divide a profile of `seconds` of elapsed time and of `units` of work into groups, for one unit."""
     found: dict[str, float] = dict.fromkeys(GROUPS, 0.0)
     for event in profiled.key_averages():
         found[group_of(event.key)] += event.self_cpu_time_total / 1e3 / units
@@ -90,7 +90,7 @@ def grouped(profiled: profile, seconds: float, units: float, unit: str, flops: i
 
 
 def of_training(task: Task) -> Profile:
-    """The steady compiled step of a workload; the fastest of a few blocks, where the machine is shared."""
+    """Profile the steady compiled step of a workload; take the fastest of a few blocks (the machine may be shared)."""
     inductor.cpp.enable_kernel_profile = True  # names for the compiled kernels
     ready = vaelab_peer.prepare(task)
     found, taken = [], STEPS
@@ -106,7 +106,7 @@ def of_training(task: Task) -> Profile:
 
 
 def of_evaluation(task: Task) -> Profile:
-    """`estimate_bounds` with fewer draws than (e) has, scaled to as many: each costs the same."""
+    """Profile `estimate_bounds` with fewer draws than (e), scaled to its number: each draw costs the same."""
     ready = vaelab_peer.prepare(task)
     data = load_data(ready.blueprint).test.take(np.arange(NLL_IMAGES))
     estimate_bounds(ready.model, data, 10, 0)
@@ -119,7 +119,7 @@ def of_evaluation(task: Task) -> Profile:
 
 
 def picture(workload: Workload, found: Profile, footer: str) -> Figure:
-    """A bar for each group."""
+    """Draw a bar for each group."""
     title = f"({workload.key}) {workload.title}: {found.wall:.3g} ms {found.unit}"
     figure, (axes,) = plot_figure(title, 1, (7.5, 3.2))
     rows = range(len(GROUPS))
@@ -140,11 +140,11 @@ def picture(workload: Workload, found: Profile, footer: str) -> Figure:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Where the time of a vaelab step goes, in pictures.")
+    parser = argparse.ArgumentParser(description="Draw where the time of a vaelab step goes.")
     parser.add_argument("--only", default="a,b,c,d,e", help="workloads by their letters")
     parser.add_argument("--precision", default="float32", choices=("float32", "bfloat16"))
     parser.add_argument("--out", type=Path, default=Path("docs/pictures"))
-    parser.add_argument("--data-root", help="where MNIST and SVHN lie, before $VAELAB_DATA and the cache")
+    parser.add_argument("--data-root", help="data directory for MNIST and SVHN, before $VAELAB_DATA and the cache")
     asked = parser.parse_args()
     torch.set_num_threads(THREADS)
     chosen = {key: w for key, w in workloads(quick=False).items() if key in asked.only.split(",") and w.training}
@@ -155,7 +155,7 @@ def main() -> None:
     footer = f"{machine}; vaelab in {asked.precision}; products' FLOPs counted from the architecture"
     with tempfile.TemporaryDirectory() as temporary:
         write_training_arrays(chosen, Path(temporary), asked.data_root)
-        os.environ["XDG_CACHE_HOME"] = temporary  # the programs that are kept there have kernels without names
+        os.environ["XDG_CACHE_HOME"] = temporary  # the user's cache has programs with kernels without names
         for key, workload in chosen.items():
             task = Task(workload, asked.precision, 0, Path(temporary), ())
             found = of_evaluation(task) if key == "e" else of_training(task)

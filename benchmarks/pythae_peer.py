@@ -1,8 +1,8 @@
-"""pythae with its own trainer as it comes: the whole array in memory, no worker, no checkpoint before the end.
+"""pythae with its own trainer and its defaults: the whole array in memory, no worker, no checkpoint before the end.
 
-Its Bernoulli likelihood is a cross-entropy of probabilities, so the decoder ends in a sigmoid, as pythae's own do; its
-`mse` is half the squared error, a Gaussian of sigma = 1 without its constant. What it logs for IWAE is not the bound
-(it is sum_k w_k log w_k, the weights w normalised), so the bound is computed beside it during the last epoch.
+Its Bernoulli likelihood is a cross-entropy of probabilities, so the decoder ends in a sigmoid, as pythae's own decoders
+do. Its `mse` is half the squared error, a Gaussian of sigma = 1 without its constant. For IWAE it does not log the
+bound (it logs sum_k w_k log w_k with normalised weights w), so the bound is computed separately in the last epoch.
 """
 
 import logging
@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-warnings.filterwarnings("ignore")  # of old interfaces that pythae uses
+warnings.filterwarnings("ignore")  # pythae uses deprecated interfaces
 logging.disable(logging.INFO)
 
 from pythae.data.datasets import BaseDataset  # noqa: E402
@@ -30,7 +30,7 @@ from benchmarks.workloads import LEARNING_RATE, THREADS, Trainer  # noqa: E402
 
 
 class Encoder(BaseEncoder):
-    """The workload's encoder, as pythae wants one."""
+    """The workload's encoder with pythae's interface."""
 
     def __init__(self, training: Trainer) -> None:
         super().__init__()
@@ -42,7 +42,7 @@ class Encoder(BaseEncoder):
 
 
 class Decoder(BaseDecoder):
-    """The workload's decoder, as pythae wants one."""
+    """The workload's decoder with pythae's interface."""
 
     def __init__(self, training: Trainer) -> None:
         super().__init__()
@@ -53,7 +53,7 @@ class Decoder(BaseDecoder):
 
 
 class Bound(IWAE):
-    """IWAE that keeps the bound of each batch beside its own loss while it is told to."""
+    """IWAE that also stores the bound of each batch while `keeping` is true."""
 
     keeping: bool = False
     kept: list[float]
@@ -83,7 +83,7 @@ def build(training: Trainer) -> VAE | Bound:
 
 
 class Epochs(TrainingCallback):
-    """Looks at the clock at the ends of epochs, and keeps the loss of the last one."""
+    """A callback that records the time at the end of each epoch and the loss of the last one."""
 
     def __init__(self, callback: Stopwatch, model: VAE) -> None:
         self.callback, self.model, self.loss = callback, model, math.nan
@@ -104,7 +104,7 @@ class Epochs(TrainingCallback):
 
 
 def train(task: Task) -> None:
-    """Train as `task` says, and report."""
+    """Train as `task` says, and print the report."""
     training, callback = task.training, Stopwatch(task)
     torch.manual_seed(task.seed)
     images = torch.from_numpy(np.load(task.array)).float() / 255

@@ -1,12 +1,12 @@
-"""The statistics: ratios of pairs, their medians and ranges, and whether two trainings did the same work."""
+"""The statistics: ratios of pairs, their medians and ranges, and a test whether two trainings did the same work."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import sqrt
 from statistics import fmean, median
 
-SIGMAS = 4.0  # standard errors that two mean losses may lie apart
-ROUNDING = 2e-3  # share of a loss that precision and order of summation may make
+SIGMAS = 4.0  # the largest difference of two mean losses, in standard errors
+ROUNDING = 2e-3  # the relative difference of a loss that precision and order of summation may cause
 
 
 @dataclass(frozen=True)
@@ -20,27 +20,27 @@ class Spread:
 
 
 def spread(values: Sequence[float]) -> Spread | None:
-    """Median and range; None of nothing."""
+    """Median and range; None if there are no values."""
     return Spread(median(values), min(values), max(values), len(values)) if values else None
 
 
 def ratios(other: Mapping[int, float], reference: Mapping[int, float]) -> Spread | None:
-    """other / reference of each pair that both took part in, by the pair's number: above 1 the reference is faster.
+    """other / reference for each pair that has both, by the number of the pair; above 1 the reference is faster.
 
-    It is the ratios that are summarised, not the times: what slows a machine down for a while slows both of a pair.
+    The ratios are summarised and not the times, because a slow phase of the machine affects both processes of a pair.
     """
     return spread([other[pair] / reference[pair] for pair in sorted(other.keys() & reference.keys())])
 
 
 def break_even(compile_seconds: float, eager_ms: float, compiled_ms: float) -> float | None:
-    """Steps behind which compiling has paid: seconds of compiling / seconds that a compiled step saves; None: never."""
+    """Steps after which compiling saves time: compile seconds / seconds that a compiled step saves; None for never."""
     saved = (eager_ms - compiled_ms) / 1e3
     return compile_seconds / saved if saved > 0 else None
 
 
 @dataclass(frozen=True)
 class Agreement:
-    """How far the mean loss of a row lies from the reference's, and how far it may, in nats an image."""
+    """The difference between the mean loss of a row and the reference, and its tolerance, in nats per image."""
 
     difference: float
     tolerance: float
@@ -55,14 +55,14 @@ def agreements(
 ) -> dict[str, Agreement]:
     """Whether each row's mean final loss agrees with that of `reference`, within noise.
 
-    Every run has its own seed, and with it weights, order and noise. The spread s of a final loss between seeds is
-    pooled over all rows, sqrt(sum (l - row's mean)^2 / sum (n - 1)); where no row has two runs, it is the largest
-    standard error that a run states of its own loss. Two means of n and n' runs may differ by
+    Every run has its own seed, which determines weights, order and noise. The standard deviation s of a final loss
+    between seeds is pooled over all rows, sqrt(sum (l - row's mean)^2 / sum (n - 1)). If no row has two runs, s is the
+    largest standard error that a run reports for its own loss. Two means of n and n' runs may differ by
     max(4 s sqrt(1 / n + 1 / n'), 0.2 % of the reference's).
 
     Arguments:
-        losses: row -> mean training loss over the last block of each run, nats an image.
-        errors: row -> the runs' own standard errors, None where they state none.
+        losses: row -> mean training loss over the last block of each run, nats per image.
+        errors: row -> the standard error that each run reports, or None.
     """
     if not losses.get(reference):
         return {}

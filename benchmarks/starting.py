@@ -1,8 +1,8 @@
-"""(f): how long a person waits, from the command to the end of the first step, and for data to be read.
+"""(f): time the start of a training, from the command to the end of the first step, and the loading of data.
 
-The command is vaelab's own, in this process: the arguments are parsed, the data read, the model made and one step
-taken, as by `vaelab train`. Whoever looks on is shown every step rather than one every half second, and the process
-ends when the first is shown.
+vaelab's own command runs in this process: it parses the arguments, reads the data, builds the model and takes one
+step, as in `vaelab train`. The callback is called after every step and not only every half second, and ends the process
+after the first step.
 """
 
 import os
@@ -17,9 +17,8 @@ from benchmarks.workloads import THREADS, A
 
 
 def first_step(task: Task, compile: str) -> None:
-    """`vaelab train` of (a) on all of MNIST, up to the end of step 1."""
+    """Run `vaelab train` of (a) on all of MNIST, up to the end of step 1."""
     import vaelab.runs.train
-    import vaelab.training.loop
     from vaelab.cli import main as cli
     from vaelab.training.callback import Callback, Status
 
@@ -28,16 +27,15 @@ def first_step(task: Task, compile: str) -> None:
     def show(status: Status) -> None:
         assert status.step == 1, f"the first step shown is {status.step}"
         report(task, seconds=since_start(), said=said)
-        os._exit(0)  # what a training does behind its first step is not asked for
+        os._exit(0)  # the rest of the training is not needed
 
     train: Callable[..., Any] = vaelab.runs.train.train
 
     def watched(*arguments: Any) -> Any:
         *others, callback = arguments
         assert isinstance(callback, Callback)
-        return train(*others, replace(callback, show=show, say=said.append))
+        return train(*others, replace(callback, show=show, say=said.append, show_every=0.0))
 
-    vaelab.training.loop.SHOW_SECONDS = 0.0
     vaelab.runs.train.train = watched  # type: ignore[assignment]
     command = ["train", "--data", "mnist", "--protocol", "binary-static", "--validation", "0", "--compile", compile]
     command += ["--latent", str(A.latent), "--network", f"mlp:hidden={A.hidden[0]}", "--batch", str(A.batch)]
@@ -46,7 +44,7 @@ def first_step(task: Task, compile: str) -> None:
 
 
 def loading(task: Task, source: str) -> None:
-    """`vaelab.load`, without the interpreter's start and the imports."""
+    """Time `vaelab.load`, without the start of the interpreter and the imports."""
     import time
 
     from vaelab.data import load

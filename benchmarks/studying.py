@@ -1,4 +1,4 @@
-"""(g): a study of 16 small models by `vaelab study`, one run after another, or as the flags say."""
+"""(g): time a study of 16 small models with `vaelab study`, one run after another, or as the flags say."""
 
 import resource
 import subprocess
@@ -14,7 +14,7 @@ STUDY = Path(__file__).with_name("study.toml")
 
 
 def study(task: Task) -> None:
-    """The whole command, its report included."""
+    """Time the whole command, including its report."""
     with tempfile.TemporaryDirectory() as out:
         command = [sys.executable, "-m", "vaelab", "study", str(STUDY), "--out", out, *task.rest]
         began = time.perf_counter()

@@ -1,4 +1,4 @@
-"""From the raw runs, the JSON that `benchmarks.bench` writes, to the rows of the tables."""
+"""Compute the rows of the tables from the raw runs, the JSON that `benchmarks.bench` writes."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ COLD = -1  # the number of the run before the first pair, with an empty cache of
 
 @dataclass(frozen=True)
 class Row:
-    """One contestant of a workload; None where something was not measured."""
+    """One row of a workload's table; None for what was not measured."""
 
     label: str
     measured: Spread | None
@@ -27,7 +27,7 @@ class Row:
     compile_cold: float | None  # seconds
     compile_warm: float | None
     eager_ms: float | None
-    reason: str  # why there is nothing, or not all
+    reason: str  # why some or all measurements are missing
 
     @property
     def break_even_cold(self) -> float | None:
@@ -44,7 +44,7 @@ class Row:
 
 
 def ceilings(raw: Mapping[str, Any]) -> dict[str, float]:
-    """precision -> GFLOP/s of the best product, over all goes at it in this run."""
+    """precision -> GFLOP/s of the best product in this run."""
     found: dict[str, float] = {}
     for go in raw.get("ceiling", []):
         for precision, by_name in go["gflops"].items():

@@ -26,7 +26,7 @@ def show(raw: Mapping[str, Any], console: Console) -> None:
 
 
 def workload_table(raw: Mapping[str, Any], key: str) -> Table:
-    """Rows by contestant: the measure, ratios with their range, whole process, memory, share of the ceiling, loss."""
+    """A table with a row for each contestant: the measure, ratios with ranges, whole process, memory, ceiling, loss."""
     workload = raw["workloads"][key]
     unit, references = workload["measure"][1], workload["references"]
     training = workload["flops"] is not None and key != "e"
@@ -62,7 +62,7 @@ def short(label: str) -> str:
 
 
 def number(value: float | None) -> str:
-    """Three digits; nothing where there is no number."""
+    """A number with three digits; "" for None."""
     if value is None:
         return ""
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
@@ -88,7 +88,7 @@ def same(row: Row) -> str:
 
 
 def remarks(raw: Mapping[str, Any], key: str) -> list[str]:
-    """What must stand below a table: failures, losses that differ, compile time and when it has paid."""
+    """The lines below a table: failures, losses that differ, compile time and the steps that make up for it."""
     workload, said = raw["workloads"][key], []
     if workload["note"]:
         said.append(workload["note"])
@@ -98,7 +98,7 @@ def remarks(raw: Mapping[str, Any], key: str) -> list[str]:
         if row.agreement is not None and not row.agreement.agrees:
             far, may = row.agreement.difference, row.agreement.tolerance
             said.append(
-                f"{row.label}: the loss differs by {far:+.3g} nats, more than the {may:.2g} of noise: other work"
+                f"{row.label}: the loss differs by {far:+.3g} nats, more than the {may:.2g} of noise: not the same work"
             )
         if row.compile_cold is not None:
             said.append(compile_line(row))
@@ -106,7 +106,7 @@ def remarks(raw: Mapping[str, Any], key: str) -> list[str]:
 
 
 def compile_line(row: Row) -> str:
-    """Seconds of compiling, and the steps after which they have paid."""
+    """Seconds of compiling, and the number of steps that make up for them."""
     seconds = f"{row.compile_cold:.1f} s"
     if row.compile_warm is not None:
         seconds += f", {row.compile_warm:.1f} s from a warm cache"
@@ -114,13 +114,13 @@ def compile_line(row: Row) -> str:
     if row.eager_ms is None or row.measured is None:
         return line
     if row.break_even_cold is None or row.break_even_warm is None:
-        return f"{line}; the eager step of {row.eager_ms:.3g} ms is no slower"
+        return f"{line}; the eager step of {row.eager_ms:.3g} ms is not slower"
     paid = f"{row.break_even_cold:,.0f} steps ({row.break_even_warm:,.0f} from a warm cache)"
-    return f"{line}; against the eager step of {row.eager_ms:.3g} ms it has paid after {paid}"
+    return f"{line}; compared with the eager step of {row.eager_ms:.3g} ms, it saves time after {paid}"
 
 
 def ceiling_line(raw: Mapping[str, Any]) -> str:
-    """What the machine can do at most."""
+    """The limits of the machine, in one line."""
     best = ceilings(raw)
     if not best:
         return f"ceiling: {NOT_MEASURED}"

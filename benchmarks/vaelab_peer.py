@@ -1,4 +1,4 @@
-"""vaelab: the steps that `vaelab train` takes, by the block. All that the benchmark knows of the engine is here."""
+"""vaelab: take the steps of `vaelab train`, block by block. Only this module uses vaelab's training code."""
 
 import time
 from collections.abc import Iterator
@@ -20,12 +20,12 @@ from vaelab.training.setup import TrainingSetup, bfloat16
 from vaelab.training.step.compiled import choose_step
 from vaelab.training.step.step import Step, TrainState
 
-LIKELIHOODS = {  # and the protocol by which the pixels are read
+LIKELIHOODS = {  # workload's likelihood -> vaelab's likelihood and protocol
     "bernoulli": ("bernoulli", "binary-static"),
     "gaussian": ("gaussian:sigma=1", "grey"),
     "logistic": (f"logistic:components={COMPONENTS}:scale=pixel", "levels"),
 }
-EAGER_STEPS = 4  # taken behind the measured ones, to know what compiling saves
+EAGER_STEPS = 4  # taken after the measured ones, to find what compiling saves
 
 
 def spec_of(training: Trainer, data: str, precision: str = "float32", seed: int = 0) -> Spec:
@@ -53,7 +53,7 @@ def spec_of(training: Trainer, data: str, precision: str = "float32", seed: int 
 
 @dataclass(frozen=True, eq=False)
 class Ready:
-    """A training before its first step."""
+    """A training that is ready for its first step."""
 
     blueprint: Blueprint
     setup: TrainingSetup
@@ -69,13 +69,13 @@ class Ready:
 
     @contextmanager
     def training(self) -> Iterator[None]:
-        """The networks in the precision that was asked for and the products as in any training, while this lasts."""
+        """A context with the precision of the task for the networks, and the processor settings of a training."""
         with at_full_speed(), bfloat16(self.model, self.bfloat16):
             yield
 
 
 def start_as_torch_does(model: VAE, seed: int) -> VAE:
-    """`model` with every layer at torch's own initial scale, as the other libraries' are: their losses must agree."""
+    """Give every layer of `model` torch's own initial scale, as in the other libraries, because losses must agree."""
     torch.manual_seed(seed)
     for module in model.modules():
         if isinstance(module, nn.Linear | nn.Conv2d | nn.ConvTranspose2d):
@@ -94,12 +94,12 @@ def prepare(task: Task) -> Ready:
 
 
 def constant(training: Trainer) -> float:
-    """What vaelab's loss holds and the peers' does not: log(2 pi) / 2 for each pixel of a Gaussian."""
+    """The constant of vaelab's loss that the peers' losses leave out: log(2 pi) / 2 for each pixel of a Gaussian."""
     return prod(training.shape) * log(2 * pi) / 2 if training.likelihood == "gaussian" else 0.0
 
 
 def seconds_a_step(ready: Ready, step: Step, first: int, count: int) -> float:
-    """Take `count` steps from number `first` on; the seconds that one took."""
+    """Take `count` steps, starting with number `first`; return the seconds of one step."""
     began = time.perf_counter()
     for t in range(first, first + count):
         ready.setup.take(step, t)
@@ -107,7 +107,7 @@ def seconds_a_step(ready: Ready, step: Step, first: int, count: int) -> float:
 
 
 def train(task: Task) -> None:
-    """Train as `task` says, compiled, and report; with --prime, only as far as to fill the cache of compiled code."""
+    """Train as `task` says with the compiled step, and print the report; with --prime, only fill the compile cache."""
     training, callback = task.training, Stopwatch(task)
     ready = prepare(task)
     with ready.training():

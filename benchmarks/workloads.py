@@ -1,8 +1,8 @@
-"""What is measured: the workloads, who takes part in each, and how much time a process may take. Imports no library."""
+"""The workloads, the rows of each, and the time limits of processes. This module imports no library."""
 
 from dataclasses import dataclass, field, replace
 
-THREADS = 2  # every process gets as many, and as many processors
+THREADS = 2  # number of threads and of processors for every process
 LEARNING_RATE, BETA_1, BETA_2, EPSILON = 1e-3, 0.9, 0.999, 1e-8  # Adam, for all
 COMPONENTS = 10  # of the mixture of discretised logistics
 NLL_SAMPLES = 5000  # K of (e)
@@ -12,21 +12,21 @@ MNIST, SVHN = (1, 28, 28), (3, 32, 32)  # (C, H, W)
 
 @dataclass(frozen=True)
 class Trainer:
-    """What every peer trains: one architecture, one likelihood, one batch, one number of steps.
+    """The training that every peer does: architecture, likelihood, batch and number of steps.
 
-    A block is an epoch: `images` / `batch` steps, over all images once, in an order of its own.
+    A block is an epoch: `images` / `batch` steps over all images once, in a random order.
 
     Arguments:
         shape: (C, H, W).
         hidden: sizes of the encoder's fully connected layers, mirrored in the decoder.
-        channels: maps of its 4 x 4 convolutions of stride 2 before those, mirrored by transposed ones.
+        channels: maps of its 4 x 4 convolutions of stride 2 before them, mirrored by transposed ones.
         latent: D.
         likelihood: bernoulli | gaussian (sigma = 1) | logistic (a mixture of ten discretised ones).
         samples: k of the importance-weighted bound; 0 for the ELBO.
         batch: images in a step.
-        images: in the training array, a multiple of the batch.
-        warm: blocks before the clock runs.
-        blocks: blocks under the clock.
+        images: number of images in the training array, a multiple of the batch.
+        warm: number of blocks that are not timed.
+        blocks: number of blocks that are timed.
     """
 
     shape: tuple[int, int, int]
@@ -57,10 +57,10 @@ class Trainer:
 
 @dataclass(frozen=True)
 class Contestant:
-    """One row of a table: a module to start, and what tells this row from others.
+    """One row of a table: the module to start, and its arguments.
 
     Arguments:
-        primed: whether it is started once before the first pair, with an empty cache of compiled code.
+        primed: whether the module is started once before the first pair, with an empty compile cache.
     """
 
     peer: str
@@ -80,9 +80,9 @@ class Workload:
 
     Arguments:
         measure: the field of a process's report that is compared, and its unit.
-        references: labels of rows that the others are divided by: a ratio above 1 says that the reference is faster.
-        pairs: how many times all rows are measured, in turn.
-        timeout: seconds that one process may take.
+        references: labels of the rows that ratios refer to: a ratio above 1 means that the reference is faster.
+        pairs: the number of times that all rows are measured.
+        timeout: time limit of one process in seconds.
     """
 
     key: str
@@ -94,7 +94,7 @@ class Workload:
     timeout: float
     training: Trainer | None = None
     note: str = ""
-    sizes: dict[str, int] = field(default_factory=dict)  # what else a process must know
+    sizes: dict[str, int] = field(default_factory=dict)  # peer -> number of images, in (e)
 
 
 VAELAB = Contestant("vaelab", module="benchmarks.vaelab_peer", primed=True)
@@ -177,7 +177,7 @@ FULL = (
         timeout=240,
         training=A,
         sizes={"vaelab": 100, "pythae": 16},
-        note="pythae takes one image after another, so a few tell the time of one; vaelab takes 100 at a time",
+        note="pythae takes one image after another, so a few images are enough; vaelab takes 100 at a time",
     ),
     Workload(
         "f",
@@ -213,10 +213,10 @@ QUICK_PAIRS = 2
 
 
 def workloads(quick: bool) -> dict[str, Workload]:
-    """The workloads by their letters; where it must be `quick` a few of them, smaller, in two pairs.
+    """Return the workloads by their letters; with `quick`, smaller versions of some of them, in two pairs.
 
-    A quick run leaves out what takes long to compile, rows in bfloat16 and compiled starts, and a full-size SVHN, which
-    takes long to make.
+    A quick run leaves out rows in bfloat16 and compiled starts, which take long to compile, and the full-size SVHN,
+    which takes long to generate.
     """
     if not quick:
         return {workload.key: workload for workload in FULL}

@@ -53,7 +53,9 @@ def test_a_flipped_bit_in_a_run_is_told(name, run, capsys):
     content = bytearray((run / name).read_bytes())
     content[-7] ^= 4
     (run / name).write_bytes(content)
-    assert f"{name} is damaged (its content is not what was written)" in told(capsys, "evaluate", run, "--again")
+    assert f"{name} is damaged (its content has changed since it was written)" in told(
+        capsys, "evaluate", run, "--again"
+    )
 
 
 def test_a_flipped_bit_in_a_checkpoint_is_told(tmp_path, capsys):
@@ -71,7 +73,7 @@ def test_a_flipped_bit_in_a_checkpoint_is_told(tmp_path, capsys):
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
     path.write_bytes(content)
-    with pytest.raises(RunError, match="its content is not what was written"):
+    with pytest.raises(RunError, match="its content has changed since it was written"):
         vl.train(spec, tmp_path, "run", compile="never", callback=vl.SILENT)
 
 

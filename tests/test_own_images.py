@@ -66,7 +66,7 @@ def test_it_is_trained_on_with_no_more_than_its_name_and_all_is_said(images, tmp
     lines = (
         f"folder:{images} is read from {images}",
         f"left out of folder:{images}: 1 .txt",
-        f"validation: the 6 validation images of folder:{images}; none are held out of the training images",
+        f"validation: the 6 validation images of folder:{images}; no training images are held out",
         "1 of 12 test images are training images too: their pixels are equal",
         "no likelihood was named: gaussian:sigma=shared:mean=sigmoid is used, for pixels read as 8bit",
     )
@@ -122,7 +122,7 @@ def test_every_picture_calls_classes_by_name(run):
     for name in ("samples", "latents"):
         assert all(kind in texts(name, run) for kind in CLASSES), name
     assert any(f"given its label, {kind}." in texts("traversal", run) for kind in CLASSES)
-    assert "Given the commonest label, ape." in texts("manifold", run)
+    assert "Given the most frequent label, ape." in texts("manifold", run)
 
 
 def test_one_latent_dimension_names_the_lines_of_its_points(images):

@@ -45,7 +45,7 @@ def test_the_studies_of_the_commands(line, monkeypatch):
     monkeypatch.setattr(
         "vaelab.studies.study.carry_out", lambda study, options, callback: seen.append((study, options))
     )
-    monkeypatch.setattr("vaelab.cli.commands._write_report", lambda *given: None)
+    monkeypatch.setattr("vaelab.cli.commands.study.write_report", lambda *given: None)
     words = shlex.split(line.partition("#")[0])
     assert main(["study", *words]) == 0
     ((study, options),) = seen
@@ -86,6 +86,7 @@ def test_the_files_it_links_to():
 
 def test_every_noun_has_one_sentence():
     for noun in (
+        "Protocol",
         "Distribution",
         "Head",
         "Conditional",

@@ -1,8 +1,13 @@
 """The daily sample of the tests that are marked thorough: chosen by the day, every kind in it, all with --whole."""
 
+import re
+from collections import Counter
+from types import SimpleNamespace
+from typing import Any
+
 import pytest
 
-from tests.thorough import sample
+from tests.thorough import arguments, sample
 
 CASES = {f"{letter}{digit}": {letter} for letter in "abc" for digit in range(20)}
 
@@ -47,43 +52,57 @@ def test_unmarked(i):
 """
 
 
-def names(pytester, *words: str) -> list[str]:
-    return [report.nodeid.split("::")[1] for report in pytester.inline_run(*words).listoutcomes()[0]]
+GROUP = "".join(f"""
+@pytest.mark.thorough(0.5, group="of four")
+def test_{letter}():
+    pass
+""" for letter in "abcd")  # fmt: skip
 
 
 @pytest.fixture
-def made(pytester):
+def ran(pytester):
+    """The names of the tests that a command line runs, and what it prints."""
     pytester.makeini("[pytest]\nmarkers = thorough(share): sampled\naddopts = -p tests.thorough -p no:cacheprovider")
-    pytester.makepyfile(test_made=MADE)
-    return pytester
+    pytester.makepyfile(test_made=MADE + GROUP)
+
+    def run(*words: str) -> tuple[list[str], str]:
+        result = pytester.runpytest_inprocess("-v", *words)
+        assert result.ret == pytest.ExitCode.OK
+        return re.findall(r"::(\S+) PASSED", result.stdout.str()), result.stdout.str()
+
+    return run
 
 
-def test_only_what_is_marked_is_sampled_and_the_day_decides(made):
-    one, two = (names(made, "--day", day) for day in ("217", "218"))
-    for run in (one, two):
-        assert sum(name.startswith("test_many") for name in run) == 6
-        assert sum(name.startswith("test_unmarked") for name in run) == 5
-        assert len({name.split("-")[1] for name in run if name.startswith("test_kinds")}) == 4
-        assert sum(name.startswith("test_kinds") for name in run) == 4
-    assert one == names(made, "--day", "217")
-    assert one != two
+def test_what_is_marked_is_sampled_the_day_decides_and_the_last_line_says_how_to_repeat_it(ran):
+    runs = {day: ran("--day", day) for day in ("217", "218")}
+    for day, (names, printed) in runs.items():
+        count = Counter(re.split(r"\[", name)[0] for name in names)
+        of_group = [name for name in names if len(name) == len("test_a")]
+        assert len(of_group) == 2
+        assert count - Counter(of_group) == {"test_many": 6, "test_kinds": 4, "test_unmarked": 5}
+        assert len({name.split("-")[1] for name in names if name.startswith("test_kinds")}) == 4
+        assert f"--day {day} repeats it, --whole runs all of them" in printed
+    assert runs["217"][0] != runs["218"][0]
 
 
-def test_all_of_them_with_whole_and_a_case_that_is_named_whatever_the_day(made):
-    assert len(names(made, "--whole")) == 75
-    for i in range(5):
-        assert names(made, f"test_made.py::test_many[{i}]") == [f"test_many[{i}]"]
+def test_all_of_them_run_with_whole(ran):
+    names, printed = ran("--whole")
+    assert len(names) == 79
+    assert "repeats it" not in printed
 
 
-def test_the_last_line_says_how_to_repeat_it(made):
-    sampled, whole = made.runpytest("--day", "9"), made.runpytest("--whole")
-    sampled.stdout.fnmatch_lines(["*--day 9 repeats it, --whole runs all of them*"])
-    assert "repeats it" not in whole.stdout.str()
+def test_a_case_that_is_named_runs_whatever_the_day(ran):
+    assert ran("--day", "1", "test_made.py::test_many[7]", "test_made.py::test_a")[0] == ["test_many[7]", "test_a"]
 
 
-@pytest.mark.parametrize("mark", ["thorough()", "thorough(0)", "thorough(2)", "thorough(0.1, kind=print)"])
-def test_a_marker_that_cannot_be_read_is_an_error(made, mark):
-    made.makepyfile(test_made=f"import pytest\n\n@pytest.mark.{mark}\ndef test_it():\n    pass\n")
-    result = made.runpytest()
-    assert result.ret == pytest.ExitCode.USAGE_ERROR
-    result.stderr.fnmatch_lines(["*expected thorough(share, kinds=function) with 0 < share <= 1*"])
+@pytest.mark.parametrize(
+    "mark",
+    [pytest.mark.thorough(), pytest.mark.thorough(0), pytest.mark.thorough(2), pytest.mark.thorough(0.1, kind=print)],
+    ids=str,
+)
+def test_a_marker_that_cannot_be_read_is_an_error(mark):
+    item: Any = SimpleNamespace(nodeid="test_it", get_closest_marker=lambda name: mark.mark)
+    with pytest.raises(
+        pytest.UsageError, match=r"test_it: expected thorough\(share, kinds=function, group=name\) with"
+    ):
+        arguments(item)

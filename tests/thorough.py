@@ -3,6 +3,7 @@
 `@pytest.mark.thorough(share)` marks a parametrised test. Each day of the year another `share` of its cases runs, one at
 least. `@pytest.mark.thorough(share, kinds=function)` also keeps every kind of case in the sample: `function` takes the
 parameters of a case and returns what that case shows; what any case shows is shown every day.
+`@pytest.mark.thorough(share, group=name)` takes the tests of that name together, with or without parameters.
 """
 
 import datetime
@@ -52,11 +53,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     tests: dict[str, list[pytest.Item]] = {}
     for item in items:
         if item.get_closest_marker("thorough"):
-            tests.setdefault(item.nodeid.split("[")[0], []).append(item)
+            tests.setdefault(arguments(item)[2] or item.nodeid.split("[")[0], []).append(item)
     left_out: set[str] = set()
     for test, cases in tests.items():
-        share, kinds = _arguments(cases[0])
-        shown = {item.nodeid: _shown(item, kinds) for item in cases}
+        share = max(arguments(item)[0] for item in cases)
+        shown = {item.nodeid: _shown(item) for item in cases}
         seed = f"{config.getoption('day')} {test.split('::')[0]}"  # tests of one file that share cases share the sample
         left_out |= shown.keys() - sample(shown, share, seed)
     if left_out:
@@ -64,15 +65,19 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         items[:] = [item for item in items if item.nodeid not in left_out]
 
 
-def _arguments(item: pytest.Item) -> tuple[float, Kinds | None]:
+def arguments(item: pytest.Item) -> tuple[float, Kinds | None, str]:
+    """Share, kinds and group of the mark that is nearest to the test."""
     mark = item.get_closest_marker("thorough")
     assert mark is not None
-    if len(mark.args) != 1 or not 0 < mark.args[0] <= 1 or not mark.kwargs.keys() <= {"kinds"}:
-        raise pytest.UsageError(f"{item.nodeid}: expected thorough(share, kinds=function) with 0 < share <= 1")
-    return mark.args[0], mark.kwargs.get("kinds")
+    if len(mark.args) != 1 or not 0 < mark.args[0] <= 1 or not mark.kwargs.keys() <= {"kinds", "group"}:
+        raise pytest.UsageError(
+            f"{item.nodeid}: expected thorough(share, kinds=function, group=name) with 0 < share <= 1"
+        )
+    return mark.args[0], mark.kwargs.get("kinds"), mark.kwargs.get("group", "")
 
 
-def _shown(item: pytest.Item, kinds: Kinds | None) -> set[Hashable]:
+def _shown(item: pytest.Item) -> set[Hashable]:
+    kinds = arguments(item)[1]
     callspec: Any = getattr(item, "callspec", None)  # absent where a test has no parameters
     return {"a case"} if kinds is None or callspec is None else set(kinds(**callspec.params))
 

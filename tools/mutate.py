@@ -1,11 +1,11 @@
-"""`python tools/mutate.py`: plant small faults in the core, one at a time, and count how many the tests find.
+"""`python tools/mutate.py`: mutation testing. Plant small faults in the core, one at a time, and count those found.
 
-A fault is one operator, number, name or condition exchanged, chosen by a seed among all places of the files in `SCOPE`.
-The tests that execute its line run until one fails. The score is the share of faults that were found: a lower bound,
-since some faults change nothing that can be seen. A survivor is a test that is missing, or such a fault.
+A fault changes one operator, number, name or condition. A seed chooses it from all places in the files of `SCOPE`. The
+tests that execute its line run until one fails. The score is the proportion of faults that the tests find. It is a
+lower bound, because some faults change no result. A fault that survives shows a missing test, or changes no result.
 
-The first call runs the whole suite once to learn which tests execute which lines. That and what was found lie in
-`.mutate/`; the same command goes on from there.
+The first call runs the whole suite once to record which tests execute which lines. This record and the results are in
+`.mutate/`; rerun the command to resume.
 """
 
 import argparse
@@ -41,9 +41,9 @@ OPERATORS: dict[type[ast.AST], type[ast.AST]] = {
 METHODS = {"sum": "mean", "mean": "sum", "max": "min", "min": "max", "amax": "amin", "amin": "amax",
            "argmax": "argmin", "argmin": "argmax", "floor": "ceil", "ceil": "floor", "log": "exp", "exp": "log",
            "sqrt": "square", "square": "sqrt"}  # fmt: skip
-# Sizes of pieces of work: they decide the memory and the time, and no number
+# Sizes of pieces of work: they change memory and time but no result
 PIECES = ("ENTRIES", "PASSES", "CHUNK", "BLOCKS", "CACHE_MB", "MEMORY_MB", "POINTS", "NUMBERS", "ROWS", "ENCODING")
-CHECKS = ("strict", "validate_args")  # arguments that change no number: they ask torch and zip to look
+CHECKS = ("strict", "validate_args")  # arguments that only turn on checks in torch and zip
 FOUND, MISSED, UNTESTED = "found", "missed", "no test executes it"
 
 
@@ -52,7 +52,7 @@ class Fault:
     """One change to one line of the source."""
 
     path: str  # below the root
-    line: int  # from 1, as columns from 0; columns count bytes, as those of ast do
+    line: int  # counts from 1; columns count bytes from 0, as in ast
     column: int
     end_line: int
     end_column: int
@@ -63,7 +63,7 @@ class Fault:
         return f"{self.path}:{self.line}: {' '.join(self.before.split())} -> {self.after}"
 
     def planted(self, source: str) -> str:
-        """The source with this fault in it."""
+        """Return the source with this fault."""
         lines = source.encode().splitlines(keepends=True)
         head = b"".join(lines[: self.line - 1]) + lines[self.line - 1][: self.column]
         tail = lines[self.end_line - 1][self.end_column :] + b"".join(lines[self.end_line :])
@@ -71,7 +71,7 @@ class Fault:
 
 
 def faults(path: Path) -> Iterator[Fault]:
-    """All faults that can be planted in a file, in the order of its tree."""
+    """Yield all faults that can be planted in a file, in the order of its syntax tree."""
     source = path.read_text()
     for node in _mutable(ast.parse(source)):
         for place, after in _changes(node):
@@ -83,7 +83,7 @@ def faults(path: Path) -> Iterator[Fault]:
 
 
 def _mutable(node: ast.AST) -> Iterator[ast.AST]:
-    """All nodes but what computes nothing: types, texts, errors, imports, checks and sizes of pieces of work."""
+    """Yield all nodes except types, texts, errors, imports, checks and sizes of pieces of work: they give no result."""
     if isinstance(node, (ast.Raise, ast.Import, ast.ImportFrom, ast.JoinedStr, ast.Assert)):
         return
     if isinstance(node, ast.Assign) and isinstance(name := node.targets[0], ast.Name) and name.id in PIECES:
@@ -102,7 +102,7 @@ def _mutable(node: ast.AST) -> Iterator[ast.AST]:
 
 
 def _changes(node: ast.AST) -> Iterator[tuple[ast.expr | ast.stmt, str]]:
-    """What can be exchanged at a node: the part of it that changes, and its new text."""
+    """Yield the possible changes at a node: the part that changes, and its new text."""
     match node:
         case ast.BinOp(left=left, op=op, right=right) if type(op) in OPERATORS:
             if not any(isinstance(side, ast.JoinedStr) or _text(side) for side in (left, right)):
@@ -124,7 +124,7 @@ def _changes(node: ast.AST) -> Iterator[tuple[ast.expr | ast.stmt, str]]:
         case ast.Attribute(value=value, attr=name) if name in METHODS:
             yield node, f"{_unparsed(value)}.{METHODS[name]}"
         case ast.If(test=test) | ast.IfExp(test=test):
-            if not isinstance(test, (ast.Compare, ast.BoolOp, ast.UnaryOp)):  # which change by themselves
+            if not isinstance(test, (ast.Compare, ast.BoolOp, ast.UnaryOp)):  # these have their own changes
                 yield test, f"(not {ast.unparse(test)})"
         case _:
             pass
@@ -139,12 +139,12 @@ def _unparsed(node: ast.expr) -> str:
 
 
 def environment(root: Path) -> dict[str, str]:
-    """Of tests in a copy of the project: its package, not the installed one."""
+    """The environment of tests in a copy of the project: they use its package, not the installed one."""
     return {**os.environ, "PYTHONPATH": str(root), "PYTHONDONTWRITEBYTECODE": "1", "OMP_NUM_THREADS": "1"}
 
 
 def copied(root: Path) -> Path:
-    """A copy of what the tests need, at `root`."""
+    """Copy what the tests need to `root`."""
     shutil.rmtree(root, ignore_errors=True)
     root.mkdir(parents=True)
     for name in COPIED:
@@ -153,13 +153,13 @@ def copied(root: Path) -> Path:
 
 
 def learn(jobs: int) -> dict[str, Any]:
-    """Run the suite once, in a copy: which tests execute which lines, and how long each takes; kept in `STORE`."""
+    """Run the suite once in a copy; record in `STORE` which tests execute which lines, and the time of each test."""
     root = copied(STORE / "learn")
     command = [sys.executable, "-m", "pytest", "--numprocesses", str(jobs), "--durations=0", "--durations-min=0"]
     command += ["--cov=vaelab", "--cov-context=test", "--cov-report="]
     told = subprocess.run(command, cwd=root, env=environment(root), capture_output=True, text=True, check=False)
     if told.returncode:
-        sys.exit(f"the suite does not pass without a fault:\n{told.stdout[-3000:]}")
+        sys.exit(f"the test suite fails without a planted fault; make it pass first:\n{told.stdout[-3000:]}")
     seconds = Counter[str]()
     for took, test in re.findall(r"^\s*([\d.]+)s (?:call|setup|teardown)\s+(tests/.+)$", told.stdout, re.M):
         seconds[test.strip()] += float(took)
@@ -178,20 +178,20 @@ def _tests_by_line(data: CoverageData, path: str) -> dict[int, list[str]]:
 
 
 def digest() -> str:
-    """Of the package: what was learned of another is of no use."""
+    """The digest of the package: a record for another version is not valid."""
     paths = sorted((ROOT / "vaelab").rglob("*.py"))
     return hashlib.sha256(b"\0".join(path.read_bytes() for path in paths)).hexdigest()
 
 
 def tests_of(fault: Fault, learned: dict[str, Any], limit: float) -> list[str]:
-    """The tests that execute the fault's lines, the fastest first, of `limit` seconds together at most.
+    """Return the tests that execute the lines of the fault, the fastest first, with `limit` seconds in total at most.
 
-    What runs when a module is imported, such as a default value, is tested by all tests of the file.
+    For a line that runs when its module is imported, such as a default value, these are all tests of the file.
     """
     lines, seconds = learned["lines"].get(fault.path, {}), learned["seconds"]
     run = [lines[line] for line in map(str, range(fault.line, fault.end_line + 1)) if line in lines]
     tests = {test for found in run for test in found}
-    if run and not tests:  # by the import alone
+    if run and not tests:  # only the import executes the line
         tests = {test for found in lines.values() for test in found}
     chosen, spent = list[str](), 0.0
     for test in sorted(tests, key=lambda test: (seconds.get(test, 0.0), test)):
@@ -203,7 +203,7 @@ def tests_of(fault: Fault, learned: dict[str, Any], limit: float) -> list[str]:
 
 
 def tried(fault: Fault, tests: Sequence[str], root: Path, limit: float) -> str:
-    """Plant the fault in the copy at `root`, run the tests until one fails, and take it out again."""
+    """Plant the fault in the copy at `root`, run the tests until one fails, and remove the fault."""
     if not tests:
         return UNTESTED
     path = root / fault.path
@@ -215,29 +215,29 @@ def tried(fault: Fault, tests: Sequence[str], root: Path, limit: float) -> str:
         done = subprocess.run(
             command, cwd=root, env=environment(root), capture_output=True, text=True, check=False, timeout=10 * limit
         )
-    except subprocess.TimeoutExpired:  # a fault that never ends is found
+    except subprocess.TimeoutExpired:  # a fault with an endless loop counts as found
         return FOUND
     finally:
         path.write_text(source)
-    if done.returncode not in (0, 1, 2) and "ERROR collecting" not in done.stdout:  # of which 1 is a test that failed
+    if done.returncode not in (0, 1, 2) and "ERROR collecting" not in done.stdout:  # 1 means that a test failed
         sys.exit(f"{fault}: pytest ended with {done.returncode}\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
     return FOUND if done.returncode else MISSED
 
 
 def main() -> int:
-    """Plant the faults, print each that was missed, and the score."""
+    """Plant the faults; print each fault that was missed, and the score."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--count", type=int, default=200, help="how many faults")
-    parser.add_argument("--seed", type=int, default=0, help="which ones")
-    parser.add_argument("--jobs", type=int, default=2, help="how many at a time")
-    parser.add_argument("--limit", type=float, default=120.0, help="seconds of tests for each, as they take unfaulted")
-    parser.add_argument("--only", default="", help="faults whose line, as it is printed, holds this text")
-    parser.add_argument("--learn", action="store_true", help="run the suite again: tests are new")
+    parser.add_argument("--count", type=int, default=200, help="number of faults")
+    parser.add_argument("--seed", type=int, default=0, help="seed that chooses the faults")
+    parser.add_argument("--jobs", type=int, default=2, help="number of faults that are tested at a time")
+    parser.add_argument("--limit", type=float, default=120.0, help="seconds of tests for each fault, without the fault")
+    parser.add_argument("--only", default="", help="plant only faults with this text in their printed line")
+    parser.add_argument("--learn", action="store_true", help="run the suite again, after a change of the tests")
     asked = parser.parse_args()
     STORE.mkdir(exist_ok=True)
     learned = json.loads(LEARNED.read_text()) if LEARNED.exists() else {}
     if asked.learn or learned.get("digest") != digest():
-        print("learning which tests execute which lines: the suite runs once", flush=True)
+        print("recording which tests execute which lines: the suite runs once", flush=True)
         learned = learn(asked.jobs)
     chosen = choose(asked.count, asked.seed, asked.only)
     found = {
@@ -256,7 +256,7 @@ def main() -> int:
             result = tried(fault, tests_of(fault, learned, asked.limit), root, asked.limit)
         finally:
             roots.put(root)
-        if result == FOUND:  # the others are tried again: a test may be new
+        if result == FOUND:  # the other faults are tried again next time, because there may be new tests
             with FAULTS_FOUND.open("a") as file:
                 file.write(json.dumps(key) + "\n")
         return result
@@ -273,7 +273,7 @@ def main() -> int:
 
 
 def choose(count: int, seed: int, only: str) -> list[Fault]:
-    """Some of the faults of the files in `SCOPE`, by the seed."""
+    """Choose faults from the files in `SCOPE`, by the seed."""
     paths = sorted(
         path for name in SCOPE for path in ([ROOT / name] if name.endswith(".py") else (ROOT / name).rglob("*.py"))
     )

@@ -1,1 +1,1 @@
-"""Attacks on what vaelab promises: kills, damaged files, strange command lines. `make abuse` makes thousands."""
+"""Attacks on what vaelab guarantees: kills, damaged files, unusual command lines. `make abuse` runs thousands."""

@@ -1,4 +1,4 @@
-"""`python -m tests.abuse`: thousands of attacks, counted in a table. Ends with 1 where one of them succeeded."""
+"""`python -m tests.abuse`: run thousands of attacks and count them in a table. Exits with 1 if an attack succeeded."""
 
 import argparse
 import multiprocessing
@@ -21,7 +21,7 @@ JOBS = 2  # attacks at a time
 
 
 def main() -> int:
-    """Attack, print the table, and say whether all held."""
+    """Run the attacks and print the table; return 1 if an attack succeeded."""
     parser = argparse.ArgumentParser(description=__doc__)
     for name, count in (("kills", 1000), ("files", 20_000), ("commands", 1000)):
         parser.add_argument(f"--{name}", type=int, default=count)
@@ -44,7 +44,7 @@ def main() -> int:
 
 
 def attacks(asked: argparse.Namespace, folder: Path) -> list[tuple[str, int, Callable[[int], list[str]]]]:
-    """Each attack by its name, with its attempts and what carries out so many of them."""
+    """Return each attack: its name, the number of attempts, and the function that makes them."""
     toml = folder / "two.toml"
     toml.write_text(kills.STUDY)
     scenarios = kills.scenarios(toml)

@@ -1,4 +1,4 @@
-"""Strange command lines: each is answered in a line, or works."""
+"""Unusual command lines: each one works, or gives an error of one line."""
 
 import random
 import shutil
@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 
 from tests.abuse.damage import QUIET, answer, damage_once, prepare
-from vaelab.cli.main import COMMANDS
+from vaelab.cli.commands import COMMANDS
 
 VALUES = [
     "", "-1", "0", "1", "2", "1e9", "1e999", "nan", "-inf", "99999999999999999999", "0.1", "a", "\xe9", "\u2028",
@@ -23,13 +23,13 @@ FLAGS = [
     "--posterior", "--prior", "--condition", "--refit", "--objective", "--nll-samples", "--epochs", "--batch",
     "--learning-rate", "--schedule", "--clip-norm", "--ema-decay", "--precision", "--patience", "--start", "--seed",
     "--name", "--preset", "--spec", "--samples", "--metrics", "--split", "--only", "--jobs", "--vmapped", "--seeds",
-    "--trust", "--metric", "--data-root", "--threads", "--device",
+    "--trust", "--metric", "--data-root", "--threads", "--device", "--again", "--check", "--latnt", "--no-quick", "-x",
 ]  # fmt: skip
 
 
 def command_once(folder: Path, dice: random.Random) -> str:
-    """Give one strange command; what went wrong, or ""."""
-    name = dice.choice([*COMMANDS, "", "trian", "data", "data x"])
+    """Run one unusual command; return what went wrong, or ""."""
+    name = dice.choice([*COMMANDS, "", "trian", "data", "data x", "help", "--seed", "--version"])
     words = name.split()
     if name == "train":
         words += ["--epochs", "0.1", "--network", "mlp:hidden=4", "--nll-samples", "1", *QUIET]
@@ -41,7 +41,7 @@ def command_once(folder: Path, dice: random.Random) -> str:
 
 
 def shoot(name: str, home: Path, seed: int, numbers: Iterable[int]) -> list[str]:
-    """Attack in this process, below `home`; what went wrong."""
+    """Run attacks in this process, below `home`; return what went wrong."""
     torch.set_num_threads(1)
     prepared, found = prepare(home / "prepared"), list[str]()
     for number in numbers:

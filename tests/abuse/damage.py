@@ -1,4 +1,4 @@
-"""Damaged files: a byte here or there is changed, and every command that reads them answers in a line, or works."""
+"""Damaged files: a few bytes change, and every command that reads the file works, or gives an error of one line."""
 
 import gzip
 import io
@@ -28,15 +28,15 @@ QUIET = ["--compile", "never", "--threads", "1"]
 
 
 class Stop(Exception):
-    """Ends a training in its midst, its checkpoint written."""
+    """An exception that ends a training after a checkpoint."""
 
 
 class TimeLimit(Exception):
-    """A command that was ended."""
+    """A command that was stopped."""
 
 
 def prepare(folder: Path) -> Path:
-    """A finished run, one that stopped, a study, a Spec and data in every format."""
+    """Make a finished run, a stopped run, a study, a Spec and data in every format."""
     folder.mkdir(parents=True)
     vl.train(SPEC, folder / "runs", "done", compile="never", callback=vl.SILENT)
     before, loop.CHECKPOINT_SECONDS = loop.CHECKPOINT_SECONDS, 0.0
@@ -90,7 +90,7 @@ TARGETS: dict[str, list[list[str]]] = {
 
 
 def damaged(content: bytes, dice: random.Random) -> bytes:
-    """`content` with one thing done to it that disks, networks and editors do."""
+    """Damage `content` in one way, as disks, networks and editors do."""
     size = max(1, len(content))
     at, until = sorted((dice.randrange(size), dice.randrange(size)))
     ways: list[Callable[[], bytes]] = [
@@ -109,7 +109,7 @@ def damaged(content: bytes, dice: random.Random) -> bytes:
 
 
 def _other_number(content: bytes, dice: random.Random) -> bytes:
-    """Of JSON, one value exchanged for one of another type or size."""
+    """Replace one value of a JSON text by a value of another type or size."""
     try:
         found = json.loads(content)
     except (ValueError, RecursionError):
@@ -127,7 +127,7 @@ def _places(value: object) -> list[tuple[object, object]]:
 
 
 def damage_once(prepared: Path, folder: Path, dice: random.Random) -> str:
-    """Damage one file of a copy, and give the commands that read it; what went wrong, or ""."""
+    """Damage one file of a copy, and run the commands that read it; return what went wrong, or ""."""
     name = dice.choice(list(TARGETS))
     shutil.copytree(prepared, folder)
     path = folder / name
@@ -136,7 +136,7 @@ def damage_once(prepared: Path, folder: Path, dice: random.Random) -> str:
 
 
 def answer(words: list[str], folder: Path, name: str) -> str:
-    """Give a command in `folder`, in this process; what went wrong, or ""."""
+    """Run a command in `folder`, in this process; return what went wrong, or ""."""
     told, began = io.StringIO(), time.monotonic()
     words = [_below(word, folder) for word in words]
     if words[:1] in (["train"], ["report"]):
@@ -144,8 +144,8 @@ def answer(words: list[str], folder: Path, name: str) -> str:
     try:
         with redirect_stderr(told), redirect_stdout(io.StringIO()), ended_after(3 * SLOW_SECONDS):
             status = main(words)
-    except SystemExit as error:  # the parser of arguments, which explains itself in several lines
-        return "" if error.code in (0, 2) else f"exit {error.code} of {name}"
+    except SystemExit as error:  # which must not be
+        return f"exit {error.code} of {name}"
     except Exception as error:  # which must not be
         return f"{type(error).__name__} of {name}: {error}".splitlines()[0]
     if (seconds := time.monotonic() - began) > SLOW_SECONDS:
@@ -156,7 +156,7 @@ def answer(words: list[str], folder: Path, name: str) -> str:
 
 @contextmanager
 def ended_after(seconds: float) -> Iterator[None]:
-    """TimeLimit where the block takes longer: what waits for ever would not be counted."""
+    """Raise TimeLimit if the block takes longer; otherwise a command that never ends would not be counted."""
 
     def end(number: int, frame: object) -> None:
         raise TimeLimit(f"{seconds:.0f} s")
@@ -171,7 +171,7 @@ def ended_after(seconds: float) -> Iterator[None]:
 
 
 def _below(word: str, folder: Path) -> str:
-    """The word, where it names something in `folder` as a path there; also behind the colon of a source of data."""
+    """Return the word; if it names something in `folder`, as a path there; also after the colon of a data source."""
     kind, colon, path = word.partition(":")
     if _there(folder, word):
         return str(folder / word)

@@ -1,4 +1,4 @@
-"""Kills: a command is killed somewhere, given again, and must end as if it had never been killed."""
+"""Kills: a command is killed at some point and rerun. It must end as if it had not been killed."""
 
 import json
 import os
@@ -17,10 +17,11 @@ from typing import Any
 ROOT = Path(__file__).parents[2]
 HANG_SECONDS, ORPHAN_SECONDS = 120.0, 5.0
 SIGNALS = [signal.SIGKILL, signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP]
-# A command that kills itself at its n-th operation on files, or for n = 0 says at the end how many there were.
+# A command that kills itself at its n-th file operation; for n = 0 it prints the number of operations at the end.
 DRIVER = """
 import os, signal, sys
-import vaelab.cli.commands, vaelab.runs.figure, vaelab.reports, vaelab.studies.study
+import vaelab.cli.commands.study, vaelab.cli.commands.train, vaelab.cli.commands.evaluate, vaelab.cli.parser
+import vaelab.runs.figure, vaelab.reports, vaelab.studies.study
 from vaelab.cli.main import main
 from vaelab.training import loop
 loop.CHECKPOINT_SECONDS = 0.02
@@ -55,7 +56,7 @@ grid = { seed = [0, 1] }
 
 @dataclass(frozen=True)
 class Scenario:
-    """A command, and the folder that it is given in."""
+    """A command, and the folder in which it runs."""
 
     name: str
     words: list[str]
@@ -77,7 +78,7 @@ def scenarios(toml: Path) -> list[Scenario]:
 
 @dataclass
 class Reference:
-    """How a scenario ends when nobody disturbs it."""
+    """The end of a scenario without kills."""
 
     scenario: Scenario
     prepared: Path
@@ -87,7 +88,7 @@ class Reference:
 
 
 def reference(scenario: Scenario, folder: Path) -> Reference:
-    """Prepare a scenario below `folder`, and carry it out once."""
+    """Prepare a scenario below `folder`, and run it once."""
     prepared, whole = folder / "prepared", folder / "whole"
     prepared.mkdir(parents=True)
     for words in scenario.before:
@@ -106,7 +107,7 @@ def environment(mark: str) -> dict[str, str]:
 
 
 def run(words: list[str], folder: Path, at: int) -> subprocess.CompletedProcess[str]:
-    """The command in `folder`, killed at its operation `at`."""
+    """Run the command in `folder`, and kill it at its operation `at`."""
     command = [sys.executable, "-c", DRIVER, str(at), *words]
     return subprocess.run(
         command,
@@ -120,7 +121,7 @@ def run(words: list[str], folder: Path, at: int) -> subprocess.CompletedProcess[
 
 
 def outcome(folder: Path) -> dict[str, Any]:
-    """What must not depend on kills: weights, numbers, and reports of runs that are the same."""
+    """The results that must not depend on kills: weights, numbers, and reports of equal runs."""
     found: dict[str, Any] = {}
     for path in sorted(folder.rglob("result.json")):
         result = json.loads(path.read_text())
@@ -141,7 +142,7 @@ def equal(one: dict[str, Any], other: dict[str, Any], exact: bool) -> bool:
 
 
 def kill_once(known: Reference, folder: Path, dice: random.Random) -> str:
-    """Kill the command once, at an operation on files or at a moment, and give it again; what went wrong, or ""."""
+    """Kill the command once, at a file operation or a time, and rerun it; return what went wrong, or ""."""
     shutil.copytree(known.prepared, folder)
     if dice.random() < 0.5:
         first = run(known.scenario.words, folder, dice.randint(1, max(1, known.operations)))
@@ -182,7 +183,7 @@ def _killed_after(known: Reference, folder: Path, number: signal.Signals, delay:
 
 
 def orphans(mark: str) -> list[int]:
-    """Processes with this mark that are still there after five seconds."""
+    """The processes with this mark that still exist after five seconds."""
     deadline = time.monotonic() + ORPHAN_SECONDS
     while (left := list(_marked(mark))) and time.monotonic() < deadline:
         time.sleep(0.1)

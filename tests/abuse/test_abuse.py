@@ -1,4 +1,4 @@
-"""A seeded minute of the attacks that `make abuse` makes by the thousand."""
+"""A minute of the attacks of `make abuse`, chosen by a seed."""
 
 import os
 import random

@@ -116,7 +116,7 @@ def test_a_cut_download_is_continued_where_it_stopped(serve, tmp_path: Path):
 
 def test_a_download_that_stays_cut_leaves_a_part_and_goes_on_next_time(serve, tmp_path: Path, refused):
     server = serve(WHOLE, cuts=2)
-    with refused(DataError, "train_32x32.mat", server.url, "cut short at 225,000 of 300,000 bytes", "continues"):
+    with refused(DataError, "train_32x32.mat", server.url, "cut short at 225,000 of 300,000 bytes", "resumes"):
         fetch("svhn", tmp_path, [server.url])
     assert files(tmp_path) == {"train_32x32.mat.part": TRAIN[:225_000]}
     fetch("svhn", tmp_path, [server.url])
@@ -172,7 +172,7 @@ def test_a_download_that_drips_is_given_up(serve, tmp_path: Path, refused, monke
     monkeypatch.setattr(module, "SLOWEST", 1_000_000)
     server = serve(WHOLE, drips=0.05)
     began = time.monotonic()
-    with refused(DataError, "slower than 1,000,000 bytes/s", "continues"):
+    with refused(DataError, "slower than 1,000,000 bytes/s", "resumes"):
         fetch("svhn", tmp_path, [server.url])
     assert time.monotonic() - began < 10
     assert 0 < len(files(tmp_path)["train_32x32.mat.part"]) < 300_000

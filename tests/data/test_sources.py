@@ -118,7 +118,7 @@ def test_missing_files_are_named_with_every_place_and_the_remedy(tmp_path: Path,
     (tmp_path / "svhn" / "train_32x32.mat.gz").touch()  # only IDX files may be gzipped
     with refused(DataError, "no train_32x32.mat, test_32x32.mat", "vaelab data fetch svhn"):
         load("svhn", tmp_path)
-    with refused(DataError, "freyfaces.npz", "put them there"):
+    with refused(DataError, "freyfaces.npz", "put the files there"):
         load("frey", tmp_path)
 
 
@@ -163,13 +163,11 @@ def test_the_source_s_own_validation_images_are_the_validation_split(tmp_path: P
     np.testing.assert_array_equal(splits.train.images, IMAGES[:20, None])
     np.testing.assert_array_equal(splits.validation.images, IMAGES[20:24, None])
     assert (splits.validation.split, splits.validation.protocol) == ("validation", "8bit")
-    assert splits.said[1:] == (
-        f"validation: the 4 validation images of {source}; none are held out of the training images",
-    )
+    assert splits.said[1:] == (f"validation: the 4 validation images of {source}; no training images are held out",)
     none = load(source, validation=0)
     assert none.validation is None
     assert len(none.train) == 20
-    assert none.said[1:] == (f"the 4 validation images of {source} are not used, because of --validation 0",)
+    assert none.said[1:] == (f"--validation 0: the 4 validation images of {source} are not used",)
     rows, said = check(source)
     assert [(row.split, row.count) for row in rows] == [("train", 20), ("validation", 4), ("test", 6)]
     assert said == splits.said[:1]

@@ -146,7 +146,7 @@ def test_many_groups_say_what_most_have_beside_the_panel():
     points = [point("mnist", f"group {i}", 20, 5.0 + i, 100.0 - i) for i in range(12)]
     (ax,) = rate_distortion([*points, point("mnist", "group 3", 2, 4.0, 150.0)]).axes
     assert [text.get_text() for text in ax.texts if text.get_text().startswith("z")] == ["z = 2"]
-    assert ax.get_legend().get_title().get_text() == "z = 20 where nothing is said"
+    assert ax.get_legend().get_title().get_text() == "z = 20 unless noted"
 
 
 def test_many_groups_keep_apart():

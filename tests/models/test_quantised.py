@@ -27,7 +27,6 @@ from vaelab.runs.figure import figure
 from vaelab.runs.spec import Spec
 from vaelab.runs.train import train
 from vaelab.system.errors import Interrupted, SpecError
-from vaelab.training import loop
 from vaelab.training.fit_prior import fit_prior
 from vaelab.training.step.compiled import step_flops
 from vaelab.training.step.step import TrainState
@@ -137,8 +136,7 @@ class TestTraining:
         estimate_bounds(model, dataset(noise(20, SHAPE), "binary-threshold"), 2, seed=0)
         assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
 
-    def test_stopped_and_resumed_is_never_stopped(self, tmp_path, monkeypatch):
-        monkeypatch.setattr(loop, "SHOW_SECONDS", 0.0)
+    def test_stopped_and_resumed_is_never_stopped(self, tmp_path):
         spec = BASE.model_copy(update={"precision": "bfloat16"})
         whole = trained(spec, tmp_path / "whole")
         with pytest.raises(Interrupted):

@@ -110,5 +110,5 @@ def test_a_ranking_that_rests_on_few_effective_draws_says_so(told):
 
 
 def test_seeds_are_not_asked_for_beside_those_of_the_study():
-    with pytest.raises(SpecError, match="--seeds 3 beside seed = "):
+    with pytest.raises(SpecError, match="both --seeds 3 and seed = "):
         open_study("zoo", seeds=3)

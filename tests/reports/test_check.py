@@ -18,8 +18,8 @@ def faults(written, tmp_path: Path, pattern: str, replacement: str) -> list[str]
 @pytest.mark.parametrize(
     ("pattern", "replacement", "found"),
     [
-        (r'<img data-panel="1b".*?>', "", "panel 1b: not there"),
-        (r'<img data-panel="1b prior".*?>', "", "panel 1b prior: not there"),
+        (r'<img data-panel="1b".*?>', "", "panel 1b: missing"),
+        (r'<img data-panel="1b prior".*?>', "", "panel 1b prior: missing"),
         (r'(data-panel="1a" src=")[^"]*', r"\1data:image/png;base64,", "panel 1a: cannot be decoded"),
         (r'(data-panel="1a" src="[^"]{2022})[^"]*', r"\1", "panel 1a: cannot be decoded"),
         (r'(data-panel="1c" src=")[^"]*', r"\1report/figure-1c.png", "panel 1c: not inlined as PNG"),
@@ -28,7 +28,7 @@ def faults(written, tmp_path: Path, pattern: str, replacement: str) -> list[str]
         (r'<tr data-run="conv z=5">.*?</tr>', "", "table: no bits_per_dim of conv z=5"),
         (r'(data-claim="dimensions-1".*?data-verdict>)[^<]*', r"\1", "claim dimensions: no verdict"),
         (r'(data-claim="dimensions-1".*?data-verdict>)[^<]*', r"\1perhaps", "claim dimensions: no verdict"),
-        ("</main>", "not run yet</main>", "'not run yet' stands in it"),
+        ("</main>", "not run yet</main>", "the page has the mark 'not run yet'"),
     ],
 )
 def test_what_is_taken_out_is_found(written, tmp_path, pattern: str, replacement: str, found: str) -> None:

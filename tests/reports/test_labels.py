@@ -104,7 +104,7 @@ def test_every_table_and_legend_tells_the_runs_apart(varied, tmp_path):
         assert len(set(told)) == 7
     text = plain(write_report(varied, tmp_path)[1].read_text())
     assert f"(a) Varied, {NAMES[0]}" in text
-    short = text.split("## In short")[1].split("##")[0]
+    short = text.split("## Summary")[1].split("##")[0]
     # ELBOs of unlike objectives do not rank models
     assert re.search(
         r"Varied is best with z = 2, prior \S+ objective \S+, learning rate \S+ \(NLL [\d.]+ ± [\d.]+ nats", short

@@ -64,10 +64,10 @@ def test_the_table_holds_the_numbers_of_the_runs(written) -> None:
 def test_a_partial_report_shows_what_is_done_and_marks_the_rest(partial) -> None:
     html, markdown = write_report(partial, partial.folder)
     missing = check_report(partial, html)
-    assert "panel 1b: not there" in missing
-    assert "panel 1b prior: not there" in missing
+    assert "panel 1b: missing" in missing
+    assert "panel 1b prior: missing" in missing
     assert "table: no elbo of mlp z=5" in missing
-    assert "'not run yet' stands in it" in missing
+    assert "the page has the mark 'not run yet'" in missing
     assert not any("z=2" in one or "1a" in one or "1c" in one or one.startswith("claim") for one in missing)
     assert "3 of 6 runs are not run yet" in markdown.read_text()
 

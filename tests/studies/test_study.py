@@ -240,7 +240,7 @@ def test_what_the_runs_of_a_pack_differ_in():
 
 
 def test_together_in_processes_is_refused(tiny, tmp_path):
-    with pytest.raises(SpecError, match="--jobs 2 beside --vmapped 4"):
+    with pytest.raises(SpecError, match="both --jobs 2 and --vmapped 4"):
         carry_out(open_study(tiny, tmp_path), Options(jobs=2, vmapped=4), SILENT)
 
 

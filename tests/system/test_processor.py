@@ -1,7 +1,10 @@
-"""What is done for speed changes no number."""
+"""What is done for speed changes no number, and ends with the training."""
 
 import platform
 import resource
+import subprocess
+import sys
+import threading
 
 import pytest
 import torch
@@ -38,7 +41,10 @@ def test_a_processor_that_would_round_to_bfloat16_is_left_alone(monkeypatch):
         assert settings.fp32_precision == before
 
 
-@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="speaks to glibc")
+GLIBC = pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="needs glibc")
+
+
+@GLIBC
 def test_a_large_tensor_takes_no_pages_anew_from_step_to_step():
     def faults():
         before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
@@ -49,6 +55,101 @@ def test_a_large_tensor_takes_no_pages_anew_from_step_to_step():
     with at_full_speed():
         faults()
         assert faults() < 2_000
+
+
+KEPT = """
+import sys
+from pathlib import Path
+import torch
+from vaelab.system.processor import at_full_speed
+
+def resident_mb():
+    return int(Path("/proc/self/statm").read_text().split()[1]) * 4096 / 1e6
+
+def kept_mb():
+    before = resident_mb()
+    torch.empty(100_000_000, dtype=torch.uint8).fill_(1)
+    return resident_mb() - before
+
+with at_full_speed():
+    inside = kept_mb()
+print(inside, kept_mb())
+"""
+
+
+@GLIBC
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_the_allocator_gives_memory_back_after_the_training():
+    done = subprocess.run([sys.executable, "-c", KEPT], capture_output=True, text=True, timeout=120, check=True)
+    inside, after = map(float, done.stdout.split())
+    assert inside > 90
+    assert after < 10
+
+
+class Glibc:
+    """Records what it is asked."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[str, int]] = []
+        self.values: dict[int, int] = {}
+
+    def mallopt(self, option: int, value: int) -> int:
+        self.asked.append(("mallopt", option))
+        self.values[option] = value
+        return 1
+
+    def malloc_trim(self, pad: int) -> int:
+        self.asked.append(("trim", pad))
+        return 1
+
+
+@pytest.fixture
+def glibc(monkeypatch):
+    made = Glibc()
+    monkeypatch.setattr(processor, "_glibc", lambda: made)
+    return made
+
+
+def test_only_the_outermost_context_changes_the_allocator_and_restores_it(glibc):
+    with at_full_speed():
+        inside = dict(glibc.values)
+        assert inside[processor.M_MMAP_MAX] == 0
+        with pytest.raises(ZeroDivisionError), at_full_speed():
+            _ = 1 / 0
+        assert glibc.values == inside
+        assert len(glibc.asked) == 2
+    assert glibc.values == {
+        processor.M_MMAP_MAX: 65_536,
+        processor.M_MMAP_THRESHOLD: 32 * 2**20,
+        processor.M_TRIM_THRESHOLD: 64 * 2**20,
+    }
+    assert glibc.asked[-1] == ("trim", 0)
+    with at_full_speed():  # the next training has it again
+        assert glibc.values[processor.M_MMAP_MAX] == 0
+
+
+def test_of_two_threads_the_last_to_end_restores_the_settings(glibc):
+    """Neither leaves the other's settings to the process."""
+    settings = torch.backends.mkldnn.matmul
+    before = settings.fp32_precision
+    first_is_in, second_is_in = threading.Event(), threading.Event()
+
+    def first() -> None:
+        with at_full_speed():
+            first_is_in.set()
+            second_is_in.wait(10)
+
+    thread = threading.Thread(target=first)
+    thread.start()
+    first_is_in.wait(10)
+    with at_full_speed():
+        inside = settings.fp32_precision
+        second_is_in.set()
+        thread.join(10)
+        assert settings.fp32_precision == inside
+        assert glibc.values[processor.M_MMAP_MAX] == 0
+    assert settings.fp32_precision == before
+    assert glibc.values[processor.M_MMAP_MAX] == 65_536
 
 
 def test_the_probe_tells_float32_from_what_is_less(monkeypatch):

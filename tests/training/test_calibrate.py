@@ -12,8 +12,8 @@ from tests.training.step.test_vmapped import distance, trainers
 from tests.training.test_loop import BASE, SILENT, same, stop_at, trained, without_time
 from vaelab.runs.train import train
 from vaelab.system.errors import Interrupted
-from vaelab.training import loop, validation
 from vaelab.training import trainer as training
+from vaelab.training import validation
 from vaelab.training.calibrate import calibrate
 from vaelab.training.loop import fit_vmapped
 
@@ -61,8 +61,7 @@ def test_what_is_validated_has_the_sigma_of_the_weights_as_they_are(tmp_path, mo
 
 
 @pytest.mark.parametrize("extra", [{}, {"ema_decay": 0.9}, {"validation": 0.0}])
-def test_stopped_and_gone_on_with_it_is_the_run_that_was_not(tmp_path, monkeypatch, extra):
-    monkeypatch.setattr(loop, "SHOW_SECONDS", 0.0)
+def test_stopped_and_gone_on_with_it_is_the_run_that_was_not(tmp_path, extra):
     spec = OPTIMAL.model_copy(update=extra)
     whole = trained(spec, tmp_path / "whole")
     for step in (10, 40):

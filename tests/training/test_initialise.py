@@ -14,7 +14,6 @@ from vaelab.data.protocol import protocol
 from vaelab.data.sources import load
 from vaelab.runs.spec import Spec
 from vaelab.system.errors import Interrupted, SpecError
-from vaelab.training import loop
 from vaelab.training.initialise import initialise
 from vaelab.training.loop import fit, fit_vmapped
 from vaelab.training.setup import TrainingSetup
@@ -173,7 +172,6 @@ def test_a_training_begins_with_its_own_images(tmp_path):
 
 @pytest.mark.parametrize("ema_decay", [0.0, 0.9])
 def test_it_begins_once_and_a_run_that_goes_on_goes_on(tmp_path, monkeypatch, ema_decay):
-    monkeypatch.setattr(loop, "SHOW_SECONDS", 0.0)
     spec = SPEC.model_copy(update={"ema_decay": ema_decay})
     whole = trained(spec, tmp_path / "whole")
     with pytest.raises(Interrupted):

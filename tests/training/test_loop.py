@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,7 @@ from vaelab.training.validation import validate
 
 BASE = Spec(data="digits", latent=3, network="mlp:hidden=16", epochs=2, batch=50, learning_rate=3e-3)
 SILENT = Callback(say=lambda line: None, show=lambda status: None)
+WATCHFUL = replace(SILENT, show_every=0.0)
 
 
 def trained(spec: Spec, folder: Path, callback: Callback = SILENT, compile="never", objective=None) -> VAE:
@@ -47,7 +49,7 @@ def without_time(log: Path) -> list[dict]:
 
 
 def stop_at(step: int) -> Callback:
-    """Ctrl-C at the first look after `step`."""
+    """Ctrl-C after `step` steps."""
     sent = []
 
     def show(status):
@@ -55,7 +57,7 @@ def stop_at(step: int) -> Callback:
             sent.append(step)
             os.kill(os.getpid(), signal.SIGINT)
 
-    return Callback(say=lambda line: None, show=show)
+    return replace(WATCHFUL, show=show)
 
 
 OWN = {"factor": "factor:hidden=8", "mcem": "mcem:leapfrog=3"}  # objectives that hold something themselves
@@ -71,8 +73,7 @@ OWN = {"factor": "factor:hidden=8", "mcem": "mcem:leapfrog=3"}  # objectives tha
         {"objective": OWN["mcem"]},
     ],
 )
-def test_stopped_and_resumed_is_never_stopped_bit_for_bit(tmp_path, monkeypatch, extra):
-    monkeypatch.setattr(loop, "SHOW_SECONDS", 0.0)
+def test_stopped_and_resumed_is_never_stopped_bit_for_bit(tmp_path, extra):
     spec = BASE.model_copy(update=extra)
     whole = trained(spec, tmp_path / "whole")
     with pytest.raises(Interrupted, match="stopped at step 10 of"):
@@ -176,8 +177,7 @@ def test_a_gradient_that_is_not_finite_is_found_in_the_weights(tmp_path):
         trained(BASE, tmp_path, objective=breaks)
 
 
-def test_a_checkpoint_cut_short(tmp_path, monkeypatch):
-    monkeypatch.setattr(loop, "SHOW_SECONDS", 0.0)
+def test_a_checkpoint_cut_short(tmp_path):
     with pytest.raises(Interrupted):
         trained(BASE, tmp_path, stop_at(5))
     checkpoint = tmp_path / "checkpoint.safetensors"
@@ -186,8 +186,7 @@ def test_a_checkpoint_cut_short(tmp_path, monkeypatch):
         trained(BASE, tmp_path)
 
 
-def test_a_checkpoint_of_another_spec(tmp_path, monkeypatch):
-    monkeypatch.setattr(loop, "SHOW_SECONDS", 0.0)
+def test_a_checkpoint_of_another_spec(tmp_path):
     with pytest.raises(Interrupted):
         trained(BASE, tmp_path, stop_at(5))
     with pytest.raises(RunError, match="written by another Spec"):
@@ -201,7 +200,6 @@ def test_a_clock_that_stands_still_divides_nothing(tmp_path, monkeypatch):
 
 
 def test_a_full_disk_keeps_what_was_finished(tmp_path, monkeypatch):
-    monkeypatch.setattr(loop, "SHOW_SECONDS", 0.0)
     with pytest.raises(Interrupted):
         trained(BASE, tmp_path / "run", stop_at(20))
     before = (tmp_path / "run/checkpoint.safetensors").read_bytes()
@@ -222,8 +220,8 @@ def test_without_a_compiler_it_goes_on_eagerly_and_says_so(tmp_path):
     script = (
         "from pathlib import Path\nimport sys, torch\ntorch.set_num_threads(1)\n"
         "from tests.training.test_loop import BASE, trained\n"
-        "from vaelab.training.callback import Watch\n"
-        "trained(BASE, Path(sys.argv[1]), Watch(say=print, show=lambda s: None), 'always')\n"
+        "from vaelab.training.callback import Callback\n"
+        "trained(BASE, Path(sys.argv[1]), Callback(say=print, show=lambda s: None), 'always')\n"
     )
     environment = {
         **os.environ,

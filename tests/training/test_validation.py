@@ -20,7 +20,6 @@ from vaelab.runs.spec import Spec
 from vaelab.runs.train import train
 from vaelab.system.errors import Interrupted, NonFiniteError, RunError, SpecError
 from vaelab.system.tensor_file import read_tensors
-from vaelab.training import loop
 from vaelab.training.callback import Callback
 from vaelab.training.checkpoint import step_of
 from vaelab.training.loop import fit_vmapped
@@ -148,8 +147,7 @@ class Counting(nn.Module):
         return loss + self.calls - self.calls.detach(), draw
 
 
-def test_a_validation_changes_nothing_that_an_objective_holds(tmp_path, monkeypatch):
-    monkeypatch.setattr(loop, "SHOW_SECONDS", 0.0)
+def test_a_validation_changes_nothing_that_an_objective_holds(tmp_path):
     whole, halved = Counting(), Counting()
     one = trained(BASE, tmp_path / "whole", objective=whole)
     with pytest.raises(Interrupted):
@@ -235,8 +233,7 @@ def test_too_few_validation_images_for_an_objective_that_compares_them(tmp_path)
     fitted(spec, splits("grey", validation=2), tmp_path)
 
 
-def test_a_checkpoint_that_chose_by_the_elbo_whatever_was_trained_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr(loop, "SHOW_SECONDS", 0.0)
+def test_a_checkpoint_that_chose_by_the_elbo_whatever_was_trained_is_refused(tmp_path):
     with pytest.raises(Interrupted):
         trained(BASE, tmp_path, stop_at(31))
     path = tmp_path / "checkpoint.safetensors"

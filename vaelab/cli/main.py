@@ -1,92 +1,137 @@
-"""The command line: finds the command, and turns errors of the user's into one line.
+"""The command line: finds the command, and prints a user's mistake in one line.
 
 Nothing slow is imported before a command is chosen, so that `vaelab --help` answers at once.
 """
 
 import errno
+import functools
+import importlib
 import io
 import os
 import re
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import chdir
-from typing import TYPE_CHECKING
+from typing import TextIO
 
-from vaelab.system.errors import Interrupted, VaelabError, unknown
+from vaelab.cli.commands import COMMANDS
+from vaelab.cli.overview import overview
+from vaelab.system.errors import Interrupted, SpecError, VaelabError, unknown
 
-if TYPE_CHECKING:
-    from vaelab.runs.spec import Spec
-
-# Name -> what it does; the function is `vaelab.cli.commands.<name>`, its blanks underscores.
-COMMANDS = {
-    "train": "Train, evaluate and picture one model.",
-    "evaluate": "Measure a finished run: likelihood, latents, fidelity, and more.",
-    "compare": "Rank finished runs by a metric, apart where their numbers are not comparable.",
-    "figure": "Draw pictures of a run into its directory.",
-    "replay": "Take the step again at which a run met a number that is not finite, and show where.",
-    "study": "Train what a study lists, skipping what is done, and write its report.",
-    "report": "Write a study's report again, from the runs that are done.",
-    "presets": "List the models of the literature that there are, and the parts that make them.",
-    "parts": "List the parts and metrics that there are, with their options.",
-    "data list": "List the data sets that vaelab knows, and whether they are here.",
-    "data check": "Read a data set; print its counts, shape, hashes and protocol.",
-    "data fetch": "Download a data set, checked against its published hashes.",
-}
 NO_MEMORY = ("not enough memory", "out of memory", "allocate memory")  # in messages of torch and of the system
-CLOSED = 141  # 128 and the number of SIGPIPE, as for a program that does not handle it
-DEFAULTS = ("--preset", "--spec")  # of train: what the other flags change
+CLOSED = 141  # 128 + SIGPIPE: what a shell gives for a program that SIGPIPE ends
+HELP = ("help", "-h", "--help")
+GROUPS = {name.split()[0] for name in COMMANDS if " " in name}  # first words of commands of two
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line; the exit status: 0, 2 for a user's mistake, 130 where it was interrupted, or `CLOSED`."""
+    """Run the command line.
+
+    Returns:
+        The exit status: 0; 2 for a user's mistake; 130 if it was interrupted; `CLOSED` if nobody reads the output.
+    """
     argv = list(sys.argv[1:] if arguments is None else arguments)
-    if sys.stdout is None or sys.stderr is None:  # closed by who started this
+    if sys.stdout is None or sys.stderr is None:  # closed by the program that started this one
         sys.stdout, sys.stderr = (stream or open(os.devnull, "w") for stream in (sys.stdout, sys.stderr))  # noqa: SIM115
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")  # for terminals that do not know every letter
+            stream.reconfigure(errors="replace")  # for terminals that cannot show every letter
     try:
         try:
             _answer(argv)
         finally:
-            sys.stdout.flush()  # here, where a closed pipe is handled
+            sys.stdout.flush()  # here, so that its errors are handled below
     except Interrupted as error:
         return _failed(str(error), 130)
     except KeyboardInterrupt:
-        return _failed("interrupted; give the same command again to go on", 130)
+        return _failed("interrupted; rerun the command to resume", 130)
     except VaelabError as error:
         return _failed(str(error), 2)
     except (MemoryError, RuntimeError) as error:
-        if (told := _memory(error)) is None:
+        if (why := _memory(error)) is None:
             raise
-        return _failed(told, 2)
-    except OSError as error:  # of the file system, where no file is at fault
-        if error.errno == errno.EPIPE:  # who read the output has seen enough, as `head` has
+        return _failed(why, 2)
+    except OSError as error:
+        if error.errno == errno.EPIPE:  # the reader of the output has seen enough, as `head` has
             return _failed("", CLOSED)
+        if error.filename is None and not _can_print():
+            found = f"the output cannot be written ({error.strerror or error})"
+            return _failed(f"{found}; expected a file or pipe that takes it; free some space, or choose another", 2)
         where = f"{error.filename}: " if error.filename else ""
         return _failed(f"{where}{error.strerror or error}; expected a path that can be used; choose another", 2)
     return 0
 
 
 def _answer(argv: list[str]) -> None:
-    of = "data" if argv[:1] == ["data"] else ""  # commands of two words
-    words = 2 if of else 1
-    name, first = " ".join(argv[:words]), argv[words - 1 : words]
-    if not first or first[0] in ("-h", "--help"):
-        print(overview(of))
-    elif argv == ["--version"]:
+    if not argv or argv[0] in HELP:
+        _help(argv[1:])
+    elif argv[0] == "--version":
         from importlib.metadata import version
 
         print(f"vaelab {version('vaelab')}")
-    elif name not in COMMANDS:
-        raise unknown("command", name, COMMANDS)
     else:
-        _run(name, argv[words:])
+        name, flags = _named(argv)
+        if name in GROUPS or {"-h", "--help"} & {*flags}:
+            _help(name.split())
+        else:
+            _run(name, flags)
+
+
+def _named(words: Sequence[str]) -> tuple[str, list[str]]:
+    """The command, or the first word of several, and the flags that follow it.
+
+    Raises:
+        SpecError: there is no such command, or a flag is before it.
+    """
+    count = 2 if words[0] in GROUPS and {*words[1:]} - {*HELP} else 1
+    name, flags = " ".join(words[:count]), list(words[count:])
+    if words[count - 1].startswith("-"):
+        raise SpecError(
+            found=f"the flag {words[count - 1]} before a command",
+            expected="the command first, then its flags",
+            do="see `vaelab --help`",
+        )
+    if name not in (*COMMANDS, *GROUPS):
+        raise unknown("command", name, COMMANDS)
+    return name, flags
+
+
+def _help(words: Sequence[str]) -> None:
+    """Print the help of a command, or the overview."""
+    name = _named(words)[0] if words else ""
+    if name not in COMMANDS:
+        print(overview(name))
+        return
+    from vaelab.cli.parser import help_page
+
+    more = []
+    if name == "study":
+        from vaelab.cli.commands.study import titles
+
+        more = ["Studies that come with vaelab:", *(f"  {study:<11} {title}" for study, title in titles().items())]
+    print(help_page(name, _function(name), more))
+
+
+def _run(name: str, flags: list[str]) -> None:
+    from vaelab.cli.parser import parsed
+
+    _load_matplotlib_elsewhere()
+    command = _function(name)
+    if name == "train":
+        from vaelab.cli.commands.train import starting_spec
+
+        command = functools.partial(command, spec=starting_spec(flags))
+    parsed(name, command, flags)()
+
+
+def _function(name: str) -> Callable[..., None]:
+    module = importlib.import_module(f"vaelab.cli.commands.{name.split()[0]}")
+    return getattr(module, name.replace(" ", "_"))
 
 
 def _memory(error: Exception) -> str | None:
-    """What to say of an error of too little memory, of this machine or of its GPU; None for any other error."""
+    """What to say about an error of too little memory, of this machine or its GPU; None for any other error."""
     said = str(error).lower()
     if not isinstance(error, MemoryError) and not any(words in said for words in NO_MEMORY):
         return None
@@ -94,95 +139,42 @@ def _memory(error: Exception) -> str | None:
     needs = (
         f"needs {size[1].replace('gib', 'GiB').replace('mib', 'MiB')} of memory at once" if size else "no memory left"
     )
-    return f"{needs}; expected what fits; use smaller or fewer layers, images in a batch or samples"
+    return f"{needs}; expected less than is free; use smaller or fewer layers, a smaller batch or fewer samples"
 
 
 def _failed(why: str, status: int) -> int:
-    """Say why. Output that a closed pipe does not take is dropped, or Python would print an error when it ends."""
+    """Print why; the status. Output that cannot be written is dropped, or Python prints an error when it ends."""
     try:
         sys.stdout.flush()
     except OSError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop(sys.stdout)
     if why:
-        print(f"vaelab: {why}", file=sys.stderr)
+        try:
+            print(f"vaelab: {why}", file=sys.stderr, flush=True)
+        except OSError:
+            _drop(sys.stderr)
     return status
 
 
-def _run(name: str, flags: list[str]) -> None:
-    import functools
-    import inspect
+def _can_print() -> bool:
+    """Whether an empty line can be written to the output: an error of the output does not name it."""
+    try:
+        print(flush=True)
+    except OSError:
+        return False
+    return True
 
-    import tyro
 
-    from vaelab.cli import commands
-
-    _load_matplotlib_elsewhere()
-
-    flags = [
-        word
-        for flag in flags
-        for word in (flag.split("=", 1) if flag.split("=")[0] in (*DEFAULTS, "--trust") else [flag])
-    ]
-    command = function = getattr(commands, name.replace(" ", "_"))
-    if name == "train" and (defaults := [flag for flag in flags if flag in DEFAULTS]):
-        spec, flags = _spec_of(defaults, flags)
-        function = functools.partial(function, spec=spec)
-    about = [COMMANDS[name], *(inspect.getdoc(command) or "").split("\n\n")[1:]]
-    tyro.cli(function, prog=f"vaelab {name}", description="\n\n".join(about), args=flags)
+def _drop(stream: TextIO) -> None:
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def _load_matplotlib_elsewhere() -> None:
-    """Import matplotlib as from an empty folder, where the current one has a matplotlibrc.
+    """Import matplotlib in an empty folder, if the current folder has a file matplotlibrc.
 
-    It reads that file when it is imported, and some versions run what stands there.
+    matplotlib reads that file when it is imported, and some versions run code in it.
     """
     if not os.path.lexists("matplotlibrc"):
         return
     with tempfile.TemporaryDirectory() as empty, chdir(empty):
         import matplotlib as matplotlib
-
-
-def _spec_of(defaults: list[str], flags: list[str]) -> tuple["Spec", list[str]]:
-    """The Spec that `--preset` or `--spec` names, wherever it stands, and the flags that change what it says.
-
-    `--trust` names the modules of the user's own that the file of `--spec` may name.
-    """
-    from pathlib import Path
-
-    from vaelab.runs.presets import preset
-    from vaelab.runs.spec import Spec
-    from vaelab.system.errors import SpecError
-
-    at = flags.index(defaults[0])
-    if len(defaults) > 1 or at + 1 == len(flags):
-        raise SpecError(
-            found=" and ".join(defaults) + (" with nothing behind it" if len(defaults) == 1 else ""),
-            expected="one --preset NAME, or one --spec FILE.json",
-            do="see `vaelab presets`",
-        )
-    named = flags[at + 1]
-    rest = flags[:at] + flags[at + 2 :]
-    if flags[at] == "--preset":
-        return preset(named).spec, rest
-    begin = rest.index("--trust") if "--trust" in rest else len(rest)
-    end = next((i for i in range(begin + 1, len(rest)) if rest[i].startswith("-")), len(rest))
-    return Spec.read(Path(named), rest[begin + 1 : end]), rest[:begin] + rest[end:]
-
-
-def overview(of: str = "") -> str:
-    """What `vaelab --help` prints; of the commands whose first word is `of`, where there is one."""
-    lines = [f"  {name:<12} {summary}" for name, summary in COMMANDS.items() if name.startswith(of)]
-    if of:
-        return "\n".join([f"usage: vaelab {of} COMMAND [--help]", "", *lines])
-    return "\n".join(
-        [
-            "usage: vaelab COMMAND [--help], or vaelab --version",
-            "",
-            "Train, evaluate, look at and compare variational autoencoders.",
-            "",
-            *lines,
-            "",
-            "A first model, in seconds:    vaelab train --data digits --latent 2",
-            "The whole study, in minutes:  vaelab study article --quick",
-        ]
-    )

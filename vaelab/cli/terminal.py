@@ -1,4 +1,4 @@
-"""What a person sees while something takes long: a bar in a terminal, plain lines elsewhere."""
+"""What the commands print: progress (a bar in a terminal, lines elsewhere), tables and facts."""
 
 import math
 from collections.abc import Callable, Iterator
@@ -25,7 +25,7 @@ ONE_LINE = 24  # characters of a metric's name beside which the other columns ha
 
 @contextmanager
 def watching(console: Console) -> Iterator[Callback]:
-    """A Watch that shows training on `console`."""
+    """A Callback that shows training on `console`."""
     if console.is_terminal:
         with _bar(console) as callback:
             yield callback
@@ -62,11 +62,10 @@ def downloading(console: Console) -> Iterator[Callable[[str, int, int], None]]:
         yield show
 
 
-class Told(Console):
-    """A console for text that may be anybody's.
+class SafeConsole(Console):
+    """A console that escapes control characters: a name may hold some that move the cursor of a terminal.
 
-    What moves a terminal's cursor is printed as it is written. A closed pipe is an error like any other: rich would end
-    the program there, its state unsaved.
+    A closed pipe raises BrokenPipeError: rich would end the program, and its state would not be saved.
     """
 
     def on_broken_pipe(self) -> None:
@@ -79,8 +78,8 @@ class Told(Console):
 
 
 def console() -> Console:
-    """Standard output; at most 100 columns wide. What stands in [brackets] is a name, and no style."""
-    found = Told(markup=False, emoji=False)
+    """Standard output, at most 100 columns wide. Text in [brackets] is a name, not a style."""
+    found = SafeConsole(markup=False, emoji=False)
     found.width = min(found.width, 100) if found.is_terminal else 100
     return found
 
@@ -99,7 +98,7 @@ def print_records(title: str, records: list[dict[str, Any]]) -> None:
 
 
 def print_facts(title: str, facts: dict[str, str]) -> None:
-    """Print one thing's properties, a line each; those without a value are left out."""
+    """Print the properties of one thing, a line each, without those that have no value."""
     table = Table(
         title=title or None, title_justify="left", title_style="bold", box=None, pad_edge=False, show_header=False
     )
@@ -198,21 +197,21 @@ def _decimals(m: dict[str, Any]) -> int:
 
 
 def print_post_mortem(title: str, post_mortem: PostMortem) -> None:
-    """Print what a step that was taken apart computed: its terms, layers and gradients."""
+    """Print the post-mortem of a step: its terms, layers and gradients."""
     failed, seen = post_mortem.failure, post_mortem.report
     clipped = f"clipped at {seen.clip_norm:g}" if seen.clip_norm else "not clipped"
     print_facts(
         title,
         {
             "training found": f"{failed.terms} not finite at step {failed.step:,}",
-            "first in": origin(seen, failed) if seen.stage else "nothing: every number is finite this time",
-            "training images": named_images(seen.images, len(seen.batch)) if seen.images else "none is to blame",
+            "first in": origin(seen, failed) if seen.stage else "nowhere: every value is finite this time",
+            "training images": named_images(seen.images, len(seen.batch)) if seen.images else "none",
             "learning rate": f"{seen.learning_rate:.3g}",
             "gradient norm": f"{_number(seen.gradient_norm)}, {clipped}",
             "weights before the step": f"not finite: {', '.join(seen.weights_not_finite)}"
             if seen.weights_not_finite
             else "finite",
-            "not finite behind it": ", ".join(seen.updates_not_finite),
+            "not finite after the step": ", ".join(seen.updates_not_finite),
         },
     )
     print_records(

@@ -1,4 +1,4 @@
-"""Images to learn from: sources by name, splits, and the protocol that makes levels into pixel values."""
+"""Images: sources by name, splits, and the protocol that turns stored levels into pixel values."""
 
 from vaelab.data.dataset import Contents, Dataset, Splits, raw
 from vaelab.data.protocol import PROTOCOLS, Protocol, with_protocol

@@ -1,4 +1,4 @@
-"""What `vaelab data check` and `vaelab data list` tell, as data."""
+"""The contents of `vaelab data check` and `vaelab data list`, as data."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,15 +13,16 @@ from vaelab.data.sources import SOURCES, locate, missing, parse, read, roots
 
 @dataclass(frozen=True)
 class SplitSummary:
-    """One split of a source that was read from end to end.
+    """One split of a source, read completely.
 
     Arguments:
         shape: (C, H, W) of each image.
         sha256: digest of images and labels, see `Dataset.sha256`.
-        protocol: the one it is read by unless another is asked for.
-        labels: how many images each class has, by its name, or by its label where it has none; None without labels.
-        official: whether its files have the published content; None where no checksums are published.
-        seen: how many of its images are training images too, as equal pixels tell; None for the training images.
+        protocol: the default protocol of the source.
+        labels: the number of images of each class, by class name, or by label if a class has no name; None if the
+            split has no labels.
+        official: whether the files have the published content; None if no checksums are published.
+        seen: the number of images that are also training images (their pixels are equal); None for the training split.
     """
 
     source: str
@@ -38,13 +39,13 @@ class SplitSummary:
 
 @dataclass(frozen=True)
 class SourceSummary:
-    """One row of the sources.
+    """One row of the list of sources.
 
     Arguments:
-        usage: how to ask for it.
-        protocol: the one it is read by unless another is asked for.
-        present: whether it can be read now; None where the user names the files.
-        where: the folder of its files, or the one in which they belong; None where no folder is its own.
+        usage: how the user writes the source.
+        protocol: the default protocol of the source.
+        present: whether the source can be read now; None if the user names the files.
+        where: the folder of the files, or the folder in which they belong; None if the source has no folder.
     """
 
     usage: str
@@ -55,7 +56,9 @@ class SourceSummary:
 
 
 def check(source: str, root: Path | str | None = None) -> tuple[list[SplitSummary], tuple[str, ...]]:
-    """Reads a source whole: each split that it has, all its training images among them, and what was said meanwhile.
+    """Read a source completely: a summary of each split, and what the user should know about how it was read.
+
+    The training split has all training images: none are held out for validation.
 
     Raises:
         SpecError, DataError: as `load`.
@@ -88,7 +91,7 @@ def check(source: str, root: Path | str | None = None) -> tuple[list[SplitSummar
 
 
 def listing(root: Path | str | None = None) -> list[SourceSummary]:
-    """Every source, and whether its files are there to be read."""
+    """Every source, and whether its files can be read now."""
     rows = []
     for name, entry in SOURCES.items():
         places = [at / name for at in roots(root)]

@@ -1,4 +1,4 @@
-"""The arrays of a Dataset: taken as they are meant where that is certain, and refused in one line where it is not."""
+"""Check the arrays of a Dataset: convert them if their meaning is certain, otherwise raise an error of one line."""
 
 from typing import Any
 
@@ -11,10 +11,10 @@ CHANNELS = (1, 3)
 
 
 def checked_images(images: Any) -> Images:
-    """`images` as uint8 [N, C, H, W], C-contiguous: those on disk as they are, a tensor as an array.
+    """Return `images` as uint8 [N, C, H, W], C-contiguous. A tensor becomes an array; images on disk are unchanged.
 
     Raises:
-        DataError: another type, element type or order of axes, or no pixels.
+        DataError: the type, element type or order of axes is another one, or there are no pixels.
     """
     if isinstance(images, Stored):
         return images
@@ -29,10 +29,10 @@ def checked_images(images: Any) -> Images:
         raise DataError(
             found=f"images of shape {array.shape}",
             expected="four axes, [N, C, H, W]",
-            do="add the axis of channels: images[:, None]" if array.ndim == 3 else "reshape them",
+            do="add the axis of channels: images[:, None]" if array.ndim == 3 else "reshape the images",
         )
     if array.nbytes == 0:
-        raise DataError(found=f"no pixels (shape {array.shape})", expected="at least one image", do="add images")
+        raise DataError(found=f"no pixels (shape {array.shape})", expected="one image or more", do="add images")
     if array.shape[1] not in CHANNELS and array.shape[3] in CHANNELS:
         raise DataError(
             found=f"images of shape {array.shape}, with channels last",
@@ -43,17 +43,17 @@ def checked_images(images: Any) -> Images:
 
 
 def checked_numbers(what: str, numbers: Any, shape: tuple[int, ...]) -> np.ndarray | None:
-    """`numbers` as int64 of this shape, from whole numbers of any integer type; none of none.
+    """Return `numbers` as int64 of this shape; None for None. They may have any integer type.
 
     Raises:
-        DataError: another shape or kind of number.
+        DataError: the shape is another one, or the numbers are not integers.
     """
     if numbers is None:
         return None
     array = _array(what, numbers)
     if array.shape != shape:
         found = f"{what} of shape {array.shape}"
-        raise DataError(found=found, expected=f"shape {shape}", do=f"pair the images with their own {what}")
+        raise DataError(found=found, expected=f"shape {shape}", do=f"give the {what} of these images")
     if array.dtype.kind not in "iu":
         found = f"{what} of {array.dtype}"
         raise DataError(
@@ -71,7 +71,7 @@ def _array(what: str, values: Any) -> np.ndarray:
             expected="a NumPy array or a tensor",
             do=f"convert them: numpy.asarray({what})",
         )
-    return values.numpy(force=True)  # of a tensor, wherever it is
+    return values.numpy(force=True)  # force: the tensor may be on a GPU or require gradients
 
 
 def _ends(array: np.ndarray) -> str:
@@ -81,15 +81,15 @@ def _ends(array: np.ndarray) -> str:
 
 
 def _towards_levels(array: np.ndarray) -> str:
-    """How values of another type become levels."""
+    """Advice: how values of another type become levels."""
     if array.dtype.kind == "b":
         return "multiply them by 255: images.astype(numpy.uint8) * 255"
     if array.dtype.kind not in "iuf" or array.size == 0:
         return "convert them to levels"
     if np.isnan(array).any():
-        return "find out where the NaN come from"
+        return "remove the NaN values"
     if array.min() < 0 or array.max() > 255:
-        return "scale them to that range, and round"
+        return "scale them to that range, and round them"
     if array.max() <= 1:
         return "multiply them by 255: (images * 255).round().astype(numpy.uint8)"
     return "round them: images.round().astype(numpy.uint8)"

@@ -1,4 +1,4 @@
-"""Images, in memory or on disk, and how they are divided into training, validation and test images."""
+"""Images, in memory or on disk, and their division into training, validation and test images."""
 
 import hashlib
 from collections.abc import Mapping
@@ -19,23 +19,22 @@ class Dataset:
     """One split of one source.
 
     Arguments:
-        name: the source it came from, as it was asked for ("mnist", "folder:faces").
+        name: the source, as the user wrote it ("mnist", "folder:faces").
         split: "train", "validation" or "test".
-        images: uint8 [N, C, H, W], levels 0 (black) to 255; those that are on disk are read when they are
-            indexed.
+        images: uint8 [N, C, H, W], levels 0 (black) to 255. Images on disk are read when they are indexed.
         labels: int64 [N], or None.
-        protocol: the name of the `Protocol` by which the levels become pixel values.
-        note: what must be said beside every number computed on it ("SVHN slice, 900/183"), or "".
-        factors: int64 [N, F], which value each of the F factors that made an image has, or None where they are unknown.
-        factor_names: F names, unlike each other; () where the factors are unknown.
-        class_names: the name of each label that has one.
-        originals: `digests` of these images before the protocol changed their levels; None where it changed none.
+        protocol: the name of the `Protocol` that turns the levels into pixel values.
+        note: a text to show with every number computed on these images ("SVHN slice, 900/183"), or "".
+        factors: int64 [N, F], the value of each of the F generative factors of an image; None if they are unknown.
+        factor_names: F different names; () if the factors are unknown.
+        class_names: the names of the labels; a label may have no name.
+        originals: `digests` of the images before the protocol changed their levels; None if it changed none.
 
-    Tensors, images in another order of memory and whole numbers of any integer type are converted.
+    The constructor converts tensors, images in another memory order, and integers of any type.
 
     Raises:
-        DataError: other arrays than these, or an unknown split.
-        SpecError: an unknown protocol.
+        DataError: an array does not fit this description, or the split is unknown.
+        SpecError: the protocol is unknown.
     """
 
     name: str
@@ -50,7 +49,7 @@ class Dataset:
     originals: np.ndarray | None = None
 
     def __post_init__(self) -> None:
-        from vaelab.data.protocol import protocol  # here, because protocols are of Datasets
+        from vaelab.data.protocol import protocol  # here, because the module of protocols imports this one
 
         if self.split not in SPLITS:
             found = f"split {self.split!r}"
@@ -60,7 +59,7 @@ class Dataset:
         object.__setattr__(self, "labels", checked_numbers("labels", self.labels, (len(self),)))
         if (self.factors is None) != (not self.factor_names):
             found = f"{len(self.factor_names)} factor names with{'out' if self.factors is None else ''} factors"
-            raise DataError(found=found, expected="a name for each factor", do="give both, or neither")
+            raise DataError(found=found, expected="a name for each factor", do="give both or neither")
         factors = checked_numbers("factors", self.factors, (len(self), len(self.factor_names)))
         object.__setattr__(self, "factors", factors)
 
@@ -75,17 +74,17 @@ class Dataset:
 
     @cached_property
     def sha256(self) -> str:
-        """Digest of the images, labels and factors there are: element type, shape and bytes, hexadecimal."""
+        """Digest of images, labels and factors (element type, shape and bytes), hexadecimal."""
         return self._hashes[0]
 
     @cached_property
     def digests(self) -> np.ndarray:
-        """A digest of the pixels of each image, bytes of length 16, [N]: equal images have equal ones."""
+        """A digest of the pixels of each image, 16 bytes each, [N]. Equal images have equal digests."""
         return self._hashes[1]
 
     @cached_property
     def source_digests(self) -> np.ndarray:
-        """`digests` of the images as the source has them, without what the protocol did to their levels."""
+        """`digests` of the images as they are in the source, before the protocol changed their levels."""
         if self.originals is not None:
             return self.originals
         if isinstance(self.images, Stored) and not self.images.unprepared:
@@ -93,17 +92,17 @@ class Dataset:
         return self.digests
 
     def class_name(self, label: int | np.integer) -> str:
-        """What the class of this label is called; the label itself where it has no name."""
+        """The name of the class of this label; the label itself if the class has no name."""
         return self.class_names.get(int(label), str(label))
 
     @cached_property
     def in_memory(self) -> np.ndarray:
-        """All images, read once if they are on disk."""
+        """All images in memory. Images on disk are read once."""
         return np.asarray(self.images)
 
     @cached_property
     def _hashes(self) -> tuple[str, np.ndarray]:
-        """`sha256` and `digests`, for which the images are read but once."""
+        """`sha256` and `digests`, computed in one pass over the images."""
         whole, each = hashlib.sha256(_header(self.images)), np.empty(len(self), "V16")
         place = 0
         for block in blocks(self.images):
@@ -119,16 +118,16 @@ class Dataset:
 
     @cached_property
     def by_content(self) -> np.ndarray:
-        """The indices of the images in the order of their digests, [N]: the same however the data are arranged.
+        """The indices of the images in the order of their digests, [N]. The order does not depend on the order of data.
 
-        Whoever draws noise visits the images in it: then what is drawn for an image does not hang on its place. It is
-        as good as random, so that its first n are a random n of the images.
+        Code that draws noise visits the images in this order: then the noise of an image does not depend on its index.
+        The order is effectively random, so the first n are a random choice of n images.
         """
         labels = np.zeros(len(self)) if self.labels is None else self.labels
         return np.lexsort((labels, self.digests.view("S16")))
 
     def take(self, indices: np.ndarray, split: str | None = None) -> "Dataset":
-        """The images at `indices`, with their labels and factors, in that order; of the same split, or as `split`."""
+        """The images at `indices` in that order, with their labels and factors; `split` names the result, if given."""
         labels, factors, originals = (
             None if of_each is None else of_each[indices] for of_each in (self.labels, self.factors, self.originals)
         )
@@ -137,20 +136,20 @@ class Dataset:
         return replace(self, images=images, labels=labels, factors=factors, originals=originals, split=split)
 
     def some(self, count: int) -> "Dataset":
-        """`count` of the images, all if `count` is 0 or there are no more: a random choice, in `by_content` order."""
+        """A random choice of `count` images, in `by_content` order; all images if `count` is 0 or larger than N."""
         return self.take(self.by_content[: count or len(self)])
 
 
 @dataclass(frozen=True, eq=False)
 class Splits:
-    """The three splits of one source; `validation` is None when none was asked for.
+    """The three splits of one source; `validation` is None if there is no validation split.
 
     Arguments:
-        where: the absolute path of the folder or files that were read; "" where none were.
-        said: what the user should know about how they were read, a line each.
+        where: the absolute path of the folder or files that were read; "" if no file was read.
+        said: lines for the user about how the source was read.
 
     Raises:
-        DataError: splits of images that differ in shape or protocol.
+        DataError: the splits differ in image shape or protocol.
     """
 
     train: Dataset
@@ -166,18 +165,18 @@ class Splits:
                     found=f"training images of shape {self.train.shape} read by {self.train.protocol}, "
                     f"{split.split} images of shape {split.shape} read by {split.protocol}",
                     expected="one shape and one protocol",
-                    do="make the splits of one data set",
+                    do="make all splits from one data set",
                 )
 
 
 def seen(train: Dataset, data: Dataset) -> int:
-    """How many images of `data` are also among the training images: equal pixels, before any noise of a protocol."""
+    """Count the images of `data` that are also training images: equal pixels, before any noise of a protocol."""
     return int(np.isin(data.source_digests.view("S16"), train.source_digests.view("S16")).sum())
 
 
 @dataclass(frozen=True, eq=False)
 class Raw:
-    """What one file or folder holds, before it is a split of anything; the arrays are those of a `Dataset`."""
+    """The contents of one file or folder, before they become a split; the arrays are those of a `Dataset`."""
 
     images: Images
     labels: np.ndarray | None
@@ -188,11 +187,11 @@ class Raw:
 
 @dataclass(frozen=True, eq=False)
 class Contents:
-    """What a source holds: training images, and its own validation and test images where it has them.
+    """The contents of a source: training images, and validation and test images if the source has its own.
 
     Arguments:
-        class_names: the name of each label that has one.
-        left_out: what was found beside the images and was not read, in words; "" for nothing.
+        class_names: the names of the labels; a label may have no name.
+        left_out: a description of what was found but not read; "" for nothing.
     """
 
     train: Raw
@@ -210,29 +209,29 @@ def raw(
     factors: np.ndarray | None = None,
     factor_names: tuple[str, ...] = (),
 ) -> Raw:
-    """The checked contents of `where` (the file or files to name in an error).
+    """Check the contents of `where` (the file or files that an error names), and return them.
 
     Arguments:
         images: uint8 [N, C, H, W], in any memory order.
-        labels: whole numbers [N] or [N, 1], of any integer type.
-        factors: whole numbers [N, F], of any integer type.
+        labels: integers [N] or [N, 1], of any integer type.
+        factors: integers [N, F], of any integer type.
         factor_names: F names; () for factor1, factor2, ...
 
     Raises:
-        DataError: no images; levels 0 and 1 alone, as if 1 were white; or not one label, one row of factors per image,
-            or one name per factor.
+        DataError: there are no images; all levels are 0 or 1; or the number of labels, rows of factors or names of
+            factors is wrong.
     """
     if images.nbytes == 0:
         raise DataError(
             found=f"{where}: no pixels (shape {images.shape})",
-            expected="at least one image of at least 1 x 1",
+            expected="one image or more, of 1 x 1 pixels or more",
             do="check how the file was written",
         )
     if not isinstance(images, Stored) and images.max() == 1:
         raise DataError(
-            found=f"{where}: levels 0 and 1 alone, which are two shades of black",
+            found=f"{where}: only the levels 0 and 1, which are two shades of black",
             expected="levels from 0 (black) to 255 (white)",
-            do="save 255 times these images if 1 means white",
+            do="if 1 means white, multiply the images by 255 and save them again",
         )
     if labels is not None and labels.shape == (len(images), 1):
         labels = labels[:, 0]
@@ -243,7 +242,7 @@ def raw(
             expected=f"one label per image, shape ({len(images)},)",
             do="save one number for each image (labels.argmax(1) of one-hot rows), or name the array factors"
             if several
-            else "pair the images with their own labels",
+            else "give the labels of these images",
         )
     whole = None if labels is None else labels.astype(np.int64)
     if not isinstance(images, Stored):
@@ -254,14 +253,14 @@ def raw(
         raise DataError(
             found=f"{where}: {len(images):,} images and factors of shape {factors.shape}",
             expected=f"one row of factors per image, shape ({len(images)}, F)",
-            do="pair the images with their own factors",
+            do="give the factors of these images",
         )
     names = factor_names or tuple(f"factor{k + 1}" for k in range(factors.shape[1]))
     if len(set(names)) != factors.shape[1]:
         raise DataError(
             found=f"{where}: {factors.shape[1]} factors named {', '.join(names)}",
-            expected="one name per factor, each its own",
-            do="correct factor_names, or leave them out",
+            expected="a different name for each factor",
+            do="correct factor_names, or leave it out",
         )
     return Raw(images, whole, note, factors.astype(np.int64), names)
 
@@ -271,13 +270,13 @@ def _header(array: Images) -> bytes:
 
 
 def validation_count(total: int, validation: float) -> int:
-    """How many of `total` training images are kept for validation.
+    """Return how many of `total` training images are held out for validation.
 
     Arguments:
-        validation: 0 for none, a share of the images if below 1, else a whole number of images.
+        validation: 0 for none; below 1, a share of the images; otherwise the number of images.
 
     Raises:
-        SpecError: negative, not whole, or nothing left to train on.
+        SpecError: `validation` is negative, or a number of images that is not whole, or no training image is left.
     """
     if not validation >= 0 or (validation >= 1 and not float(validation).is_integer()):
         raise SpecError(
@@ -289,16 +288,16 @@ def validation_count(total: int, validation: float) -> int:
     if count >= total:
         raise SpecError(
             found=f"validation = {validation} takes {count:,} of {total:,} training images",
-            expected="at least one image left to train on",
-            do="lower validation or take more data",
+            expected="one training image or more",
+            do="lower validation, or use more data",
         )
     return count
 
 
 def split_off(data: Dataset, count: int, seed: int, split: str) -> tuple[Dataset, Dataset]:
-    """Divides `data` at random into the rest and `count` images named `split`, each in the order of the source.
+    """Divide `data` at random into the rest and `count` images named `split`, each in the order of the source.
 
-    A pure function of the number of images, `count` and `seed`: the pixels have no say in it.
+    A pure function of the number of images, `count` and `seed`; it does not depend on the pixels.
     """
     assert 0 < count < len(data)
     order = np.random.default_rng(seed).permutation(len(data))

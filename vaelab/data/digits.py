@@ -6,7 +6,7 @@ from vaelab.data.dataset import Contents, raw
 
 
 def read() -> Contents:
-    """The digits as levels 0 to 255 (the source counts 0 to 16), labels 0 to 9; there is no official test split.
+    """Read the digits as levels 0 to 255 (the source has 0 to 16), labels 0 to 9. There is no official test split.
 
     Source: E. Alpaydin and C. Kaynak, Optical Recognition of Handwritten Digits, UCI Machine Learning Repository, 1998.
     """

@@ -1,4 +1,4 @@
-"""Downloads of the published files, verified by their published hashes and resumable by asking again."""
+"""Download the published files and verify them by their published hashes. A rerun resumes a download."""
 
 import hashlib
 import http.client
@@ -18,16 +18,16 @@ from vaelab.data.sources import roots
 from vaelab.system.errors import DataError, SpecError, shortened
 from vaelab.system.files import hold, opened
 
-# (name of the file, bytes so far, bytes in all or 0 if the server does not say)
+# (file name, bytes received, total bytes or 0 if the server does not report them)
 Progress = Callable[[str, int, int], None]
 
 SLOWEST = 20_000  # bytes/s, on average
-PATIENCE_SECONDS = 60.0  # beside that
+PATIENCE_SECONDS = 60.0  # added to the time that SLOWEST allows
 
 
 @dataclass(frozen=True)
 class PublishedFile:
-    """Where the files of a source are published, and the MD5 and size of each as it is served."""
+    """Where the files of a source are published, and the MD5 and size of each file as the server sends it."""
 
     mirrors: tuple[str, ...]
     md5: dict[str, str]
@@ -60,7 +60,7 @@ PUBLISHED = {
     ),
 }
 
-# MNIST decompressed: whoever packed the same bytes again has the official files too.
+# MNIST decompressed: a file that was compressed again has another MD5 but the same content.
 UNPACKED_MD5 = {
     "train-images-idx3-ubyte": "6bbc9ace898e44ae57da46a324031adb",
     "train-labels-idx1-ubyte": "a25bea736e30d166cdddb491f175f624",
@@ -70,7 +70,7 @@ UNPACKED_MD5 = {
 
 
 def official(path: Path) -> bool:
-    """Whether a file has the published content, for MNIST whichever way it is packed."""
+    """Whether a file has the published content. MNIST's files may be plain or compressed in any way."""
     md5 = {**UNPACKED_MD5, **PUBLISHED["svhn"].md5}[path.name.removesuffix(".gz")]
     found = hashlib.md5(usedforsecurity=False)
     try:
@@ -88,34 +88,34 @@ def fetch(
     mirrors: Sequence[str] | None = None,
     progress: Progress = lambda file, done, total: None,
 ) -> list[Path]:
-    """Downloads the published files of a source that are not there yet, and returns where all of them lie.
+    """Download the published files of a source that are missing, and return the paths of all of them.
 
-    A download that was cut short stays beside its target as FILE.part, and the next one continues it.
+    An interrupted download leaves FILE.part next to its target; the next call resumes it.
 
     Arguments:
         name: "mnist" or "svhn".
-        root: files go to root/name; None for $VAELAB_DATA, and without that the user's cache.
+        root: files go to root/name; None for $VAELAB_DATA, or the user's cache if that is not set.
         mirrors: URLs of folders, tried in turn; None for the published ones.
-        progress: called with (file, bytes so far, bytes in all or 0 if unknown) as blocks arrive.
+        progress: called with (file, bytes received, total bytes or 0 if unknown) as blocks arrive.
 
     Raises:
-        SpecError: a source that is not published for download.
-        DataError: no mirror gave the published content, or another file stands in its place; no file was replaced.
+        SpecError: the source is not published for download.
+        DataError: no mirror gave the published content, or there is another file of that name. No file is replaced.
     """
     if name not in PUBLISHED:
         raise SpecError(
             found=f"a download of {name!r}",
             expected=f"one of {', '.join(PUBLISHED)}",
-            do="choose one of these; other data are read from your own files",
+            do="choose one of these, or read other data from your own files",
         )
     folder = roots(root)[0] / name
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise DataError(
-            found=f"{folder}: cannot be made ({error.strerror})",
-            expected="a folder to download to",
-            do="choose another with --data-root",
+            found=f"{folder}: cannot be created ({error.strerror})",
+            expected="a folder for the download",
+            do="choose another folder with --data-root",
         ) from error
     urls = PUBLISHED[name].mirrors if mirrors is None else mirrors
     published = PUBLISHED[name]
@@ -131,21 +131,21 @@ def _fetch_file(folder: Path, file: str, md5: str, size: int, mirrors: Sequence[
             return present
         if present.is_file():
             raise DataError(
-                found=f"{present}: a file with other content than the published one",
-                expected="nothing in its place, or the published file",
+                found=f"{present}: its content is not the published content",
+                expected="the published file, or no file of that name",
                 do="move it away and fetch again",
             )
 
     import pooch
 
-    pooch.get_logger().setLevel("WARNING")  # `progress` tells the rest
+    pooch.get_logger().setLevel("WARNING")  # `progress` reports the rest
     failures: dict[str, str] = {}
-    # Two turns each: the second continues what was cut short, or starts afresh where the pieces did not fit together.
+    # Each mirror is tried twice: the second try resumes an interrupted download, or starts again if the hash was wrong.
     for mirror in (*mirrors, *mirrors):
         url = f"{mirror.rstrip('/')}/{file}"
         download = partial(_download, folder / f"{file}.part", size, progress)
         try:
-            # pooch annotates `downloader` with the signature of its processors, hence the exception for pyright.
+            # pooch annotates `downloader` with the signature of its processors; therefore pyright is told to ignore it.
             pooch.retrieve(url, f"md5:{md5}", file, folder, downloader=download)  # pyright: ignore[reportArgumentType]
             return folder / file
         except (OSError, ValueError, http.client.HTTPException) as error:
@@ -153,12 +153,12 @@ def _fetch_file(folder: Path, file: str, md5: str, size: int, mirrors: Sequence[
     raise DataError(
         found=f"{file} from no mirror ({', '.join(f'{mirror}: {why}' for mirror, why in failures.items())})",
         expected=f"content with MD5 {md5}",
-        do="check the connection and fetch again: it continues where it stopped",
+        do="check the connection and fetch again; the download resumes",
     )
 
 
 class WebOnly(urllib.request.HTTPRedirectHandler):
-    """Follows a redirect to http and https alone: not to ftp, as urllib would."""
+    """A handler that follows redirects only to http and https; urllib's own also follows them to ftp."""
 
     def redirect_request(
         self, req: urllib.request.Request, fp: Any, code: int, msg: str, headers: Any, newurl: str
@@ -169,19 +169,19 @@ class WebOnly(urllib.request.HTTPRedirectHandler):
 
 
 def _hold(file: int, part: Path) -> None:
-    """OSError where another process downloads to `part`, or has finished it since it was opened here."""
+    """Lock the file `part`; OSError if another process downloads to it, or finished it after it was opened here."""
     try:
         hold(file)
     except BlockingIOError as error:
         raise OSError("another process downloads this file") from error
     if not (part.exists() and os.path.samestat(os.fstat(file), part.stat())):
-        raise OSError("another process has finished this file: fetch again")
+        raise OSError("another process has finished this file; fetch again")
 
 
 def _download(part: Path, size: int, progress: Progress, url: str, output_file: str, _pooch: object) -> None:
-    """The downloader that pooch calls: `output_file` appears whole or not at all, what has arrived waits in `part`.
+    """Download a file for pooch: bytes go to `part`, which becomes `output_file` once it is complete.
 
-    No more than the published `size` in bytes is taken, and no longer than it takes at `SLOWEST` bytes/s.
+    OSError if the server sends more than the published `size` in bytes, or sends slower than `SLOWEST` bytes/s.
     """
     start = part.stat().st_size if part.exists() else 0
     ends = time.monotonic() + PATIENCE_SECONDS + size / SLOWEST
@@ -194,7 +194,7 @@ def _download(part: Path, size: int, progress: Progress, url: str, output_file: 
             with os.fdopen(opened(part, os.O_WRONLY | os.O_CREAT | os.O_APPEND), "ab") as file:
                 _hold(file.fileno(), part)
                 file.truncate(start)
-                while block := response.read1(2**16):  # what is there: a full block may never come
+                while block := response.read1(2**16):  # returns what has arrived; a full block may never come
                     if file.tell() + len(block) > size:
                         file.truncate(0)
                         raise OSError(f"more than the published {size:,} bytes")
@@ -207,7 +207,7 @@ def _download(part: Path, size: int, progress: Progress, url: str, output_file: 
         with error:
             if error.code != http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
                 raise OSError(f"HTTP {error.code}") from error
-        done = total = start  # nothing is left to ask for: pooch compares the hash
+        done = total = start  # the file is complete: pooch compares the hash
     if done < total:
         raise OSError(f"cut short at {done:,} of {total:,} bytes")
     os.replace(part, output_file)

@@ -1,4 +1,4 @@
-"""Where the files of a source lie, so that they are found again from another folder or in a project that was moved."""
+"""Paths in a source's name: absolute or relative, so that a project that was moved still finds its files."""
 
 import os
 from collections.abc import Callable
@@ -9,15 +9,15 @@ from vaelab.system.files import expanded
 
 
 def taken_from(source: str, folder: Path) -> str:
-    """`source` with its relative paths taken from `folder`, absolute: "folder:faces" -> "folder:/home/me/faces".
+    """Make the paths of `source`, relative to `folder`, absolute: "folder:faces" -> "folder:/home/me/faces".
 
-    A source without paths, such as "mnist", stays what it is.
+    A source without paths, such as "mnist", is unchanged.
     """
     return _with_paths(source, lambda path: os.path.abspath(folder / path))
 
 
 def seen_from(source: str, folder: Path) -> str:
-    """`source` with its paths relative to `folder`: "folder:faces" -> "folder:../../faces". `taken_from` undoes it."""
+    """Make the paths of `source` relative to `folder`, e.g. "folder:../../faces". The inverse of `taken_from`."""
     return _with_paths(source, lambda path: os.path.relpath(path, folder))
 
 

@@ -1,6 +1,6 @@
-"""How stored levels 0 to 255 become the pixel values that a likelihood describes.
+"""Protocols: how stored levels 0 to 255 become the pixel values that a likelihood describes.
 
-Numbers on one data set under two protocols are not comparable: each result carries the name of its own.
+Numbers on one data set under two protocols are not comparable, so each result names its protocol.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ class Protocol:
     Arguments:
         name: its name in results.
         summary: one line that says what it does.
-        levels: what the values are: "binary" {0, 1}, "grey" 256 values in [0, 1] as points of a continuum, "256" the
-            same values as what they are, one level out of 256, "8bit" a continuum in (0, 1).
-        prepare: (images uint8 [N, C, H, W], seed) -> uint8 of the same shape; done once, before training.
-        draws: whether `prepare` draws noise. Without, it is done to each level by itself, whenever it is read.
-        pixels: images uint8 [B, C, H, W] -> float32 of the same shape; done on the device at every step, with noise,
-            if any, drawn by torch.
+        levels: what the values are: "binary" {0, 1}; "grey" 256 values in [0, 1], taken as points of a continuum; "256"
+            the same values, each taken as one level out of 256; "8bit" a continuum in (0, 1).
+        prepare: (images uint8 [N, C, H, W], seed) -> uint8 of the same shape; applied once, before training.
+        draws: whether `prepare` draws noise. If not, it may be applied to each level separately, when it is read.
+        pixels: images uint8 [B, C, H, W] -> float32 of the same shape; applied on the device at every step. Torch draws
+            its noise, if there is any.
     """
 
     name: str
@@ -44,23 +44,24 @@ class Protocol:
 
     @property
     def counts_levels(self) -> bool:
-        """Whether nats are those of 8-bit levels, -log P(u), so that there are bits per dimension to speak of."""
+        """Whether the nats are those of 8-bit levels, -log P(u). Only then are bits per dimension defined."""
         return self.levels in ("256", "8bit")
 
     def nats_offset(self, shape: tuple[int, ...]) -> float:
-        """What -log p(x) of an image [C, H, W] lacks to -log P(u), in nats: C H W log 256 for `8bit`, otherwise 0.
+        """What to add to -log p(x) of an image [C, H, W] to get -log P(u), in nats: C H W log 256 for `8bit`, else 0.
 
-        -log P(u) <= E_U[-log p((u + U) / 256)] + C H W log 256, the width of a level being 1 / 256 (Theis, van den Oord
-        & Bethge 2016, section 3.1). With it, nats of an 8-bit image are those of its levels, and never negative.
+        -log P(u) <= E_U[-log p((u + U) / 256)] + C H W log 256, because the width of a level is 1 / 256 (Theis, van den
+        Oord & Bethge 2016, section 3.1). With it, the nats of an 8-bit image are those of its levels; they are never
+        negative.
         """
         return prod(shape) * log(256) if self.levels == "8bit" else 0.0
 
 
 def protocol(name: str) -> Protocol:
-    """The protocol of that name.
+    """Return the protocol of that name.
 
     Raises:
-        SpecError: there is none.
+        SpecError: there is no such protocol.
     """
     if name not in PROTOCOLS:
         raise SpecError(
@@ -70,10 +71,10 @@ def protocol(name: str) -> Protocol:
 
 
 def with_protocol(splits: Splits, name: str, seed: int) -> Splits:
-    """The same splits, prepared for protocol `name`; the noise of `binary-static` depends on (seed, split) alone.
+    """Prepare the splits for protocol `name`; the noise of `binary-static` depends only on (seed, split).
 
     Raises:
-        SpecError: there is no such protocol, or it wants memory for all images and they are on disk.
+        SpecError: there is no such protocol, or it needs all images in memory and they are on disk.
     """
     chosen = protocol(name)
 
@@ -93,9 +94,9 @@ def with_protocol(splits: Splits, name: str, seed: int) -> Splits:
 def _prepared_when_read(images: Stored, chosen: Protocol) -> Stored:
     if chosen.draws:
         raise SpecError(
-            found=f"protocol {chosen.name} of images that stay in {images.path}",
-            expected="one that needs no copy of all images",
-            do="use binary-dynamic, save the images as .npz to have them in memory, or draw them once and save that",
+            found=f"protocol {chosen.name} for images that stay on disk in {images.path}",
+            expected="a protocol that needs no copy of all images",
+            do="use binary-dynamic, or save the images as .npz, or draw the binary images once and save them",
         )
     return replace(images, prepare=lambda levels: chosen.prepare(levels, 0))
 
@@ -105,7 +106,7 @@ def _unchanged(images: np.ndarray, seed: int) -> np.ndarray:
 
 
 def _drawn(images: np.ndarray, seed: int) -> np.ndarray:
-    # Of the 255 values below, exactly u lie under level u: the chance of a white pixel is u / 255 without rounding.
+    # Of the 255 noise values, exactly u are below level u: the probability of a white pixel is u / 255, not rounded.
     noise = np.random.default_rng(seed).integers(0, 255, images.shape, np.uint8)
     return (noise < images) * np.uint8(255)
 
@@ -125,8 +126,8 @@ def _bernoulli(images: Tensor) -> Tensor:
 
 def _dequantised(images: Tensor) -> Tensor:
     level = images.float()
-    # float32 below 256 is a grid of 2^-16: unshortened noise would round up into the next level, and 255 to 1. The last
-    # term is lost in every other level and moves level 0 alone, where noise of exactly 0 would make a value of 0.
+    # float32 just below 256 has a spacing of 2^-16: noise up to 1 would round up to the next level, and level 255 to 1.
+    # The last term changes only level 0, where noise of exactly 0 would give the value 0; other levels round it off.
     return (level + level.new_empty(level.shape).uniform_() * (1 - 2**-16) + 2**-26) / 256
 
 
@@ -134,11 +135,13 @@ PROTOCOLS = {
     entry.name: entry
     for entry in (
         Protocol("binary-dynamic", "a new Bernoulli(u / 255) draw at every step", "binary", _unchanged, _bernoulli),
-        Protocol("binary-static", "one Bernoulli(u / 255) draw, kept for good", "binary", _drawn, _scaled, True),
+        Protocol(
+            "binary-static", "one Bernoulli(u / 255) draw, the same at every step", "binary", _drawn, _scaled, True
+        ),
         Protocol("binary-threshold", "white where u >= 128, else black", "binary", _thresholded, _scaled),
         Protocol("grey", "u / 255", "grey", _unchanged, _scaled),
         Protocol(
-            "levels", "u / 255 as one level of 256: a probability, comparable in bits/dim", "256", _unchanged, _scaled
+            "levels", "u / 255 as one of 256 levels: a probability, comparable in bits/dim", "256", _unchanged, _scaled
         ),
         Protocol(
             "8bit", "(u + uniform noise) / 256: a density, comparable in bits/dim", "8bit", _unchanged, _dequantised

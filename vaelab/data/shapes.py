@@ -1,9 +1,9 @@
-"""Shapes of known shape, colour, size, orientation and place: images whose generative factors are known.
+"""Images with known generative factors: shape, colour, size, orientation and position.
 
-It is drawn in the manner of dSprites (Matthey et al. 2017), in colour and 32 x 32. Every combination of values is there
-exactly once and no two give the same image. The angles span 140 degrees, less than the half turn after which an ellipse
-looks the same, so that orientation is a segment and not a circle: one latent dimension can hold each factor but colour
-and shape, which have no order.
+They are like dSprites (Matthey et al. 2017), but in colour and 32 x 32. Every combination of values occurs exactly
+once, and no two give the same image. The angles span 140 degrees. An ellipse looks the same after 180 degrees, so
+orientation is a segment and not a circle. One latent dimension can therefore hold each factor except colour and shape,
+which have no order.
 """
 
 from itertools import product
@@ -17,7 +17,7 @@ SIDE = 32  # pixels
 SHAPES = ("ellipse", "heart", "triangle")
 COLOURS = np.array([(235, 94, 85), (244, 190, 66), (74, 188, 140), (92, 139, 240)])  # coral, amber, green, blue
 BACKGROUND = np.array((28, 30, 38))
-RADII = (4.5, 6.0, 7.5, 9.0)  # of the circle around a shape, in pixels
+RADII = (4.5, 6.0, 7.5, 9.0)  # radius of the circle around a shape, in pixels
 ANGLES = tuple(20 * (i - 3.5) * pi / 180 for i in range(8))  # -70 to 70 degrees, clockwise
 CENTRES = range(9, 24, 2)  # columns from the left and rows from the top, in pixels
 FACTORS = {
@@ -28,11 +28,11 @@ FACTORS = {
     "x": len(CENTRES),
     "y": len(CENTRES),
 }
-FINE = 8  # points across a pixel, of which the share inside the shape is the pixel's coverage
+FINE = 8  # points across a pixel; the share of them inside the shape is the pixel's coverage
 
 
 def read() -> Contents:
-    """All 24,576 images [3, 32, 32], the last factor changing fastest; a label is the index of the shape."""
+    """Draw all 24,576 images [3, 32, 32]; the last factor changes fastest. The label is the index of the shape."""
     patches = _patches()
     span = patches.shape[-1]
     images = np.empty((*FACTORS.values(), 3, SIDE, SIDE), np.uint8)
@@ -46,7 +46,7 @@ def read() -> Contents:
 
 
 def _patches() -> np.ndarray:
-    """Each shape in the middle of its own square, uint8 [shape, colour, size, orientation, 3, P, P]."""
+    """Draw each shape in the centre of a square, uint8 [shape, colour, size, orientation, 3, P, P]."""
     span = 2 * int(max(RADII))
     fine = (np.arange(span * FINE) + 0.5) / FINE - span / 2  # pixels from the centre
     radius, angle, down, right = np.meshgrid(RADII, ANGLES, fine, fine, indexing="ij", sparse=True)
@@ -58,7 +58,7 @@ def _patches() -> np.ndarray:
     return np.round(BACKGROUND[:, None, None] + coverage[:, None, :, :, None] * ink).astype(np.uint8)
 
 
-# Which points (u, v) lie in a shape that the unit circle holds.
+# Which points (u, v) are inside a shape; each shape fits into the unit circle.
 def _ellipse(u: np.ndarray, v: np.ndarray) -> np.ndarray:
     return (u / 0.55) ** 2 + v**2 <= 1
 

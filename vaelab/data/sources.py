@@ -1,4 +1,4 @@
-"""The sources of images that go by a name, where their files are looked for, and how they become splits."""
+"""The table of sources of images, the search for their files, and their division into splits."""
 
 import inspect
 import os
@@ -20,8 +20,8 @@ from vaelab.parts.trust import modules_in
 from vaelab.system.errors import DataError, SpecError, VaelabError, in_one_line
 from vaelab.system.files import expanded, user_cache
 
-# What must be the same in every run, whatever its seed, for two runs to be compared: the images set aside for testing
-# where a source has no test images of its own, and the draw of `binary-static`.
+# Two runs are comparable only if these are the same in both, whatever their seeds: the test images that are held out
+# if a source has no test images of its own, and the noise of `binary-static`.
 FIXED_SEED = 0
 TEST_SHARE = 0.1
 FREY = "freyfaces.npz"
@@ -33,10 +33,10 @@ class SourceEntry:
     """A data source of the table. One of the user's own, a `vaelab.parts.contracts.Source`, is made into an entry.
 
     Arguments:
-        summary: one line that says what they are.
-        protocol: the name of the protocol they are read by unless another is asked for.
-        read: the directory of `files`, or the user's argument -> the images and the splits they stand in.
-        files: what must lie in ROOT/name, each perhaps gzipped; empty for a source that needs none.
+        summary: one line that describes the images.
+        protocol: the name of the default protocol.
+        read: the directory of `files`, or the user's argument -> the images of each split.
+        files: the names of files that must be in ROOT/name (an IDX file may be gzipped); empty if none are needed.
         argument: what the user appends as name:ARGUMENT; "" for none.
         official: the published numbers of training and test images; others are noted as a slice.
         gzipped: whether each of `files` may also be there as FILE.gz.
@@ -66,13 +66,13 @@ class ParsedSource(NamedTuple):
 
 SOURCES = {
     "digits": SourceEntry("8 x 8 digits inside scikit-learn, 1,797", "binary-dynamic", lambda _: digits.read()),
-    "shapes": SourceEntry("32 x 32 RGB, made: shapes whose factors are known", "8bit", lambda _: shapes.read()),
+    "shapes": SourceEntry("32 x 32 RGB, generated: shapes with known factors", "8bit", lambda _: shapes.read()),
     "mnist": SourceEntry(
         "28 x 28 digits", "binary-dynamic", idx.read, idx.FILES, official=(60_000, 10_000), gzipped=True
     ),
     "svhn": SourceEntry("32 x 32 RGB house numbers", "8bit", svhn.read, svhn.FILES, official=(73_257, 26_032)),
     "frey": SourceEntry("28 x 20 grey frames of one face", "8bit", lambda at: arrays.read(f"{at}/{FREY}"), (FREY,)),
-    "idx": SourceEntry("IDX files named as MNIST's are, or one pair", "8bit", idx.read, argument="DIR|IMAGES[,LABELS]"),
+    "idx": SourceEntry("IDX files with MNIST's names, or one pair", "8bit", idx.read, argument="DIR|IMAGES[,LABELS]"),
     "npz": SourceEntry(
         "NumPy arrays: images, or train_images, val_images, test_images, or Keras' names",
         "8bit",
@@ -81,7 +81,7 @@ SOURCES = {
     ),
     "npy": SourceEntry("a NumPy array that stays on disk", "8bit", npy.read, argument="IMAGES[,LABELS]"),
     "folder": SourceEntry(
-        "image files of one size, in DIR/train, DIR/val, DIR/test or DIR itself; the sub-folders are the classes",
+        "image files of one size, in DIR/train, DIR/val, DIR/test or in DIR; the sub-folders are the classes",
         "8bit",
         folder.read,
         argument="DIR",
@@ -96,24 +96,25 @@ def load(
     seed: int = 0,
     protocol: str | None = None,
 ) -> Splits:
-    """Reads a source and divides it into training, validation and test images.
+    """Read a source and divide it into training, validation and test images.
 
-    The source's own validation and test images are used where it has them. A source without test images gives up a
-    tenth of its training images, at least one, to the test split: the same images whatever the seed. `binary-static`
-    likewise draws the same noise whatever the seed.
+    The source's own validation and test images are used if it has them. If a source has no test images, a tenth of its
+    training images, one or more, become the test split. These images do not depend on the seed, and neither does the
+    noise of `binary-static`.
 
     Arguments:
         source: a name of `SOURCES`, or name:ARGUMENT ("mnist", "idx:fashion", "folder:faces"), or a source of your own
             as package.module:Name, with its options; or that, parsed.
-        root: where the files of a named source lie, as ROOT/mnist/...; None for $VAELAB_DATA, then the cache.
-        validation: 0 for none, a share of the training images if below 1, else how many; a source with validation
-            images of its own uses these instead, unless it is 0.
-        seed: decides which training images become validation images.
-        protocol: how pixels are read; None for the source's own way.
+        root: the data directory: the files of a named source are in ROOT/mnist/...; None for $VAELAB_DATA, then the
+            cache.
+        validation: 0 for none; below 1, a share of the training images; otherwise a number of images. A source with
+            its own validation images uses those instead, unless this is 0.
+        seed: determines which training images become validation images.
+        protocol: the name of the protocol; None for the default of the source.
 
     Raises:
-        SpecError: an unknown source or protocol, or a validation split that leaves nothing to train on.
-        DataError: files that are missing, damaged, or of another shape; a source of your own that fails.
+        SpecError: the source or protocol is unknown, or the validation split leaves no training images.
+        DataError: a file is missing, damaged, or of another shape; a source of your own fails.
     """
     source = parse(source) if isinstance(source, str) else source
     chosen = find_protocol(source.entry.protocol if protocol is None else protocol).name
@@ -124,17 +125,17 @@ def load(
         return with_protocol(replace(splits, train=train, validation=held), chosen, FIXED_SEED)
     own = f"the {len(splits.validation):,} validation images of {source.text}"
     if validation:
-        said = f"validation: {own}; none are held out of the training images"
+        said = f"validation: {own}; no training images are held out"
         return with_protocol(replace(splits, said=(*splits.said, said)), chosen, FIXED_SEED)
-    said = f"{own} are not used, because of --validation 0"
+    said = f"--validation 0: {own} are not used"
     return with_protocol(replace(splits, validation=None, said=(*splits.said, said)), chosen, FIXED_SEED)
 
 
 def read(source: str | ParsedSource, root: Path | str | None = None) -> Splits:
-    """Reads a source: its training, validation and test images; a tenth is the test split where it has none.
+    """Read a source: its training, validation and test images. A tenth becomes the test split if it has none.
 
-    `validation` is None where the source has no validation images of its own. The levels are as stored, whatever the
-    protocol is that they are read by unless another is asked for.
+    `validation` is None if the source has no validation images of its own. The levels are as stored: no protocol is
+    applied; `protocol` of the result is only the default name.
 
     Raises:
         SpecError, DataError: as `load`.
@@ -156,7 +157,7 @@ def read(source: str | ParsedSource, root: Path | str | None = None) -> Splits:
             raise DataError(
                 found=f"{where}: training images of shape {train.shape}, {other.split} images of shape {other.shape}",
                 expected="one shape (C, H, W)",
-                do="pair the files of one data set",
+                do="use the files of one data set",
             )
     if entry.official not in (None, (len(train), len(test))):
         note = f"{name.upper()} slice, {len(train):,}/{len(test):,}"
@@ -174,20 +175,20 @@ def modules_of(source: str) -> list[str]:
 
 
 def parse(source: str) -> ParsedSource:
-    """The name, table entry and argument ("" if it takes none) of a source as the user writes it.
+    """Return the name, table entry and argument ("" if there is none) of a source as the user writes it.
 
     A source of the user's own, package.module:Name, is imported and made. Its entry has no files and no argument.
 
     Raises:
-        SpecError: no such source, or an argument that is missing or too much, or a part that is not a source.
+        SpecError: there is no such source, its argument is missing, it takes none, or the part is not a source.
     """
     if "\0" in source:
-        raise SpecError(found=f"data source {source!r}", expected="a path without NUL", do="write it anew")
+        raise SpecError(found=f"data source {source!r}", expected="a path without NUL", do="write the path again")
     name, _, argument = source.partition(":")
     if name not in SOURCES:
         return ParsedSource(source, _own(source), "")
     if bool(argument) != bool(SOURCES[name].argument):
-        raise SpecError(found=f"data source {source!r}", expected=_usage(name), do="write it like that")
+        raise SpecError(found=f"data source {source!r}", expected=_usage(name), do="write it in that form")
     return ParsedSource(name, SOURCES[name], argument)
 
 
@@ -241,7 +242,7 @@ def _unknown(source: str) -> SpecError:
 
 
 def roots(root: Path | str | None) -> list[Path]:
-    """Where named sources are looked for, in order: `root` alone where it is given; else $VAELAB_DATA, the cache."""
+    """The data directories to search, in order: only `root` if it is given; otherwise $VAELAB_DATA and the cache."""
     if root is not None:
         return [expanded(root)]
     named = os.environ.get("VAELAB_DATA")
@@ -249,10 +250,10 @@ def roots(root: Path | str | None) -> list[Path]:
 
 
 def locate(name: str, root: Path | str | None) -> Path:
-    """The first directory ROOT/name that has every file of a named source.
+    """Return the first directory ROOT/name that has every file of a named source.
 
     Raises:
-        DataError: none has.
+        DataError: no directory has them all.
     """
     places = [at / name for at in roots(root)]
     for place in places:
@@ -260,7 +261,7 @@ def locate(name: str, root: Path | str | None) -> Path:
             return place
     looked = [f"{place} (no {', '.join(missing(SOURCES[name], place))})" for place in places]
     flag = "" if root is None else f" --data-root {root}"
-    fetch = f"run `vaelab data fetch {name}{flag}`" if SOURCES[name].official else "put them there"
+    fetch = f"run `vaelab data fetch {name}{flag}`" if SOURCES[name].official else "put the files there"
     raise DataError(
         found=f"{name}: not all files in {' nor in '.join(looked)}",
         expected="all of them in one folder",
@@ -269,7 +270,7 @@ def locate(name: str, root: Path | str | None) -> Path:
 
 
 def missing(entry: SourceEntry, place: Path) -> list[str]:
-    """Which of the files of a named source are not in `place`."""
+    """Return the files of a named source that are missing from `place`."""
     endings = ("", ".gz") if entry.gzipped else ("",)
     return [file for file in entry.files if not any((place / f"{file}{ending}").is_file() for ending in endings)]
 
@@ -289,7 +290,7 @@ def _split(source: str, split: str, held: Raw, protocol: str, contents: Contents
 
 
 def _absolute(where: str, several: bool) -> str:
-    """A path, or `several` with commas between them, as absolute paths."""
+    """Make a path absolute; with `several`, each of the paths between commas."""
     return ",".join(str(expanded(path).absolute()) for path in (where.split(",") if several else [where]))
 
 
@@ -297,7 +298,7 @@ def _own_test(data: Dataset) -> tuple[Dataset, Dataset]:
     if len(data) < 2:
         raise DataError(
             found=f"{data.name}: {len(data)} image",
-            expected="at least two, one to train on and one to test on",
+            expected="two images or more, to train on one and to test on another",
             do="add images",
         )
     count = max(1, round(TEST_SHARE * len(data)))

@@ -1,4 +1,4 @@
-"""Images that stay on disk and are read when they are asked for."""
+"""Images that stay on disk and are read when they are indexed."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -8,7 +8,7 @@ import numpy as np
 
 from vaelab.system.errors import DataError
 
-BLOCK = 2**20  # bytes read at a time by whoever goes through all images
+BLOCK = 2**20  # bytes read at a time in a pass over all images
 
 
 def _as_stored(levels: np.ndarray) -> np.ndarray:
@@ -17,15 +17,14 @@ def _as_stored(levels: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True, eq=False)
 class Stored:
-    """The images at some places of a file, in that order: like an array [N, C, H, W], of which only what is asked for
-    is read, anew each time.
+    """Images in a file, like an array [N, C, H, W]. Indexing reads only the images that it names, each time again.
 
     Arguments:
         path: the file.
         size: its length in bytes.
-        file: uint8 [M, C, H, W], a read-only map of it.
-        places: int64 [N], which images of the file these are.
-        prepare: levels uint8 [B, C, H, W] -> levels of the same shape; done to whatever is read.
+        file: uint8 [M, C, H, W], a read-only map of the file.
+        places: int64 [N], the indices of these images in the file, in their order here.
+        prepare: levels uint8 [B, C, H, W] -> levels of the same shape; applied to all images that are read.
     """
 
     path: Path
@@ -48,11 +47,11 @@ class Stored:
         return len(self) * self.file[:1].nbytes
 
     def __getitem__(self, at: np.ndarray | slice) -> np.ndarray:
-        """The images at these indices, in memory.
+        """Read the images at these indices into memory.
 
         Raises:
-            DataError: the file is no longer there, or not as long as it was. A map of what is not there would end the
-                process, so the file is asked first.
+            DataError: the file is gone, or its length has changed. Reading a map beyond the end of its file kills the
+                process, so the length is checked first.
         """
         try:
             size = self.path.stat().st_size
@@ -60,20 +59,20 @@ class Stored:
             raise _lost(self.path, error.strerror or "unreadable") from error
         if size != self.size:
             raise _lost(self.path, f"{size:,} bytes now and not {self.size:,}")
-        # Not file[places]: that holds Python's lock while it waits for the disk.
+        # numpy.take and not file[places], which holds Python's global lock while it waits for the disk.
         return self.prepare(np.take(self.file, self.places[at], axis=0))
 
     @property
     def unprepared(self) -> bool:
-        """Whether the images are read as they stand in the file."""
+        """Whether the images are read without preparation."""
         return self.prepare is _as_stored
 
     def without_preparation(self) -> "Stored":
-        """The same images, read as they stand in the file."""
+        """The same images, read without preparation."""
         return replace(self, prepare=_as_stored)
 
     def take(self, indices: np.ndarray) -> "Stored":
-        """The images at `indices`, in that order, without reading any."""
+        """The images at `indices`, in that order; reads nothing."""
         return replace(self, places=self.places[indices])
 
     def __array__(self, dtype: object = None, copy: bool | None = None) -> np.ndarray:
@@ -85,7 +84,7 @@ Images = np.ndarray | Stored  # uint8 [N, C, H, W]
 
 
 def blocks(images: Images) -> Iterator[np.ndarray]:
-    """The images one block after the other, [<= n, C, H, W], each in memory."""
+    """Yield the images block by block, [<= n, C, H, W], each in memory."""
     size = max(1, BLOCK * len(images) // images.nbytes)
     for start in range(0, len(images), size):
         yield images[start : start + size]
@@ -94,6 +93,6 @@ def blocks(images: Images) -> Iterator[np.ndarray]:
 def _lost(path: Path, why: str) -> DataError:
     return DataError(
         found=f"{path}: {why}, while its images were in use",
-        expected="the file as it was when it was opened: the images stay in it",
-        do="put it back and give the same command again, and leave it alone until that ends",
+        expected="an unchanged file: its images are read while the command runs",
+        do="restore the file, rerun the command, and do not change the file until the command ends",
     )

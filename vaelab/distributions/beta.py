@@ -8,7 +8,8 @@ from torch.distributions import Beta as TorchBeta
 from torch.distributions import Distribution, Independent, constraints
 from torch.distributions.constraints import Constraint
 from torch.nn.functional import logsigmoid
-from torch.types import _size
+
+from vaelab.distributions.shape import SampleShape
 
 LARGE = 8.0  # above this, Stirling's series is accurate enough
 LOG_SQRT_2_PI = 0.5 * math.log(2 * math.pi)
@@ -54,7 +55,7 @@ class Beta(Distribution):
         nu = self.log_nu.exp()
         return nu * self.logit.sigmoid(), nu * (-self.logit).sigmoid()
 
-    def sample(self, sample_shape: _size = torch.Size()) -> Tensor:  # noqa: B008
+    def sample(self, sample_shape: SampleShape = torch.Size()) -> Tensor:  # noqa: B008
         with torch.no_grad():
             return TorchBeta(*self._shapes, validate_args=False).sample(sample_shape)
 

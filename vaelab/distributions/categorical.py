@@ -4,9 +4,9 @@ import torch
 from torch import Tensor
 from torch.distributions import Categorical, Distribution, Independent, constraints
 from torch.distributions.constraints import Constraint
-from torch.types import _size
 
 from vaelab.distributions.levels import TOP, level_of
+from vaelab.distributions.shape import SampleShape
 
 
 def categorical_levels(logits: Tensor, event_dims: int = 3) -> Independent:
@@ -46,7 +46,7 @@ class CategoricalLevels(Distribution):
         chosen = self.logits.expand(every).gather(self.axis, u).squeeze(self.axis)
         return chosen - torch.logsumexp(self.logits, self.axis)
 
-    def sample(self, sample_shape: _size = torch.Size()) -> Tensor:  # noqa: B008
+    def sample(self, sample_shape: SampleShape = torch.Size()) -> Tensor:  # noqa: B008
         with torch.no_grad():
             u = Categorical(logits=self.logits.movedim(self.axis, -1), validate_args=False).sample(sample_shape)
             return u.to(self.logits.dtype) / TOP

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
 from torch.distributions.constraints import Constraint
-from torch.types import _size
 
+from vaelab.distributions.shape import SampleShape, drawn_shape
 from vaelab.system.errors import SpecError
 
 WORDS = {torch.float32: torch.int32, torch.float64: torch.int64}  # integers as wide as each float type
@@ -130,8 +130,8 @@ class Quantised(Distribution):
     def mean(self) -> Tensor:
         return self.z
 
-    def rsample(self, sample_shape: _size = torch.Size()) -> Tensor:  # noqa: B008
-        return self.z.expand(self._extended_shape(sample_shape))
+    def rsample(self, sample_shape: SampleShape = torch.Size()) -> Tensor:  # noqa: B008
+        return self.z.expand(drawn_shape(self, sample_shape))
 
     def log_prob(self, value: Tensor) -> Tensor:
         return torch.where((value == self.z).all(-1), 0.0, -torch.inf).to(value.dtype)
@@ -171,6 +171,6 @@ class Coded(Distribution):
         k, known = self.read(value)
         return torch.where(known, self.numbers.log_prob(k), -torch.inf)
 
-    def sample(self, sample_shape: _size = torch.Size()) -> Tensor:  # noqa: B008
+    def sample(self, sample_shape: SampleShape = torch.Size()) -> Tensor:  # noqa: B008
         with torch.no_grad():
             return self.write(self.numbers.sample(sample_shape))

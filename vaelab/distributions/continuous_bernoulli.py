@@ -6,7 +6,8 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution, Independent, constraints
 from torch.distributions.constraints import Constraint
-from torch.types import _size
+
+from vaelab.distributions.shape import SampleShape, drawn_shape
 
 NEAR = 0.1  # below this |l / 2|, a series replaces a difference of large terms
 
@@ -40,10 +41,10 @@ class ContinuousBernoulli(Distribution):
     def log_prob(self, value: Tensor) -> Tensor:
         return self.logits * (value - 0.5) - _log_sinh_ratio(self.logits / 2)
 
-    def sample(self, sample_shape: _size = torch.Size()) -> Tensor:  # noqa: B008
+    def sample(self, sample_shape: SampleShape = torch.Size()) -> Tensor:  # noqa: B008
         """Draw by F^-1(v) = log(1 + v (e^l - 1)) / l for l < 0, where nothing overflows; mirror the draw for l > 0."""
         with torch.no_grad():
-            shape = self._extended_shape(sample_shape)
+            shape = drawn_shape(self, sample_shape)
             v = torch.rand(shape, dtype=self.logits.dtype, device=self.logits.device)
             l = -self.logits.abs()  # noqa: E741
             flat = l == 0

@@ -4,10 +4,10 @@ import torch
 from torch import Tensor
 from torch.distributions import Categorical, Distribution, constraints
 from torch.distributions.constraints import Constraint
-from torch.types import _size
 
 from vaelab.distributions.discretised import DiscretisedLogistic
 from vaelab.distributions.levels import TOP, level_of
+from vaelab.distributions.shape import SampleShape
 
 
 def coupled_logistics(
@@ -47,7 +47,7 @@ class CoupledLogistics(Distribution):
         mixed = torch.logsumexp(self.logits + of_pixels, -3) - torch.logsumexp(self.logits, -3)
         return mixed.sum((-2, -1))
 
-    def sample(self, sample_shape: _size = torch.Size()) -> Tensor:  # noqa: B008
+    def sample(self, sample_shape: SampleShape = torch.Size()) -> Tensor:  # noqa: B008
         with torch.no_grad():
             components, channels, height, width = self.mu.shape[-4:]
             batch = torch.Size(sample_shape) + self.batch_shape

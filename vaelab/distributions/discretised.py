@@ -5,10 +5,10 @@ from torch import Tensor
 from torch.distributions import Distribution, Independent, constraints
 from torch.distributions.constraints import Constraint
 from torch.nn.functional import logsigmoid
-from torch.types import _size
 
 from vaelab.distributions.levels import TOP, Law, level_of, mean_level, rounded
 from vaelab.distributions.mixture import Mixture
+from vaelab.distributions.shape import SampleShape, drawn_shape
 
 
 def discretised_logistic(
@@ -58,9 +58,9 @@ class DiscretisedLogistic(Distribution):
         between = torch.log(-torch.expm1(-per_level))
         return torch.where(u == 0, above, torch.where(u == TOP, below, above + below + between))
 
-    def sample(self, sample_shape: _size = torch.Size()) -> Tensor:  # noqa: B008
+    def sample(self, sample_shape: SampleShape = torch.Size()) -> Tensor:  # noqa: B008
         with torch.no_grad():
-            shape = self._extended_shape(sample_shape)
+            shape = drawn_shape(self, sample_shape)
             uniform = torch.rand(shape, dtype=self.mu.dtype, device=self.mu.device)
             return rounded(self.mu + self.log_scale.exp() * uniform.logit())  # a draw of -infinity becomes level 0
 

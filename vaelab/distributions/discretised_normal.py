@@ -7,9 +7,9 @@ from torch import Tensor
 from torch.distributions import Distribution, Independent, constraints
 from torch.distributions.constraints import Constraint
 from torch.special import erfcx, ndtr
-from torch.types import _size
 
 from vaelab.distributions.levels import TOP, Law, level_of, mean_level, rounded
+from vaelab.distributions.shape import SampleShape, drawn_shape
 
 THIN = 0.1  # a level is thin if log phi changes by at most this much across it, so that it is nearly linear there
 SQRT_2, LOG_SQRT_2_PI = math.sqrt(2), 0.5 * math.log(2 * math.pi)
@@ -55,9 +55,9 @@ class DiscretisedNormal(Distribution):
         at_end = _log_below((outwards + 0.5) * width)
         return torch.where((u == 0) | (u == TOP), at_end, _log_between(levels.abs(), width))
 
-    def sample(self, sample_shape: _size = torch.Size()) -> Tensor:  # noqa: B008
+    def sample(self, sample_shape: SampleShape = torch.Size()) -> Tensor:  # noqa: B008
         with torch.no_grad():
-            shape = self._extended_shape(sample_shape)
+            shape = drawn_shape(self, sample_shape)
             noise = torch.randn(shape, dtype=self.mu.dtype, device=self.mu.device)
             return rounded(self.mu + self.log_std.exp() * noise)
 

@@ -5,14 +5,24 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.distributions import Distribution
+from torch.distributions import Distribution, Normal
 from torch.distributions.constraints import Constraint
-from torch.types import _size
 
 from vaelab.distributions.memo import DrawMemo
+from vaelab.distributions.shape import SampleShape
 from vaelab.system.errors import SpecError
 
-_validates = Distribution._validate_args  # type: ignore[attr-defined]
+
+def validates() -> bool:
+    """Whether distributions check their parameters by default."""
+    try:
+        Normal(0.0, -1.0)
+    except ValueError:
+        return True
+    return False
+
+
+_validates = validates()
 from zuko.flows.autoregressive import MaskedAutoregressiveTransform  # noqa: E402
 
 Distribution.set_default_validate_args(_validates)  # importing zuko turns validation off for all distributions
@@ -47,7 +57,7 @@ class Flow(Distribution):
     def arg_constraints(self) -> dict[str, Constraint]:
         return {}
 
-    def rsample(self, sample_shape: _size = torch.Size()) -> Tensor:  # noqa: B008
+    def rsample(self, sample_shape: SampleShape = torch.Size()) -> Tensor:  # noqa: B008
         e = self.base.rsample(sample_shape)
         z, log_det = through(self.transforms, e) if self.draws else back(self.transforms, e)
         self.memo.keep(z, self.base.log_prob(e) - log_det)

@@ -2,7 +2,8 @@ import torch
 from torch import Tensor
 from torch.distributions import Categorical, Distribution, constraints
 from torch.distributions.constraints import Constraint
-from torch.types import _size
+
+from vaelab.distributions.shape import SampleShape
 
 
 class Mixture(Distribution):
@@ -31,7 +32,7 @@ class Mixture(Distribution):
         joint = self.logits + self.components.log_prob(value.unsqueeze(self._value_axis))
         return torch.logsumexp(joint, self.axis) - torch.logsumexp(self.logits, self.axis)
 
-    def sample(self, sample_shape: _size = torch.Size()) -> Tensor:  # noqa: B008
+    def sample(self, sample_shape: SampleShape = torch.Size()) -> Tensor:  # noqa: B008
         with torch.no_grad():
             k = Categorical(logits=self.logits.movedim(self.axis, -1), validate_args=False).sample(sample_shape)
             draws = self.components.sample(sample_shape)

@@ -8,7 +8,8 @@ from torch import Tensor
 from torch.distributions import Distribution, constraints
 from torch.distributions.constraints import Constraint
 from torch.nn.functional import normalize, pad
-from torch.types import _size
+
+from vaelab.distributions.shape import SampleShape, drawn_shape
 
 NEGLECTED = 40.0  # nats below the mode at which the density is cut off; e^-40 is below the rounding of float64
 PANELS, NODES = 64, 4  # of the quadrature; a panel is at most 0.45 standard deviations wide
@@ -44,8 +45,8 @@ class UniformSphere(Distribution):
     def mean(self) -> Tensor:
         return self.zero
 
-    def rsample(self, sample_shape: _size = torch.Size()) -> Tensor:  # noqa: B008
-        shape = self._extended_shape(sample_shape)
+    def rsample(self, sample_shape: SampleShape = torch.Size()) -> Tensor:  # noqa: B008
+        shape = drawn_shape(self, sample_shape)
         return normalize(torch.randn(shape, dtype=self.zero.dtype, device=self.zero.device), dim=-1)
 
     def log_prob(self, value: Tensor) -> Tensor:
@@ -91,8 +92,8 @@ class VonMisesFisher(Distribution):
         constant = self.angle.log_z + log_area(self.event_shape[0] - 1)
         return -self.kappa * d - constant.to(d.dtype)
 
-    def rsample(self, sample_shape: _size = torch.Size()) -> Tensor:  # noqa: B008
-        shape = self._extended_shape(sample_shape)
+    def rsample(self, sample_shape: SampleShape = torch.Size()) -> Tensor:  # noqa: B008
+        shape = drawn_shape(self, sample_shape)
         device, dtype = self.mu.device, self.mu.dtype
         theta = self.angle.quantile(torch.rand(shape[:-1], device=device)).to(dtype).unsqueeze(-1)
         across = torch.randn(shape, dtype=dtype, device=device)

@@ -7,7 +7,8 @@ from torch import Tensor
 from torch.distributions import Distribution, Independent, constraints
 from torch.distributions import StudentT as TorchStudentT
 from torch.distributions.constraints import Constraint
-from torch.types import _size
+
+from vaelab.distributions.shape import SampleShape
 
 
 def student_t(df: float, mean: Tensor, log_scale: Tensor, event_dims: int = 3) -> Independent:
@@ -41,7 +42,7 @@ class StudentT(Distribution):
         y = (value - self.mu) * torch.exp(-self.log_scale)
         return constant - self.log_scale - half * torch.log1p(y.square() / self.df)
 
-    def sample(self, sample_shape: _size = torch.Size()) -> Tensor:  # noqa: B008
+    def sample(self, sample_shape: SampleShape = torch.Size()) -> Tensor:  # noqa: B008
         with torch.no_grad():
             return TorchStudentT(self.df, self.mu, self.log_scale.exp(), validate_args=False).sample(sample_shape)
 

@@ -6,7 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Categorical, Distribution
 from torch.distributions.constraints import Constraint
-from torch.types import _size
+
+from vaelab.distributions.shape import SampleShape
 
 HEADS = 4
 SMALL = 0.02  # initial standard deviation of the embeddings
@@ -105,7 +106,7 @@ class Autoregressive(Distribution):
         log_p = self.network(k[:, :-1]).log_softmax(-1)
         return log_p.gather(-1, k.unsqueeze(-1)).sum((-2, -1)).reshape(value.shape[:-2])
 
-    def sample(self, sample_shape: _size = torch.Size()) -> Tensor:  # noqa: B008
+    def sample(self, sample_shape: SampleShape = torch.Size()) -> Tensor:  # noqa: B008
         levels, places = self.event_shape
         with torch.no_grad():
             k = self.network.bias.new_empty(torch.Size(sample_shape).numel(), 0, dtype=torch.int64)

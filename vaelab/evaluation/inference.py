@@ -4,9 +4,10 @@ import platform
 from typing import Literal
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from vaelab.models import Conditional
+from vaelab.system.torch_internals import OneDnnLinear, has_onednn_linear
 
 Precision = Literal["float32", "bfloat16"]
 
@@ -41,8 +42,8 @@ def _sequence(network: nn.Module, dtype: torch.dtype) -> nn.Module:
     for layer in network:
         before = layers[-1] if layers else None
         if type(layer) is nn.Linear and layer.weight.device.type == "cpu" and layer.weight.dtype == torch.float32:
-            layers.append(_Linear(layer, dtype))
-        elif type(before) is _Linear and before.activation == "none" and type(layer) in ACTIVATIONS:
+            layers.append(OneDnnLinear(layer, dtype, ROWS))
+        elif type(before) is OneDnnLinear and before.activation == "none" and type(layer) in ACTIVATIONS:
             before.activation = ACTIVATIONS[type(layer)]
         else:
             layers.append(layer)
@@ -50,23 +51,5 @@ def _sequence(network: nn.Module, dtype: torch.dtype) -> nn.Module:
 
 
 def _has_onednn(dtype: torch.dtype) -> bool:
-    """Return whether oneDNN can multiply matrices of this type here; with AVX2 alone it cannot multiply bfloat16."""
-    known = torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, "_linear_pointwise")
-    if not known or platform.machine() not in ("x86_64", "AMD64"):
-        return False
-    return dtype == torch.float32 or torch.ops.mkldnn._is_mkldnn_bf16_supported()
-
-
-class _Linear(nn.Module):
-    """activation(W x + b), with W in the memory layout that oneDNN prefers."""
-
-    def __init__(self, layer: nn.Linear, dtype: torch.dtype) -> None:
-        super().__init__()
-        self.dtype = dtype
-        self.weight = torch.ops.mkldnn._reorder_linear_weight(layer.weight.detach().to(dtype), ROWS)
-        self.bias = None if layer.bias is None else layer.bias.detach().to(dtype)
-        self.activation = "none"
-
-    def forward(self, x: Tensor) -> Tensor:
-        x = x.to(self.dtype)
-        return torch.ops.mkldnn._linear_pointwise(x, self.weight, self.bias, self.activation, [], "")
+    """Return whether oneDNN is the fastest here for products of this type."""
+    return platform.machine() in ("x86_64", "AMD64") and has_onednn_linear(dtype)

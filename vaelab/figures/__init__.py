@@ -1,4 +1,4 @@
-"""Pictures: pure functions of (model, data, seed), or of numbers, that return a matplotlib Figure."""
+"""Figures: pure functions of (model, data, seed), or of numbers, that return a matplotlib Figure."""
 
 import inspect
 import io
@@ -35,11 +35,11 @@ def needs_data(picture: contracts.Figure) -> bool:
 
 
 def save(figure: Figure, path: Path, dpi: float = DPI) -> None:
-    """Write a PNG, whole or not at all; equal figures give equal bytes, since no date or version goes into the file.
+    """Write a figure as PNG, atomically. Equal figures give equal bytes: the file has no date and no version.
 
     Arguments:
-        figure: what to draw.
-        path: where to; its folder exists.
+        figure: the figure to draw.
+        path: the file to write; its folder exists.
         dpi: dots per inch. At 150, the default, every pixel of an image grid is a whole number of dots.
     """
     buffer = io.BytesIO()

@@ -5,7 +5,7 @@ from matplotlib.figure import Figure
 from vaelab.figures.style import FAINT, PALETTE, SMALL, label_axes, plot_figure
 from vaelab.system.errors import RunError
 
-# panel -> the value of it in one row's record of a split, nats per image
+# panel -> its value, computed from the record of one split in a row of the log; nats per image
 PANELS = {
     "\N{MINUS SIGN}ELBO": lambda record: -record["elbo"],
     "rate": lambda record: record["rate"],
@@ -14,19 +14,19 @@ PANELS = {
 
 
 def curves(log: list[dict[str, Any]], *, title: str = "") -> Figure:
-    """The course of training: -ELBO = rate + distortion, and the two apart, in nats per image against the epoch.
+    """Draw the training curves, -ELBO = rate + distortion, rate and distortion, in nats per image against the epoch.
 
     Arguments:
-        log: rows of log.jsonl: {"epoch": 1.0, "train": {"elbo": ..., "rate": ..., "distortion": ...}, ...}, with the
-            same record under "validation" where there was one. The epoch of the best weights is marked: the lowest
-            "loss" of validation, whose name is the row's "criterion", among the rows that are "judged".
+        log: rows of log.jsonl: {"epoch": 1.0, "train": {"elbo": ..., "rate": ..., "distortion": ...}, ...}. A row may
+            have the same record under "validation". The epoch of the best weights is marked: it has the lowest
+            validation "loss" among the rows that are "judged". The row's "criterion" is the name of this loss.
         title: the heading.
 
     Raises:
         RunError: the log has no rows.
     """
     if not log:
-        raise RunError(found="an empty training log", expected="at least one row", do="train the run first")
+        raise RunError(found="an empty training log", expected="one row or more", do="train the run first")
     validated = [row for row in log if row.get("validation")]
     judged = [row for row in validated if row.get("judged")]
     best = min(judged, key=lambda row: row["validation"]["loss"], default=None)
@@ -35,7 +35,7 @@ def curves(log: list[dict[str, Any]], *, title: str = "") -> Figure:
         for split, rows, colour in (("train", log, PALETTE[0]), ("validation", validated, PALETTE[6])):
             if rows:
                 epochs = [row["epoch"] for row in rows]
-                # a single row would be a line without length
+                # a line through a single row would be invisible
                 marker = "o" if len(rows) == 1 else ""
                 ax.plot(epochs, [value(row[split]) for row in rows], marker=marker, color=colour, label=split)
         if best is not None:

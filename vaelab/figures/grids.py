@@ -1,4 +1,4 @@
-"""Grids of images in which every image pixel covers the same whole number of dots, so that none looks blurred."""
+"""Grids of images. Every image pixel covers the same whole number of dots, so that no image looks blurred."""
 
 from collections.abc import Sequence
 
@@ -13,26 +13,30 @@ from vaelab.system.errors import SpecError
 
 
 def gap_between(images: Tensor) -> int:
-    """Pixels of white between the images [N, C, H, W] of a grid: about a fourteenth of their width."""
+    """The number of white pixels between the images [N, C, H, W] of a grid: about a fourteenth of their width."""
     return max(1, round(images.shape[-1] / 14))
 
 
 def centres(count: int, size: int, gap: int) -> list[float]:
-    """Where the middles of `count` rows or columns lie in the coordinates of `image_grid`."""
+    """The centres of `count` rows or columns in the coordinates of `image_grid`."""
     return [(size + gap) * i + (size - 1) / 2 for i in range(count)]
 
 
 def mosaic(images: Tensor, columns: int, gap: int) -> np.ndarray:
-    """Images [N, C, H, W] side by side on white, row by row: [rows (H + gap) - gap, columns (W + gap) - gap, C].
+    """Place images [N, C, H, W] on white, row by row: [rows (H + gap) - gap, columns (W + gap) - gap, C].
 
-    Values outside [0, 1] are clipped: this is for looking at, not for measuring.
+    Values outside [0, 1] are clipped, so the result is for display and not for measurements.
 
     Raises:
-        SpecError: neither grey (C = 1) nor colour (C = 3).
+        SpecError: the images are neither grey (C = 1) nor in colour (C = 3).
     """
     count, channels, height, width = images.shape
     if channels not in (1, 3):
-        raise SpecError(found=f"images of {channels} channels", expected="1 (grey) or 3 (colour)", do="draw those")
+        raise SpecError(
+            found=f"images of {channels} channels",
+            expected="1 channel (grey) or 3 (colour)",
+            do="use a model of such images",
+        )
     rows = -(-count // columns)
     cells = torch.ones(rows * columns, channels, height + gap, width + gap)
     cells[:count, :, :height, :width] = images.detach().clamp(0, 1)
@@ -41,7 +45,7 @@ def mosaic(images: Tensor, columns: int, gap: int) -> np.ndarray:
 
 
 def image_grid(ax: Axes, images: Tensor, columns: int, gap: int) -> None:
-    """Draw images [N, C, H, W] in [0, 1] as a grid: grey for C = 1, colour for C = 3; ticks, if any, have no marks."""
+    """Draw images [N, C, H, W] in [0, 1] as a grid: grey for C = 1, colour for C = 3. Ticks are drawn without marks."""
     grid = mosaic(images, columns, gap)
     if grid.shape[-1] == 1:
         ax.imshow(grid[..., 0], cmap="gray", vmin=0, vmax=1, interpolation="nearest")
@@ -65,35 +69,35 @@ def grid_figure(
     margin: float = 0.15,
     target: float = 6.5,
 ) -> tuple[Figure, list[Axes]]:
-    """A figure of image grids side by side, and their axes.
+    """Draw a figure of image grids next to each other; return it with its axes.
 
-    Axes are placed by hand, since a layout engine would leave an image pixel 2.37 dots wide.
+    The axes are placed explicitly: with a layout engine an image pixel could be 2.37 dots wide.
 
     Arguments:
-        grids: images [N, C, H, W] in [0, 1] of each grid, all of one shape.
+        grids: images [N, C, H, W] in [0, 1] of each grid; all grids have the same shape.
         columns, gap: as in `image_grid`, for every grid.
-        title, titles, caption: above the figure, above each grid, below the figure.
-        left, bottom: inches for tick and axis labels beside every grid and under it.
-        margin: inches of white around everything.
-        target: inches that the longer side of all grids together should come near.
+        title, titles, caption: the texts above the figure, above each grid and below the figure.
+        left, bottom: inches for the tick and axis labels to the left of each grid and below it.
+        margin: inches of white around the figure and between the grids.
+        target: the approximate length in inches of the longer side of all grids together.
     """
     count, _, image_height, image_width = grids[0].shape
     size = (-(-count // columns) * (image_height + gap) - gap, columns * (image_width + gap) - gap)
     dots_wanted = target * DPI / max(size[0], len(grids) * size[1])
-    dots = max(1, round(dots_wanted)) if dots_wanted > 0.6 else dots_wanted  # large images have to lose pixels
+    dots = max(1, round(dots_wanted)) if dots_wanted > 0.6 else dots_wanted  # large images are drawn with fewer pixels
     height, width = dots * size[0] / DPI, dots * size[1] / DPI
 
     total_width = len(grids) * (width + left + margin) + margin
-    beside = total_width - left  # what texts in the middle of the grids may fill
+    beside = total_width - left  # the width for texts, which are centred on the grids
     title, caption = wrapped(title, beside, HEADING), wrapped(caption, beside, SMALL)
     above = margin + (0.22 * (title.count("\n") + 1) if title else 0) + (0.25 if titles else 0)
     below = margin + bottom + (0.06 + 0.15 * (caption.count("\n") + 1) if caption else 0)
-    # whole dots, or every image pixel would straddle two of them
+    # round to whole dots; otherwise every image pixel would cover parts of two dots
     above, below, left, margin = (round(inches * DPI) / DPI for inches in (above, below, left, margin))
     total_width, total_height = len(grids) * (width + left + margin) + margin, above + height + below
 
     figure = Figure(figsize=(total_width, total_height), dpi=DPI)
-    middle = (left + total_width) / 2 / total_width  # of the grids, not of the figure
+    middle = (left + total_width) / 2 / total_width  # the centre of the grids, not of the figure
     figure.text(middle, 1 - margin / total_height, title, fontsize=HEADING, ha="center", va="top")
     figure.text(middle, margin / total_height, caption, fontsize=SMALL, ha="center", va="bottom")
     axes = []

@@ -16,26 +16,27 @@ STEPS = 9
 
 
 def interpolation(model: VAE, data: Dataset, *, title: str = "", seed: int = 0) -> Figure:
-    """From one image to another: data at both ends, between them the decoder's means along the shortest way.
+    """Draw interpolations: two images at the ends of a row, and the decoder's means on the shortest path between them.
 
-    With mu the posterior means of the images a and b of a row, that is z(t) = (1 - t) mu(a) + t mu(b); on the sphere,
-    the great circle through their directions. A model that is told labels is told (1 - t) of a's and t of b's.
+    Let mu be the posterior means of the images a and b of a row. The path is z(t) = (1 - t) mu(a) + t mu(b); on the
+    sphere it is the great circle through their directions. A model that is conditioned on labels gets the label of a
+    with weight 1 - t and that of b with weight t.
 
     Raises:
-        SpecError: z is made of codes, between which there are none.
+        SpecError: the latent space is discrete (codes), so there is nothing between two points.
         DataError: there is only one image.
     """
     if model.support == "codes":
         raise SpecError(
             found="a latent space of codes",
-            expected="one without gaps, to go from one image to another",
+            expected="a continuous latent space",
             do="draw the reconstructions instead",
         )
     if len(data) < 2:
         raise DataError(
             found=f"an interpolation of {len(data)} {data.split} image",
             expected="at least 2",
-            do="use more images, or leave this picture out",
+            do="use more images, or leave this figure out",
         )
     with seeded_model(model, seed):
         indices = choose(data, 2 * PAIRS)
@@ -56,7 +57,7 @@ def interpolation(model: VAE, data: Dataset, *, title: str = "", seed: int = 0) 
         STEPS + 2,
         gap,
         title=title or "Interpolations between posterior means",
-        caption="The decoder is told the labels of both images, by the same weights." if model.labels else "",
+        caption="The decoder is given the labels of both images with the same weights." if model.labels else "",
         bottom=0.45,
     )
     ax.set_xticks(centres(STEPS + 2, x.shape[3], gap), ["data", *(f"{value:g}" for value in t.tolist()), "data"])
@@ -65,7 +66,7 @@ def interpolation(model: VAE, data: Dataset, *, title: str = "", seed: int = 0) 
 
 
 def _mixed(condition: Tensor | None, t: Tensor) -> Tensor | None:
-    """Of the codes [2 rows, K] of pairs of labels, the mixtures with weights 1 - t and t: [rows STEPS, K]."""
+    """Mix the one-hot labels [2 rows, K] of each pair of images with weights 1 - t and t: [rows STEPS, K]."""
     if condition is None:
         return None
     a, b = condition.float().unflatten(0, (-1, 2)).unbind(1)
@@ -73,7 +74,7 @@ def _mixed(condition: Tensor | None, t: Tensor) -> Tensor | None:
 
 
 def great_circle(a: Tensor, b: Tensor, t: Tensor) -> Tensor:
-    """The unit vectors at shares t of the way from the direction of a to that of b, [..., D] (Shoemake 1985)."""
+    """The unit vectors at the fraction t of the path from the direction of a to that of b, [..., D] (Shoemake 1985)."""
     a, b = normalize(a, dim=-1), normalize(b, dim=-1)
     across = b - (a * b).sum(-1, keepdim=True) * a
     angle = torch.atan2(across.norm(dim=-1, keepdim=True), (a * b).sum(-1, keepdim=True))

@@ -11,14 +11,15 @@ from vaelab.figures.style import SMALL, colours, label_axes, note, plot_figure, 
 from vaelab.models import VAE
 
 POINTS = 5000
-NAMED = 20  # labels, at most, whose names also stand among their points
+NAMED = 20  # with more labels, their names are not drawn among the points
 
 
 def latents(model: VAE, data: Dataset, *, title: str = "", seed: int = 0) -> Figure:
-    """Where the images lie in the latent space: their posterior means, coloured by label, at most 5,000 of them.
+    """Draw the posterior means of up to 5,000 images in the latent space, coloured by label.
 
-    A label's name also stands at the median of its points, as no ten colours can be told apart by every eye.
-    D = 2 is drawn as it is, D > 2 along its first two principal components, D = 1 as one line of points for each label.
+    The name of a label is also drawn at the median of its points, because not everybody can distinguish ten colours.
+    For D = 2 the axes are the dimensions, for D > 2 the first two principal components. For D = 1 each label has a row
+    of points.
     """
     with seeded_model(model, seed):
         indices = choose(data, POINTS)
@@ -31,7 +32,7 @@ def latents(model: VAE, data: Dataset, *, title: str = "", seed: int = 0) -> Fig
     figure, (ax,) = plot_figure(title or "Posterior means", 1, (6.5, 5.5))
     size = float(np.clip(20_000 / len(means), 7, 30))  # points^2
     if model.latent == 1:
-        height = category + np.random.default_rng(0).uniform(-0.35, 0.35, len(means))  # or points would hide points
+        height = category + np.random.default_rng(0).uniform(-0.35, 0.35, len(means))  # so that points do not overlap
         ax.scatter(means[:, 0], height, s=size, c=palette[category], alpha=0.6, linewidths=0)
         ax.set_yticks(range(len(names)), [] if data.labels is None else names)
         label_axes(

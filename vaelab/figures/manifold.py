@@ -14,20 +14,20 @@ from vaelab.models import VAE
 from vaelab.system.errors import SpecError
 
 SIDE = 20
-LABELLED = (0, 2, 5, 8, 11, 14, 17, 19)  # enough of the 20 to read the axis by, the same from both ends
+LABELLED = (0, 2, 5, 8, 11, 14, 17, 19)  # indices of the 20 ticks that have a label, symmetric
 
 
 def manifold(model: VAE, data: Dataset | None = None, *, title: str = "", seed: int = 0) -> Figure:
-    """The learned 2-D manifold: the decoder's means on a grid of z, even in probability under the prior.
+    """Draw the learned 2-D manifold: the decoder's means on a grid of z whose cells have equal prior probability.
 
-    Under a normal prior in two dimensions z1 goes to the right and z2 upwards, by the quantiles of each (Kingma &
-    Welling 2014, figure 4); on the sphere in three, longitude and z3, by which equal cells have equal areas. `data` and
-    `seed` are not used: the picture is of the decoder alone.
+    With a normal prior in two dimensions, z1 increases to the right and z2 upwards, both by their quantiles (Kingma &
+    Welling 2014, figure 4). On the sphere in three dimensions the axes are longitude and z3, which give cells of equal
+    area. `data` and `seed` are not used: the figure depends only on the decoder and the prior.
 
-    A model that is told labels is told the commonest.
+    A model that is conditioned on labels is given the most frequent label.
 
     Raises:
-        SpecError: the latent space is not a surface, or has a prior without such a grid.
+        SpecError: the latent space is not two-dimensional, or its prior has no such grid.
     """
     with seeded_model(model, seed):
         grid = even_grid(model)
@@ -37,7 +37,7 @@ def manifold(model: VAE, data: Dataset | None = None, *, title: str = "", seed: 
         SIDE,
         0,
         title=title or "Learned manifold",
-        caption=f"Given the commonest label, {model.labels.name(model.labels.commonest(1).item())}."
+        caption=f"Given the most frequent label, {model.labels.name(model.labels.commonest(1).item())}."
         if model.labels
         else "",
         left=0.6,
@@ -52,14 +52,14 @@ def manifold(model: VAE, data: Dataset | None = None, *, title: str = "", seed: 
 
 
 def manifold_images(model: VAE) -> Tensor:
-    """The decoder's means on the grid, row by row from the top: [400, C, H, W]. Raises SpecError: see `manifold`."""
+    """The decoder's means on the grid, row by row from the top: [400, C, H, W]. Raises SpecError as `manifold`."""
     conditioned = model.given(model.labels.commonest(1)) if model.labels else model
     return decode(conditioned, even_grid(model).z)
 
 
 @dataclass(frozen=True)
 class Grid:
-    """Points of the latent space, and how their axes are labelled."""
+    """A grid of points in the latent space, with the values and names of its axes."""
 
     z: Tensor  # [SIDE^2, D], row by row from the top
     across: Tensor  # [SIDE], to the right
@@ -68,7 +68,7 @@ class Grid:
 
 
 def even_grid(model: VAE) -> Grid:
-    """400 points in as many cells of equal probability under the prior; SpecError where none is known."""
+    """Return 400 points, one in each of 400 cells of equal prior probability; SpecError if there is no such grid."""
     prior, share = model.prior(), (torch.arange(SIDE, dtype=torch.float64) + 0.5) / SIDE
     if model.support == "sphere" and model.latent == 3:
         longitude, height = (2 * share - 1) * math.pi, 2 * share - 1
@@ -80,12 +80,12 @@ def even_grid(model: VAE) -> Grid:
         raise SpecError(
             found=f"a latent space of {model.latent} dimension{'s' if model.latent > 1 else ''}",
             expected=f"{3 if model.support == 'sphere' else 2} for the manifold",
-            do="draw the traversal instead, or train with that many",
+            do="draw the traversal instead, or train with that number of dimensions",
         )
     if not is_diagonal_normal(prior):
         raise SpecError(
             found=f"prior {type(model.prior).__name__}",
-            expected="a normal one with independent dimensions, whose quantiles make the manifold's grid",
+            expected="a normal prior with independent dimensions, because the grid is made of their quantiles",
             do="draw the samples instead",
         )
     quantiles = prior.mean.cpu() + prior.stddev.cpu() * torch.special.ndtri(share)[:, None]  # [SIDE, 2]

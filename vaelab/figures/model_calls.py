@@ -1,4 +1,4 @@
-"""What a picture asks of a model and its data: seeded, without gradients, in chunks that fit in memory."""
+"""Calls of a model for figures: seeded, without gradients, and in chunks that fit into memory."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,18 +15,18 @@ from vaelab.models import VAE, rows
 from vaelab.randomness.seeds import derive
 from vaelab.system.errors import RunError
 
-CHUNK = 512  # images through the encoder, or latent vectors through the decoder, at once
+CHUNK = 512  # images for the encoder, or latent vectors for the decoder, in one call
 
 
 @contextmanager
 def seeded_model(model: VAE, seed: int) -> Iterator[None]:
-    """Inside, a picture is a pure function of (model, data, seed); outside, it leaves no trace.
+    """A context in which a figure is a pure function of (model, data, seed).
 
-    Gradients are off, the model is in evaluation mode, and the random generators start from the seed; afterwards modes
-    and generators are as they were found.
+    Gradients are off, the model is in evaluation mode, and the random generators start from the seed. At the end, modes
+    and generators are restored.
     """
     training = [module for module in model.modules() if module.training]
-    # manual_seed reaches the generator of every GPU, so every one of them has to be put back
+    # manual_seed sets the generator of every GPU, so each of them must be restored
     with torch.no_grad(), torch.random.fork_rng(range(torch.cuda.device_count())):
         torch.manual_seed(derive(seed, "figures"))
         model.eval()
@@ -38,10 +38,10 @@ def seeded_model(model: VAE, seed: int) -> Iterator[None]:
 
 
 def finite(values: Tensor, what: str = "pixels of the decoder") -> Tensor:
-    """`values`, on the CPU; RunError where one of them is NaN or infinite."""
+    """Return `values` on the CPU; RunError if one of them is NaN or infinite."""
     if not values.isfinite().all():
         found = f"{what} that are NaN or infinite"
-        raise RunError(found=found, expected="finite ones", do="train the run again: its weights are too large")
+        raise RunError(found=found, expected="finite values", do="train the run again: its weights are too large")
     return values.cpu()
 
 
@@ -50,12 +50,12 @@ def device_of(model: VAE) -> torch.device:
 
 
 def choose(data: Dataset, count: int) -> np.ndarray:
-    """Indices of `count` different images at random, or of all of them, shuffled, where there are fewer."""
+    """Choose `count` different images at random, as indices; all images, shuffled, if there are fewer."""
     return torch.randperm(len(data.images))[:count].numpy()
 
 
 def pixels(model: VAE, data: Dataset, indices: np.ndarray) -> Tensor:
-    """The images at `indices` as the model sees them, under the protocol of the data: [n, C, H, W], on its device."""
+    """Pixel values of the images at `indices` under the protocol of the data: [n, C, H, W], on the model's device."""
     return protocol(data.protocol).pixels(torch.from_numpy(data.images[indices]).to(device_of(model)))
 
 
@@ -65,7 +65,7 @@ def condition_of(model: VAE, data: Dataset, indices: np.ndarray) -> Tensor | Non
 
 
 def decode(model: VAE, z: Tensor, condition: Tensor | None = None) -> Tensor:
-    """The decoder's means [n, C, H, W] for z [n, D], on the CPU, given the labels `condition` [n, K] if any."""
+    """The decoder's means [n, C, H, W] for z [n, D], on the CPU; `condition` [n, K] are one-hot labels, or None."""
     z = z.to(device_of(model), torch.float32)
     return torch.cat(
         [finite(model.conditioned(rows(condition, at)).likelihood(z[at]).mean) for at in _chunks(len(z), CHUNK)]
@@ -84,7 +84,7 @@ def posterior(model: VAE, data: Dataset, indices: np.ndarray) -> Distribution:
 
 
 def reconstruct(model: VAE, x: Tensor, samples: int, condition: Tensor | None = None) -> Tensor:
-    """The decoder's mean, averaged over `samples` draws from q(z|x), for x [n, C, H, W]: the same shape, on the CPU."""
+    """Average the decoder's mean over `samples` draws from q(z|x), for x [n, C, H, W]: the same shape, on the CPU."""
     chunks = _chunks(len(x), max(1, CHUNK // samples))
     return torch.cat([finite(model.conditioned(rows(condition, at)).reconstruct(x[at], samples)) for at in chunks])
 

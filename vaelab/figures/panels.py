@@ -1,6 +1,6 @@
-"""Bare grids of images for a report, which puts them side by side and says in words what they are.
+"""Grids of images without texts, for a report that shows them next to each other and describes them itself.
 
-Cell i of every panel drawn for the same indices is the same image, so that panels can be compared cell by cell.
+Cell i of every panel that is drawn for the same indices shows the same image, so panels can be compared cell by cell.
 """
 
 from math import ceil, sqrt
@@ -21,24 +21,24 @@ INCHES = 3.2
 
 
 def data_panel(images: np.ndarray) -> Figure:
-    """The images themselves, uint8 [N, C, H, W], in a square."""
+    """Draw the images, uint8 [N, C, H, W], in a square."""
     return _square(torch.from_numpy(images) / 255)
 
 
 def reconstruction_panel(model: VAE, data: Dataset, indices: np.ndarray, *, seed: int = 0) -> Figure:
-    """The decoder's mean, averaged over 32 draws of z from the posterior, for the images at `indices`."""
+    """Draw the decoder's mean, averaged over 32 draws of z from the posterior, for the images at `indices`."""
     with seeded_model(model, seed):
         return _square(reconstruct(model, pixels(model, data, indices), SAMPLES, condition_of(model, data, indices)))
 
 
 def sample_panel(model: VAE, *, count: int = 64, seed: int = 0) -> Figure:
-    """The decoder's means for `count` draws of z from the prior."""
+    """Draw the decoder's means for `count` draws of z from the prior."""
     with seeded_model(model, seed):
         return _square(model.sample(count).mean.cpu())
 
 
 def manifold_panel(model: VAE) -> Figure:
-    """The learned 2-D manifold, as in `manifold`."""
+    """Draw the learned 2-D manifold, as in `manifold`."""
     with seeded_model(model, seed=0):
         return _bare(manifold_images(model), SIDE, 0)
 

@@ -8,15 +8,15 @@ from matplotlib.ticker import MaxNLocator
 
 from vaelab.figures.style import FAINT, MARKERS, PALETTE, SMALL, label_axes, note, plot_figure
 
-FEW = 8  # groups, more of which have their legend beside the panels, and the latent dimensions of most in words
+FEW = 8  # with more groups, the legend is next to the panels and names the usual number of latent dimensions
 
 
 def rate_distortion(points: list[dict[str, Any]], *, title: str = "") -> Figure:
-    """Models in the rate-distortion plane (Alemi et al. 2018, figure 1), in nats per image.
+    """Draw models in the rate-distortion plane (Alemi et al. 2018, figure 1), in nats per image.
 
-    One panel for each data set and protocol, since numbers under two of them are not comparable; one colour and marker
-    for each group. A line joins its latent dimensions, the mean of each where there are several points of it (seeds).
-    On a faint diagonal rate + distortion = -ELBO is constant.
+    Each data set and protocol has a panel, because their numbers are not comparable. Each group has a colour and a
+    marker. A line connects the numbers of latent dimensions of a group; with several points of one number (seeds) it
+    goes through their mean. On each grey diagonal, rate + distortion = -ELBO is constant.
 
     Arguments:
         points: {"panel": str, "group": str, "latent": D, "rate": ..., "distortion": ..., "rate_se": ...,
@@ -35,14 +35,14 @@ def rate_distortion(points: list[dict[str, Any]], *, title: str = "") -> Figure:
             if own:
                 _series(ax, group, own, index, usual)
         ax.margins(0.15)
-        ax.grid(visible=False)  # the diagonals are the grid
+        ax.grid(visible=False)  # the diagonals serve as grid
         label_axes(ax, "rate / nats per image", "distortion / nats per image", panel)
         _diagonals(ax)
         ax.plot([], [], color=FAINT, linewidth=0.5, label="equal \N{MINUS SIGN}ELBO")
         if not many:
             ax.legend(fontsize=SMALL, framealpha=1)
         elif ax is axes[-1]:
-            said = f"z = {usual} where nothing is said"
+            said = f"z = {usual} unless noted"
             ax.legend(
                 fontsize=SMALL,
                 frameon=False,
@@ -55,7 +55,7 @@ def rate_distortion(points: list[dict[str, Any]], *, title: str = "") -> Figure:
 
 
 def _series(ax: Axes, group: str, own: list[dict[str, Any]], index: int, usual: int | None) -> None:
-    """One group: its points, the line through its latent dimensions, and what these are where they are not usual."""
+    """Draw one group: its points, the line through them, and the latent dimensions if they are not the usual ones."""
     means = {
         latent: tuple(fmean(p[key] for p in own if p["latent"] == latent) for key in ("rate", "distortion"))
         for latent in dict.fromkeys(p["latent"] for p in own)
@@ -82,7 +82,7 @@ def _series(ax: Axes, group: str, own: list[dict[str, Any]], index: int, usual: 
 
 
 def _diagonals(ax: Axes) -> None:
-    """Lines of equal -ELBO through the panel as it is, each labelled where it leaves at the bottom or the right."""
+    """Draw lines of equal -ELBO across the panel; each has a label at its lower end."""
     (left, right), (bottom, top) = ax.get_xlim(), ax.get_ylim()
     for total in MaxNLocator(6).tick_values(left + bottom, right + top):
         if left + bottom < total < right + top:

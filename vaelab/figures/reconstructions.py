@@ -7,15 +7,15 @@ from vaelab.figures.model_calls import choose, condition_of, pixels, reconstruct
 from vaelab.models import VAE
 
 ROWS, COLUMNS = 5, 10
-GIVEN = "The model is told the label of each image."
+GIVEN = "The model is given the label of each image."
 SAMPLES = 32  # draws of z that a reconstruction averages
 
 
 def reconstructions(model: VAE, data: Dataset, *, title: str = "", seed: int = 0) -> Figure:
-    """Images as the model saw them and, below each, what it makes of them: E_{q(z|x)} of the decoder's mean.
+    """Draw images as the model sees them and, below each, its reconstruction: E_{q(z|x)} of the decoder's mean.
 
-    The expectation is the average over 32 draws of z from the posterior; the images are chosen at random. A model that
-    is told labels is told those of the images.
+    The expectation is the average over 32 draws of z from the posterior. The images are chosen at random. A model that
+    is conditioned on labels is given the labels of these images.
     """
     with seeded_model(model, seed):
         indices = choose(data, ROWS * COLUMNS)
@@ -23,7 +23,7 @@ def reconstructions(model: VAE, data: Dataset, *, title: str = "", seed: int = 0
         means = reconstruct(model, x, SAMPLES, condition_of(model, data, indices))
     columns = min(COLUMNS, len(x))
     line = torch.ones_like(means[:, :, :1])
-    pairs = torch.cat([x.cpu(), line, means], dim=2)  # one tall cell for each pair keeps the two together
+    pairs = torch.cat([x.cpu(), line, means], dim=2)  # one tall cell for each pair
     gap = 2 * gap_between(means)
     figure, (ax,) = grid_figure(
         [pairs], columns, gap, title=title or "Reconstructions", caption=GIVEN if model.labels else "", left=0.85

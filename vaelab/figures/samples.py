@@ -9,15 +9,14 @@ from vaelab.figures.style import TEXT
 from vaelab.models import VAE
 
 SIDE = 8
-LABELS = 10  # rows of a model that is told labels
+LABELS = 10  # number of rows for a model that is conditioned on labels
 
 
 def samples(model: VAE, data: Dataset | None = None, *, title: str = "", seed: int = 0) -> Figure:
-    """Images from the prior, 8 x 8: the decoder's means on the left, draws from p(x|z) for the same z on the right.
+    """Draw 8 x 8 images from the prior: the decoder's means on the left, draws from p(x|z) for the same z on the right.
 
-    The means are what most papers show; the draws are what the model says that images look like. `data` is not looked
-    at: samples come from the model alone. Of a model that is told labels, a row has one label, of the ten commonest,
-    and a column one z.
+    Most papers show the means; the draws are samples of the model's distribution of images. `data` is not used. For a
+    model that is conditioned on labels, each row has one of the ten most frequent labels and each column has one z.
     """
     labels = [] if model.labels is None else model.labels.commonest(LABELS).tolist()
     names = [] if model.labels is None else [model.labels.name(label) for label in labels]
@@ -34,7 +33,7 @@ def samples(model: VAE, data: Dataset | None = None, *, title: str = "", seed: i
         gap,
         title=title or "Samples from the prior",
         titles=[f"means of p(x | {given}), {z}", f"draws from p(x | {given}), the same z"],
-        caption=f"{outside:.1%} of the drawn pixel values lie outside [0, 1] and are shown clipped." if outside else "",
+        caption=f"{outside:.1%} of the drawn pixel values are outside [0, 1] and are clipped." if outside else "",
         left=0.5 if labels else 0.0,
         target=9.5,
     )
@@ -45,7 +44,7 @@ def samples(model: VAE, data: Dataset | None = None, *, title: str = "", seed: i
 
 
 def _of_each(model: VAE, labels: list[int]) -> Distribution:
-    """p(x|z, y) of the same z for each label, label by label."""
+    """p(x|z, y) for each label y, with the same z for all labels, label by label."""
     z = model.prior().sample(torch.Size([SIDE]))
     conditioned = model.given([label for label in labels for _ in range(SIDE)])
     return conditioned.likelihood(z.repeat(len(labels), 1))

@@ -1,4 +1,4 @@
-"""One look for every picture: sizes, colours, fonts, set on the objects and never in matplotlib's global settings."""
+"""One style for all figures: sizes, colours, fonts. It is set on the objects, never in matplotlib's global settings."""
 
 import textwrap
 import warnings
@@ -10,12 +10,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 
-DPI = 150  # dots per inch at which pictures are laid out, and saved unless told otherwise
+DPI = 150  # dots per inch for the layout of figures, and the default for saving them
 HEADING, TEXT, SMALL = 11, 9, 7.5  # font sizes in points
 FAINT = "#9a9a9a"
 
-# Ten colours that stay apart under the common colour-vision deficiencies: Petroff (2021), "Accessible color sequences
-# for data visualization", the ten-colour sequence.
+# Ten colours that remain distinct with the common colour-vision deficiencies: Petroff (2021), "Accessible color
+# sequences for data visualization", the ten-colour sequence.
 PALETTE = (
     "#3f90da", "#ffa90e", "#bd1f01", "#94a4a2", "#832db6", "#a96b59", "#e76300", "#b9ac70", "#717581", "#92dadd",
 )  # fmt: skip
@@ -25,9 +25,9 @@ MARKERS = "osD^vPX<>*"
 
 @contextmanager
 def one_look() -> Iterator[None]:
-    """Inside, pictures have matplotlib's own defaults, whatever a matplotlibrc says, and a "$" in a name is a "$"."""
+    """A context with matplotlib's own defaults, which ignores a matplotlibrc and draws a "$" in a name as "$"."""
     with style.context(["default", {"text.parse_math": False}]), warnings.catch_warnings():
-        for said in ("Glyph .* missing from", "constrained_layout not applied"):  # of long or foreign names
+        for said in ("Glyph .* missing from", "constrained_layout not applied"):  # for long names and other scripts
             warnings.filterwarnings("ignore", said, UserWarning)
         yield
 
@@ -38,19 +38,19 @@ def subscript(number: int) -> str:
 
 
 def colours(count: int) -> list[str] | list[tuple[float, float, float, float]]:
-    """`count` colours for categories: the palette's first, or even steps through viridis when it has too few."""
+    """Return `count` colours for categories: the first of the palette, or even steps of viridis if it has too few."""
     if count <= len(PALETTE):
         return list(PALETTE[:count])
     return [colormaps["viridis"](i / (count - 1)) for i in range(count)]
 
 
 def wrapped(text: str, inches: float, size: float) -> str:
-    """`text` broken into lines that fit `inches` at font size `size` (a letter is about 0.6 of its size wide)."""
+    """Break `text` into lines that fit `inches` at font size `size` (a letter is about 0.6 times that size wide)."""
     return "\n".join(textwrap.wrap(text, max(8, int(72 * inches / (0.6 * size)))))
 
 
 def plot_figure(title: str, panels: int, panel_size: tuple[float, float]) -> tuple[Figure, list[Axes]]:
-    """A figure with one row of `panels` tidy axes, each `panel_size` = (width, height) inches, under a heading."""
+    """Make a figure with a heading and one row of `panels` axes, each of `panel_size` = (width, height) inches."""
     width, height = panel_size
     figure = Figure(figsize=(panels * width, height), dpi=DPI, layout="constrained")
     figure.suptitle(wrapped(title, panels * width, HEADING), fontsize=HEADING)
@@ -64,7 +64,7 @@ def plot_figure(title: str, panels: int, panel_size: tuple[float, float]) -> tup
 
 
 def label_axes(ax: Axes, x: str, y: str, title: str = "") -> None:
-    """The texts of one axes; x and y say what is measured, and in which unit."""
+    """Set the texts of one axes; x and y name the quantity and its unit."""
     ax.set_xlabel(x, fontsize=TEXT)
     ax.set_ylabel(y, fontsize=TEXT)
     ax.set_title(title, fontsize=TEXT)
@@ -73,7 +73,7 @@ def label_axes(ax: Axes, x: str, y: str, title: str = "") -> None:
 def note(
     ax: Axes, text: str, place: tuple[float, float], offset: tuple[float, float], colour: str, align: str = "left"
 ) -> None:
-    """Small text `offset` points from a place, with a white rim that keeps it apart from what lies below."""
+    """Draw small text `offset` points from a place, with a white outline, so that it is readable on other marks."""
     ax.annotate(
         text,
         place,

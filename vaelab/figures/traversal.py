@@ -13,15 +13,15 @@ from vaelab.system.errors import SpecError
 
 STEPS = 13  # -3, -2.5, ..., 3 standard deviations
 DIMENSIONS = 10
-IMAGES = 2000  # whose mean KL orders the dimensions
+IMAGES = 2000  # number of images for the mean KL that orders the dimensions
 
 
 def traversal(model: VAE, data: Dataset, *, title: str = "", seed: int = 0) -> Figure:
-    """What each latent dimension does: one row for each, through -3 to 3 standard deviations of the prior.
+    """Draw the effect of each latent dimension: a row for each, from -3 to 3 standard deviations of the prior.
 
-    The other dimensions stay at one image's posterior mean, and what a model is told of labels stays at that image's.
-    Rows follow KL(q(z_d|x) || p(z_d)), averaged over up to 2,000 images, largest first, ten at most: a dimension
-    without KL carries nothing.
+    The other dimensions keep their values in one image's posterior mean, and a label keeps the value of that image.
+    Rows are ordered by KL(q(z_d|x) || p(z_d)), averaged over up to 2,000 images, the largest first, ten rows at most. A
+    dimension with KL 0 has no information about the image.
 
     Raises:
         SpecError: the KL divergence has no closed form for each dimension.
@@ -48,7 +48,7 @@ def traversal(model: VAE, data: Dataset, *, title: str = "", seed: int = 0) -> F
         caption=f"{len(order)} of {model.latent} dimensions, largest KL first. "
         "Orange frames: the step nearest to the image's own posterior mean."
         + (
-            f" All are given its label, {data.class_name(data.labels[chosen].item())}."
+            f" All images are given its label, {data.class_name(data.labels[chosen].item())}."
             if model.labels and data.labels is not None
             else ""
         ),
@@ -67,10 +67,10 @@ def traversal(model: VAE, data: Dataset, *, title: str = "", seed: int = 0) -> F
 
 
 def mean_kl_per_dimension(model: VAE, data: Dataset) -> Tensor:
-    """KL(q(z_d|x) || p(z_d)) in nats, averaged over up to 2,000 images at random: [D], on the CPU.
+    """KL(q(z_d|x) || p(z_d)) in nats, averaged over up to 2,000 random images: [D], on the CPU.
 
     Raises:
-        SpecError: it has no closed form for each dimension.
+        SpecError: there is no closed form for each dimension.
     """
     prior = model.prior()
     chunks = torch.from_numpy(choose(data, IMAGES)).split(CHUNK)
@@ -79,7 +79,7 @@ def mean_kl_per_dimension(model: VAE, data: Dataset) -> Tensor:
     if not known:
         raise SpecError(
             found="a posterior or prior that is not a diagonal normal",
-            expected="a KL divergence for each latent dimension, to order the traversal by",
+            expected="a KL divergence for each latent dimension, because it orders the rows",
             do="draw the interpolation instead",
         )
     return torch.cat(known).mean(0)

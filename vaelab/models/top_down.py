@@ -8,9 +8,9 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
 from torch.distributions.constraints import Constraint
-from torch.types import _size
 
 from vaelab.distributions import DrawMemo, diagonal_normal, kl_divergence
+from vaelab.distributions.shape import SampleShape
 from vaelab.models.conditional import rounding
 from vaelab.networks.stages import Shape, Stage
 
@@ -222,7 +222,7 @@ class Hierarchical(Distribution):
         features = None if self.features is None else self.features.expand(*leading, -1).reshape(leading.numel(), -1)
         return descend(self.trunk, leading.numel(), given, top or self.top, self.inference, features)
 
-    def rsample(self, sample_shape: _size = torch.Size()) -> Tensor:  # noqa: B008
+    def rsample(self, sample_shape: SampleShape = torch.Size()) -> Tensor:  # noqa: B008
         leading = torch.Size(sample_shape) + self.batch_shape
         went = self.descend(leading)
         z = went.z.reshape(*leading, -1)

@@ -1,9 +1,9 @@
-"""Random numbers that are a function of (seed, step): a counter instead of a state.
+"""Random numbers as a function of (seed, step): counter-based, without a state.
 
-Threefry-2x32 with 13 rounds, the fewest that pass all tests of randomness there (Salmon, Moraes, Dror & Shaw 2011,
-section 3.2 and table 2), turns a key and a counter into two random words. Nothing goes from one draw to the next, so a
-step can be taken again, a graph of a device replayed and many runs trained as one program, all on the noise that each
-step would have had alone; and a CPU and a GPU see the same bits.
+Threefry-2x32 turns a key and a counter into two random words. It has 13 rounds here, the fewest that pass all tests of
+randomness in the source (Salmon, Moraes, Dror & Shaw 2011, section 3.2 and table 2). No state passes from one draw to
+the next. So a step has the same noise when it is taken again, when the graph of a GPU is replayed, and when many runs
+are trained as one program. A CPU and a GPU get the same bits.
 """
 
 import math
@@ -21,7 +21,7 @@ PARITY = 0x1BD11BDA
 def threefry(key: tuple[Tensor, Tensor], counter: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
     """Two random words for a key and a counter of two words each, all int32.
 
-    In place: without a compiler, what it costs is the memory that it goes through.
+    It works in place: without a compiler, the access to memory takes most of the time.
     """
     keys = (*key, key[0] ^ key[1] ^ PARITY)
     x, y = counter[0] + keys[0], counter[1] + keys[1]
@@ -30,7 +30,7 @@ def threefry(key: tuple[Tensor, Tensor], counter: tuple[Tensor, Tensor]) -> tupl
         x += y
         left = y << by
         y >>= 32 - by
-        y &= (1 << by) - 1  # an int32 shifts its sign in
+        y &= (1 << by) - 1  # the shift of a negative int32 fills with ones
         y |= left
         y ^= x
         if i % 4 == 0:
@@ -40,20 +40,20 @@ def threefry(key: tuple[Tensor, Tensor], counter: tuple[Tensor, Tensor]) -> tupl
 
 
 def key_of(seed: int, device: torch.device | str = "cpu") -> Tensor:
-    """The 64 bits of `seed` as a key, int32 [2]."""
+    """The key of a seed: its 64 bits as int32 [2]."""
     return torch.tensor([seed & 0xFFFFFFFF, seed >> 32], dtype=torch.uint32).view(torch.int32).to(device)
 
 
 class Noise(TorchFunctionMode):
-    """While this lasts, what torch draws is a function of (key, step, number of the draw, place in the tensor) alone.
+    """A context in which a draw of torch depends on (key, step, number of the draw, place in the tensor) only.
 
-    It reaches into `torch.distributions` and whatever else calls a function of `DRAWS`, compiled or not. What draws
-    otherwise, such as dropout, or with options that are not known here, goes on with torch's own generator.
+    It applies to each call of a function in `DRAWS`, also inside `torch.distributions`, compiled or not. Other draws,
+    such as dropout, and calls with options that are not in `OPTIONS`, use torch's own generator.
 
     Arguments:
-        key: int32 [2], of the run (`key_of`).
+        key: of the run (`key_of`), int32 [2].
         step: integer [].
-        mapped: whether this is inside `torch.func.vmap`, with a key for each of the mapped ones.
+        mapped: whether this is inside `torch.func.vmap` over keys.
     """
 
     def __init__(self, key: Tensor, step: Tensor, mapped: bool = False) -> None:
@@ -64,26 +64,26 @@ class Noise(TorchFunctionMode):
         self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         kwargs = kwargs or {}
-        draw = DRAWS.get(func) if kwargs.keys() <= OPTIONS else None  # who brings a generator means that one
-        if func is Tensor.unflatten:  # a method that torch's compiler (2.13) cannot look into under a mode
+        draw = DRAWS.get(func) if kwargs.keys() <= OPTIONS else None  # a caller with a generator wants its draws
+        if func is Tensor.unflatten:  # torch's compiler (2.13) cannot trace this method inside such a context
             func = torch.unflatten
         return func(*args, **kwargs) if draw is None else draw(self, *args, **kwargs)
 
     def words(self, shape: torch.Size) -> tuple[Tensor, Tensor]:
-        """Two random words for each place of `shape`, int32, of the next draw."""
+        """The next draw: two random words for each place of `shape`, int32."""
         self.draws += 1
         places = torch.arange(shape.numel(), dtype=torch.int32, device=self.key.device).view(shape)
         return threefry((self.key[0], self.key[1] + self.draws), (places, self.step.to(torch.int32).expand(shape)))
 
     def uniform(self, shape: torch.Size) -> Tensor:
-        """Of [0, 1), multiples of 2^-24, float32."""
-        # One word of the two: both would make two halves of it, and the compiler computes each half from the start
+        """The next draw from U[0, 1): multiples of 2^-24, float32."""
+        # Of the two words one is used. A tensor of both halves would be slower: the compiler computes all for each half
         return _fraction(self.words(shape)[0])
 
     def normal(self, shape: torch.Size) -> Tensor:
-        """Of N(0, 1), float32 (Box & Muller 1958)."""
+        """The next draw from N(0, 1), float32 (Box & Muller 1958)."""
         first, second = self.words(shape)
-        radius = (-2 * torch.log(1 - _fraction(first))).sqrt()  # of (0, 1]: the logarithm is finite
+        radius = (-2 * torch.log(1 - _fraction(first))).sqrt()  # in (0, 1], so that the logarithm is finite
         return radius * torch.cos(2 * math.pi * _fraction(second))
 
 
@@ -91,13 +91,13 @@ def _fraction(words: Tensor) -> Tensor:
     return ((words >> 8) & 0xFFFFFF).float() * 2**-24
 
 
-# What stands in for each of torch's draws. The device is that of the key.
+# The replacements of torch's draws. Their device is that of the key.
 
 OPTIONS = {"dtype", "device", "mean", "std", "size"}
 
 
 def _shape(axes: tuple[Any, ...], size: Any) -> torch.Size:
-    """Of rand(3, 2), rand((3, 2)) and rand(size=(3, 2))."""
+    """The shape that rand(3, 2), rand((3, 2)) and rand(size=(3, 2)) ask for."""
     if size is not None:
         return torch.Size(size)
     return torch.Size(axes[0] if len(axes) == 1 and not isinstance(axes[0], int) else axes)
@@ -148,8 +148,8 @@ def _exponential_(noise: Noise, into: Tensor, rate: float = 1.0) -> Tensor:
 def _put(noise: Noise, into: Tensor, drawn: Tensor) -> Tensor:
     if not noise.mapped:
         return into.copy_(drawn)
-    # `into` is one tensor for all that are mapped, and cannot take a draw of each. Whoever looks at it, and not at
-    # what is returned, as torch.distributions do, is to see that.
+    # `into` is one tensor for all mapped runs, and cannot hold a draw of each: the draw is what is returned, as
+    # torch.distributions expect. Code that reads `into` instead gets NaN, not a wrong draw.
     into.fill_(torch.nan)
     return drawn.to(into.dtype)
 

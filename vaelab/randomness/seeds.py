@@ -1,4 +1,4 @@
-"""Randomness as a pure function of (seed, stream, index): what makes resuming exact and runs comparable."""
+"""Seeds as a pure function of (seed, stream, index): this makes resuming exact and runs comparable."""
 
 from __future__ import annotations
 
@@ -18,12 +18,16 @@ STREAMS = {
 
 
 def derive(seed: int, stream: str, *index: int) -> int:
-    """A 63-bit seed for one use of randomness; different streams and indices are independent of each other.
+    """A 63-bit seed for one use of randomness. Different streams and indices give independent seeds.
 
-    Trailing zeros of `index` do not tell: (2,) and (2, 0) are one.
+    Trailing zeros of `index` make no difference: (2,) and (2, 0) give the same seed.
+
+    Arguments:
+        stream: the use, one of `STREAMS`.
+        index: numbers within the stream, such as the step.
 
     Raises:
-        SpecError: a negative seed.
+        SpecError: `seed` is negative.
     """
     if seed < 0:
         raise SpecError(found=f"seed = {seed}", expected="0 or more", do="use another seed")
@@ -32,9 +36,7 @@ def derive(seed: int, stream: str, *index: int) -> int:
 
 
 def seed_generator(device: torch.device, seed: int) -> None:
-    """Seed the generator at hand of `device`; torch.manual_seed seeds every device's, at a hundred times the price."""
-    import torch
+    """Seed torch's default generator of `device`, and of no other device."""
+    from vaelab.system.torch_internals import seed_default_generator  # which imports torch
 
-    cpu = device.type == "cpu"
-    generator = torch.default_generator if cpu else torch.cuda.default_generators[device.index or 0]
-    generator.manual_seed(seed)
+    seed_default_generator(device, seed)

@@ -1,4 +1,4 @@
-"""A study's report: what was measured, beside what the article says."""
+"""A study's report: the measurements of its runs, compared with the claims of articles and papers."""
 
 from vaelab.reports.check import check_report as check_report
 from vaelab.reports.measured import published_numbers as published_numbers

@@ -1,21 +1,21 @@
-"""How far one model is behind another: differences of the same test images, seed by seed."""
+"""How far one model is behind another: paired differences over the same test images and the same seeds."""
 
 from torch import Tensor
 
 from vaelab.reports.claims.estimate import paired
 from vaelab.studies.study import Member
 
-OPEN = "not clear"  # which of two is better, where the interval of the difference contains 0
+OPEN = "not clear"  # which of two models is better: the interval of the difference contains 0
 
 
 def behind(best: list[Member], other: list[Member], name: str, sign: int = 1) -> str:
-    """By how much `other` is behind `best` in a metric, as "behind by 1.20 ± 0.30"; says where that is not clear.
+    """Say by how much `other` is behind `best` in a metric, as "behind by 1.20 ± 0.30", and whether that is clear.
 
-    The interval of 95 % is of the mean difference, image by image and seed by seed, over the seeds that both have.
+    The 95 % interval is that of the mean paired difference, image by image and seed by seed, over the common seeds.
 
     Arguments:
         best, other: the runs of a model, one for each seed.
-        sign: 1 where a lower value is better, -1 where a higher one is.
+        sign: 1 if lower values are better, -1 if higher values are better.
     """
     a, b = _per_image(other, name), _per_image(best, name)
     if not (seeds := a.keys() & b.keys()):
@@ -25,6 +25,6 @@ def behind(best: list[Member], other: list[Member], name: str, sign: int = 1) ->
 
 
 def _per_image(runs: list[Member], name: str) -> dict[int, Tensor]:
-    """The metric of each test image [N], by the seed of the run; without runs that do not keep it."""
+    """The metric of each test image [N], by the seed of the run; runs without per-image values are left out."""
     rows = [(run, run.run.metric(name)) for run in runs]
     return {run.seed: run.run.per_image(row) for run, row in rows if run.run.keeps(row)}

@@ -1,4 +1,4 @@
-"""Whether a written report holds everything that it should."""
+"""Check that a written report is complete."""
 
 import base64
 import io
@@ -18,7 +18,7 @@ PREFIX = "data:image/png;base64,"
 
 @dataclass
 class Found(HTMLParser):
-    """What the marks (data-*) in the page lead to."""
+    """A parser that collects the elements of the page that have data-* attributes."""
 
     images: dict[str, str] = field(default_factory=dict)  # "3c", "3c prior" -> src
     cells: dict[tuple[str, str], str] = field(default_factory=dict)  # (run, column) -> text
@@ -57,10 +57,10 @@ class Found(HTMLParser):
 
 
 def check_report(study: Study, html: Path) -> list[str]:
-    """What is missing from the report at `html`, a sentence each; an empty list for a whole report.
+    """Return what is missing from the report at `html`, one text for each; an empty list for a complete report.
 
-    Looked for are an inlined PNG for every panel and its prior samples, text or a dash in every cell of every run, a
-    verdict for every claim ("supported" for what must hold), and that nothing is marked as not run yet.
+    A complete report has an inlined PNG for every panel and its prior samples, text or a dash in every cell of every
+    run, a verdict for every claim ("supported" for claims that must hold), and no mark "not run yet".
     """
     page = Found()
     page.feed(html.read_text(encoding="utf-8"))
@@ -74,7 +74,7 @@ def check_report(study: Study, html: Path) -> list[str]:
             missing.append(f"claim {name}: no verdict")
         if name in study.must:
             missing += [f"claim {name}: {verdict}" for verdict in verdicts if verdict != "supported"]
-    return missing + ([f"'{NOT_RUN}' stands in it"] if NOT_RUN in page.text else [])
+    return missing + ([f"the page has the mark '{NOT_RUN}'"] if NOT_RUN in page.text else [])
 
 
 def _panels(study: Study) -> list[str]:
@@ -83,9 +83,9 @@ def _panels(study: Study) -> list[str]:
 
 
 def _image_fault(src: str | None) -> str | None:
-    """What is wrong with an image; None where it is a PNG inside the page."""
+    """What is wrong with an image; None if it is a PNG inside the page."""
     if src is None:
-        return "not there"
+        return "missing"
     if not src.startswith(PREFIX):
         return "not inlined as PNG"
     try:
@@ -93,6 +93,6 @@ def _image_fault(src: str | None) -> str | None:
             io.BytesIO(base64.b64decode(src.removeprefix(PREFIX), validate=True)), formats=["PNG"]
         ) as image:
             image.load()
-    except Exception as error:  # Pillow and base64 let through whatever a damaged file provokes
+    except Exception as error:  # Pillow and base64 raise errors of many types for a damaged file
         return f"cannot be decoded ({type(error).__name__})"
     return None

@@ -1,8 +1,8 @@
-"""The colours of images, and how much of them survives a model.
+"""The colours of images, and how much of them reconstructions keep.
 
-The colour of a pixel is its chroma vector, (R - (G + B) / 2, sqrt(3) / 2 (G - B)): its length is how colourful the
-pixel is, 0 for every grey, and its angle is the hue, 0 degrees for red, 120 for green and 240 for blue. It is linear in
-the pixel, so that the colour of an image is the mean of its pixels' colours.
+The colour of a pixel is its chroma vector, (R - (G + B) / 2, sqrt(3) / 2 (G - B)). Its length says how colourful the
+pixel is, 0 for every grey. Its angle is the hue: 0 degrees for red, 120 for green and 240 for blue. The vector is
+linear in the pixel, so the colour of an image is the mean of the colours of its pixels.
 """
 
 from dataclasses import dataclass
@@ -12,13 +12,13 @@ import torch
 from torch import Tensor
 
 HUES = ("red", "yellow", "green", "cyan", "blue", "magenta")  # sixths of the circle around 0, 60, ..., 300 degrees
-COLOURFUL = 0.05  # least chroma of an image that has a hue: half as much is a tint that few would name
-FEWEST = 5  # images of a hue, below which nothing is said about it
+COLOURFUL = 0.05  # the smallest chroma of an image with a hue; half of it is a tint that is hard to name
+FEWEST = 5  # the smallest number of images of a hue for a statement about it
 
 
 @dataclass(frozen=True)
 class Retained:
-    """Chroma of reconstructions along the hue of their images, as a share of the images' own: mean over n images."""
+    """Chroma of reconstructions along the hue of their images, relative to that of the images: mean over n images."""
 
     hue: str
     n: int
@@ -27,7 +27,7 @@ class Retained:
 
     @property
     def enough(self) -> bool:
-        """Whether there are images enough to say anything."""
+        """Whether there are enough images for a statement."""
         return self.n >= FEWEST
 
 
@@ -38,7 +38,7 @@ def chroma(images: Tensor) -> Tensor:
 
 
 def hues(images: Tensor) -> Tensor:
-    """The hue of each of images [N, 3, H, W] in [0, 1] as an index of HUES, -1 for those without: int64 [N]."""
+    """The hue of each of images [N, 3, H, W] in [0, 1] as an index of HUES, -1 for no hue: int64 [N]."""
     vector = chroma(images)
     degrees = torch.rad2deg(torch.atan2(vector[:, 1], vector[:, 0]))
     sixth = ((degrees + 30) % 360 // 60).long().clamp(max=len(HUES) - 1)
@@ -46,13 +46,13 @@ def hues(images: Tensor) -> Tensor:
 
 
 def hue_counts(images: Tensor) -> list[int]:
-    """How many of images [N, 3, H, W] in [0, 1] have each of HUES, and behind them how many have none."""
+    """Count the images [N, 3, H, W] in [0, 1] with each of HUES; the last count is of images without a hue."""
     found = hues(images).tolist()
     return [found.count(index) for index in (*range(len(HUES)), -1)]
 
 
 def retained(images: Tensor, reconstructions: Tensor) -> list[Retained]:
-    """What is retained of each hue: 1 for its whole chroma, 0 for grey, less for the opposite hue.
+    """What is retained of each hue: 1 for all of its chroma, 0 for grey, negative for the opposite hue.
 
     Arguments:
         images: [N, 3, H, W] in [0, 1].

@@ -1,4 +1,4 @@
-"""What a report is made from: the runs that are done, and what is computed from their models, each thing once."""
+"""The input of a report: the runs that are done, and what is computed from their models, each thing once."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -17,17 +17,17 @@ from vaelab.runs.build import load_data
 from vaelab.studies.study import Member, Study
 
 T = TypeVar("T")
-DRAWS = 8  # posterior samples that a reconstruction averages, where many are measured and none is looked at
-AT_MOST = 1_000  # test images for what result.json does not hold: enough for differences, and seconds for each run
+DRAWS = 8  # posterior samples that a reconstruction averages, for measurements on many images
+AT_MOST = 1_000  # test images for what result.json does not have: enough for differences, and seconds for each run
 
 
 @dataclass
 class ReportContext:
-    """The runs of a study that are done, with their data, models and per-image numbers, kept once computed.
+    """The runs of a study that are done, with their data, models and per-image values, each computed once.
 
     Arguments:
-        study: may have runs that are not done; they are left out.
-        root: where data lie, as `vaelab.data.load` takes it.
+        study: the study; its runs that are not done are left out.
+        root: the data directory, as in `vaelab.data.load`.
     """
 
     study: Study
@@ -39,7 +39,7 @@ class ReportContext:
         return [member for member in self.study.members if member.run.done]
 
     def of_data(self, names: Sequence[str]) -> "ReportContext":
-        """What there is of the runs on these data sets; what is computed for one is kept for the other."""
+        """The context of only the runs on these data sets; it shares what is already computed."""
         members = [member for member in self.study.members if member.spec.data in names]
         return replace(self, study=replace(self.study, members=members))
 
@@ -48,23 +48,23 @@ class ReportContext:
         return {name: [m for m in self.done if m.group == name] for name in dict.fromkeys(m.group for m in self.done)}
 
     def at(self, member: Member) -> str:
-        """What tells a run from the others of its title: its latent dimensions, what else differs, and its seed.
+        """The fields that distinguish a run from others of its title: latent dimensions, other differences, and seed.
 
-        The latent dimensions are always named, the seed where the study has several.
+        The latent dimensions are always named; the seed is named if the study has several.
         """
         seeds = ["seed"] if len({other.seed for other in self.study.members}) > 1 else []
         return described(member.spec, ["latent", *self._apart(member), *seeds])
 
     def point(self, member: Member) -> str:
-        """The same without the seed: what the runs that an average takes together have in common."""
+        """The same without the seed: what the runs of one average over seeds have in common."""
         return described(member.spec, ["latent", *self._apart(member)])
 
     def of_model(self, member: Member) -> str:
-        """The title of a run with what tells its model from others of this title, but for the latent dimensions."""
+        """The title of a run, with what distinguishes its model from others of this title except latent dimensions."""
         return ", ".join(filter(None, [member.title, described(member.spec, self._apart(member))]))
 
     def named(self, member: Member) -> str:
-        """The title of a run with all that tells it from others of this title."""
+        """The title of a run, with everything that distinguishes it from others of this title."""
         fields = differing([m.spec for m in self.study.members if m.title == member.title])
         return ", ".join(filter(None, [member.title, described(member.spec, fields)]))
 
@@ -73,10 +73,10 @@ class ReportContext:
         return [field for field in differing(alike) if field not in PLACED]
 
     def data(self, member: Member) -> Splits:
-        """The images that the run saw.
+        """The images that the run was trained and evaluated on.
 
         Raises:
-            RunError: the files have changed since; numbers of one and pictures of the other must not stand together.
+            RunError: the files have changed since then; a report must not mix numbers and figures of different images.
         """
         spec = member.spec
         splits = self._once(
@@ -90,16 +90,16 @@ class ReportContext:
         return self._once(("model", member.run.path), member.run.model)
 
     def test(self, member: Member) -> Dataset:
-        """The test images, or 1,000 of them evenly spread where there are more: the same ones for every run."""
+        """The test images, or 1,000 evenly spaced ones if there are more: the same images for every run."""
         data = self.data(member).test
         return data.take(np.linspace(0, len(data) - 1, min(AT_MOST, len(data))).round().astype(int))
 
     def per_image(self, member: Member, name: str) -> Tensor:
-        """The numbers behind the mean that result.json calls `name`, in the order of the test images' content: [N]."""
+        """The per-image values of the metric `name` of result.json, in the order of the test images' content: [N]."""
         return self._once((name, member.run.path), lambda: member.run.per_image(member.run.metric(name)))
 
     def images(self, member: Member) -> Tensor:
-        """The images of `test` themselves, without the noise of any protocol: [N, C, H, W] in [0, 1]."""
+        """The images of `test` without the noise of a protocol: [N, C, H, W] in [0, 1]."""
         return plain(self.test(member))
 
     def reconstructions(self, member: Member) -> Tensor:
@@ -127,5 +127,5 @@ class ReportContext:
 
 
 def plain(data: Dataset) -> Tensor:
-    """The images themselves, without the noise of any protocol: [N, C, H, W] in [0, 1]."""
+    """The images without the noise of a protocol: [N, C, H, W] in [0, 1]."""
     return torch.from_numpy(data.in_memory).float() / 255

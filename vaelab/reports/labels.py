@@ -1,4 +1,4 @@
-"""What tells the runs of a study apart, in words."""
+"""What distinguishes the runs of a study, in words."""
 
 import json
 from collections.abc import Sequence
@@ -9,11 +9,11 @@ from vaelab.runs.blueprint import TABLES
 from vaelab.runs.spec import Spec
 from vaelab.studies.study import Member
 
-PLACED = ("latent", "seed")  # fields that have a place of their own in labels and tables
+PLACED = ("latent", "seed")  # fields that labels and tables show separately
 
 
 def model_key(spec: Spec) -> str:
-    """Equal for Specs that are equal but for the seed: the runs that an average over seeds may take together."""
+    """A key that is equal for Specs that differ only in the seed: an average over seeds may use their runs."""
     return json.dumps(spec.model_dump(exclude={"seed"}), sort_keys=True)
 
 
@@ -30,7 +30,7 @@ def described(spec: Spec, fields: Sequence[str]) -> str:
 
 
 def points(members: Sequence[Member]) -> list[list[Member]]:
-    """The members by group and Spec, equal but for the seed, in the order of the study."""
+    """Group the members by group and by Spec without the seed, in the order of the study."""
     found = dict[tuple[str, str], list[Member]]()
     for member in members:
         found.setdefault((member.group, model_key(member.spec)), []).append(member)

@@ -1,14 +1,13 @@
-"""What was measured beside the comparison table, the ledger of the runs, and published numbers beside ours."""
+"""The metrics outside the comparison table, the provenance of the runs, and the comparison with published numbers."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from vaelab.evaluation.measure import FEW_MARK, draws_in_words, rests_on_few
-from vaelab.reports.claims.claim import Table
 from vaelab.reports.context import ReportContext
 from vaelab.reports.table import COLUMNS
-from vaelab.reports.text import DASH, KEEP, number, percent, plus_minus, with_errors
+from vaelab.reports.text import DASH, KEEP, Table, number, percent, plus_minus, with_errors
 from vaelab.runs.provenance import beta_in_words, bound_in_words
 from vaelab.studies.study import Member, PublishedNumbers, Study
 
@@ -18,16 +17,16 @@ ARROWS = {"lower": f"{KEEP}\N{DOWNWARDS ARROW}", "higher": f"{KEEP}\N{UPWARDS AR
 
 @dataclass(frozen=True)
 class Measured:
-    """The further metrics of the runs on one data set under one protocol."""
+    """Further metrics of the runs on one data set under one protocol."""
 
     title: str
     table: Table
-    common: str  # what must be said beside all of its numbers
-    notes: list[str]  # what the marks (1), (2), ... say
+    common: str  # a note for all of its numbers
+    notes: list[str]  # the texts of the marks [1], [2], ...
 
 
 def measured(context: ReportContext) -> list[Measured]:
-    """Every metric that the comparison table does not show: one table for each data set, protocol and measure."""
+    """All metrics that the comparison table does not show, in a table for each data set, protocol and measure."""
     tables = list[Measured]()
     for kind in dict.fromkeys((m.spec.data, str(m.spec.protocol)) for m in context.done):
         members = [m for m in context.done if (m.spec.data, m.spec.protocol) == kind]
@@ -37,14 +36,14 @@ def measured(context: ReportContext) -> list[Measured]:
 
 
 def provenance(context: ReportContext) -> Table | None:
-    """What each run's numbers are to be read by; None where no run is done."""
-    columns = ["run", "objective", "optimised", "effective beta", "protocol", "K", "seeds", "what was found"]
+    """What each run optimised, with its protocol, K, seeds and warnings; None if no run is done."""
+    columns = ["run", "objective", "optimised", "effective beta", "protocol", "K", "seeds", "warnings"]
     rows = [list(_ledger(member)) for member in context.done]
     return Table(columns, rows) if rows else None
 
 
 def published(context: ReportContext) -> dict[str, Table]:
-    """Numbers of papers beside ours: source -> table."""
+    """Compare numbers of papers with those of the runs: source -> table."""
     return {source.source: _published(context, source) for source in context.study.published}
 
 
@@ -61,7 +60,7 @@ def _further(member: Member) -> Rows:
 
 
 def _column(row: dict[str, Any]) -> str:
-    """How the metric is told from others of its run: by K too where one measure gives it for several."""
+    """The column of a metric: its name, with K if one measure gives it for several K."""
     return f"{row['name']} ({row['samples']:,})" if row["name"] == "iwae_bound" else row["name"]
 
 

@@ -1,4 +1,4 @@
-"""The pictures of a report: drawn, written beside it as PNG files, and read back to be inlined."""
+"""The figures of a report: drawn, written next to it as PNG files, and read again to be inlined."""
 
 import base64
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from vaelab.studies.study import Member
 from vaelab.studies.study_file import Figure, Panel
 
 IMAGES = 36  # in a panel, 6 x 6
-BESIDE = 6  # panels beside each other, at most
+BESIDE = 6  # the largest number of panels in a row
 
 
 @dataclass(frozen=True)
@@ -35,13 +35,13 @@ class Picture:
 
     @property
     def link(self) -> str:
-        """Where it lies, from the folder of the report."""
+        """Its path, relative to the folder of the report."""
         return f"{self.path.parent.name}/{self.path.name}"
 
 
 @dataclass(frozen=True)
 class Shown:
-    """One panel as the report shows it; without pictures where its run is not done."""
+    """One panel as the report shows it; it has no picture if its run is not done."""
 
     key: str  # "3c"
     letter: str
@@ -49,7 +49,7 @@ class Shown:
     ours: bool
     picture: Picture | None
     wants_samples: bool
-    samples: Picture | None  # from the prior of the same run, where wanted
+    samples: Picture | None  # samples of the prior of the same run, if wanted
 
 
 @dataclass(frozen=True)
@@ -59,8 +59,8 @@ class ShownFigure:
     number: str
     title: str
     caption: str
-    wide: bool  # whether its panels need room, as manifolds do
-    columns: int  # panels beside each other where there is room
+    wide: bool  # whether its panels need a large width, as manifolds do
+    columns: int  # number of panels in a row on a wide page
     panels: list[Shown]
 
 
@@ -71,19 +71,19 @@ def render(drawing: Drawing, folder: Path, name: str, alt: str) -> Picture:
 
 
 def figures(context: ReportContext, folder: Path) -> list[ShownFigure]:
-    """Every figure of the study, its pictures written to `folder`."""
+    """Draw every figure of the study and write its pictures to `folder`."""
     return [_figure(context, figure, folder) for figure in context.study.figures]
 
 
 def rate_distortion_plot(context: ReportContext, folder: Path) -> Picture | None:
-    """Rate against distortion of every run; None where none is done."""
+    """Draw rate against distortion of every run; None if no run is done."""
     if not context.done:
         return None
     return render(rate_distortion(_points(context)), folder, "rate-distortion", "Rate against distortion of every run")
 
 
 def learning_curves(context: ReportContext, folder: Path) -> list[Picture]:
-    """-ELBO against the epoch, a picture for each group: validation solid, training dotted, seeds in one colour."""
+    """Draw -ELBO against the epoch, for each group: validation solid, training dotted, seeds in one colour."""
     return [
         render(_curves(context, members), folder, f"learning-{name}", f"Learning curves of {members[0].title}")
         for name, members in context.groups().items()
@@ -127,7 +127,7 @@ def _figure(context: ReportContext, figure: Figure, folder: Path) -> ShownFigure
     shown = {panel.show for panel in figure.panels}
     caption = " ".join(CAPTIONS[kind] for kind in CAPTIONS if kind in shown)
     if any(panel.ours for panel in figure.panels):
-        caption += " Panels marked ours are not in the article."
+        caption += " Panels with the mark ours are not in the article."
     panels = [_panel(context, figure.number, panel, folder) for panel in figure.panels]
     wide, count = "manifold" in shown, len(panels)
     columns = min(count, BESIDE) if not wide else 2 if count in (2, 4) else 3
@@ -135,13 +135,14 @@ def _figure(context: ReportContext, figure: Figure, folder: Path) -> ShownFigure
 
 
 CAPTIONS = {
-    "data": "The first panel shows test images, the same ones in every panel, in the same places.",
+    "data": "The first panel shows test images. Every panel has the same images in the same places.",
     "reconstructions": "Reconstructions are the decoder's mean, averaged over 32 samples of z from the encoder's "
-    "posterior of each image. Below each: samples of the same run, the decoder's means for z drawn from the prior.",
-    "samples": "Samples of the model: the decoder's means for z drawn from the prior, the same z in every panel whose "
-    "prior is the same.",
-    "manifold": "Each image is the decoder's mean at one z of a 20 x 20 grid that is even in probability: its "
-    "coordinates go through the inverse of the Gaussian distribution function.",
+    "posterior of each image. Below each panel: samples of the same run, the decoder's means for z drawn from the "
+    "prior.",
+    "samples": "Samples of the model: the decoder's means for z drawn from the prior. Panels with the same prior have "
+    "the same z.",
+    "manifold": "Each image is the decoder's mean at one z of a 20 x 20 grid. The cells of the grid have equal "
+    "probability: its coordinates are quantiles of the Gaussian distribution.",
 }
 
 
@@ -167,13 +168,13 @@ def _panel(context: ReportContext, number: str, panel: Panel, folder: Path) -> S
 
 
 def _member(context: ReportContext, panel: Panel) -> Member | None:
-    """The run of a panel: the first of its group with these latent dimensions."""
+    """The run of a panel: the first of its group with this number of latent dimensions."""
     own = [m for m in context.study.members if (m.group, m.latent) == (panel.group, panel.latent)]
     return own[0] if own else None
 
 
 def _of_group(context: ReportContext, panel: Panel) -> str:
-    """What a panel that shows one run of a group is called, with what tells this run from the others."""
+    """The label of a panel that shows one run of a group, with what distinguishes this run from the others."""
     member = _member(context, panel)
     if member is None:
         return panel.group

@@ -1,22 +1,21 @@
-"""What models give over their seeds: one row for each Spec of a study that was trained with more than one seed."""
+"""Results over the seeds: one row for each Spec of a study that was trained with more than one seed."""
 
 import statistics
 from typing import Any
 
 from vaelab.evaluation.measure import FEW_MARK, rests_on_few
 from vaelab.reports.behind import behind
-from vaelab.reports.claims.claim import Table
 from vaelab.reports.claims.estimate import over_seeds as mean_over_seeds
 from vaelab.reports.context import ReportContext
 from vaelab.reports.labels import points
 from vaelab.reports.table import better_of, in_words
-from vaelab.reports.text import DASH, KEEP, MINUS, latent, listed, number, plus_minus
+from vaelab.reports.text import DASH, KEEP, MINUS, Table, latent, listed, number, plus_minus
 from vaelab.runs.compare import kind
 from vaelab.studies.study import Member
 
-BEST = 3  # models that a sentence names
-VAGUE = f"{FEW_MARK} Few effective draws: these NLLs are too high by an unknown amount, which may decide the order."
-COLUMNS = {  # heading -> a metric, whatever it was measured with (frechet[...] is frechet), and its sign
+BEST = 3  # the number of models that a sentence names
+VAGUE = f"{FEW_MARK} Few effective draws: these NLLs are too high by an unknown amount, so their order may be wrong."
+COLUMNS = {  # heading -> a metric without the name of its features (frechet[...] is frechet), and its sign
     f"{MINUS}ELBO": ("elbo", -1),
     "rate": ("rate", 1),
     "distortion": ("distortion", 1),
@@ -29,7 +28,7 @@ SECONDS = "training / s"
 
 
 def over_seeds(context: ReportContext) -> dict[str, Table]:
-    """The table of each data set and protocol, by its title; none where no Spec has several seeds done."""
+    """The table of each data set and protocol, by its title; empty if no Spec has several seeds that are done."""
     tables = dict[str, Table]()
     for title, models in _several(context).items():
         rows = [_row(context, members) for members in models]
@@ -40,14 +39,14 @@ def over_seeds(context: ReportContext) -> dict[str, Table]:
 
 
 def directions(context: ReportContext) -> str:
-    """Which columns are better for being lower or higher, as their metrics state it."""
+    """Say in which columns lower or higher values are better, as their metrics state it."""
     members = [member for models in _several(context).values() for runs in models for member in runs]
     rows = {head: row for head, (name, _) in COLUMNS.items() for m in members if (row := _find(m, name)) is not None}
     return in_words({head: better_of(row, COLUMNS[head][1]) for head, row in rows.items()})
 
 
 def ranking(context: ReportContext) -> list[str]:
-    """Which models have the best NLL over their seeds, and which the worst, among those whose numbers compare."""
+    """Say which models have the best and the worst NLL over their seeds, among models with comparable numbers."""
     said = list[str]()
     for title, models in _several(context).items():
         alike = dict[tuple[int, str], list[list[Member]]]()
@@ -59,7 +58,7 @@ def ranking(context: ReportContext) -> list[str]:
 
 
 def explained(said: list[str]) -> list[str]:
-    """`said`, and once behind it what its mark means, where it is used."""
+    """Return `said`; if a line uses the mark, also the explanation of the mark."""
     return [*said, VAGUE] if any(FEW_MARK in line for line in said) else said
 
 
@@ -75,7 +74,7 @@ def _ranked(context: ReportContext, title: str, rivals: list[list[Member]]) -> s
 
 
 def _several(context: ReportContext) -> dict[str, list[list[Member]]]:
-    """For each data set and protocol, the runs of each Spec that has several seeds done."""
+    """For each data set and protocol, the runs of each Spec with several seeds that are done."""
     found = dict[str, list[list[Member]]]()
     for members in points(context.done):
         if len(members) > 1:
@@ -101,7 +100,7 @@ def _find(member: Member, name: str) -> dict[str, Any] | None:
 
 
 def interval(values: list[float | None]) -> str:
-    """The mean of n values and half the width of its 95 % interval; a dash for fewer than two, or where one lacks."""
+    """The mean of n values and half the width of its 95 % interval; a dash if n < 2 or a value is missing."""
     known = [value for value in values if value is not None]
     if len(known) < max(2, len(values)):
         return DASH

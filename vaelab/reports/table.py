@@ -1,4 +1,4 @@
-"""The comparison table: one row for each run, in blocks whose numbers may be compared."""
+"""The comparison table: one row for each run. Numbers are comparable within a block of the table."""
 
 from collections import Counter
 from dataclasses import dataclass, replace
@@ -30,19 +30,19 @@ COLUMNS = {
     "best_epoch": "best epoch",
     "seconds": "training / s",
 }
-MEASURED = tuple(COLUMNS)[tuple(COLUMNS).index("elbo") :]  # what a run has once it is done
-MEANS = ("elbo", "rate", "distortion", "nll", "bits_per_dim", "reconstruction_mse")  # over images
-OTHER, AMISS = "\N{DOUBLE DAGGER}", "\N{WARNING SIGN}"  # of another kind than most of its column; see the ledger
+MEASURED = tuple(COLUMNS)[tuple(COLUMNS).index("elbo") :]  # the columns that a run has only when it is done
+MEANS = ("elbo", "rate", "distortion", "nll", "bits_per_dim", "reconstruction_mse")  # means over images
+OTHER, AMISS = "\N{DOUBLE DAGGER}", "\N{WARNING SIGN}"  # not comparable with most of its column; has a warning
 UNITS = f"Nats per image, mean {PLUS_MINUS} standard error over the test images."
 
 
 @dataclass(frozen=True)
 class Cell:
-    """Text, and the number to sort by where it is one."""
+    """Text, and its value for sorting if it is a number."""
 
     text: str
     value: float | None = None
-    detail: str = ""  # in small print below
+    detail: str = ""  # small text below
     mark: str = ""  # OTHER, AMISS or FEW_MARK
 
 
@@ -53,12 +53,12 @@ class TableRow:
     label: str
     done: bool
     note: str  # "not a likelihood", or empty
-    cells: dict[str, Cell]  # by key of COLUMNS; of a run that is not done only what its Spec says
+    cells: dict[str, Cell]  # by key of COLUMNS; a run that is not done has only the cells of its Spec
 
 
 @dataclass(frozen=True)
 class ComparableRows:
-    """Runs on the same data under the same protocol: numbers of different blocks are not comparable."""
+    """Runs on the same data under the same protocol. Numbers of different blocks are not comparable."""
 
     data: str
     protocol: str
@@ -66,19 +66,19 @@ class ComparableRows:
 
 
 def directions(context: ReportContext) -> str:
-    """Which columns are better for being lower or higher, as their metrics state it; empty where none is known."""
+    """Say in which columns lower or higher values are better, as their metrics state it; "" if none is known."""
     rows = {name: row for m in context.done for name in MEANS if (row := m.run.find(name)) is not None}
     return in_words({COLUMNS[name]: better_of(row, -1 if name == "elbo" else 1) for name, row in rows.items()})
 
 
 def better_of(row: dict[str, Any], sign: int = 1) -> str:
-    """Which values of sign * the metric are better."""
+    """Which values of sign * metric are better."""
     turned = {"lower": "higher", "higher": "lower", "neither": "neither"}
     return row["better"] if sign > 0 else turned[row["better"]]
 
 
 def in_words(better: dict[str, str]) -> str:
-    """Such as "Lower is better for NLL(K) and MSE.", from the direction of each column."""
+    """A sentence such as "Lower is better for NLL(K) and MSE.", from the direction of each column."""
     columns = {way: [name for name, of in better.items() if of == way] for way in ("lower", "higher")}
     return " ".join(f"{way.capitalize()} is better for {listed(names)}." for way, names in columns.items() if names)
 
@@ -144,6 +144,6 @@ def _metric(metric: dict[str, Any] | None, sign: int) -> Cell:
 
 
 def _part(written: str) -> Cell:
-    """A part, with its options below: "mlp", "hidden 500, activation tanh"."""
+    """A part with its options as detail: "mlp", "hidden 500, activation tanh"."""
     name, _, options = written.partition(":")
     return Cell(name, detail=options.replace(":", ", ").replace("=", " "))

@@ -1,24 +1,33 @@
-"""Numbers as text, the same way everywhere."""
+"""Numbers, lists and tables as text, with one format for all parts of a report."""
 
+from dataclasses import dataclass
 from math import floor, log10
 from typing import Any
 
 from vaelab.evaluation.proportion import Proportion
 
-DASH = "\N{EM DASH}"  # what does not exist for this row
+DASH = "\N{EM DASH}"  # for a value that is not defined for this row
 MINUS = "\N{MINUS SIGN}"
 PLUS_MINUS = "\N{PLUS-MINUS SIGN}"
-KEEP = "\N{NO-BREAK SPACE}"  # where a line must not end
+KEEP = "\N{NO-BREAK SPACE}"
+
+
+@dataclass(frozen=True)
+class Table:
+    """Columns and rows of text."""
+
+    columns: list[str]
+    rows: list[list[str]]
 
 
 def number(value: float, decimals: int = 0) -> str:
-    """With separated thousands, a real minus sign, and no negative zero."""
+    """A number with separated thousands, a true minus sign, and no negative zero."""
     text = f"{value:,.{decimals}f}"
     return text.replace("-", MINUS) if any(digit in text for digit in "123456789") else text.lstrip("-")
 
 
 def plus_minus(value: float, se: float | None) -> str:
-    """The value with its standard error, which is given two significant digits; four for a value without one."""
+    """A value with its standard error, which has two significant digits; a value without an error has four."""
     if not se:
         return number(value, max(0, 3 - floor(log10(abs(value)))) if value else 0)
     decimals = max(0, 1 - floor(log10(se)))
@@ -34,7 +43,7 @@ def percent(share: float, decimals: int = 0) -> str:
 
 
 def with_errors(row: dict[str, Any]) -> str:
-    """The value of a row of result.json with its 95 % interval, or standard error and the error of its draws."""
+    """The value of a row of result.json with its 95 % interval, or with standard error and the error of its draws."""
     if row["interval"] is None:
         draws = row["monte_carlo_se"]
         return plus_minus(row["value"], row["se"]) + (f" (draws {PLUS_MINUS}{KEEP}{draws:.2g})" if draws else "")
@@ -49,10 +58,10 @@ def with_interval(share: Proportion) -> str:
 
 
 def counted(count: int, thing: str) -> str:
-    """Such as "1 run" and "3 runs"."""
+    """A count with its noun, such as "1 run" or "3 runs"."""
     return f"{number(count)} {thing}{'' if count == 1 else 's'}"
 
 
 def listed(words: list[str]) -> str:
-    """a, b and c; "none" for no words."""
+    """A list in words, such as "a, b and c"; "none" if it is empty."""
     return " and ".join(filter(None, [", ".join(words[:-1]), *words[-1:]])) or "none"

@@ -1,4 +1,4 @@
-"""The sentences of a report, made from the measurements and from the notes on the data."""
+"""The sentences of a report, generated from the metrics and from the notes on the data."""
 
 import statistics
 from collections import Counter
@@ -16,23 +16,23 @@ from vaelab.runs.blueprint import NOT_A_LIKELIHOOD
 from vaelab.runs.compare import kind
 from vaelab.studies.study import Member
 
-FEW = 20  # test images of a label, below which a sentence says how few there are
-EARLY = 0.75  # share of the epochs, before which the best epoch is early
-LATE = 0.99  # ... and after which it is the last
-BESIDE = "What was measured stands with each of them below."
+FEW = 20  # with fewer test images of a label, a sentence says so
+EARLY = 0.75  # a best epoch is early if it is in this first share of the epochs
+LATE = 0.99  # a best epoch is the last if it is after this share
+BESIDE = "The measurements are below, with each statement."
 
 
 def findings(context: ReportContext, claims: dict[str, list[Claim]]) -> list[str]:
-    """The main results, a sentence or two each: of the models, of the latent dimensions in use, of the claims."""
+    """The main results, in one or two sentences each: the models, the latent dimensions in use, the claims."""
     ranked = ranking(context)
     said = [*ranked, *(_of_group(context, models) for models in _groups(context) if len(models) > 1 or not ranked)]
     if idle := [text for models in _groups(context) if (text := _idle(context, models))]:
-        said.append(f"Some models ignore latent dimensions: {'; '.join(idle)}.")
+        said.append(f"Some models do not use all latent dimensions: {'; '.join(idle)}.")
     return said + _of_claims([claim for group in claims.values() for claim in group])
 
 
 def _of_claims(claims: list[Claim]) -> list[str]:
-    """How many statements have which verdict, and why the others have none: a line each."""
+    """Lines that count the statements with each verdict, and say why the others have none."""
     judged = Counter(claim.verdict for claim in claims if claim.was_judged)
     said = list[str]()
     if judged:
@@ -47,45 +47,45 @@ def _of_claims(claims: list[Claim]) -> list[str]:
 
 
 def limits(context: ReportContext) -> list[str]:
-    """What the data and the design of this study cannot show, from their notes and counts."""
+    """What the data and the design of this study cannot show, from the notes on the data and their counts."""
     said = list[str]()
     for member in {m.spec.data: m for m in context.done}.values():
         said += _of_data(context, member)
     seeds = {member.seed for member in context.study.members}
     if len(seeds) == 1:
         said.append(
-            f"Every model was trained once, with seed {min(seeds)}. Standard errors and intervals cover the test "
-            "images only: another seed would give other numbers."
+            f"Every model was trained once, with seed {min(seeds)}. Standard errors and intervals cover only the test "
+            "images. Another seed would give other numbers."
         )
     if any(NOT_A_LIKELIHOOD in member.run.metric("elbo")["note"] for member in context.done):
         said.append(
-            "A Bernoulli cross-entropy on grey levels is not a likelihood of the images. Its nats can be compared with "
-            "each other only."
+            "A Bernoulli cross-entropy on grey levels is not a likelihood of the images. Its nats are comparable only "
+            "with each other."
         )
     if any(member.spec.condition == "labels" for member in context.done):
         said.append(
-            "A model that is told the labels has bounds of log p(x|y), not of log p(x). It can be compared with such "
-            "models only."
+            "A model that is conditioned on labels has bounds of log p(x|y), not of log p(x). It is comparable only "
+            "with such models."
         )
     if context.done and not context.study.quick:
         still = sum(best_epoch(m.run.result) > LATE * m.spec.epochs for m in context.done if m.spec.validation)
         if still:
             said.append(
-                f"In {still} of {len(context.done)} runs the weights of the last epoch were the best: more training "
+                f"In {still} of {len(context.done)} runs the weights of the last epoch were the best. Longer training "
                 "would improve them."
             )
     if context.study.quick:
-        said.append("This is the quick version: training stopped long before the models had learned what they can.")
+        said.append("This is the quick version: training stopped long before the models had converged.")
     return said
 
 
 def data_notes(context: ReportContext) -> list[str]:
-    """Each data set with its counts and note."""
+    """Each data set, with its counts and its note."""
     return [f"{name}: {_counts(member)}" for name, member in {m.spec.data: m for m in context.done}.items()]
 
 
 def made_with(context: ReportContext) -> list[str]:
-    """Versions, machine and date of the runs; several where they differ."""
+    """The dates of the runs, and each environment (versions and machine) in which they were made."""
     environments = [member.run.result["environment"] for member in context.done]
     dates = sorted({environment["date"] for environment in environments})
     kinds = list(dict.fromkeys(_environment(environment) for environment in environments))
@@ -94,7 +94,7 @@ def made_with(context: ReportContext) -> list[str]:
 
 
 def _groups(context: ReportContext) -> list[list[list[Member]]]:
-    """The groups of the study whose ELBOs compare: models, each with its runs over the seeds."""
+    """The groups of the study with comparable ELBOs: models, each with its runs over the seeds."""
     found = dict[tuple[str, str], list[Member]]()
     for member in context.done:
         of = str(kind(member.run, member.run.metric("elbo")))
@@ -103,7 +103,7 @@ def _groups(context: ReportContext) -> list[list[list[Member]]]:
 
 
 def _of_group(context: ReportContext, models: list[list[Member]]) -> str:
-    # ELBOs of unlike objectives are of unlike encoders: these models are judged by the NLL
+    # Different objectives give different encoders, so ELBOs are not a fair comparison: the NLL ranks these models.
     judge, sign = ("nll", 1) if len({runs[0].spec.objective for runs in models}) > 1 else ("elbo", -1)
     best, *others = sorted(models, key=lambda runs: sign * _mean(runs, judge))
     closest = min(models, key=lambda runs: _mean(runs, "reconstruction_mse"))
@@ -112,7 +112,7 @@ def _of_group(context: ReportContext, models: list[list[Member]]) -> str:
     score = elbo if judge == "elbo" else f"NLL {_value(best, 'nll')} nats{f', {note}' if note else ''}"
     if len(models) == 1:
         return f"{context.of_model(best[0])}, {latent(best[0].latent)}: {elbo}."
-    if len({runs[0].latent for runs in models}) < len(models):  # something else differs
+    if len({runs[0].latent for runs in models}) < len(models):  # the models also differ in other fields
         where = context.point(best[0])
     else:
         where = f"{best[0].latent} latent dimensions"
@@ -135,7 +135,7 @@ def _early(run: Member) -> bool:
 
 
 def _idle(context: ReportContext, models: list[list[Member]]) -> str:
-    """Which runs of a group leave latent dimensions unused; empty where none does."""
+    """Say which runs of a group do not use all latent dimensions; "" if all do."""
     said = list[str]()
     for runs in models:
         units = [units["value"] for run in runs if (units := run.run.find("active_units"))]
@@ -150,7 +150,7 @@ def _mean(runs: list[Member], name: str) -> float:
 
 
 def _value(runs: list[Member], name: str, sign: int = 1) -> str:
-    """The value with its error: over the seeds where there are several, otherwise over the images."""
+    """The value with its error: over the seeds if there are several, otherwise over the images."""
     if len(runs) > 1:
         return interval([sign * run.run.metric(name)["value"] for run in runs])
     metric = runs[0].run.metric(name)
@@ -163,17 +163,17 @@ def _of_data(context: ReportContext, member: Member) -> list[str]:
     said = list[str]()
     if "slice" in note:
         said.append(
-            f"{name} is here the {note}. Its {number(len(data.test))} test images are not the official test split, so "
-            "no number can be compared with a published one. They are few, so standard errors are large."
+            f"{name} is only a slice here ({note}). Its {number(len(data.test))} test images are not the official test "
+            "split, so no number is comparable with a published one. They are few, so standard errors are large."
         )
         if name == "svhn":
             said.append(
-                "Digits from the same house number can be in both training and test images, so memorising pays."
+                "Digits from the same house number can be in both training and test images, so memorising them helps."
             )
     elif note:
-        said.append(f"{name}: {note}. The numbers cannot be compared with published ones.")
+        said.append(f"{name}: {note}. The numbers are not comparable with published ones.")
     if count := result["test_images_trained_on"]:
-        said.append(f"{number(count)} of the test images of {name} were also trained on.")
+        said.append(f"{number(count)} of the test images of {name} are also training images.")
     if data.test.shape[0] == 3:
         few = [f"{n} {hue}" for hue, n in zip(HUES, hue_counts(plain(data.test)), strict=False) if n < FEW]
         if few:

@@ -1,4 +1,4 @@
-"""A study's report: report.html, which holds everything, and report.md with its pictures beside it."""
+"""Write a study's report: report.html, which is complete in itself, and report.md with its pictures next to it."""
 
 import os
 import re
@@ -34,7 +34,7 @@ MARKS = str.maketrans(
     {"\\": "\\\\", "<": "&lt;", "`": "'", **{mark: f"\\{mark}" for mark in "|[]*~!"}}  # of Markdown
 )
 BLOCK = re.compile(r"^([0-9]*)(#|>|[-+] |(?<=[0-9])[.)] )")  # a heading, a quotation or a list
-TEXT_COLUMNS = ("group", "data", "protocol", "likelihood", "network")  # set left; numbers are set right
+TEXT_COLUMNS = ("group", "data", "protocol", "likelihood", "network")  # aligned left; numbers are aligned right
 
 
 @dataclass(frozen=True)
@@ -48,24 +48,24 @@ class ShownClaim:
 
 @dataclass(frozen=True)
 class Appendix:
-    """What there is to say about one run."""
+    """The details of one run."""
 
     label: str
-    folder: str  # from the report's
+    folder: str  # relative to the folder of the report
     parts: list[tuple[str, str]]
-    kl: list[float]  # of each latent dimension, largest first; empty where it is not known
+    kl: list[float]  # KL of each latent dimension, largest first; empty if it is not known
 
 
 def write_report(study: Study, folder: Path, root: str | None = None) -> tuple[Path, Path]:
-    """Write report.html, report.md and report/*.png to `folder`; the paths of the first two.
+    """Write report.html, report.md and report/*.png to `folder`; return the paths of the first two.
 
-    Runs that are not done are shown as such. The report is a function of the runs: written again, it has equal bytes.
+    Runs that are not done are marked. The report is a function of the runs: the same runs give the same bytes.
 
     Arguments:
-        root: where data lie, as `vaelab.data.load` takes it.
+        root: the data directory, as in `vaelab.data.load`.
 
     Raises:
-        DataError: the data are not there.
+        DataError: the data are missing.
         RunError: a run's data have changed, or the disk is full.
         SpecError: the study names a claim that does not exist.
     """
@@ -100,15 +100,15 @@ def report(study: Study, root: str | None = None) -> tuple[Path, Path]:
 
 
 def _check_ours(page: Path, text: Path) -> None:
-    """RunError where files of somebody's own stand in the place of a report: every page of ours names vaelab."""
+    """Raise a RunError if there are files of the user instead of a report; every page by vaelab names vaelab."""
     if page.is_file() and b"vaelab" in small(page).read_bytes():
         return
     for path in (page, text):
         if path.exists():
             raise RunError(
                 found=f"{path}, which vaelab did not write",
-                expected="a report of vaelab's, or no file",
-                do="move it away, or choose another --out",
+                expected="a report by vaelab, or no file",
+                do="move it elsewhere, or choose another --out",
             )
 
 
@@ -129,7 +129,7 @@ def _template(name: str) -> Template:
 
 
 def as_markdown(value: object) -> str:
-    """Text in which what a name holds stays text: no cell, line, tag, link or code of it begins or ends there."""
+    """Escape a text for Markdown, so that it cannot start or end a cell, line, tag, link or code."""
     if isinstance(value, Markup):  # a table
         return value
     return BLOCK.sub(r"\1\\\2", " ".join(str(value).splitlines()).translate(MARKS))

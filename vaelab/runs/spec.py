@@ -17,7 +17,7 @@ PARTS = ("data", "model", "network", "likelihood", "posterior", "prior", "refit"
 
 
 class Spec(TrainingConfig):
-    """A frozen description of one run: what is learned from, the model, the objective, and how it is trained.
+    """A frozen description of one run: its data, model, objective and training.
 
     Parts are written `name` or `name:option=value:option=value`; `package.module:Name` is a part of your own.
     """
@@ -28,41 +28,49 @@ class Spec(TrainingConfig):
     )
     protocol: str | None = Field(
         default=None,
-        description="binary-dynamic | binary-static | binary-threshold | grey | levels | 8bit; the data's own if none",
+        description="how pixels are read: binary-dynamic, binary-static, binary-threshold, grey, levels or 8bit. "
+        "None: the protocol of the data",
     )
     validation: float = Field(
         default=0.1,
         ge=0,
-        description="training images held out: a share, or a number of images; 0: none. Data with validation images of "
-        "their own use these instead",
+        description="training images that are held out for validation: a proportion below 1, or a number of images; "
+        "0: none. Data with their own validation images use those",
     )
-    split_seed: int = Field(default=0, ge=0, le=2**63 - 1, description="of which images are held out")
+    split_seed: int = Field(default=0, ge=0, le=2**63 - 1, description="seed that chooses the images that are held out")
 
-    model: str = Field(default="vae", description="how the parts are put together; see `vaelab parts`")
+    model: str = Field(default="vae", description="how the parts are composed; see `vaelab parts`")
     latent: int = Field(
-        default=20, ge=1, le=2**31 - 1, description="D, latent dimensions; of a ladder, in each group at each place"
+        default=20,
+        ge=1,
+        le=2**31 - 1,
+        description="D, the number of latent dimensions. In a ladder: of each group at each position",
     )
     network: str = Field(
-        default="mlp", description="of encoder and decoder, such as mlp:hidden=500,200; see `vaelab parts`"
+        default="mlp",
+        description="network of the encoder and the decoder, such as mlp:hidden=500,200; see `vaelab parts`",
     )
     likelihood: str = Field(
         default="",
         description="p(x|z), such as gaussian:sigma=0.1; see `vaelab parts`. Empty: one that describes the pixels, "
-        "bernoulli for binary ones and gaussian:sigma=shared for 8bit",
+        "such as bernoulli for binary pixels and gaussian:sigma=shared for 8bit",
     )
     posterior: str = Field(default="diagonal", description="q(z|x); see `vaelab parts`")
     prior: str = Field(default="standard", description="p(z); see `vaelab parts`")
     condition: Literal["none", "labels"] = Field(
-        default="none", description="what encoder and decoder are told beside x and z: none | labels"
+        default="none", description="what the encoder and the decoder are conditioned on, in addition to x and z"
     )
     refit: str = Field(
         default="",
-        description="a prior fitted to the codes when training is over, in the place of `prior`; empty: none",
+        description="prior that is fitted to the latent codes after training and replaces `prior`; empty: none",
     )
     objective: str = Field(default="elbo", description="what is maximised, such as iwae:samples=5; see `vaelab parts`")
 
     nll_samples: int = Field(
-        default=100, ge=1, le=2**31 - 1, description="K, importance samples of the final likelihood of each test image"
+        default=100,
+        ge=1,
+        le=2**31 - 1,
+        description="K, the number of importance samples for the final likelihood of each test image",
     )
 
     @model_validator(mode="after")

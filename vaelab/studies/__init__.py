@@ -1,8 +1,8 @@
-"""The studies that come with vaelab, a TOML file each."""
+"""Studies: a grid of runs and its report. Each built-in study is a TOML file in this folder."""
 
 from pathlib import Path
 
 
 def known_studies() -> dict[str, Path]:
-    """Name -> file of the studies that come with vaelab."""
+    """Return the built-in studies: name -> file."""
     return {path.stem: path for path in sorted(Path(__file__).parent.glob("*.toml"))}

@@ -1,4 +1,4 @@
-"""A study: a base Spec x a grid -> runs -> one report, described by a TOML file (see `vaelab/studies/`)."""
+"""A study: a base Spec x a grid -> runs -> one report. A TOML file describes it (see `vaelab/studies/`)."""
 
 import math
 import os
@@ -34,7 +34,7 @@ from vaelab.training.callback import Callback, Status
 from vaelab.training.lines import default_callback, in_brief, lines
 from vaelab.training.step.compiled import Compile
 
-MOST = 10_000  # runs of a group: a longer list is a slip
+MOST = 10_000  # the largest number of runs of a group: more are a mistake
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ class Member:
 
 @dataclass(frozen=True)
 class Study:
-    """A study with its runs, done or not."""
+    """A study with all of its runs; a run may not be done yet."""
 
     name: str
     title: str
@@ -81,21 +81,22 @@ class Study:
 def open_study(
     name: str, out: Path | str = "runs", quick: bool = False, seeds: int = 1, trust: Sequence[str] = ()
 ) -> Study:
-    """The study called `name`, or described by the file `name`, with its runs below `out`/<study>/.
+    """Read the built-in study `name`, or the study in the file `name`; its runs are in `out`/<study>/.
 
     Arguments:
-        trust: the modules of the user's own that the file may name; their code runs.
+        trust: the user's own modules that the file may name; their code runs.
 
     Raises:
-        SpecError: no such study, a file that is no study, a module that is not trusted, or a Spec that cannot be.
+        SpecError: there is no such study, the file is not a study, a module is not trusted, or a Spec is not valid.
     """
     path = Path(name) if name.endswith(".toml") else known_studies().get(name)
     if path is None:
         raise unknown("study", name, known_studies())
     try:
-        file = StudyFile(**parsed(path, tables, expected="a study: a TOML file", do="mend that line", error=SpecError))
+        file = StudyFile(**parsed(path, tables, expected="a study: a TOML file", do="fix that line", error=SpecError))
     except ValidationError as error:
-        first = min(error.errors(), key=lambda one: one["type"] != "extra_forbidden")  # a slip explains what lacks
+        # A misspelt field comes first: it often explains why another field is missing.
+        first = min(error.errors(), key=lambda one: one["type"] != "extra_forbidden")
         where = ".".join(map(str, first["loc"]))
         if first["type"] == "extra_forbidden":
             raise unknown(f"field of {path}:", where, fields_at(first["loc"])) from error
@@ -117,8 +118,8 @@ def open_study(
     check_groups(path, file)
     members = [member for group in file.group for member in _members(file, group, folder, quick, seeds, asked_for)]
     if len({member.label for member in members}) < len(members):
-        found = f"{path}: two runs that are called alike"
-        raise SpecError(found=found, expected="groups of different names", do="rename one")
+        found = f"{path}: two runs with the same label"
+        raise SpecError(found=found, expected="groups with different names", do="rename one group")
     command = f"vaelab study {name}" + (" --quick" if quick else "") + (f" --seeds {seeds}" if seeds > 1 else "")
     command += f" --trust {' '.join(trust)}" if trust else ""
     return Study(
@@ -143,14 +144,16 @@ def _members(
     named = preset(group.preset).fields if group.preset else {}
     fixed = {**file.base, **named, **group.spec, **({**file.quick, **group.quick} if quick else {})}
     if "seed" in group.grid and seeds > 1:
-        found = f"--seeds {seeds} beside seed = {group.grid['seed']} in the grid of the group '{group.name}'"
-        raise SpecError(found=found, expected="one of them", do="leave --seeds out, or take the seeds out of the file")
+        found = f"both --seeds {seeds} and seed = {group.grid['seed']} in the grid of the group '{group.name}'"
+        raise SpecError(
+            found=found, expected="only one of them", do="remove --seeds, or remove the seeds from the file"
+        )
     if seeds > MOST:
         raise SpecError(found=f"--seeds {seeds:,}", expected=f"at most {MOST:,}", do="lower it")
     grid = {**group.grid, **({"seed": list(range(seeds))} if "seed" not in group.grid else {})}
     if (count := math.prod(map(len, grid.values()))) > MOST:
         found = f"{count:,} runs in the group '{group.name}'"
-        raise SpecError(found=found, expected=f"at most {MOST:,}", do="take values out of its grid")
+        raise SpecError(found=found, expected=f"at most {MOST:,}", do="remove values from its grid")
     for values in product(*grid.values()):
         point = dict(zip(grid, values, strict=True))
         blueprint = read(Spec(**{**fixed, **point}))
@@ -158,7 +161,7 @@ def _members(
         shown = {key: value for key, value in point.items() if key != "seed" or len(grid["seed"]) > 1}
         label = " ".join([group.name, *(f"{_short(key)}={value}" for key, value in shown.items())])
         if "seed" not in group.grid and not spec.seed:
-            shown.pop("seed", None)  # what was run with one seed is the first run of several
+            shown.pop("seed", None)  # so that the run of a study with one seed is also the first of several seeds
         words = [group.name, *(f"{_short(key)}{value}" for key, value in shown.items()), spec.hash]
         run = Run.planned(folder / _as_a_name("-".join(words)), blueprint)
         yield Member(group.name, group.title, label, blueprint, run)
@@ -169,9 +172,9 @@ def _short(key: str) -> str:
 
 
 def _as_a_name(words: str) -> str:
-    """What a directory may be called: without the separators of parts, paths and values.
+    """Make a name of a directory: remove the separators of parts, paths and values.
 
-    A colon would be one of them to scp and rsync, which then take what stands before it for a machine.
+    A colon is removed because scp and rsync read the text before it as the name of a machine.
     """
     name = re.sub(r"[\s/\\:]+", "-", words.replace("=", ""))
     return name if len(name.encode()) <= LONGEST_NAME else f"{name[: LONGEST_NAME // 4]}-{name[-LONGEST_NAME // 4 :]}"
@@ -179,13 +182,13 @@ def _as_a_name(words: str) -> str:
 
 @dataclass(frozen=True)
 class Options:
-    """How the runs of a study are carried out; none of it changes what they compute."""
+    """How the runs of a study are carried out. No option changes the results."""
 
-    only: str = "*"  # a pattern of labels, as a shell matches names
-    jobs: int = 1  # runs at a time, in processes of their own when more than one
-    root: str | None = None  # where data lie
+    only: str = "*"  # a pattern of labels, as a shell matches file names
+    jobs: int = 1  # number of runs at a time; with more than one, each has its own process
+    root: str | None = None  # the data directory
     compile: Compile = "auto"
-    vmapped: int = 1  # runs that are trained as one program, at most
+    vmapped: int = 1  # the largest number of runs that are trained as one program
 
 
 def study(
@@ -208,18 +211,18 @@ def study(
     Arguments:
         name: of a study that comes with vaelab, or of a TOML file.
         out: the directory for studies; the runs are in `out`/<study>/.
-        only: run only what this pattern matches.
-        jobs: runs at a time, each in a process of its own.
-        vmapped: runs that are trained as one program, at most.
-        quick: a small budget.
+        only: a pattern of labels; other runs are skipped.
+        jobs: the number of runs at a time, each in its own process.
+        vmapped: the largest number of runs that are trained as one program.
+        quick: use the small budget.
         seeds: runs of each point of the grid, with seeds 0, 1, ...
         root: the data directory; see `vaelab.load`.
         compile: whether to compile the training step.
-        trust: the modules of your own that the file may name; their code runs.
+        trust: your own modules that the file may name; their code runs.
         callback: receives progress; by default it is printed in a terminal or a notebook.
 
     Raises:
-        VaelabError: any mistake that a user can correct, in one line.
+        VaelabError: any error that a user can correct, in one line.
     """
     opened = open_study(name, out, quick, seeds, trust)
     carry_out(opened, Options(only, jobs, root, compile, vmapped), callback or default_callback())
@@ -227,21 +230,23 @@ def study(
 
 
 def carry_out(study: Study, options: Options, callback: Callback) -> None:
-    """Train what is not done yet of what `options.only` matches.
+    """Train and evaluate the runs that `options.only` matches and that are not done.
 
     Raises:
-        SpecError: nothing matches; or runs are to be trained both in processes and as one program.
-        RunError: runs of other processes, or of one program, failed; each is named.
-        VaelabError: what `vaelab.runs.train.train` raises, where runs share this process.
+        SpecError: no run matches; or both `jobs` and `vmapped` are above 1.
+        RunError: runs in other processes, or vmapped runs, failed; the error names each of them.
+        VaelabError: as `vaelab.runs.train.train`, for runs in this process.
     """
     if options.jobs > 1 and options.vmapped > 1:
-        found = f"--jobs {options.jobs} beside --vmapped {options.vmapped}"
-        raise SpecError(found=found, expected="one of them", do="leave --jobs out: one program uses all processors")
+        found = f"both --jobs {options.jobs} and --vmapped {options.vmapped}"
+        raise SpecError(found=found, expected="only one of them", do="remove --jobs: one program uses all processors")
     pattern = options.only if "*" in options.only else f"*{options.only}*"
     chosen = [member for member in study.members if fnmatch(member.label, pattern)]
     if not chosen:
         known = ", ".join(member.label for member in study.members)
-        raise SpecError(found=f"--only '{options.only}' matches no run", expected=f"part of: {known}", do="change it")
+        raise SpecError(
+            found=f"--only '{options.only}' matches no run", expected=f"a part of: {known}", do="change --only"
+        )
     make_folder(study.folder)
     todo = [member for member in chosen if not done(study, member)]
     callback.say(f"{study.title}: {len(chosen)} runs, {len(chosen) - len(todo)} done before")
@@ -284,8 +289,8 @@ def _report_failures(failures: list[str], of: int) -> None:
     if failures:
         raise RunError(
             found=f"{len(failures)} of {of} runs failed: {'; '.join(failures)}",
-            expected="all of them to finish",
-            do="mend that and give the same command again: finished runs are kept",
+            expected="all runs to finish",
+            do="fix the cause and rerun the command to resume; finished runs are kept",
         )
 
 
@@ -299,9 +304,9 @@ def _measure(study: Study, member: Member, options: Options, callback: Callback)
 
 
 def _in_vmapped_groups(study: Study, todo: list[Member], options: Options, callback: Callback) -> Iterator[str]:
-    """Train the members, those that can be as one program; what the failed ones said."""
+    """Train the members, as vmapped runs if possible; yield the error of each run that failed."""
     for member in todo:
-        claim(member.run, member.spec)  # their Specs are read there
+        claim(member.run, member.spec)  # writes the Spec, which `vmapped_groups` reads
     members, before = {member.run: member for member in todo}, 0
     for group in vmapped_groups(list(members), options.vmapped):
         label, last, failed = members[group[0]].label, before + len(group), dict[Run, VaelabError]()
@@ -325,7 +330,7 @@ def _in_vmapped_groups(study: Study, todo: list[Member], options: Options, callb
 
 
 def done(study: Study, member: Member) -> bool:
-    """Whether a run is trained, and measured as the study asks."""
+    """Whether a run is trained and has all metrics of the study."""
     if not member.run.done:
         return False
     check_claim(member.run, member.spec)
@@ -335,7 +340,7 @@ def done(study: Study, member: Member) -> bool:
 def _by_worker(
     worker: Worker, study: Study, member: Member, options: Options, say: Callable[[str], None]
 ) -> str | None:
-    """Train and measure one member with its share of the processors; what was said last if it failed."""
+    """Train and evaluate one member in a worker, with its part of the processors; return its error, or None."""
     job = {
         "spec": member.spec.model_dump(),
         "folder": str(member.run.path),

@@ -1,4 +1,4 @@
-"""What a study's TOML file holds."""
+"""The contents of a study's TOML file."""
 
 import re
 import tomllib
@@ -11,20 +11,20 @@ from vaelab.system.errors import SpecError, unknown
 from vaelab.system.files import LONGEST_NAME, name_fault
 from vaelab.system.json_types import Positive
 
-MANY_PARTS = re.compile(r"(?:[\w-]+\.){100}")  # of a key, as a.b.c
+MANY_PARTS = re.compile(r"(?:[\w-]+\.){100}")  # a key such as a.b.c, with very many parts
 
 
 def _checked(name: str) -> str:
     if fault := name_fault(name):
-        raise ValueError(f"a name {fault}; it may be a plain name of at most {LONGEST_NAME} bytes")
+        raise ValueError(f"a name {fault}; expected a plain name of at most {LONGEST_NAME} bytes")
     return name
 
 
-Name = Annotated[str, AfterValidator(_checked)]  # of which names of files and folders are made
+Name = Annotated[str, AfterValidator(_checked)]  # a name that becomes part of file and folder names
 
 
 class Panel(BaseModel):
-    """One panel of a figure: what is shown, of which run."""
+    """One panel of a figure: what it shows, and of which run."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     letter: Annotated[str, Field(pattern=r"^[A-Za-z]{1,3}$")]
@@ -35,7 +35,7 @@ class Panel(BaseModel):
 
 
 class Figure(BaseModel):
-    """Panels side by side, as an article numbers and letters them."""
+    """Panels next to each other, with the numbers and letters of an article."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     number: Annotated[str, Field(pattern=r"^[0-9]{1,4}$")]
@@ -44,33 +44,33 @@ class Figure(BaseModel):
 
 
 class PublishedNumbers(BaseModel):
-    """Numbers of a paper, to be set beside ours. `values` are by the name of a group."""
+    """Numbers of a paper, which the report compares with those of the runs. `values` has one for each group's name."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     source: str
     metric: str
     samples: Positive  # K
-    # By one training of theirs: its epochs times its images
+    # Number of images that one training of the paper saw: its epochs times its images
     images_seen: Annotated[float, Field(ge=1, allow_inf_nan=False)]
     values: dict[str, Annotated[float, Field(allow_inf_nan=False)]]
 
 
 class StudyGroup(BaseModel):
-    """Runs that differ in their grid alone. Averages are over seeds of one point of it."""
+    """Runs that differ only in the values of a grid. Averages are over the seeds of one point of the grid."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     name: Name
     title: str
-    preset: str = ""  # whose fields the group's own then change
+    preset: str = ""  # `spec` changes fields of this preset
     spec: dict[str, Any] = {}
     quick: dict[str, Any] = {}
     grid: dict[str, list[Any]]
 
 
 class StudyFile(BaseModel):
-    """What a study's TOML file holds. `quick` tables replace fields under --quick.
+    """The contents of a study's TOML file. With --quick, the `quick` tables replace fields.
 
-    `metrics` are measured of each run beside what is measured at the end of every training.
+    `metrics` are computed for each run in addition to the default metrics at the end of every training.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -84,11 +84,11 @@ class StudyFile(BaseModel):
     figure: list[Figure] = []
     published: list[PublishedNumbers] = []
     claims: list[str] = []
-    must: list[str] = []  # claims that `vaelab report --check` wants supported; judged at the quick budget too
+    must: list[str] = []  # claims that `vaelab report --check` requires to be supported, at the quick budget too
 
 
 def fields_at(place: tuple[int | str, ...]) -> list[str]:
-    """The fields that may stand where `place` is, written as it is: group.0.name for the name of the first group."""
+    """The fields that are possible at `place`, written with their path: group.0.name is the name of the first group."""
     tables: dict[int | str, type[BaseModel]] = {
         "group": StudyGroup,
         "figure": Figure,
@@ -100,19 +100,19 @@ def fields_at(place: tuple[int | str, ...]) -> list[str]:
 
 
 def tables(text: str) -> dict[str, Any]:
-    """The tables of a TOML file. Keys of very many parts would take the square of their number in seconds."""
+    """Parse a TOML file. A key with very many parts is refused, because its time grows with their square."""
     if MANY_PARTS.search(text):
         raise ValueError("a key of more than a hundred parts")
     return tomllib.loads(text)
 
 
 def check_groups(path: Path, file: StudyFile) -> None:
-    """SpecError where what is said of groups is of none, or a seed stands where it has no effect."""
+    """Raise a SpecError if the file names a group that does not exist, or sets a seed where it has no effect."""
     names = [group.name for group in file.group]
     for table in (file.base, file.quick, *(group.spec for group in file.group), *(g.quick for g in file.group)):
         if "seed" in table:
-            found = f"{path}: seed = {table['seed']} beside the grids"
-            raise SpecError(found=found, expected="seeds in a grid, as seed = [0, 1]", do="move it there")
+            found = f"{path}: seed = {table['seed']} outside the grids"
+            raise SpecError(found=found, expected="seeds in a grid, as seed = [0, 1]", do="move it to a grid")
     named = [name for published in file.published for name in published.values]
     named += [panel.group for figure in file.figure for panel in figure.panels]
     for name in named:

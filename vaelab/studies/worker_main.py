@@ -24,7 +24,7 @@ GRACE_SECONDS = 3.0  # for a worker to save its state after its parent died
 
 
 def serve() -> None:
-    """Carry out the jobs of the input until it ends. What else is printed goes to the standard error."""
+    """Carry out the jobs from the input until it ends. Anything else that is printed goes to standard error."""
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
 
@@ -37,12 +37,12 @@ def serve() -> None:
         busy.set()
         end = _carried_out(job, tell)
         busy.clear()
-        with suppress(BrokenPipeError):  # nobody is there to be told
+        with suppress(BrokenPipeError):  # the parent process has ended
             tell({"end": end})
 
 
 def _listen(jobs: "SimpleQueue[dict[str, Any] | None]", busy: threading.Event) -> None:
-    """Hand on what is ordered; where the orders end in the midst of a job, the parent died: save, and end."""
+    """Put the jobs from the input into the queue. If the input ends during a job, the parent died: save and exit."""
     for line in sys.stdin:
         order = json.loads(line)
         if order != "stop":
@@ -54,12 +54,12 @@ def _listen(jobs: "SimpleQueue[dict[str, Any] | None]", busy: threading.Event) -
         os.kill(os.getpid(), signal.SIGTERM)
         time.sleep(GRACE_SECONDS)
         if hasattr(os, "killpg"):
-            os.killpg(0, signal.SIGKILL)  # compilers that it started too
+            os.killpg(0, signal.SIGKILL)  # the group includes the compilers that this process started
         os._exit(1)
 
 
 def _carried_out(job: dict[str, Any], tell: Any) -> str:
-    """Train and measure the run of a job; what went wrong, or "" for nothing.
+    """Train and evaluate the run of a job; return the error, or "" for success.
 
     Arguments:
         job: spec, folder, metrics, root, compile, threads.
@@ -77,6 +77,6 @@ def _carried_out(job: dict[str, Any], tell: Any) -> str:
             evaluate(run, job["metrics"], job["root"], callback=callback)
     except VaelabError as error:
         return str(error)
-    except Exception as error:  # a fault of ours, or of a part of the user's own
+    except Exception as error:  # a fault in vaelab or in the user's own part
         return in_one_line(error)
     return ""

@@ -1,4 +1,4 @@
-"""Processes that carry out one job after another, so that what a start costs is paid once."""
+"""Worker processes that carry out one job after another, so that each pays the cost of its start only once."""
 
 import json
 import subprocess
@@ -9,19 +9,19 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-# Not `-m`, and with -P: nothing in the current folder is imported in the place of Python's own modules. The folder of
-# vaelab itself stands last on the path, for a vaelab that was not installed.
+# With -P and not -m, Python does not import modules from the current folder instead of its own. The folder of vaelab is
+# the last one on the path, for a vaelab that is not installed.
 START = "import sys; sys.path.append(sys.argv[1]); from vaelab.studies.worker_main import serve; serve()"
 HOME = str(Path(__file__).parents[2])
 
 
 class Worker:
-    """A process of `vaelab.studies.worker_main`. It starts when it is first needed, and again if it died.
+    """A process that runs `vaelab.studies.worker_main`. It starts when it is first needed, and again if it died.
 
     Only one thread uses it at a time.
 
-    Orders go to its input, and what it says comes from its output, a JSON object a line. It stops when its input ends,
-    so that none is left where this process dies, however it dies.
+    Jobs go to its input, and its reports come from its output, a JSON object in each line. It stops when its input
+    ends, so no worker is left if this process dies for any reason.
     """
 
     def __init__(self) -> None:
@@ -29,7 +29,7 @@ class Worker:
         self._errors = tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")  # noqa: SIM115 see `close`
 
     def carry_out(self, job: dict[str, Any], tell: Callable[[dict[str, Any]], None]) -> str:
-        """Carry out `job` and hand what the worker says to `tell`; return what went wrong, or ""."""
+        """Carry out `job` and give the worker's reports to `tell`; return the error, or ""."""
         process = self._started()
         orders, answers = process.stdin, process.stdout
         assert orders is not None
@@ -42,19 +42,19 @@ class Worker:
                 if "end" in said:
                     return said["end"]
                 tell(said)
-        except BrokenPipeError:  # it died while it was idle
+        except BrokenPipeError:  # the worker died while it was idle
             pass
         return f"its process ended with status {process.wait()}: {self._last_error()}"
 
     def stop(self) -> None:
-        """Ask for what it is doing to be saved and ended; does not wait. From any thread."""
+        """Tell the worker to save and end its job; does not wait. May be called from any thread."""
         if self._process is not None and self._process.stdin is not None and self._process.poll() is None:
-            with suppress(BrokenPipeError):  # it died meanwhile
+            with suppress(BrokenPipeError):  # the worker died meanwhile
                 self._process.stdin.write(json.dumps("stop") + "\n")
                 self._process.stdin.flush()
 
     def close(self) -> None:
-        """Let it go, behind what it is doing."""
+        """End the worker after its current job."""
         if self._process is not None:
             self._process.communicate()
             self._process = None
@@ -71,10 +71,10 @@ class Worker:
             stdout=subprocess.PIPE,
             stderr=self._errors,
             encoding="utf-8",
-            start_new_session=True,  # Ctrl-C is for this process, which then says `stop`
+            start_new_session=True,  # so that Ctrl-C reaches only this process, which then calls `stop`
         )
         return self._process
 
     def _last_error(self) -> str:
         self._errors.seek(0)
-        return (self._errors.read().strip().splitlines() or ["nothing was said"])[-1]
+        return (self._errors.read().strip().splitlines() or ["it printed no error"])[-1]

@@ -10,8 +10,8 @@ Device = Literal["auto", "cpu", "cuda"]
 
 
 def find_device(device: Device) -> torch.device:
-    """The device of that name; RunError where CUDA is asked for and not there."""
+    """The torch device for `device`; "auto" takes CUDA if there is one. RunError if CUDA is asked for and missing."""
     found = torch.device("cuda" if device != "cpu" and torch.cuda.is_available() else "cpu")
     if device == "cuda" and found.type == "cpu":
-        raise RunError(found="no CUDA device", expected="one, as asked", do="use --device auto or cpu")
+        raise RunError(found="no CUDA device", expected="one, as --device cuda asks", do="use --device auto or cpu")
     return found

@@ -1,13 +1,13 @@
-"""The errors that a user can cause, each told in one line: what was found, what was expected, what to do.
+"""The errors that a user can cause, each in one line: what was found, what was expected, what to do.
 
 VaelabError
  +- DataError       a file or array that cannot be read as images
- +- SpecError       a choice that does not exist, or does not fit the others
- +- RunError        a run directory that is damaged, or belongs to something else
- +- NonFiniteError  training left the real numbers
- +- Interrupted     training was asked to stop, and has saved its state
+ +- SpecError       a choice that does not exist, or that contradicts another
+ +- RunError        a run directory that is damaged, or that belongs to another Spec
+ +- NonFiniteError  a value became NaN or infinite in training
+ +- Interrupted     training was asked to stop, and saved its state
 
-The command prints the line and exits 2; everything else that is raised is a fault of ours.
+The command prints the line and exits 2. Any other exception is a bug of vaelab.
 """
 
 import difflib
@@ -19,12 +19,12 @@ UNPRINTED = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")  # contr
 
 
 class VaelabError(Exception):
-    """A user's mistake.
+    """A mistake of the user.
 
     Arguments:
-        found: what was found, with the file, name or value concerned.
+        found: what was found, with its file, name or value.
         expected: what was expected instead, starting in lower case.
-        do: what to do about it, as an imperative.
+        do: what to do, as an imperative.
     """
 
     def __init__(self, *, found: str, expected: str, do: str) -> None:
@@ -37,7 +37,7 @@ class DataError(VaelabError):
 
 
 class SpecError(VaelabError):
-    """A choice that does not exist, or that does not fit the others."""
+    """A choice that does not exist, or that contradicts another."""
 
 
 class RunError(VaelabError):
@@ -45,15 +45,15 @@ class RunError(VaelabError):
 
 
 class NonFiniteError(VaelabError):
-    """A loss or gradient that is not a finite number."""
+    """A value of training that became NaN or infinite."""
 
 
 class Interrupted(VaelabError):
-    """Training was asked to stop (Ctrl-C, or SIGTERM) and has saved its state."""
+    """Training was asked to stop (Ctrl-C, SIGTERM or SIGHUP) and has saved its state."""
 
 
 def unknown(kind: str, name: str, known: Iterable[str]) -> SpecError:
-    """The error for a name that a table lacks; it lists the names that the table has."""
+    """The error for a name that a table lacks. It lists the names of the table, and the closest one."""
     names = sorted(known)
     close = difflib.get_close_matches(name, names, n=1)
     return SpecError(
@@ -64,16 +64,16 @@ def unknown(kind: str, name: str, known: Iterable[str]) -> SpecError:
 
 
 def in_print(text: str) -> str:
-    """`text` in one line, without what moves a terminal's cursor: a name may hold anything."""
+    """`text` in one line, with control characters escaped: a name may contain any character."""
     return UNPRINTED.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
 def shortened(value: object) -> str:
-    """A value as Python writes it; what is long or has several lines is named by its type."""
+    """The `repr` of a value; a value with a long `repr` is named by its type."""
     text = repr(value)
     return text if len(text) <= LONGEST and "\n" not in text else f"a {type(value).__name__}"
 
 
 def in_one_line(error: Exception) -> str:
-    """An error that was raised by code of the user's own: its type, and the first line of what it says."""
+    """An exception of the user's own code in one line: its type, and the first line of its message."""
     return ": ".join([type(error).__name__, *str(error).splitlines()[:1]])

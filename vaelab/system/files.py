@@ -1,4 +1,4 @@
-"""Writes that are whole or do not happen."""
+"""Paths, names, locks, and writes that either happen as a whole or not at all."""
 
 import errno
 import os
@@ -16,17 +16,20 @@ from vaelab.system.errors import RunError, SpecError, VaelabError, shortened
 
 FORBIDDEN = (errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EEXIST, errno.EISDIR)
 NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)  # 0 on Windows
+WINDOWS = os.name == "nt"
 LONGEST_NAME = 100  # bytes
-LARGEST_TEXT = 100_000_000  # bytes of a JSON or TOML file: the largest of ours are a hundred times smaller
+LARGEST_TEXT = (
+    100_000_000  # bytes of a JSON or TOML file; those that vaelab writes are at least a hundred times smaller
+)
 
 T = TypeVar("T")
 
 
 def user_cache() -> Path:
-    """Where what can be had again is kept for this user: data that were fetched, programs that were compiled.
+    """The user's folder for what can be made again: downloaded data and compiled programs.
 
-    A user without a home has a folder of this process's own, which goes with it. `XDG_CACHE_HOME` is a whole path, by
-    its definition; one that begins in the current folder is passed over.
+    `XDG_CACHE_HOME` is an absolute path by its definition; a relative one is ignored. A user without a home folder gets
+    the temporary folder of this process.
     """
     named = os.environ.get("XDG_CACHE_HOME", "")
     try:
@@ -36,7 +39,7 @@ def user_cache() -> Path:
 
 
 def own_folder() -> Path:
-    """A folder that this process alone uses, and that goes with it."""
+    """A temporary folder that only this process uses. It is deleted when the process ends."""
     return Path(_own_folder().name)
 
 
@@ -46,19 +49,19 @@ def _own_folder() -> tempfile.TemporaryDirectory[str]:
 
 
 def expanded(path: Path | str) -> Path:
-    """`path` with `~` or `~name` at its beginning replaced; SpecError where there is no such home."""
+    """`path` with `~` or `~name` at its beginning replaced; SpecError if there is no such home folder."""
     try:
         return Path(path).expanduser()
     except RuntimeError as error:
         found = f"{path}, whose home folder is not known"
-        raise SpecError(found=found, expected="a path", do="write it out") from error
+        raise SpecError(found=found, expected="a path", do="write the whole path") from error
 
 
 def plain(path: Path) -> Path:
-    """`path`, unless a device, a socket or a named pipe stands there, which would be waited for or has no end.
+    """`path`, unless it is a device, a socket or a named pipe: to read one may block or never end.
 
     Raises:
-        OSError: one does. A path where nothing stands is left to who opens it.
+        OSError: it is one. A path that does not exist is returned; opening it raises the error.
     """
     if path.exists() and not path.is_file() and not path.is_dir():
         raise OSError(errno.EINVAL, "a device or a pipe, not a file", str(path))
@@ -66,7 +69,7 @@ def plain(path: Path) -> Path:
 
 
 def is_private(path: Path) -> bool:
-    """Whether this user owns the file or folder, and nobody else may change it. Windows does not tell: True there."""
+    """Whether this user owns the file or folder and nobody else may change it. Always True on Windows."""
     if not hasattr(os, "geteuid"):
         return True
     found = path.stat()
@@ -74,10 +77,10 @@ def is_private(path: Path) -> bool:
 
 
 def small(path: Path) -> Path:
-    """`path`, unless its file is larger than any text of ours, or no file at all.
+    """`path`, unless its file is larger than any text file of vaelab, or is not a file.
 
     Raises:
-        OSError: it is; as `plain`.
+        OSError: it is larger, or as `plain`.
     """
     if path.exists() and plain(path).stat().st_size > LARGEST_TEXT:
         raise OSError(errno.EFBIG, f"more than {LARGEST_TEXT / 1e6:.0f} MB", str(path))
@@ -93,15 +96,15 @@ def parsed(
     missing: str = "check the path",
     error: type[VaelabError] = RunError,
 ) -> T:
-    """What `parse` makes of a text file, which is UTF-8 whatever the locale.
+    """What `parse` returns for the text of a file. The text is UTF-8, whatever the locale.
 
     Arguments:
-        expected, do: of the error where the file is damaged.
-        missing: what to do where there is none.
-        error: which error that is.
+        expected, do: fields of the error for a damaged file.
+        missing: what to do if there is no file.
+        error: the type of the error.
 
     Raises:
-        VaelabError: no file stands there, or a folder does; it cannot be read, is not UTF-8, or `parse` refuses it.
+        VaelabError: there is no file, it is a folder, cannot be read or is not UTF-8, or `parse` refuses it.
     """
     try:
         if plain(path).stat().st_size > LARGEST_TEXT:
@@ -121,9 +124,9 @@ def parsed(
 
 
 def name_fault(name: str) -> str:
-    """What keeps `name` from being the name of a file or folder of ours, in words; "" for nothing.
+    """Why vaelab gives no file or folder the name `name`, in words; "" if the name is fine.
 
-    One that holds separators or is `..` leads elsewhere, one with a dot before it is hidden or ours.
+    A name with separators or `..` leads to another folder. A name that starts with a dot is hidden, or one of vaelab's.
     """
     if not name.strip():
         return "empty"
@@ -135,34 +138,33 @@ def name_fault(name: str) -> str:
 
 
 def check_name(what: str, name: str) -> str:
-    """`name`; SpecError where no file or folder of ours may be called so."""
+    """`name`; SpecError if vaelab gives no file or folder that name (`name_fault`)."""
     if fault := name_fault(name):
         raise SpecError(
             found=f"{what} {shortened(name)}, {fault}",
             expected=f"a plain name of at most {LONGEST_NAME} bytes",
-            do="choose another",
+            do="choose another name",
         )
     return name
 
 
 def opened(path: Path, flags: int) -> int:
-    """A descriptor of the file that stands at `path` itself: never of another that a symbolic link there leads to.
+    """Open the file at `path` and return its descriptor. A symbolic link is not followed.
 
     Raises:
-        OSError: ELOOP where a link stands there, EINVAL where a device or a pipe does, else as `os.open`.
+        OSError: ELOOP if `path` is a symbolic link, EINVAL if it is a device or a pipe, otherwise as `os.open`.
     """
     flags |= NO_FOLLOW | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
     return os.open(path if path.is_symlink() else plain(path), flags, 0o666)
 
 
 def write_atomically(path: Path, content: bytes) -> None:
-    """Write to a temporary name beside `path`, then rename: a reader sees the old file or the new one, whole.
+    """Write a temporary file in the same folder, then rename it: a reader sees the whole old file or the whole new one.
 
-    A link that stands at `path` is replaced; what it leads to is left alone. What writes that were killed left behind
-    is removed.
+    A symbolic link at `path` is replaced, and its target is left alone. Temporary files of killed writes are removed.
 
     Raises:
-        RunError: the disk is full, or the folder not to be written to; what stood at `path` before still stands.
+        RunError: the disk is full, or the folder cannot be written to. The old file is unchanged.
     """
     temporary = None
     try:
@@ -172,21 +174,24 @@ def write_atomically(path: Path, content: bytes) -> None:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
+            if not WINDOWS:  # it stays locked until it has its name
+                os.replace(temporary, path)
+        if WINDOWS:  # which renames no open file
             os.replace(temporary, path)
     except OSError as error:
-        with suppress(OSError):  # where it could not even be made
+        with suppress(OSError):
             if temporary is not None:
                 temporary.unlink()
         raise as_run_error(error, path) from error
 
 
 def _temporary(path: Path) -> tuple[Path, BinaryIO]:
-    """A new file beside `path` under a name that nobody can foresee, locked while it is open."""
+    """A new file in the folder of `path`, with a name that nobody can guess, locked while it is open."""
     while True:
         temporary = path.with_name(f"{_mark(path)}{secrets.token_hex(8)}.tmp")
         file = os.fdopen(opened(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL), "wb")
         hold(file.fileno())
-        if temporary.exists():  # another process may have taken it for a leftover before it was locked
+        if temporary.exists():  # before it was locked, another process may have removed it as left behind
             return temporary, file
         file.close()
 
@@ -196,46 +201,56 @@ def _mark(path: Path) -> str:
 
 
 def _remove_leftovers(path: Path) -> None:
-    """Remove temporary files of `path` that no process holds: those of writes that were killed."""
+    """Remove the temporary files of `path` that no process has locked: those of killed writes."""
     with suppress(OSError), os.scandir(path.parent) as entries:
         for entry in entries:
             if not re.fullmatch(re.escape(_mark(path)) + "[0-9a-f]{16}[.]tmp", entry.name):
                 continue
-            with suppress(OSError):  # held by a process that writes it, a link, or gone
+            with suppress(OSError):  # locked by the process that writes it, a link, or already removed
                 left = opened(Path(entry.path), os.O_RDONLY)
                 try:
-                    if hold(left):
+                    locked = hold(left)
+                    if locked and not WINDOWS:
                         os.unlink(entry.path)
                 finally:
                     os.close(left)
+                if locked and WINDOWS:  # which removes no open file
+                    os.unlink(entry.path)
 
 
 def hold(file: int) -> bool:
-    """Lock an open file until it is closed; False where locks do not exist. BlockingIOError where another has it."""
+    """Lock an open file until it is closed or the process ends, however it ends.
+
+    The file is neither truncated nor opened again, so its content and what it is stay as they are.
+
+    Returns:
+        False if the file system has no locks.
+
+    Raises:
+        BlockingIOError: another process, or another descriptor of this one, has locked it.
+    """
+    from filelock import lock_descriptor  # here, so that no command waits for it that writes nothing
+
     try:
-        import fcntl
-    except ImportError:  # Windows
-        return False
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise
+        locked = lock_descriptor(file, blocking=False)
     except OSError:  # a file system without locks
         return False
+    if not locked:
+        raise BlockingIOError(errno.EAGAIN, "locked by another process")
     return True
 
 
 def as_run_error(error: OSError, path: Path) -> Exception:
-    """A full disk, or a place that may not be written to, as one line for the user; any other error as it is."""
+    """A RunError for a full disk or a place that cannot be written to; any other error is returned as it is."""
     if error.errno == errno.ELOOP:
         return RunError(
             found=f"{path} is a symbolic link",
-            expected="a file of the run's own: nothing is written to where a link leads",
+            expected="a plain file, because vaelab does not write through links",
             do="delete the link",
         )
     if error.errno == errno.ENOENT:
         found = f"{path} cannot be written, its folder is gone"
-        return RunError(found=found, expected="the folder to stay", do="give the same command again")
+        return RunError(found=found, expected="the folder to stay", do="rerun the command")
     if error.errno == errno.ENAMETOOLONG:
         return RunError(found=f"too long a path, {path}", expected="a shorter one", do="choose another --name or --out")
     if error.errno in FORBIDDEN:
@@ -249,21 +264,21 @@ def as_run_error(error: OSError, path: Path) -> Exception:
     return RunError(
         found=f"no room to write {path} ({error.strerror})",
         expected="space on the disk",
-        do="free some and give the same command again: what was finished is kept and it goes on from there",
+        do="free some space and rerun the command to resume: finished work is kept",
     )
 
 
 def check_no_link(path: Path) -> None:
-    """RunError where a symbolic link stands at `path`: it may lead anywhere."""
+    """Raise a RunError if `path` is a symbolic link, which may lead anywhere."""
     if path.is_symlink():
         raise as_run_error(OSError(errno.ELOOP, "a symbolic link"), path)
 
 
 def make_folder(path: Path) -> None:
-    """Make the folder `path`, and those above it, where they are not there.
+    """Make the folder `path` and those above it, unless they exist.
 
     Raises:
-        RunError: it cannot be made, or a symbolic link stands there.
+        RunError: it cannot be made, or `path` is a symbolic link.
     """
     check_no_link(path)
     try:
@@ -274,13 +289,13 @@ def make_folder(path: Path) -> None:
 
 @contextmanager
 def only_writer(folder: Path) -> Iterator[None]:
-    """Hold `folder` for this process; the system lets go of it when the process ends, however it ends.
+    """Lock `folder` for this process. The system releases the lock when the process ends, however it ends.
 
     Raises:
-        RunError: another process holds it, or it may not be written to.
+        RunError: another process has locked it, or it cannot be written to.
     """
     try:
-        file = opened(folder / ".lock", os.O_RDWR | os.O_CREAT)  # whose content, if any, is left as it is
+        file = opened(folder / ".lock", os.O_RDWR | os.O_CREAT)  # without O_TRUNC: it may be a user's file
     except OSError as error:
         raise as_run_error(error, folder / ".lock") from error
     try:
@@ -292,10 +307,10 @@ def only_writer(folder: Path) -> Iterator[None]:
 
 def _hold(file: int, folder: Path) -> None:
     try:
-        hold(file)  # where there are no locks, two writers are the user's to avoid
+        hold(file)  # on a file system without locks the user has to avoid two writers
     except BlockingIOError as error:
         raise RunError(
             found=f"another process is at work in {folder}",
             expected="one writer at a time",
-            do="wait for it, or end it",
+            do="wait until it ends, or stop it",
         ) from error

@@ -1,11 +1,11 @@
-"""Types of what stands in files of ours that somebody may have changed: numbers within bounds, and findings."""
+"""Types of the values in vaelab's JSON files, with bounds: somebody may have edited a file."""
 
 from typing import Annotated
 
 from pydantic import Field, with_config
-from typing_extensions import TypedDict  # pydantic asks for this one before Python 3.12
+from typing_extensions import TypedDict  # pydantic needs this one before Python 3.12
 
-# Larger than any number that is measured, and small enough to be added, subtracted and drawn
+# Larger than any metric, and small enough that sums, differences and plots stay finite
 LARGEST, MOST = 1e100, 2**53
 Finite = Annotated[float, Field(ge=-LARGEST, le=LARGEST)]
 Error = Annotated[float, Field(ge=0, le=LARGEST)]
@@ -15,7 +15,7 @@ Positive = Annotated[int, Field(gt=0, le=MOST)]
 
 @with_config({"extra": "allow"})
 class FindingRow(TypedDict):
-    """A warning of the training."""
+    """A warning from the diagnosis of training: its kind, a sentence, and what to do."""
 
     kind: str
     says: str

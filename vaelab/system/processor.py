@@ -1,15 +1,16 @@
-"""How numbers lie in memory and are multiplied, where that decides how long it takes. No result hangs on it."""
+"""How numbers are laid out in memory and multiplied: this decides the speed, and no result."""
 
 import ctypes
 import platform
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from functools import cache
-from typing import Any
 
 import torch
 from torch import Tensor
-from torch.fx.experimental.proxy_tensor import get_proxy_mode
+
+from vaelab.system.torch_internals import is_traced, matmul_precision
 
 
 @torch.library.custom_op("vaelab::materialised", mutates_args=())
@@ -23,44 +24,92 @@ _materialised.register_vmap(lambda info, in_dims, maps: (_materialised(maps), in
 
 
 def pixels_innermost(maps: Tensor) -> Tensor:
-    """`maps` [..., C, H, W] with the pixels of a channel in a row.
+    """`maps` [..., C, H, W] with the pixels of a channel next to each other in memory.
 
-    Convolutions are fastest with the channels of a pixel in a row, and their output comes that way. The compiler would
-    put off a copy, and read across the memory in every loop that follows, were it not for an operation that it cannot
-    look into.
+    Convolutions are fastest with the channels of a pixel next to each other, and their output has that layout. The
+    compiler would delay the copy, and each later loop would then read across the memory. It cannot look into this
+    operation, so it makes the copy here.
     """
-    return _materialised(maps.contiguous()) if _is_traced() else maps.contiguous()
+    return _materialised(maps.contiguous()) if is_traced() else maps.contiguous()
 
 
-def _is_traced() -> bool:
-    return torch.compiler.is_compiling() or get_proxy_mode() is not None
+_entering = threading.Lock()
+_inside = 0  # contexts of `at_full_speed` that are open, in all threads
+_restore = ExitStack()
 
 
 @contextmanager
 def at_full_speed() -> Iterator[None]:
-    """While this lasts, float32 products on a CPU are left to oneDNN, and freed memory is kept for the next step.
+    """While this lasts, oneDNN computes float32 products on a CPU, and freed memory is kept for the next step.
 
-    On AMD's processors oneDNN is faster than MKL, torch's choice. The one way to ask torch for it is to allow rounding
-    to bfloat16; where oneDNN does round, because the processor has instructions for it, all stays as it was.
+    The settings are those of the whole process. The outermost context makes them, and restores them at its end.
     """
-    settings: Any = torch.backends.mkldnn.matmul  # pyright: ignore[reportAttributeAccessIssue] made at run time
-    before = settings.fp32_precision
-    settings.fp32_precision = "bf16" if _onednn_keeps_float32() else before
-    libc = _glibc()
-    if libc:
-        libc.mallopt(M_MMAP_MAX, 0)
-        libc.mallopt(M_TRIM_THRESHOLD, 2**31 - 1)
+    global _inside, _restore
+    with _entering:
+        if _inside == 0:
+            with ExitStack() as settings:
+                settings.enter_context(_products_by_onednn())
+                settings.enter_context(_freed_memory_kept())
+                _restore = settings.pop_all()
+        _inside += 1
     try:
         yield
     finally:
-        settings.fp32_precision = before
-        if libc:
-            libc.malloc_trim(0)
+        with _entering:
+            _inside -= 1
+            if _inside == 0:
+                _restore.close()
 
 
-# Left to itself, glibc asks the system for every large tensor anew and gives it back when it is freed: at each step
-# each page of it is cleared and mapped, which takes as long as the arithmetic of a convolutional network.
-M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # of malloc.h
+def _products_by_onednn() -> AbstractContextManager[None]:
+    """On AMD's processors oneDNN is faster than MKL, which is torch's choice.
+
+    The only way to ask torch for oneDNN is to allow rounding to bfloat16. Where the processor has instructions for
+    bfloat16, oneDNN does round, and nothing is changed.
+    """
+    return matmul_precision("bf16" if _onednn_keeps_float32() else None)
+
+
+@cache
+def _onednn_keeps_float32() -> bool:
+    with matmul_precision("bf16"):
+        return all(_is_float32(rows, columns) for rows in (16, 100, 4096) for columns in (64, 500, 784))
+
+
+def _is_float32(rows: int, columns: int) -> bool:
+    finer = torch.full((rows, columns), 1 + 2**-20)  # bfloat16 and TF32 cannot tell it from 1
+    return torch.equal(finer @ torch.eye(columns), finer)
+
+
+# By default glibc asks the system for the memory of each large tensor and gives it back when the tensor is freed. The
+# system clears and maps each page again at each step, which takes as long as the arithmetic of a convolutional network.
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_MMAP_MAX = -1, -3, -4  # malloc.h
+
+# glibc starts with thresholds of 128 KiB and raises them as large memory is freed, up to these. To set any of them ends
+# that, and nothing starts it again. So a process that has trained gets the last values of this rise, not the first:
+# with 128 KiB for good, every tensor above that would be mapped anew for as long as the process lives.
+MMAP_THRESHOLD, TRIM_THRESHOLD, MMAP_MAX = 32 * 2**20, 64 * 2**20, 65_536  # bytes, bytes, glibc's default count
+
+
+@contextmanager
+def _freed_memory_kept() -> Iterator[None]:
+    """While this lasts, glibc keeps freed memory; afterwards it gives large pieces back again.
+
+    Other C libraries are left alone.
+    """
+    libc = _glibc()
+    if libc is None:
+        yield
+        return
+    libc.mallopt(M_MMAP_MAX, 0)
+    libc.mallopt(M_TRIM_THRESHOLD, 2**31 - 1)
+    try:
+        yield
+    finally:
+        libc.mallopt(M_MMAP_MAX, MMAP_MAX)
+        libc.mallopt(M_MMAP_THRESHOLD, MMAP_THRESHOLD)
+        libc.mallopt(M_TRIM_THRESHOLD, TRIM_THRESHOLD)
+        libc.malloc_trim(0)
 
 
 @cache
@@ -68,19 +117,3 @@ def _glibc() -> ctypes.CDLL | None:
     if platform.libc_ver()[0] != "glibc":
         return None
     return ctypes.CDLL(None)
-
-
-@cache
-def _onednn_keeps_float32() -> bool:
-    settings: Any = torch.backends.mkldnn.matmul  # pyright: ignore[reportAttributeAccessIssue] made at run time
-    before = settings.fp32_precision
-    settings.fp32_precision = "bf16"
-    try:
-        return all(_is_float32(rows, columns) for rows in (16, 100, 4096) for columns in (64, 500, 784))
-    finally:
-        settings.fp32_precision = before
-
-
-def _is_float32(rows: int, columns: int) -> bool:
-    finer = torch.full((rows, columns), 1 + 2**-20)  # than bfloat16 or TF32 can tell from 1
-    return torch.equal(finer @ torch.eye(columns), finer)

@@ -1,4 +1,4 @@
-"""Files of tensors: safetensors, with a digest of all that is in them, so that a flipped bit is told and not loaded."""
+"""Files of tensors in the safetensors format, with a digest of their content: a changed bit is an error when read."""
 
 import hashlib
 import json
@@ -14,14 +14,14 @@ from vaelab.system.errors import RunError
 from vaelab.system.files import plain, write_atomically
 from vaelab.system.memory import check_free
 
-DIGEST = "sha256"  # of the other entries of the header and of all tensors; its key in the header
+DIGEST = "sha256"  # the key of the digest in the header; it covers the other entries and all tensors
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], header: Mapping[str, str] | None = None) -> None:
-    """Write tensors and the header, atomically.
+    """Write tensors and header atomically.
 
     Raises:
-        RunError: the disk is full, or the folder not to be written to.
+        RunError: the disk is full, or the folder cannot be written to.
     """
     own = {name: tensor.detach().contiguous().cpu() for name, tensor in tensors.items()}
     entries = dict(header or {})
@@ -31,12 +31,15 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], header: Mapping[str
 def read_tensors(
     path: Path,
     missing: str = "train it first",
-    damaged: str = "delete it and give the same command again: training starts from what is left",
+    damaged: str = "delete it and rerun the command: training resumes from what is left",
 ) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """The tensors and the header of a safetensors file. One without a digest is of an earlier version, and is read.
+    """The tensors and the header of a safetensors file. A file of an earlier version has no digest, and is read.
+
+    Arguments:
+        missing, damaged: what to do if the file is missing or damaged, for the message.
 
     Raises:
-        RunError: it is missing, cannot be read, is cut short or damaged, and what to do about that.
+        RunError: the file is missing, cannot be read, is cut short or damaged.
     """
     try:
         check_free(str(path), plain(path).stat().st_size, "close other programs", RunError)
@@ -45,10 +48,10 @@ def read_tensors(
             header: dict[str, str] = dict(file.metadata() or {})
         known = header.pop(DIGEST, None)
         if known is not None and known != digest(tensors, header):
-            raise ValueError("its content is not what was written")
+            raise ValueError("its content has changed since it was written")
     except FileNotFoundError as error:
         raise RunError(found=f"no {path}", expected="a trained run", do=missing) from error
-    except (OSError, UnicodeEncodeError) as error:  # safetensors takes no path that is not UTF-8
+    except (OSError, UnicodeEncodeError) as error:  # safetensors accepts only paths in UTF-8
         why = getattr(error, "strerror", None) or (str(error).splitlines() or [type(error).__name__])[0]
         do = "check the path and its permissions"
         raise RunError(found=f"{path} cannot be read ({why})", expected="a safetensors file", do=do) from error
@@ -61,7 +64,7 @@ def read_tensors(
 
 
 def digest(tensors: Mapping[str, Tensor], header: Mapping[str, str] | None = None) -> str:
-    """SHA-256, hexadecimal, of the entries of a header, and of the names, types, shapes and bytes of tensors."""
+    """The SHA-256, in hexadecimal, of the entries of a header and of the names, types, shapes and bytes of tensors."""
     found = hashlib.sha256(json.dumps(sorted((header or {}).items())).encode() if header else b"")
     for name, tensor in sorted(tensors.items()):
         found.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())

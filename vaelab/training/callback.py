@@ -31,10 +31,11 @@ class Status:
 
 @dataclass(frozen=True)
 class Callback:
-    """Receives progress: `say` gets a line of text, `show` gets a Status from time to time."""
+    """Receives progress: `say` gets a line of text, `show` gets a Status every `show_every` seconds, or less often."""
 
     say: Callable[[str], None]
     show: Callable[[Status], None]
+    show_every: float = 0.5  # 0: after each step, which waits for the device
 
 
 SILENT = Callback(say=lambda line: None, show=lambda status: None)

@@ -5,6 +5,7 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TypeVar
 
 from vaelab.training.callback import Callback
@@ -58,7 +59,7 @@ def stop_signals(say: Callable[[str], None]) -> Iterator[threading.Event]:
 
 def guarded(callback: Callback, stop: threading.Event) -> Callback:
     """Return `callback`, but if its pipe or terminal is closed, set `stop` instead of raising."""
-    return Callback(say=_guarded(callback.say, stop), show=_guarded(callback.show, stop))
+    return replace(callback, say=_guarded(callback.say, stop), show=_guarded(callback.show, stop))
 
 
 def _guarded(tell: Callable[[T], None], stop: threading.Event) -> Callable[[T], None]:

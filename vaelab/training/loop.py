@@ -25,7 +25,6 @@ from vaelab.training.step.vmapped import joint_step, take_vmapped
 from vaelab.training.trainer import Trainer
 
 CHECKPOINT_SECONDS = 30.0  # a killed run loses at most this much work
-SHOW_SECONDS = 0.5  # between two readings of the meters for display
 
 
 def fit(
@@ -56,7 +55,7 @@ def fit(
     Raises:
         NonFiniteError: a value became NaN or infinite. post_mortem.json says where, post_mortem.safetensors holds the
             state before that step, and the last good checkpoint is kept.
-        Interrupted: SIGINT or SIGTERM; the state is saved.
+        Interrupted: SIGINT, SIGTERM or SIGHUP; the state is saved.
         RunError: the checkpoint is damaged or belongs to another run, or the disk is full.
         DataError, SpecError: the model does not describe the data, or a part does not meet its contract.
     """
@@ -96,7 +95,7 @@ def fit_vmapped(
 
     Raises:
         SpecError: these runs have a part that cannot be vmapped.
-        Interrupted: SIGINT or SIGTERM; the states are saved.
+        Interrupted: SIGINT, SIGTERM or SIGHUP; the states are saved.
         RunError: the disk is full.
     """
     first = trainers[0]
@@ -167,7 +166,7 @@ def _run_steps(
                 trainer.took(share, len(active))
 
             rows.clear()
-            showing = clock.due("show", SHOW_SECONDS)
+            showing = clock.due("show", callback.show_every)
             each(find_findings)
             if active and (rows or showing):
                 _show(active, rows, clock.pace(t + 1), callback)

@@ -112,11 +112,17 @@ def test_a_split_without_classes_has_no_labels(tmp_path: Path):
     [
         (["test/1.png"], ("test without training images", "folder:")),
         (["val/a/1.png", "test/a/1.png"], ("test and val without training images", "DIR/train")),
-        (["train/1.png", "test/1.png", "cat/1.png"], ("test and train, named as splits, beside cat", "classes")),
-        (["train/1.png", "car/1.png", "plane/1.png"], ("train, named as splits, beside car, plane", "rename")),
-        (["train/1.png", "logo.png"], ("train, named as splits, beside images",)),
-        (["train/1.png", "Training/1.png", "test/1.png"], ("Training and train, which both name the train split",)),
-        (["train/a/1.png", "train/2.png", "test/a/1.png"], ("train: images both in sub-folders and beside", "2.png")),
+        (["train/1.png", "test/1.png", "cat/1.png"], ("folders of splits (test and train) next to cat", "classes")),
+        (["train/1.png", "car/1.png", "plane/1.png"], ("folders of splits (train) next to car, plane", "rename")),
+        (["train/1.png", "logo.png"], ("folders of splits (train) next to images",)),
+        (
+            ["train/1.png", "Training/1.png", "test/1.png"],
+            ("Training and train, which are both names of the train split",),
+        ),
+        (
+            ["train/a/1.png", "train/2.png", "test/a/1.png"],
+            ("train: images both in sub-folders and next to them", "2.png"),
+        ),
         (["mnist_png/train/0/1.png", "mnist_png/test/0/1.png"], ("mnist_png/test, mnist_png/train", "/mnist_png,")),
         (["cat/train/1.png", "cat/test/1.png", "dog/train/1.png"], ("cat/test, cat/train, dog/train", "above")),
         (["train/1.png", "test/1.heic", "test/2.heic"], ("test: 2 .heic", "convert")),
@@ -272,7 +278,7 @@ def test_files_of_several_images_are_refused(tmp_path: Path, refused, kind: str)
 def test_images_of_zeros_and_ones_are_refused(tmp_path: Path, refused):
     """Masks are often stored so: two shades of black."""
     save(tmp_path / "a.png", (GREY[0] > 99).astype(np.uint8))
-    with refused(DataError, tmp_path, "levels 0 and 1 alone", "255 times"):
+    with refused(DataError, tmp_path, "only the levels 0 and 1", "by 255"):
         folder.read(str(tmp_path))
 
 

@@ -80,7 +80,7 @@ def test_a_truncated_file_is_refused(tmp_path: Path, refused, length: int, endin
         (b"\0\0\x0d\x03" + encoded(IMAGES)[4:], ("00 00 0d 03",)),
         (encoded(IMAGES[None]), ("00 00 08 04",)),
         (encoded(IMAGES)[::-1], ("expected '00 00 08 03'",)),
-        (gzip.compress(encoded(IMAGES)), ("1f 8b", ".gz in the name")),
+        (gzip.compress(encoded(IMAGES)), ("1f 8b", ".gz in its name")),
         (encoded(IMAGES[:0]), ("no pixels",)),
         (encoded(IMAGES[:, :0]), ("no pixels",)),
     ],
@@ -96,7 +96,7 @@ def test_what_is_not_idx_images_is_refused(tmp_path: Path, refused, content: byt
 def test_a_truncated_gzip_is_refused(tmp_path: Path, refused, length: int):
     path = tmp_path / "images.gz"
     path.write_bytes(gzip.compress(encoded(IMAGES))[:length])
-    with refused(DataError, path, f"{length} bytes", "whole gzip file"):
+    with refused(DataError, path, f"{length} bytes", "complete gzip file"):
         idx.read(str(path))
 
 
@@ -117,7 +117,7 @@ def test_a_damaged_gzip_is_refused(tmp_path: Path, refused, place: int):
 
 def test_a_plain_file_named_gz_is_refused(tmp_path: Path, refused):
     (tmp_path / "images.gz").write_bytes(encoded(IMAGES))
-    with refused(DataError, tmp_path / "images.gz", "not gzip data", "drop .gz"):
+    with refused(DataError, tmp_path / "images.gz", "not gzip data", "remove .gz"):
         idx.read(str(tmp_path / "images.gz"))
 
 

@@ -158,9 +158,9 @@ def test_other_and_damaged_files_are_refused(path: Path, tmp_path: Path, refused
     np.savez(tmp_path / "archive.npz", images=RGB)
     cases = {
         "empty.npy": (b"", "0 bytes"),
-        "short.npy": (whole[:-1], f"cut short or no .npy file ({len(whole) - 1:,} bytes)"),
-        "header.npy": (whole[:40], "cut short"),
-        "text.npy": (b"not an array, but long enough to be one", "no .npy file"),
+        "short.npy": (whole[:-1], f"truncated or not an .npy file ({len(whole) - 1:,} bytes)"),
+        "header.npy": (whole[:40], "truncated"),
+        "text.npy": (b"not an array, but long enough to be one", "not an .npy file"),
         "archive.npz": ((tmp_path / "archive.npz").read_bytes(), "cannot be mapped", f"npz:{tmp_path}/archive.npz"),
     }
     for name, (content, *words) in cases.items():
@@ -178,7 +178,7 @@ def test_other_and_damaged_files_are_refused(path: Path, tmp_path: Path, refused
     [
         (np.arange(69), ("70 images", "(69,)")),
         (np.arange(70.0), ("labels", "float64", "whole numbers")),
-        (np.eye(70), ("float64", "argmax(1), if these are one-hot rows")),
+        (np.eye(70), ("float64", "argmax(1) if these are one-hot rows")),
         (np.eye(70, dtype=int), ("(70, 70)", "argmax(1) of one-hot rows")),
     ],
 )

@@ -12,8 +12,7 @@ from tests.built import build_model, build_objective, completed, load_data
 from tests.training.test_loop import stop_at, without_time
 from vaelab.runs.spec import Spec
 from vaelab.system.errors import Interrupted
-from vaelab.training import loop
-from vaelab.training.callback import Callback, Log
+from vaelab.training.callback import SILENT, Log
 from vaelab.training.diagnosis.findings import IMAGES, as_row, find_findings, tell_new, timely, what_to_try
 from vaelab.training.diagnosis.health import Finding
 from vaelab.training.loop import fit
@@ -36,14 +35,14 @@ def deafen(model):
     model.likelihood.network[0] = Deaf()
 
 
-def trained(folder: Path, spec=SOUND, change=lambda model: None, data=DATA, show=lambda status: None):
+def trained(folder: Path, spec=SOUND, change=lambda model: None, data=DATA, callback=SILENT):
     """The log of a training, and what was said."""
     said = []
     folder.mkdir(exist_ok=True)
     model = build_model(spec, data.train.shape)
     change(model)
     with suppress(Interrupted):
-        fit(model, build_objective(spec), data, spec, folder, Callback(said.append, show), "never")
+        fit(model, build_objective(spec), data, spec, folder, replace(callback, say=said.append), "never")
     return [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()], said
 
 
@@ -144,10 +143,9 @@ def test_a_kind_is_said_again_only_where_it_went_away_and_came_back(tmp_path):
     assert said == ["posterior-collapse: z is ignored; try this"] * 2
 
 
-def test_a_training_that_was_stopped_says_and_logs_what_one_that_was_not_does(tmp_path, monkeypatch):
-    monkeypatch.setattr(loop, "SHOW_SECONDS", 0.0)
+def test_a_training_that_was_stopped_says_and_logs_what_one_that_was_not_does(tmp_path):
     _, said = trained(tmp_path / "whole", change=deafen)
-    _, before = trained(tmp_path / "halved", change=deafen, show=stop_at(100).show)
+    _, before = trained(tmp_path / "halved", change=deafen, callback=stop_at(100))
     _, after = trained(tmp_path / "halved", change=deafen)
     assert any("resuming from step 100" in line for line in after)
     assert without_time(tmp_path / "whole/log.jsonl") == without_time(tmp_path / "halved/log.jsonl")

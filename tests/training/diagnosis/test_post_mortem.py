@@ -38,6 +38,7 @@ TARGET = 123  # the training image to which things happen
 BATCHES = Sampler(len(DATA.train), BASE.batch, BASE.seed)
 VISIT = next(t for t in range(59) if TARGET in BATCHES(t))  # the first step that sees it
 SILENT = Callback(say=lambda line: None, show=lambda status: None)
+WATCHFUL = replace(SILENT, show_every=0.0)
 PLAIN = build_objective(BASE)
 
 
@@ -265,7 +266,7 @@ def stop_at(step: int) -> Callback:
         if status.step == step:
             os.kill(os.getpid(), signal.SIGINT)
 
-    return Callback(say=lambda line: None, show=show)
+    return replace(WATCHFUL, show=show)
 
 
 def healthy(folder: Path, spec: Spec, step: int) -> Path:
@@ -279,18 +280,17 @@ def healthy(folder: Path, spec: Spec, step: int) -> Path:
 
 @pytest.mark.parametrize("resumed", [False, True])
 @pytest.mark.parametrize("case", CASES)
-def test_the_state_before_the_step_is_that_of_a_healthy_training(tmp_path, monkeypatch, case, resumed):
-    monkeypatch.setattr(loop, "SHOW_SECONDS", 0.0)
+def test_the_state_before_the_step_is_that_of_a_healthy_training(tmp_path, case, resumed):
     spec = BASE.model_copy(update=CASES[case])
     oracle = load_file(healthy(tmp_path / "healthy", spec, 40))
     folder = tmp_path / "failing"
     kept = healthy(folder, spec, 33).read_bytes() if resumed else b""
     said = []
-    found, line = failed(folder, fails_at(40), spec, callback=Callback(said.append, lambda status: None))
+    found, line = failed(folder, fails_at(40), spec, callback=replace(WATCHFUL, say=said.append))
     assert found.failure == post_mortem.Failure(40, "loss")
     assert found.replayed_from == (33 if resumed else 0)
     assert (found.report.step, found.report.where) == (40, "loss")
-    state = load_file(folder / "autopsy.safetensors")
+    state = load_file(folder / "post_mortem.safetensors")
     taken = [name for name in oracle if name.startswith(("model/", "adam/", "average/"))]
     buffers = 2  # what the encoder is centred at, and what the decoder starts at
     assert len(taken) == 8 * (4 if "ema_decay" in CASES[case] else 3) + buffers
@@ -375,15 +375,14 @@ def test_a_long_replay_shows_how_far_it_is_and_can_be_stopped(tmp_path, monkeypa
         )
 
 
-def test_a_failure_is_seen_at_the_next_look_and_not_at_the_end_of_the_epoch(tmp_path, monkeypatch):
-    monkeypatch.setattr(loop, "SHOW_SECONDS", 0.0)
+def test_a_failure_is_seen_at_the_next_look_and_not_at_the_end_of_the_epoch(tmp_path):
     calls = []
 
     def objective(model, x, step):
         calls.append(int(step))
         return fails_at(5)(model, x, step)
 
-    failed(tmp_path, objective)
+    failed(tmp_path, objective, callback=WATCHFUL)
     assert calls == [0, 1, 2, 3, 4, 5] * 2 + [5, 5]  # training, the way again, and the examination with its update
 
 
@@ -393,7 +392,7 @@ def test_the_record_is_plain_json_without_numbers_that_are_none(tmp_path):
     def refuse(name):
         raise AssertionError(name)
 
-    record = json.loads((tmp_path / "autopsy.json").read_text(), parse_constant=refuse)
+    record = json.loads((tmp_path / "post_mortem.json").read_text(), parse_constant=refuse)
     assert record["failure"] == {"step": 3, "terms": "loss"}
 
 
@@ -403,7 +402,7 @@ def test_a_training_that_was_mended_keeps_no_autopsy(tmp_path):
     assert not list(tmp_path.glob("autopsy*"))
 
 
-def test_the_command_takes_the_step_again(tmp_path, capsys, monkeypatch):
+def test_the_command_takes_the_step_again(tmp_path, capsys):
     words = ["train", "--learning-rate", "1e6", "--latent", "2", "--network", "mlp:hidden=8", "--name", "run"]
     assert main([*words, "--precision", "bfloat16", "--out", str(tmp_path)]) == 2
     told = capsys.readouterr().err.strip()
@@ -421,10 +420,10 @@ def test_the_command_takes_the_step_again(tmp_path, capsys, monkeypatch):
     assert max(map(len, shown.splitlines())) <= 100 + len(str(tmp_path))
     assert files == {path: path.read_bytes() for path in run.path.iterdir()}  # it only looks
 
-    (run.path / "autopsy.json").write_text(json.dumps({"failure": 3}))
+    (run.path / "post_mortem.json").write_text(json.dumps({"failure": 3}))
     with pytest.raises(RunError, match="is no autopsy"):
         replay(run)
-    (run.path / "autopsy.json").unlink()
+    (run.path / "post_mortem.json").unlink()
     assert main(["replay", str(run.path)]) == 2
     (line,) = capsys.readouterr().err.strip().splitlines()
     assert "there is nothing to replay" in line
@@ -447,7 +446,7 @@ def test_the_images_of_a_stopped_run_may_have_moved(tmp_path, capsys):
 def test_an_autopsy_made_on_another_kind_of_device(tmp_path, monkeypatch):
     (tmp_path / "spec.json").write_text(BASE.canonical_json())
     found, _ = failed(tmp_path, fails_at(3))
-    (tmp_path / "autopsy.json").write_bytes(replace(found, device="cuda").as_json())
+    (tmp_path / "post_mortem.json").write_bytes(replace(found, device="cuda").as_json())
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(RunError, match="replay it where it was trained"):
         replay(Run(tmp_path))
@@ -460,14 +459,13 @@ def test_the_way_to_the_step_is_gone_by_the_function_that_failed(tmp_path, monke
         return (lambda images, learning_rate, number: step(images, 1.01 * learning_rate, number)), False
 
     monkeypatch.setattr(loop, "choose_step", another)
-    monkeypatch.setattr(loop, "SHOW_SECONDS", 0.0)
     oracle = load_file(healthy(tmp_path / "healthy", BASE, 25))
-    failed(tmp_path / "failing", fails_at(25))
-    state = load_file(tmp_path / "failing/autopsy.safetensors")
+    failed(tmp_path / "failing", fails_at(25), callback=WATCHFUL)
+    state = load_file(tmp_path / "failing/post_mortem.safetensors")
     assert all(torch.equal(state[name], oracle[name]) for name in oracle if name.startswith("model/"))
     monkeypatch.undo()
     failed(tmp_path / "plain", fails_at(25))
-    plain = load_file(tmp_path / "plain/autopsy.safetensors")
+    plain = load_file(tmp_path / "plain/post_mortem.safetensors")
     learned = [f"model/{name}" for name, _ in build_model(BASE, DATA.train.shape).named_parameters()]
     assert not any(torch.equal(plain[name], oracle[name]) for name in learned)
 

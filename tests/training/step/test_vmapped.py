@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from tests.built import build_model, build_objective, completed, load_data
-from tests.training.test_loop import SILENT, stop_at, without_time
+from tests.training.test_loop import SILENT, WATCHFUL, stop_at, without_time
 from vaelab.models import VAE
 from vaelab.objectives.criterion import ELBO
 from vaelab.runs.spec import Spec
@@ -246,8 +246,7 @@ def test_the_time_of_a_program_is_shared_among_its_runs(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("then", ["together", "alone", "half"])
-def test_stopped_and_gone_on_with_in_any_company(tmp_path, monkeypatch, then):
-    monkeypatch.setattr(loop, "SHOW_SECONDS", 0.0)
+def test_stopped_and_gone_on_with_in_any_company(tmp_path, then):
     specs = specs_of(ema_decay=0.9)[:3]
     with pytest.raises(Interrupted, match="stopped at step 17 of 59"):
         fit_vmapped(trainers(specs, tmp_path / "stopped"), stop_at(17), "never")
@@ -264,8 +263,7 @@ def test_stopped_and_gone_on_with_in_any_company(tmp_path, monkeypatch, then):
     compared(specs, models, tmp_path / "stopped", tmp_path / "alone")
 
 
-def test_a_run_that_began_alone_goes_on_with_others(tmp_path, monkeypatch):
-    monkeypatch.setattr(loop, "SHOW_SECONDS", 0.0)
+def test_a_run_that_began_alone_goes_on_with_others(tmp_path):
     specs = specs_of()[:2]
     for spec in specs:
         with pytest.raises(Interrupted):
@@ -285,11 +283,10 @@ def breaks_in_one(model, x, step):
 breaks_in_one.judged_by = ELBO  # as the runs alone that it is compared with
 
 
-def test_a_run_that_is_not_finite_ends_alone(tmp_path, monkeypatch):
-    monkeypatch.setattr(loop, "SHOW_SECONDS", 0.0)
+def test_a_run_that_is_not_finite_ends_alone(tmp_path):
     specs = [*specs_of()[:2], completed(BASE.model_copy(update={"seed": 2, "learning_rate": 0.3}))]
     runs = trainers(specs, tmp_path / "together", objective=breaks_in_one)
-    errors = fit_vmapped(runs, SILENT, "never")
+    errors = fit_vmapped(runs, WATCHFUL, "never")
     assert [type(error) for error in errors] == [type(None), type(None), NonFiniteError]
     assert "loss not finite at step 25" in str(errors[2])
     assert str(runs[2].folder) in str(errors[2])
@@ -297,8 +294,7 @@ def test_a_run_that_is_not_finite_ends_alone(tmp_path, monkeypatch):
     compared(specs[:2], [run.setup.model for run in runs[:2]], tmp_path / "together", tmp_path / "alone")
 
 
-def test_stopped_while_one_run_is_taken_apart_the_others_are_saved(tmp_path, monkeypatch):
-    monkeypatch.setattr(loop, "SHOW_SECONDS", 0.0)
+def test_stopped_while_one_run_is_taken_apart_the_others_are_saved(tmp_path):
     specs = [*specs_of()[:2], completed(BASE.model_copy(update={"seed": 2, "learning_rate": 0.3}))]
 
     def say(line):
@@ -307,7 +303,7 @@ def test_stopped_while_one_run_is_taken_apart_the_others_are_saved(tmp_path, mon
 
     runs = trainers(specs, tmp_path, Callback(say, SILENT.show), breaks_in_one)
     with pytest.raises(Interrupted, match="where training failed, were taken again"):
-        fit_vmapped(runs, SILENT, "never")
+        fit_vmapped(runs, WATCHFUL, "never")
     assert [run.checkpoint.exists() for run in runs] == [True, True, False]
 
 

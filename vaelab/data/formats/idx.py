@@ -1,6 +1,7 @@
-"""IDX, the file format of MNIST and its relatives (Fashion-MNIST, KMNIST, EMNIST).
+"""Read IDX, the file format of MNIST and similar data sets (Fashion-MNIST, KMNIST, EMNIST).
 
-Two zero bytes, the element type (8 = uint8), the number of dimensions, each of them as big-endian uint32, the elements.
+A file has two zero bytes, the element type (8 = uint8), the number of dimensions, the size of each dimension as
+big-endian uint32, and the elements.
 Source: Y. LeCun, C. Cortes and C. Burges, The MNIST database of handwritten digits, 1998.
 """
 
@@ -20,18 +21,18 @@ from vaelab.system.errors import DataError
 from vaelab.system.files import expanded, plain
 from vaelab.system.memory import check_free
 
-MOST_PER_BYTE = 1032  # bytes that a byte of gzip data can stand for
+MOST_PER_BYTE = 1032  # the largest number of bytes that one byte of gzip data can expand to
 FILES = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
 
 
 def read(where: str) -> Contents:
-    """Training and test images of a directory, or the images of one file.
+    """Read the training and test images of a directory, or the images of one file.
 
     Arguments:
         where: a directory with the four standard names (see `FILES`), or "IMAGES", or "IMAGES,LABELS"; plain or .gz.
 
     Raises:
-        DataError: a file is missing, damaged, or not what its place asks for.
+        DataError: a file is missing or damaged, or is not an IDX file of images or labels.
     """
     path = expanded(where)
     if path.is_dir():
@@ -55,10 +56,10 @@ def find(folder: Path, name: str) -> Path | None:
 
 @contextmanager
 def reading(path: Path) -> Iterator[BinaryIO]:
-    """The bytes of a file, decompressed as they are read if its name ends in .gz.
+    """Open a file for reading; if its name ends in .gz, its bytes are decompressed as they are read.
 
     Raises:
-        DataError: the file cannot be read or is not whole gzip data.
+        DataError: the file cannot be read, or its gzip data are not complete.
     """
     try:
         with plain(path).open("rb") as stored:
@@ -66,13 +67,13 @@ def reading(path: Path) -> Iterator[BinaryIO]:
                 yield stored
                 return
             with gzip.GzipFile(fileobj=stored) as inflated:
-                yield inflated  # pyright: ignore[reportReturnType] has all that is used of a BinaryIO
+                yield inflated  # pyright: ignore[reportReturnType] it has the methods of BinaryIO that callers use
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         cause = "gzip data that end too early" if isinstance(error, EOFError) else "not gzip data, or damaged"
         raise DataError(
             found=f"{path}: {cause} ({path.stat().st_size:,} bytes)",
-            expected="a whole gzip file",
-            do="download it again, or drop .gz from the name of a plain file",
+            expected="a complete gzip file",
+            do="download it again, or remove .gz from the name of a plain file",
         ) from error
     except OSError as error:
         raise DataError(
@@ -83,11 +84,11 @@ def reading(path: Path) -> Iterator[BinaryIO]:
 
 
 def array(path: Path, dimensions: int) -> np.ndarray:
-    """The uint8 array of an IDX file, of exactly so many dimensions. No more is read than its header announces.
+    """Read the uint8 array of an IDX file with this number of dimensions, up to the length that its header announces.
 
     Raises:
-        DataError: unreadable, another type or number of dimensions, more or fewer bytes than the header announces, or
-            more than there is memory for.
+        DataError: the file cannot be read; it has another type or number of dimensions; it has more or fewer bytes than
+            the header announces; or there is not enough memory.
     """
     header = 4 + 4 * dimensions
     magic = bytes((0, 0, 8, dimensions))
@@ -97,12 +98,12 @@ def array(path: Path, dimensions: int) -> np.ndarray:
             raise DataError(
                 found=f"{path}: begins with bytes '{begin[:4].hex(' ')}'",
                 expected=f"'{magic.hex(' ')}', IDX of uint8 in {dimensions} dimension{'s' * (dimensions > 1)}",
-                do="check that it is IDX (.gz in the name if gzipped) and that images and labels are not swapped",
+                do="check that it is IDX (with .gz in its name if gzipped) and that images and labels are not swapped",
             )
         shape = struct.unpack(f">{dimensions}I", begin[4:]) if len(begin) == header else ()
         wanted = header + math.prod(shape)
         there = min(path.stat().st_size * (MOST_PER_BYTE if path.suffix == ".gz" else 1), wanted + 1)
-        if shape and there >= wanted:  # else the header is wrong, whatever it takes
+        if shape and there >= wanted:  # otherwise the header is wrong, and the error below says so
             check_free(f"{path}: shape {shape}", wanted, "use a part of it, or more memory")
         values = file.read(there - header) if shape else b""
     if not shape or header + len(values) != wanted:
@@ -111,11 +112,11 @@ def array(path: Path, dimensions: int) -> np.ndarray:
             expected=f"{wanted:,} bytes for shape {shape}" if shape else f"a header of {header} bytes",
             do="download or write the file again",
         )
-    return np.frombuffer(values, np.uint8).reshape(shape).copy()  # writable, as torch wants it
+    return np.frombuffer(values, np.uint8).reshape(shape).copy()  # a copy is writable, as torch requires
 
 
 def _in_bytes(path: Path, read: int, wanted: int) -> str:
-    """How many bytes there are; of gzip data no more were read than `wanted` and one."""
+    """The number of bytes found. Of gzip data, at most `wanted` + 1 bytes were read."""
     if path.suffix != ".gz":
         return f"{path.stat().st_size:,} bytes"
     return "more" if read > wanted else f"{read:,} bytes"

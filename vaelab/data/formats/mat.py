@@ -1,9 +1,10 @@
-"""MATLAB v5 files (.mat): the real numeric arrays in them.
+"""Read the real numeric arrays of MATLAB v5 files (.mat).
 
-scipy reads these too, but follows the lengths and types of a damaged file out of its buffers until the process dies.
+scipy also reads these files, but a damaged file can make it read beyond its buffers, which kills the process.
 
-A header of 128 bytes, then elements: a tag of (type, bytes) as two uint32, then the bytes. An array is an element of
-elements: flags, shape, name, values. Up to four bytes may be packed into the tag; the others fill up to multiples of 8.
+A file has a header of 128 bytes, then elements. An element is a tag (type, number of bytes) of two uint32, then the
+bytes. An array is an element that contains elements: flags, shape, name, values. Up to four bytes may be packed into
+the tag; longer contents are padded to a multiple of 8.
 Source: The MathWorks, MAT-File Format (Level 5).
 """
 
@@ -21,13 +22,13 @@ from vaelab.system.memory import check_free
 
 _MATRIX, _COMPRESSED = 14, 15
 _COMPLEX = 0x800
-# Values may be stored in a narrower type than that of the array: the first table is by element, the second by array.
+# Values may be stored in a smaller type than the array's. The first table has types of elements, the second of arrays.
 _STORED = {1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 9: "f8", 12: "i8", 13: "u8"}
 _CLASSES = {6: "f8", 7: "f4", 8: "i1", 9: "u1", 10: "i2", 11: "u2", 12: "i4", 13: "u4", 14: "i8", 15: "u8"}
 
 
 def read(path: Path) -> dict[str, np.ndarray]:
-    """The arrays by name, in MATLAB's memory order (first index fastest); text, cells and structures are skipped.
+    """Read the arrays by name, in MATLAB's memory order (first index fastest); skip text, cells and structures.
 
     Raises:
         DataError: the file is missing, damaged, or of another version.
@@ -54,13 +55,13 @@ def read(path: Path) -> dict[str, np.ndarray]:
     except (ValueError, KeyError, struct.error, zlib.error) as error:
         raise DataError(
             found=f"{path}: damaged, or not a MATLAB v5 file ({type(error).__name__})",
-            expected="a whole MATLAB v5 file",
+            expected="a complete MATLAB v5 file",
             do="download it again, or save it from MATLAB with -v7",
         ) from error
 
 
 def _element_of_file(file: BinaryIO, order: str, end: int) -> memoryview:
-    """The contents of the next array; empty for anything else."""
+    """Read the contents of the next element; empty if it is not an array."""
     kind, size = struct.unpack(f"{order}II", file.read(8))
     if size > end - file.tell():
         raise ValueError("the file ends too early")
@@ -72,7 +73,7 @@ def _element_of_file(file: BinaryIO, order: str, end: int) -> memoryview:
 
 
 def _inflated(file: BinaryIO, size: int, order: str) -> bytearray:
-    """The one element in the next `size` bytes, decompressed in blocks, and no further than its own tag says."""
+    """Decompress the one element in the next `size` bytes, block by block, up to the length in its tag."""
     inflater, inflated, whole = zlib.decompressobj(), bytearray(), 8
     while size > 0 or inflater.unconsumed_tail:
         if inflater.unconsumed_tail:
@@ -93,13 +94,13 @@ def _inflated(file: BinaryIO, size: int, order: str) -> bytearray:
 
 
 def _element(data: memoryview, order: str) -> tuple[int, memoryview, memoryview]:
-    """Type and contents of the first element, and what follows it."""
+    """Return the type and contents of the first element, and the bytes after it."""
     kind, size = struct.unpack_from(f"{order}II", data)
     start, following = 8, 8 + size + -size % 8
     if kind > 0xFFFF:  # packed into the tag
         kind, size, start, following = kind & 0xFFFF, kind >> 16, 4, 8
     if start + size > min(following, len(data)):
-        raise ValueError("an element is longer than what holds it")
+        raise ValueError("an element is longer than its container")
     return kind, data[start : start + size], data[following:]
 
 
@@ -116,7 +117,7 @@ def _array(data: memoryview, order: str) -> dict[str, np.ndarray]:
     shape = struct.unpack(f"{order}{len(extents) // 4}i", extents)
     array = np.frombuffer(values, f"{order}{_STORED[stored]}")
     if min(shape) < 0 or math.prod(shape) != array.size:
-        raise ValueError("more or fewer values than the shape asks for")
+        raise ValueError("the number of values does not fit the shape")
     kind = np.dtype(_CLASSES[flag & 0xFF])
     check_free("an array of a .mat file", array.size * kind.itemsize, "save it in the type of its values")
     return {bytes(name).decode("ascii"): array.reshape(shape, order="F").astype(kind, copy=False)}

@@ -1,4 +1,4 @@
-"""Images in a NumPy .npy file, which stay there: for data larger than memory. No pickled object is ever read."""
+"""Read images from a NumPy .npy file without loading it: for data larger than memory. Pickled objects are refused."""
 
 from pathlib import Path
 
@@ -10,14 +10,15 @@ from vaelab.data.stored import Stored
 from vaelab.system.errors import DataError
 from vaelab.system.files import expanded, plain
 
-LOOKED_AT = 100  # images, evenly spread, whose levels are looked at before any work
+LOOKED_AT = 100  # number of evenly spaced images whose levels are checked first
 
 
 def read(where: str) -> Contents:
-    """The images of the .npy files "IMAGES" or "IMAGES,LABELS": uint8 [N, C, H, W] or [N, H, W]; whole numbers [N].
+    """Read the .npy files "IMAGES" or "IMAGES,LABELS": images uint8 [N, C, H, W] or [N, H, W], labels integers [N].
 
     Raises:
-        DataError: a file is missing, damaged, or holds anything else; the images must stand in it as they are used.
+        DataError: a file is missing or damaged, or has another type or shape. Images are not converted, because they
+            are read from the file when they are used.
     """
     images, comma, labels = where.partition(",")
     path = expanded(images)
@@ -49,22 +50,22 @@ def _map(path: Path) -> np.ndarray:
             found=f"{path}: cannot be read ({error.strerror})", expected="an .npy file", do="check the path"
         ) from error
     except DAMAGED as error:
-        why = str(error) if "object" in str(error).lower() else "empty, cut short or no .npy file"
+        why = str(error) if "object" in str(error).lower() else "empty, truncated or not an .npy file"
         raise DataError(
             found=f"{path}: {' '.join(why.split())} ({path.stat().st_size:,} bytes)",
-            expected="a whole .npy file of plain numbers",
+            expected="a complete .npy file of numbers",
             do="write it again with numpy.save",
         ) from error
 
 
 def _check(path: Path, file: np.ndarray) -> None:
-    """DataError unless `file` is uint8 [N, C, H, W] or [N, H, W], last index fastest."""
+    """Raise a DataError unless `file` is uint8 [N, C, H, W] or [N, H, W] with the last index fastest."""
     found, expected = f"{path}: {file.dtype} of shape {file.shape}", "uint8 [N, C, H, W] or [N, H, W] with C 1 or 3"
     channels_last = file.ndim == 4 and file.shape[1] not in (1, 3) and file.shape[3] in (1, 3)
     if file.dtype != np.uint8:
         sample = file[:: -(-len(file) // LOOKED_AT)] if file.ndim and len(file) else file
         if sample.size and file.dtype.kind in "iufb":
-            levels(str(path), sample)  # which refuses, with its own advice, all values but these
+            levels(str(path), sample)  # raises its own error for values that cannot become levels
         do = "images" if file.dtype.kind in "iu" else "numpy.round(255 * images)"
         raise DataError(found=found, expected=expected, do=f"save {do}.astype(numpy.uint8)")
     if channels_last:

@@ -1,4 +1,4 @@
-"""Images in a NumPy .npz file; no pickled object is ever read."""
+"""Read images from a NumPy .npz file. Pickled objects are refused."""
 
 import math
 import tokenize
@@ -14,12 +14,12 @@ from vaelab.system.files import expanded, plain
 from vaelab.system.memory import check_free
 
 KINDS = ("images", "labels", "factors")
-# How the arrays of each split are called; "" stands for all images together.
+# The prefixes of the names of arrays for each split; "" means that the file is not divided into splits.
 PREFIXES = {"": ("",), "train": ("train",), "validation": ("val", "valid", "validation"), "test": ("test",)}
 
 
 def _spellings(prefix: str) -> dict[str, str]:
-    """The kind of array by its name, for one prefix: ours and MedMNIST's names, then those of Keras."""
+    """Map names of arrays with one prefix to kinds: the names of vaelab and MedMNIST, then those of Keras."""
     if not prefix:
         return {kind: kind for kind in KINDS} | {"x": "images", "y": "labels", "label": "labels"}
     ours = {f"{prefix}_{kind}": kind for kind in KINDS} | {f"{prefix}_label": "labels"}
@@ -32,24 +32,24 @@ NAMES = {
     for prefix in prefixes
     for name, kind in _spellings(prefix).items()
 }
-LARGEST = np.iinfo(np.int64).max  # label
+LARGEST = np.iinfo(np.int64).max  # the largest label
 EXPECTED = (
     "images [and labels], or train_images [and val_images, test_images, their ..._labels], or x_train, y_train, ..."
 )
 
 
 def read(where: str) -> Contents:
-    """Images of one file: `images` [and `labels`], or `train_images` [and `val_images`, `test_images`, `..._labels`].
+    """Read one file: `images` [and `labels`], or `train_images` [and `val_images`, `test_images`, `..._labels`].
 
-    Keras' names are read too: `x_train`, `y_train`, `x_test`, `y_test`; so are `x`, `y` and `label`. Capitals do not
-    matter. `NAMES` has them all.
+    The names of Keras are also read: `x_train`, `y_train`, `x_test`, `y_test`; and so are `x`, `y` and `label`. Upper
+    and lower case are the same. `NAMES` has all names.
 
-    Images are [N, H, W], [N, C, H, W] or [N, H, W, C] with C 1 or 3: whole numbers 0 to 255, or floats in [0, 1], which
-    are rounded to the 256 levels (the note says by how much at most). Labels are whole numbers [N] or [N, 1]. Beside
-    them may stand `factors` (`train_factors`, ...), whole numbers [N, F], with their `factor_names` [F].
+    Images are [N, H, W], [N, C, H, W] or [N, H, W, C] with C 1 or 3. They are integers 0 to 255, or floats in [0, 1].
+    Floats are rounded to the 256 levels, and the note gives the largest change. Labels are integers [N] or [N, 1]. The
+    file may also have `factors` (`train_factors`, ...), integers [N, F], with their `factor_names` [F].
 
     Raises:
-        DataError: the file is missing, damaged, pickled, lacks these keys, or holds other shapes or values.
+        DataError: the file is missing, damaged or pickled, or its keys, shapes or values are other ones.
     """
     path = expanded(where)
     arrays, others = _arrays(path)
@@ -62,14 +62,14 @@ def read(where: str) -> Contents:
 
 
 def levels(where: str, values: np.ndarray) -> tuple[np.ndarray, str]:
-    """`values` as uint8 levels of the same shape, and a note of what that changed.
+    """Return `values` as uint8 levels of the same shape, and a note about what changed.
 
     Raises:
-        DataError: values that are not whole numbers 0 to 255 nor floats in [0, 1].
+        DataError: the values are neither integers 0 to 255 nor floats in [0, 1].
     """
     if values.dtype.kind in "iu" and values.min() >= 0 and 1 < values.max() <= 255:
         return values.astype(np.uint8), ""
-    if values.dtype.kind == "f" and values.min() >= 0 and values.max() <= 1:  # NaN is neither
+    if values.dtype.kind == "f" and values.min() >= 0 and values.max() <= 1:  # with a NaN both are false
         quantised = np.round(values * 255).astype(np.uint8)
         change = np.abs(quantised / 255 - values).max()
         return quantised, f"floats quantised to 256 levels, largest change {change:.4f}"
@@ -80,42 +80,42 @@ def levels(where: str, values: np.ndarray) -> tuple[np.ndarray, str]:
         ends += f", {values.size - finite.size:,} of them NaN or infinite"
     raise DataError(
         found=f"{where}: {values.dtype} values{ends}",
-        expected="whole numbers that use the range 0 to 255, or floats in [0, 1]",
+        expected="whole numbers in the range 0 to 255 and not only 0 and 1, or floats in [0, 1]",
         do=_advice(values.dtype, finite, values.size),
     )
 
 
 def _advice(dtype: np.dtype, finite: np.ndarray, count: int) -> str:
-    """What to do about values of another kind.
+    """Advice for values that cannot become levels.
 
     Arguments:
-        finite: those of the values that are finite numbers, or all where they are no real numbers.
-        count: how many values there are.
+        finite: the values that are finite; all values if they are not real numbers.
+        count: the number of values.
     """
     if dtype.kind == "b":
-        return "save images.astype(numpy.uint8) * 255, if True is white"
+        return "save images.astype(numpy.uint8) * 255 if True is white"
     if dtype.kind not in "iuf":
         return "save real numbers"
     if finite.size < count:
-        return "leave out or mend the images where numpy.isfinite(images) is false"
+        return "remove or repair the images where numpy.isfinite(images) is false"
     least, most, whole = finite.min(), finite.max(), dtype.kind in "iu"
     if whole and least >= 0 and most <= 1:
-        return "save 255 * images, if 1 is white"
+        return "save 255 * images if 1 is white"
     if -1 <= least < -0.5 and most <= 1:
-        return "save (images + 1) / 2 as floats, if -1 is black and 1 is white"
+        return "save (images + 1) / 2 as floats if -1 is black and 1 is white"
     if least < 0:
         return "save (images - low) / (high - low) as floats, where low is black and high is white"
     if not whole and most < 1.5:
-        return "save numpy.clip(images, 0, 1), if 1 is white and the rest is rounding"
+        return "save numpy.clip(images, 0, 1) if 1 is white and larger values are rounding errors"
     if most <= 255:
-        return "save numpy.round(images).astype(numpy.uint8), if 255 is white"
+        return "save numpy.round(images).astype(numpy.uint8) if 255 is white"
     return "save images / white as floats, where white is " + (
         "65535 for 16 bits, 4095 for 12" if whole else "its value"
     )
 
 
 def _arrays(path: Path) -> tuple[dict[str, np.ndarray], list[str]]:
-    """The arrays that we know by name, and the names of the others, which are not read."""
+    """Read the arrays with known names; also return the names of the others, which are not read."""
     try:
         with plain(path).open("rb") as file:
             loaded = np.load(file, allow_pickle=False)
@@ -143,7 +143,7 @@ def _arrays(path: Path) -> tuple[dict[str, np.ndarray], list[str]]:
 
 
 def _bytes_of(path: Path, key: str) -> int:
-    """What an array takes in memory, by the header of its file in the archive."""
+    """The size of an array in memory, from the header of its file in the archive."""
     with zipfile.ZipFile(path) as archive, archive.open(key if key in archive.namelist() else f"{key}.npy") as file:
         version = np.lib.format.read_magic(file)
         read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
@@ -151,7 +151,7 @@ def _bytes_of(path: Path, key: str) -> int:
     return math.prod(shape) * dtype.itemsize
 
 
-# What numpy and zipfile let through of a damaged file; RuntimeError is an archive that seems encrypted.
+# What numpy and zipfile raise for a damaged file; RuntimeError is for an archive that seems to be encrypted.
 DAMAGED = (
     OSError,
     EOFError,
@@ -167,10 +167,10 @@ DAMAGED = (
 
 
 def _parts(path: Path, arrays: dict[str, np.ndarray], others: list[str]) -> dict[str, dict[str, str]]:
-    """Of each split the names of its arrays, by kind.
+    """Map each split to the names of its arrays by kind.
 
     Raises:
-        DataError: two names for one array, no training images, or labels or factors without their images.
+        DataError: one array has two names, there are no training images, or labels or factors have no images.
     """
     parts: dict[str, dict[str, str]] = {}
     for key in arrays:
@@ -178,7 +178,7 @@ def _parts(path: Path, arrays: dict[str, np.ndarray], others: list[str]) -> dict
             split, kind = NAMES[key.lower()]
             if (other := parts.setdefault(split, {}).setdefault(kind, key)) != key:
                 found = f"{path}: {other} and {key}, which are two names for one array"
-                raise DataError(found=found, expected="one of them", do="leave the other out")
+                raise DataError(found=found, expected="one of them", do="remove the other")
     alone = [key for part in parts.values() if "images" not in part for key in part.values()]
     with_images = [split for split, part in parts.items() if "images" in part]
     if not with_images or alone or ("" in with_images) != (with_images == [""]) or not {"", "train"} & {*with_images}:
@@ -194,7 +194,7 @@ def _parts(path: Path, arrays: dict[str, np.ndarray], others: list[str]) -> dict
 def _part(path: Path, arrays: dict[str, np.ndarray], named: dict[str, str], factor_names: tuple[str, ...]) -> Raw:
     where, images = f"{path}, {named['images']}", arrays[named["images"]]
     if images.size == 0:
-        return raw(where, images)  # which refuses it
+        return raw(where, images)  # raises the error for no images
     values, note = levels(where, _channels_first(where, images))
     labels, factors = (_whole(path, arrays, named.get(kind)) for kind in ("labels", "factors"))
     return raw(where, values, labels, note, factors, factor_names)
@@ -205,7 +205,7 @@ def _whole(path: Path, arrays: dict[str, np.ndarray], name: str | None) -> np.nd
 
 
 def whole(where: str, values: np.ndarray) -> np.ndarray:
-    """`values`; DataError where they are no whole numbers."""
+    """Return `values`; DataError if they are not integers."""
     if values.dtype.kind in "iu":
         if values.size and values.max() > LARGEST:
             raise DataError(
@@ -213,7 +213,7 @@ def whole(where: str, values: np.ndarray) -> np.ndarray:
             )
         return values
     one_hot = values.ndim == 2 and values.dtype.kind in "fb" and bool((values.sum(1) == 1).all())
-    do = "store labels.argmax(1), if these are one-hot rows" if one_hot else "store integers"
+    do = "store labels.argmax(1) if these are one-hot rows" if one_hot else "store integers"
     raise DataError(found=f"{where}: {values.dtype}", expected="whole numbers", do=do)
 
 

@@ -1,4 +1,4 @@
-"""One image file."""
+"""Read one image file."""
 
 import math
 import re
@@ -16,7 +16,7 @@ from vaelab.system.memory import check_free
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-FORMATS = {  # as Pillow calls them, with the names of their files
+FORMATS = {  # Pillow's name of a format -> endings of file names
     "PNG": (".png",),
     "JPEG": (".jpg", ".jpeg", ".jfif"),
     "WEBP": (".webp",),
@@ -25,40 +25,40 @@ FORMATS = {  # as Pillow calls them, with the names of their files
     "TIFF": (".tif", ".tiff"),
     "PPM": (".pgm", ".ppm", ".pbm", ".pnm"),
 }
-PER_PIXEL_BYTES = 20  # that decoding takes, with the copies that Pillow makes (a PNG of 13,000 x 13,000: 3.2 GB)
-PNG_END = b"\0\0\0\0IEND\xaeB`\x82"  # its last chunk
+PER_PIXEL_BYTES = 20  # memory for decoding, with the copies that Pillow makes (a PNG of 13,000 x 13,000: 3.2 GB)
+PNG_END = b"\0\0\0\0IEND\xaeB`\x82"  # the last chunk of a PNG
 SUFFIXES = tuple(suffix for suffixes in FORMATS.values() for suffix in suffixes)
 
 
 def picture(path: Path) -> np.ndarray:
-    """The uint8 [C, H, W] levels of an image file of one of `FORMATS`, whatever its name.
+    """Read the uint8 [C, H, W] levels of an image file in one of `FORMATS`; its name does not matter.
 
     Raises:
-        DataError: it is damaged, transparent, in motion or of several pages, or of more than 8 bits per channel.
+        DataError: the file is damaged or transparent, has several frames or pages, or more than 8 bits per channel.
     """
     from PIL import Image, ImageOps
 
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # its memory is asked for below
-            warnings.simplefilter("ignore", UserWarning)  # about notes beside the pixels; damaged pixels are an error
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # `check_free` below checks the memory
+            warnings.simplefilter("ignore", UserWarning)  # these are about metadata; damaged pixels raise an error
             with Image.open(plain(path), formats=tuple(FORMATS)) as opened:
-                check_free(str(path), PER_PIXEL_BYTES * math.prod(opened.size), "cut it, or save it smaller")
+                check_free(str(path), PER_PIXEL_BYTES * math.prod(opened.size), "crop it, or save it smaller")
                 kind, frames, bits = opened.format, getattr(opened, "n_frames", 1), _bits(path, opened)
                 image = ImageOps.exif_transpose(opened)
-            if kind == "PNG" and PNG_END not in path.read_bytes():  # Pillow does not ask for it
+            if kind == "PNG" and PNG_END not in path.read_bytes():  # Pillow does not check this
                 raise EOFError
     except (*_DAMAGED, Image.DecompressionBombError) as error:
         raise DataError(
             found=f"{path}: not a {', '.join(FORMATS)} image, or damaged ({type(error).__name__})",
-            expected="whole image files",
+            expected="complete image files",
             do="replace or remove the file",
         ) from error
     if frames > 1:
         raise DataError(
             found=f"{path}: {frames} frames or pages",
             expected="one image in each file",
-            do="save each frame that you want as a file of its own",
+            do="save each frame as a separate file",
         )
     if bits > 8 or image.mode not in _TARGET:
         raise DataError(
@@ -70,9 +70,9 @@ def picture(path: Path) -> np.ndarray:
         raise DataError(
             found=f"{path}: transparent pixels",
             expected="an opaque image",
-            do="lay it over a background with an image program",
+            do="put it on a background with an image program",
         )
-    # GIF has palettes alone, and Pillow calls some of them grey: one set of images must not be partly so.
+    # A GIF always has a palette. Pillow reads some palettes as grey; then images of one set would differ in channels.
     levels = np.asarray(image.convert("RGB" if kind == "GIF" else _TARGET[image.mode]))
     return levels[None] if levels.ndim == 2 else levels.transpose(2, 0, 1)
 
@@ -85,7 +85,7 @@ def size(image: np.ndarray) -> str:
 
 # What Pillow's readers raise on damaged files
 _DAMAGED = (OSError, EOFError, SyntaxError, ValueError, TypeError, LookupError, RuntimeError, struct.error)
-# What Pillow calls the ways to store a pixel -> the one that it is read as, without loss.
+# Pillow's mode of an image -> the mode to which it is converted, without loss.
 _TARGET = {"1": "L", "L": "L", "LA": "L", "RGB": "RGB", "RGBA": "RGB", "P": "RGB"}
 
 
@@ -96,9 +96,9 @@ def _opaque(image: "Image") -> bool:
 
 
 def _bits(path: Path, image: "Image") -> int:
-    """Bits per channel, from the file: Pillow reads 16-bit RGB as 8-bit without a word."""
+    """Bits per channel, read from the file, because Pillow reads 16-bit RGB as 8-bit without a warning."""
     if image.format == "TIFF":
-        stored = image.tag_v2.get(258, 1)  # pyright: ignore[reportAttributeAccessIssue] of TIFF images alone
+        stored = image.tag_v2.get(258, 1)  # pyright: ignore[reportAttributeAccessIssue] only TIFF images have tags
         return max(np.atleast_1d(stored).tolist())
     with path.open("rb") as file:
         header = file.read(1000)

@@ -1,4 +1,4 @@
-"""SVHN Format 2 (cropped digits), as published: MATLAB v5, X [32, 32, 3, N] uint8, y [N, 1], digit 0 labelled 10.
+"""Read SVHN Format 2 (cropped digits), as published: MATLAB v5, X [32, 32, 3, N] uint8, y [N, 1]; the digit 0 is 10.
 
 Source: Y. Netzer et al., Reading Digits in Natural Images with Unsupervised Feature Learning, NIPS workshop, 2011.
 """
@@ -12,23 +12,23 @@ from vaelab.data.dataset import Contents, Raw, raw
 from vaelab.data.formats import mat
 from vaelab.system.errors import DataError
 
-BLOCK = 256  # images that are turned at a time, within a processor's cache
+BLOCK = 256  # images that are transposed at a time; they fit into a processor's cache
 FILES = ("train_32x32.mat", "test_32x32.mat")
 
 
 def read(where: str) -> Contents:
-    """Training and test images of a directory with the two official names (see `FILES`).
+    """Read the training and test images of a directory with the two official file names (see `FILES`).
 
     Raises:
         DataError: a file is missing, damaged, or not in the official layout.
     """
-    with ThreadPoolExecutor() as both:  # most of it is decompression, which holds no lock of Python's
+    with ThreadPoolExecutor() as both:  # most of the work is decompression, which releases Python's global lock
         train, test = both.map(matlab, [Path(where) / name for name in FILES])
     return Contents(train, test=test)
 
 
 def matlab(path: Path) -> Raw:
-    """The images uint8 [N, 3, 32, 32] and labels 0 to 9 of one file.
+    """Read the images uint8 [N, 3, 32, 32] and labels 0 to 9 of one file.
 
     Raises:
         DataError: the file is missing, damaged, or not in the official layout.
@@ -54,8 +54,8 @@ def matlab(path: Path) -> Raw:
             expected="labels 1 to 10, where 10 is the digit 0",
             do="use the official labels",
         )
-    # MATLAB counts rows fastest: reversing the axes is free and gives [N, 3, column, row]. The last two change places
-    # where they are: memory that was never used before costs more time than the work that is done in it.
+    # In MATLAB the first index is fastest, so reversing the axes copies nothing and gives [N, 3, column, row]. The last
+    # two axes are swapped in place, because new memory would cost more time than the swap.
     images = images.T
     for start in range(0, len(images), BLOCK):
         block = images[start : start + BLOCK]

@@ -13,6 +13,7 @@ from torch.nn.functional import cross_entropy
 
 from vaelab.data.dataset import Dataset
 from vaelab.evaluation.proportion import Proportion
+from vaelab.randomness.seeds import seed_generator
 from vaelab.system.errors import DataError, RunError
 from vaelab.system.files import make_folder
 from vaelab.system.tensor_file import digest, read_tensors, write_tensors
@@ -156,7 +157,7 @@ def _fit(train: Dataset) -> Classifier:
     assert ordered.labels is not None
     classes = torch.from_numpy(np.unique(ordered.labels, return_inverse=True)[1])
     with _one_thread(), torch.random.fork_rng(devices=[]), torch.enable_grad():
-        torch.default_generator.manual_seed(0)
+        seed_generator(torch.device("cpu"), 0)
         network = _network(train)
         adam = torch.optim.Adam(network.parameters())
         for step in range(STEPS):

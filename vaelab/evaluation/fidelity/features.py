@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from vaelab.evaluation.fidelity.classifier import cached, check_labels, classifier, scaled, seen, weights_sha256
 from vaelab.evaluation.measure import EvaluationContext, evaluating
 from vaelab.parts.trust import imported, is_dotted
+from vaelab.randomness.seeds import seed_generator
 from vaelab.system.errors import SpecError, in_one_line, unknown
 
 WEAK = 0.9  # a classifier with a lower accuracy is reported as weak
@@ -132,7 +133,7 @@ def _users_own(name: str, device: torch.device) -> Extractor:
     try:
         constructor = imported(package, attribute)
         with torch.random.fork_rng(devices=[]):
-            torch.default_generator.manual_seed(0)  # so that random initial weights are the same each time
+            seed_generator(torch.device("cpu"), 0)  # so that random initial weights are the same each time
             module = constructor()
     except Exception as error:  # of any type: this is the user's code
         raise SpecError(

@@ -1,58 +1,16 @@
-"""The claims of the article and of papers, each checked by a function of the runs: name -> statements and functions."""
+"""The claims of articles and papers. A function of the runs checks each of their statements."""
 
-from collections.abc import Callable
-
-from vaelab.reports.claims import colours, comparisons, complexity, digits, dimensions, importance, manifolds, speed
-from vaelab.reports.claims.claim import QUICK, UNJUDGED, UNTESTED, Claim, Outcome, Statement, Table
+from vaelab.reports.claims import article, importance
+from vaelab.reports.claims.claim import QUICK, UNJUDGED, UNTESTED, Check, Claim, Statement, TableOfClaims
 from vaelab.reports.context import ReportContext
 from vaelab.reports.text import counted, listed, number
 from vaelab.studies.study import Member
 from vaelab.system.errors import SpecError
 
-__all__ = ["CLAIMS", "NOT_RUN", "Claim", "Table", "check_claims"]
+__all__ = ["CLAIMS", "NOT_RUN", "Claim", "check_claims"]
 
-Check = Callable[[ReportContext], Outcome]
-
-CLAIMS: dict[str, list[tuple[Statement, Check]]] = {
-    "digits": [
-        (digits.TWO_DIMENSIONS, digits.two_dimensions),
-        (digits.FIVE_DIMENSIONS, digits.five_dimensions),
-        (digits.MORE_DIMENSIONS, digits.more_dimensions),
-        (digits.SAME_DIGITS, digits.same_digits),
-    ],
-    "dimensions": [
-        (dimensions.MARKEDLY, dimensions.markedly),
-        (dimensions.THE_MORE_THE_BETTER, dimensions.the_more_the_better),
-    ],
-    "complexity": [
-        (complexity.BLACK_AND_WHITE, complexity.black_and_white),
-        (complexity.LOW_DIMENSIONS, complexity.low_dimensions),
-    ],
-    "eights": [
-        (manifolds.EIGHTS_AND_SHADES, manifolds.eights_and_shades),
-        (manifolds.STILL_EIGHTS, manifolds.still_eights),
-    ],
-    "colours": [
-        (colours.STILL_FAR, colours.still_far),
-        (colours.NO_GREEN, colours.no_green),
-        (colours.BLUE_TOO, colours.blue_too),
-    ],
-    "convolution": [
-        (comparisons.VAST_WITH_DIMENSIONS, comparisons.vast_with_dimensions),
-        (comparisons.VAST_WITH_CONVOLUTION, comparisons.vast_with_convolution),
-        (comparisons.COPIES, comparisons.copies),
-        (comparisons.WELL_ENOUGH, comparisons.well_enough),
-    ],
-    "gaussian-quality": [
-        (comparisons.ALIKE, comparisons.alike),
-        (comparisons.BETTER_IN_COLOUR, comparisons.better_in_colour),
-    ],
-    "negative-means": [(complexity.NEGATIVE_MEANS, complexity.negative_means)],
-    "manifold-separation": [
-        (manifolds.LIGHT_AND_DARK, manifolds.light_and_dark),
-        (manifolds.EIGHT_MORE_APPARENT, manifolds.eight_more_apparent),
-    ],
-    "gaussian-speed": [(speed.FASTER, speed.faster)],
+CLAIMS: TableOfClaims = {
+    **article.CLAIMS,
     "importance-weighting": [
         (importance.TIGHTER_IS_BETTER, importance.tighter_is_better),
         (importance.BOUNDS_IN_ORDER, importance.bounds_in_order),
@@ -62,10 +20,10 @@ NOT_RUN = "not run yet"
 
 
 def check_claims(context: ReportContext) -> dict[str, list[Claim]]:
-    """The claims that the study names, checked on the runs that are done.
+    """Check the claims that the study names on the runs that are done.
 
     Raises:
-        SpecError: a name that is not in CLAIMS.
+        SpecError: the study names a claim that is not in CLAIMS.
     """
     study = context.study
     if unknown := [name for name in study.claims if name not in CLAIMS]:
@@ -77,13 +35,13 @@ def check_claims(context: ReportContext) -> dict[str, list[Claim]]:
 
 
 def judged(context: ReportContext, statement: Statement, check: Check, quick: bool = False) -> Claim:
-    """The claim with a verdict, where the data and the budget are those that it needs.
+    """Check a statement; give a verdict if the study has the data and the budget that it needs.
 
-    A statement about some data sets is checked on those, and where the study has none of them on what there is, without
-    a verdict.
+    A statement is checked on the data sets that it is about. If the study has none of them, it is checked on the
+    study's own data, without a verdict.
 
     Arguments:
-        quick: whether the budget is a quick one, at which nothing is judged.
+        quick: whether the budget is a quick one; then there is no verdict.
     """
     asked = context.of_data(statement.asked_of)
     outcome = check(asked if asked.study.members else context)
@@ -91,7 +49,7 @@ def judged(context: ReportContext, statement: Statement, check: Check, quick: bo
     verdict, measured = outcome.verdict, outcome.measured
     if not outcome.runs:
         verdict, measured = UNJUDGED, _why_nothing(context)
-    elif absent and verdict == "supported":  # of one data set, where both were asked about
+    elif absent and verdict == "supported":  # supported on one data set, but the statement is about several
         verdict = UNJUDGED
     if quick and outcome.runs:
         verdict = QUICK
@@ -115,7 +73,7 @@ def _why_nothing(context: ReportContext) -> str:
 
 
 def _basis(runs: list[Member], absent: list[str]) -> str:
-    """On which data the runs were made, with which budget, and what their intervals cover."""
+    """The data and the budget of the runs, and what their intervals cover, in words."""
     if not runs:
         return ""
     said = list[str]()

@@ -1,13 +1,14 @@
-"""What checking a claim gives, and the rules that make verdicts out of measurements."""
+"""The records of a checked claim, and the rules that derive verdicts from measurements."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
 from matplotlib.figure import Figure
 
 from vaelab.reports.claims.estimate import Sign
-from vaelab.reports.text import counted
+from vaelab.reports.context import ReportContext
+from vaelab.reports.text import Table, counted
 from vaelab.studies.study import Member
 
 Verdict = Literal[
@@ -17,23 +18,22 @@ UNJUDGED: Verdict = "cannot be judged here"
 QUICK: Verdict = "not judged at this budget"
 UNTESTED: Verdict = "not tested here"
 
-RULES = {  # of all claims, printed once
-    "several comparisons": "supported if more than half favour the claim and none speaks against it; contradicted if "
-    "more than half speak against it and none favours it; not judged if none is decided; mixed otherwise",
-    "several parts": "supported if all parts are; contradicted if all parts that can be judged are; mixed if they "
-    "differ; not judged if a part cannot be judged and the others are supported",
-    "intervals": "differences are taken image by image over the same test images, and seed by seed; the interval "
-    "covers the images, and the seeds where there are several",
-    "manifolds and epochs": "these have no error over images: the interval is over seeds, so that one seed decides "
-    "nothing",
-    "which digit an image shows": "a classifier says it, by the five nearest of up to 10,000 training images; of SVHN "
-    "it is believed only if it is right about 80 % of the test images, with its whole interval",
+RULES = {  # for all claims, printed once
+    "several comparisons": "supported if more than half are for the claim and none is against it; contradicted if "
+    "more than half are against it and none is for it; not judged if none is decided; otherwise mixed",
+    "several parts": "supported if all parts are supported; contradicted if all parts that can be judged are "
+    "contradicted; mixed if they differ; not judged if a part cannot be judged and the others are supported",
+    "intervals": "differences are paired, image by image over the same test images and seed by seed; the interval "
+    "covers the images, and also the seeds if there are several",
+    "manifolds and epochs": "these have no error over images; the interval is over seeds, so one seed decides nothing",
+    "which digit an image shows": "a classifier decides this by the five nearest of up to 10,000 training images; for "
+    "SVHN its answers are used only if its accuracy on the test images is above 80 %, with the whole interval",
 }
 
 
 @dataclass(frozen=True)
 class CitedPlace:
-    """A text that makes claims."""
+    """The source of a claim: an article or a paper."""
 
     title: str
     author: str
@@ -49,43 +49,39 @@ class CitedPlace:
 class Statement:
     """One statement of a source."""
 
-    says: str  # in our words
-    quote: str  # in its own; empty for a table of numbers
-    section: str  # where it stands
+    says: str  # in the words of this report
+    quote: str  # in the words of the source; empty for a table of numbers
+    section: str  # its place in the source
     asked_of: tuple[str, ...]  # the data sets that it is about
     source: CitedPlace
 
 
 @dataclass(frozen=True)
-class Table:
-    """Columns and rows of text."""
-
-    columns: list[str]
-    rows: list[list[str]]
-
-
-@dataclass(frozen=True)
 class Outcome:
-    """What was measured about a statement, and what follows by its rule."""
+    """The measurements for a statement, and the verdict by its rule."""
 
     measured: str
     verdict: Verdict
     rule: str  # how the verdict follows from the measurements
-    runs: list[Member]  # that were measured; none: nothing can be said
+    runs: list[Member]  # the measured runs; empty if there are none for this statement
     evidence: list[Table] = field(default_factory=list)
     figure: Figure | None = None
     caption: str = ""
 
 
+Check = Callable[[ReportContext], Outcome]  # measures one statement
+TableOfClaims = dict[str, list[tuple[Statement, Check]]]  # name in a study's file -> statements that it checks
+
+
 @dataclass(frozen=True)
 class Claim:
-    """A statement beside what was measured."""
+    """A statement with its measurements and its verdict."""
 
     statement: Statement
     measured: str
     verdict: Verdict
     rule: str
-    basis: str  # on which data, at which budget and with how many seeds; empty where nothing was measured
+    basis: str  # the data, the budget and the number of seeds, in words; empty if nothing was measured
     evidence: list[Table] = field(default_factory=list)
     figure: Figure | None = None
     caption: str = ""
@@ -97,10 +93,10 @@ class Claim:
 
     @property
     def verdict_in_words(self) -> str:
-        """The verdict, with the data that were asked about where these were not tested."""
+        """The verdict; if the data of the statement are not in the study, also the names of these data."""
         if self.verdict != UNTESTED:
             return self.verdict
-        return f"asked of {data_in_words([self])}; {UNTESTED}"
+        return f"about {data_in_words([self])}; {UNTESTED}"
 
 
 def data_in_words(claims: Iterable[Claim]) -> str:
@@ -109,7 +105,7 @@ def data_in_words(claims: Iterable[Claim]) -> str:
 
 
 def verdict(signs: Sequence[Sign], undecided: Verdict = UNJUDGED) -> Verdict:
-    """The verdict of several comparisons, as RULES has it; `undecided` where none of them is decided."""
+    """The verdict of several comparisons by RULES; `undecided` if none of them is decided."""
     favour, against = signs.count(1), signs.count(-1)
     if not favour and not against:
         return undecided if signs else UNJUDGED
@@ -121,14 +117,14 @@ def verdict(signs: Sequence[Sign], undecided: Verdict = UNJUDGED) -> Verdict:
 
 
 def agreed(verdicts: Sequence[Verdict]) -> Verdict:
-    """What all verdicts say, or "mixed" where they differ."""
+    """The common verdict, or "mixed" if the verdicts differ."""
     if not verdicts:
         return UNJUDGED
     return verdicts[0] if len(set(verdicts)) == 1 else "mixed"
 
 
 def of_parts(parts: Mapping[str, Verdict]) -> Verdict:
-    """The verdict of a claim of several parts, as RULES has it."""
+    """The verdict of a claim with several parts, by RULES."""
     judged: list[Verdict] = [part for part in parts.values() if part != UNJUDGED]
     whole = agreed(judged)
     return UNJUDGED if whole == "supported" and len(judged) < len(parts) else whole
@@ -140,6 +136,6 @@ def parts_in_words(parts: Mapping[str, Verdict]) -> str:
 
 
 def tally(signs: Sequence[Sign], favour: str, against: str, undecided: str = "not clear") -> str:
-    """How many comparisons went which way, in words."""
+    """Count the comparisons for each side, in words."""
     counts = [(signs.count(1), favour), (signs.count(-1), against), (signs.count(0), undecided)]
     return f"{counted(len(signs), 'comparison')}: " + ", ".join(f"{count} {what}" for count, what in counts if count)

@@ -1,29 +1,30 @@
-"""Whether training on a tighter bound makes a better model, and whether the bounds lie where they must."""
+"""Claims about importance weighting: a tighter bound trains a better model, and the bounds are in order."""
 
 from itertools import combinations
 
 from vaelab.objectives.importance import Iwae
-from vaelab.reports.claims.article import MNIST
-from vaelab.reports.claims.claim import CitedPlace, Outcome, Statement, Table, tally, verdict
+from vaelab.reports.claims.claim import CitedPlace, Outcome, Statement, tally, verdict
 from vaelab.reports.claims.estimate import Sign, over_images, paired
-from vaelab.reports.claims.kinds import between
+from vaelab.reports.claims.pairs import between
 from vaelab.reports.context import ReportContext
 from vaelab.reports.labels import points
-from vaelab.reports.text import with_errors
+from vaelab.reports.text import Table, with_errors
 from vaelab.runs.build import build_objective
 from vaelab.runs.directory import Run
 from vaelab.studies.study import Member
 
+MNIST = "mnist"
 BURDA = CitedPlace("Importance Weighted Autoencoders", "Burda, Grosse & Salakhutdinov (2016)", "arXiv 1509.00519")
 TIGHTER_IS_BETTER = Statement(
-    "A model trained on a tighter bound is better: IWAE with 50 samples before 5 before the VAE.",
+    "A model that is trained on a tighter bound is better: IWAE with 50 samples is better than with 5, and IWAE with 5 "
+    "samples is better than the VAE.",
     "",
     "Table 1, one stochastic layer",
     (MNIST,),
     BURDA,
 )
 BOUNDS_IN_ORDER = Statement(
-    "Every bound lies below the estimate of log p(x) with more samples.",
+    "Every bound is below the estimate of log p(x) with more samples.",
     "",
     "Theorem 1",
     (MNIST,),
@@ -32,7 +33,7 @@ BOUNDS_IN_ORDER = Statement(
 
 
 def tighter_is_better(context: ReportContext) -> Outcome:
-    """IWAE-50 before IWAE-5 before the VAE, image by image."""
+    """Check that IWAE-50 is better than IWAE-5 and IWAE-5 better than the VAE, image by image."""
     rows, signs, runs = list[list[str]](), list[Sign](), list[Member]()
     models = points([m for m in context.done if _draws(m) > 1 or m.group == "vae-1"])
     for fewer, more in combinations(sorted(models, key=lambda model: _draws(model[0])), 2):
@@ -47,15 +48,15 @@ def tighter_is_better(context: ReportContext) -> Outcome:
     return Outcome(
         tally(signs, "for more samples", "for fewer") + ".",
         verdict(signs),
-        "The gain is the difference in NLL, image by image over the same test images, and seed by seed. It is decided "
-        "where its interval does not contain zero.",
+        "The gain is the difference in NLL, paired image by image over the same test images and seed by seed. It is "
+        "decided if its interval does not contain zero.",
         runs,
-        [Table(["more samples", "fewer", "NLL of the first", "NLL of the second", "gain, nats per image"], rows)],
+        [Table(["more samples", "fewer samples", "NLL, more", "NLL, fewer", "gain, nats per image"], rows)],
     )
 
 
 def bounds_in_order(context: ReportContext) -> Outcome:
-    """Whether the NLL bound of each run falls as samples are added."""
+    """Check that the NLL bound of each run decreases with more samples."""
     rows, signs = list[list[str]](), list[Sign]()
     for member in context.done:
         nll = _nll(member.run)
@@ -68,14 +69,14 @@ def bounds_in_order(context: ReportContext) -> Outcome:
     return Outcome(
         tally(signs, "below", "above") + ".",
         verdict(signs),
-        "The gap is the NLL bound less the NLL with the most importance samples, image by image.",
+        "The gap is the bound of the NLL minus the NLL with the most importance samples, image by image.",
         context.done,
         [Table(["model", "bound", "value", "NLL", "gap, nats per image"], rows)],
     )
 
 
 def _draws(member: Member) -> int:
-    """k of an importance-weighted objective; 1 of any other."""
+    """k of an importance-weighted objective; 1 for any other objective."""
     objective = build_objective(member.blueprint)
     return objective.samples if isinstance(objective, Iwae) else 1
 

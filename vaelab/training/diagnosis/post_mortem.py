@@ -9,11 +9,11 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import torch
 from pydantic import TypeAdapter, ValidationError
 
 from vaelab.system.errors import Interrupted, NonFiniteError, RunError
 from vaelab.system.files import small
+from vaelab.system.torch_internals import foreach
 from vaelab.training.checkpoint import live_tensors
 from vaelab.training.config import TrainingConfig
 from vaelab.training.diagnosis.layers import all_finite
@@ -108,7 +108,7 @@ def replay(
     before = [tensor.clone() for tensor in live]
     t = first
     for t in range(first, failed.step + 1):
-        torch._foreach_copy_(before, live)
+        foreach("copy_", before, live)
         setup.take(step, t)
         if failure(state, t + 1) is not None:
             break
@@ -120,7 +120,7 @@ def replay(
                 expected="the replay to finish, in about a minute",
                 do="rerun the command to resume from the last good state",
             )
-    torch._foreach_copy_(live, before)
+    foreach("copy_", live, before)
     return t
 
 

@@ -20,9 +20,16 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.fx import GraphModule
-from torch.fx.experimental.proxy_tensor import make_fx
 
 from vaelab.system.files import is_private, own_folder
+from vaelab.system.torch_internals import (
+    compile_in_memory,
+    compile_to_package,
+    fake_mode,
+    graph_of,
+    is_fake,
+    load_package,
+)
 
 Run = Callable[[list[Tensor]], object]  # of (held, inputs)
 
@@ -54,21 +61,19 @@ def trace(step: Callable[..., None], inputs: Sequence[Tensor]) -> Traced:
         TypeError, ValueError: it holds what cannot be given to a graph.
         Exception: whatever `step` raises; torch's, where it asks for a value.
     """
-    from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
-
-    fake = FakeTensorMode(allow_non_fake_inputs=True)
+    fake = fake_mode()
 
     def followed(*tensors: Tensor) -> tuple[()]:
         step(*tensors)
         return ()
 
     with fake:
-        traced = make_fx(followed)(*(fake.from_tensor(tensor) for tensor in inputs))
+        traced = graph_of(followed, [fake.from_tensor(tensor) for tensor in inputs])
     held, arguments, first = list[Tensor](), dict[str, Any](), next(iter(traced.graph.nodes))
     for node in traced.graph.find_nodes(op="get_attr"):
         if node.target not in arguments:
             tensor = getattr(traced, node.target)
-            if not isinstance(tensor, Tensor) or isinstance(tensor, FakeTensor):
+            if not isinstance(tensor, Tensor) or is_fake(tensor):
                 raise TypeError(f"a step that holds on to a {type(tensor).__name__}")
             held.append(tensor)
             with traced.graph.inserting_before(first):
@@ -156,19 +161,13 @@ def ahead_of_time(traced: Traced, folder: Path | None, say: Callable[[str], None
 
 
 def _load(kept: Path) -> Run:
-    loader: Any = torch._C._aoti.AOTIModelPackageLoader  # pyright: ignore[reportAttributeAccessIssue] made at run time
-    return loader(str(kept), "model", False, 1, -1).run  # one, on the device that it was compiled for
+    return load_package(kept)
 
 
 def _build(traced: Traced, kept: Path) -> None:
-    from torch._inductor import aot_compile
-    from torch._inductor.package import package_aoti
-
-    with torch.no_grad():
-        files: Any = aot_compile(traced.graph, traced.like, options=OPTIONS | {"aot_inductor.package": True})
     temporary = kept.with_name(f".{kept.stem}.{secrets.token_hex(8)}.pt2")
     try:
-        package_aoti(str(temporary), files)
+        compile_to_package(traced.graph, traced.like, OPTIONS, temporary)
         temporary.chmod(0o600)
         os.replace(temporary, kept)
     finally:
@@ -180,10 +179,7 @@ def just_in_time(traced: Traced) -> Run:
 
     Machine code for the whole would need the headers of CUDA there.
     """
-    from torch._inductor import compile
-
-    with torch.no_grad():
-        compiled: Any = compile(traced.graph, list(traced.like), options=OPTIONS)
+    compiled = compile_in_memory(traced.graph, traced.like, OPTIONS)
     return lambda arguments: compiled(*arguments)
 
 

@@ -14,6 +14,7 @@ from vaelab.models import VAE
 from vaelab.objectives.bounds import distortion, rate
 from vaelab.objectives.losses import Losses, Objective, held, reported
 from vaelab.randomness.noise import Noise
+from vaelab.system.torch_internals import foreach
 from vaelab.training.config import TrainingConfig
 from vaelab.training.meters import Meters
 
@@ -110,13 +111,13 @@ def update(
     """Update the weights, and then their moving average."""
     adam(state, g, learning_rate, number)
     if config.ema_decay:
-        torch._foreach_lerp_(state.average, state.parameters, 1 - config.ema_decay)
+        foreach("lerp_", state.average, state.parameters, 1 - config.ema_decay)
 
 
 def clip(gradients: tuple[Tensor, ...], largest: float, norm: Tensor) -> tuple[Tensor, ...]:
     """Return g, scaled down to the norm `largest` if |g| is above it (Pascanu, Mikolov & Bengio 2013, algorithm 1)."""
     scale = (largest / norm).clamp(max=1.0)
-    return torch._foreach_mul(gradients, of_each(scale.float(), gradients))
+    return foreach("mul", gradients, of_each(scale.float(), gradients))
 
 
 def of_each(numbers: Tensor, tensors: Sequence[Tensor]) -> Tensor | list[Tensor]:
@@ -131,7 +132,7 @@ def global_norm(gradients: tuple[Tensor, ...]) -> Tensor:
 
     In float32 the squares overflow above 2e19. Clipping by an infinite norm would then silently skip the step.
     """
-    return torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients, 2, torch.float64)))
+    return torch.linalg.vector_norm(torch.stack(foreach("norm", gradients, 2, torch.float64)))
 
 
 def adam(state: TrainState, g: tuple[Tensor, ...], learning_rate: Tensor, number: Tensor) -> None:
@@ -143,12 +144,12 @@ def adam(state: TrainState, g: tuple[Tensor, ...], learning_rate: Tensor, number
     """
     m, v = state.mean, state.square
     t = number.double() + 1  # in float64, because 1 - 0.999^t cancels in float32
-    torch._foreach_lerp_(m, g, 1 - BETA_1)
-    torch._foreach_mul_(v, BETA_2)
-    torch._foreach_addcmul_(v, g, g, 1 - BETA_2)
-    change = torch._foreach_sqrt(v)
-    torch._foreach_mul_(change, (1 - BETA_2**t).rsqrt())
-    torch._foreach_add_(change, EPSILON)
-    torch._foreach_reciprocal_(change)
-    torch._foreach_mul_(change, of_each(-learning_rate / (1 - BETA_1**t), change))
-    torch._foreach_addcmul_(state.parameters, m, change)
+    foreach("lerp_", m, g, 1 - BETA_1)
+    foreach("mul_", v, BETA_2)
+    foreach("addcmul_", v, g, g, 1 - BETA_2)
+    change = foreach("sqrt", v)
+    foreach("mul_", change, (1 - BETA_2**t).rsqrt())
+    foreach("add_", change, EPSILON)
+    foreach("reciprocal_", change)
+    foreach("mul_", change, of_each(-learning_rate / (1 - BETA_1**t), change))
+    foreach("addcmul_", state.parameters, m, change)

@@ -1,4 +1,4 @@
-"""What the 2-D manifolds show: light and dark, shades of one image, and the digit 8."""
+"""Claims about the 2-D manifolds: light and dark, shades of one image, and the digit 8."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,26 +8,26 @@ from torch import Tensor
 from vaelab.evaluation.proportion import Proportion
 from vaelab.figures.manifold import manifold_images
 from vaelab.figures.model_calls import seeded_model
-from vaelab.reports.claims.article import ARTICLE, GAUSSIAN_SECTION, MLP_SECTION, SVHN
+from vaelab.reports.claims.article.detail import as_percent
+from vaelab.reports.claims.article.kinds import bernoulli, by_likelihood, fully_connected
+from vaelab.reports.claims.article.source import ARTICLE, GAUSSIAN_SECTION, MLP_SECTION, SVHN
 from vaelab.reports.claims.claim import (
     UNJUDGED,
     Outcome,
     Statement,
-    Table,
     Verdict,
     agreed,
     of_parts,
     parts_in_words,
     verdict,
 )
-from vaelab.reports.claims.detail import as_percent
 from vaelab.reports.claims.estimate import Estimate, Sign, over_images, over_seeds
-from vaelab.reports.claims.kinds import Pair, bernoulli, by_likelihood, fully_connected
+from vaelab.reports.claims.pairs import Pair
 from vaelab.reports.claims.sizes import SIMILAR, VAST
 from vaelab.reports.context import ReportContext
 from vaelab.reports.digits import Reader
 from vaelab.reports.labels import points
-from vaelab.reports.text import DASH, number, percent
+from vaelab.reports.text import DASH, Table, number, percent
 from vaelab.studies.study import Member
 
 SEPARATION_QUOTE = (
@@ -49,7 +49,7 @@ EIGHT_MORE_APPARENT = Statement(
     ARTICLE,
 )
 EIGHTS_AND_SHADES = Statement(
-    "With two dimensions the fully connected network shows eights alone, and shades of one image.",
+    "With two dimensions the fully connected network shows only eights, and shades of one image.",
     "The autoencoder seems to be able to pick number 8 but all the images learned are homogeneous other than the "
     "shades. In short, the features of shades and number 8 are captured by the encoder.",
     f"{MLP_SECTION}, Figure 2b",
@@ -63,7 +63,7 @@ STILL_EIGHTS = Statement(
     (SVHN,),
     ARTICLE,
 )
-ACCURATE = 0.8  # least accuracy of a classifier that is asked which digit an image shows
+ACCURATE = 0.8  # the smallest accuracy of a classifier whose answers are used
 EIGHT = 8
 
 
@@ -76,7 +76,7 @@ class Light:
 
 
 def light_and_dark(context: ReportContext) -> Outcome:
-    """Whether the Gaussian 2-D manifold separates light from dark more than the Bernoulli one."""
+    """Check whether the Gaussian 2-D manifold separates light from dark more than the Bernoulli manifold."""
     found, rows, signs, said = _two_dimensional(context), list[list[str]](), list[Sign](), list[str]()
     for pair in found:
         first, second = ([light(manifold(context, run)) for run in runs] for runs in (pair.first, pair.second))
@@ -89,15 +89,15 @@ def light_and_dark(context: ReportContext) -> Outcome:
     return Outcome(
         " ".join(said),
         verdict(signs),
-        "The spread of light is the standard deviation of the mean luminance over the manifold's 400 images. More is a "
-        f"difference of more than {percent(SIMILAR)}.",
+        "The spread of light is the standard deviation of the mean luminance over the manifold's 400 images. More "
+        f"means a difference of more than {percent(SIMILAR)}.",
         [run for pair in found for run in pair.runs],
         [Table(["images", "run", "spread of light", "contrast within an image"], rows)],
     )
 
 
 def eight_more_apparent(context: ReportContext) -> Outcome:
-    """Whether more images of the Gaussian manifold are read as an 8."""
+    """Check whether more images of the Gaussian manifold are read as an 8."""
     found = [pair for pair in _two_dimensional(context) if context.test(pair.first[0]).labels is not None]
     rows, verdicts, said = list[list[str]](), list[Verdict](), list[str]()
     for pair in found:
@@ -106,22 +106,22 @@ def eight_more_apparent(context: ReportContext) -> Outcome:
         more = over_seeds([g - b for b, g in zip(*shares, strict=True)])
         verdicts.append(verdict([more.sign]) if believed(reader) else UNJUDGED)
         said.append(
-            f"{_accuracy(reader)} The share that is read as an 8 is higher by {as_percent(more)} with the Gaussian "
-            "decoder."
+            f"{_accuracy(reader)} The proportion that is read as an 8 is higher by {as_percent(more)} with the "
+            "Gaussian decoder."
         )
         for run, share in zip(pair.runs, [*shares[0], *shares[1]], strict=True):
             rows.append([run.title, context.at(run), percent(share)])
     return Outcome(
         " ".join(said),
         agreed(verdicts),
-        "Then the shares of manifold images that are read as an 8 are compared.",
+        "The proportions of manifold images that are read as an 8 are compared.",
         [run for pair in found for run in pair.runs],
         [Table(["manifold of", "run", "read as an 8"], rows)],
     )
 
 
 def eights_and_shades(context: ReportContext) -> Outcome:
-    """Whether the fully connected 2-D manifold shows eights, and next to nothing but shades of one image."""
+    """Check whether the fully connected 2-D manifold shows eights, and almost only shades of one image."""
     models = points([m for m in context.done if _asked(context, m) and m.latent == 2])
     rows, verdicts, said = list[list[str]](), list[Verdict](), list[str]()
     for runs in models:
@@ -133,8 +133,8 @@ def eights_and_shades(context: ReportContext) -> Outcome:
             "shades of one image": verdict([beyond.within(SIMILAR)]),
         }
         said.append(
-            f"{_accuracy(context.reader(runs[0]))} What is not shade makes up {as_percent(beyond)} of how the images "
-            f"vary. {parts_in_words(parts)}"
+            f"{_accuracy(context.reader(runs[0]))} {as_percent(beyond)} of the images' variance is not shade. "
+            f"{parts_in_words(parts)}"
         )
         verdicts.append(of_parts(parts))
         rows += [
@@ -144,16 +144,16 @@ def eights_and_shades(context: ReportContext) -> Outcome:
     return Outcome(
         " ".join(said),
         agreed(verdicts),
-        f"Eights: more than {percent(VAST)} of the images are read as an 8. Shades: an image is one pattern "
-        "plus a level of light for each image. What is left after this may be at most "
-        f"{percent(SIMILAR)} of the variance over the manifold's images.",
+        f"Eights: more than {percent(VAST)} of the images are read as an 8. Shades: each image is the same pattern "
+        f"plus a level of light. The rest may be at most {percent(SIMILAR)} of the variance over the manifold's "
+        "images.",
         [run for runs in models for run in runs],
         [Table(["manifold of", "run", "read as an 8", "variance that is not shade"], rows)],
     )
 
 
 def still_eights(context: ReportContext) -> Outcome:
-    """Whether most reconstructions of five dimensions are read as an 8."""
+    """Check whether most reconstructions with five dimensions are read as an 8."""
     models = points([m for m in context.done if _asked(context, m) and m.latent == 5])
     rows, verdicts, said = list[list[str]](), list[Verdict](), list[str]()
     for runs in models:
@@ -161,7 +161,7 @@ def still_eights(context: ReportContext) -> Outcome:
         read = [as_tensor(reader, context.reconstructions(run)) for run in runs]
         share = over_images(read)
         verdicts.append(_mostly(reader, share))
-        said.append(f"{_accuracy(reader)} Read as an 8 are {as_percent(share)} of the reconstructions.")
+        said.append(f"{_accuracy(reader)} {as_percent(share)} of the reconstructions are read as an 8.")
         real = as_tensor(reader, context.images(runs[0])).mean().item()
         rows.append([runs[0].title, context.point(runs[0]), as_percent(share), percent(real)])
     return Outcome(
@@ -181,20 +181,20 @@ def manifold(context: ReportContext, member: Member) -> Tensor:
 
 
 def light(images: Tensor) -> Light:
-    """Of images [N, C, H, W] in [0, 1]; luminance by ITU-R BT.601 for three channels."""
+    """The light of images [N, C, H, W] in [0, 1]; luminance by ITU-R BT.601 for three channels."""
     weights = images.new_tensor([0.299, 0.587, 0.114] if images.shape[1] == 3 else [1.0])
     luminance = (images * weights[:, None, None]).sum(1).double().flatten(1)
     return Light(luminance.mean(1).std().item(), luminance.std(1).mean().item())
 
 
 def beyond_shades(images: Tensor) -> float:
-    """The share of the variance over images [N, C, H, W] that one pattern plus a level for each image leaves."""
+    """The proportion of the variance over images [N, C, H, W] that is not one pattern plus a level for each image."""
     about = images.double() - images.double().mean(0)
     return ((about - about.mean((1, 2, 3), keepdim=True)).square().sum() / about.square().sum()).item()
 
 
 def eights(reader: Reader, images: Tensor) -> Proportion:
-    """How many of the images are read as an 8."""
+    """The proportion of the images that are read as an 8."""
     said, _ = reader.read(images)
     return Proportion(int((said == EIGHT).sum()), len(said))
 
@@ -206,7 +206,7 @@ def as_tensor(reader: Reader, images: Tensor) -> Tensor:
 
 
 def believed(reader: Reader) -> bool:
-    """Whether the classifier is accurate enough to be asked."""
+    """Whether the classifier is accurate enough for its answers to be used."""
     return reader.accuracy.interval[0] >= ACCURATE
 
 
@@ -215,12 +215,12 @@ def _mostly(reader: Reader, share: Estimate) -> Verdict:
 
 
 def _accuracy(reader: Reader) -> str:
-    trusted = "" if believed(reader) else ", too few to be believed"
-    return f"The classifier is right about {percent(reader.accuracy.value)} of the test images{trusted}."
+    trusted = "" if believed(reader) else ", which is too few for a verdict"
+    return f"The classifier is right on {percent(reader.accuracy.value)} of the test images{trusted}."
 
 
 def _asked(context: ReportContext, member: Member) -> bool:
-    """Whether it is the kind of model that the article speaks of here: fully connected, Bernoulli, in colour."""
+    """Whether the claims are about this kind of model: fully connected, Bernoulli, in colour."""
     if not (fully_connected(member) and bernoulli(member)):
         return False
     test = context.data(member).test

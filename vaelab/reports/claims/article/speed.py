@@ -1,4 +1,4 @@
-"""Which decoder learns faster, by the course of the validation error."""
+"""The claim about which decoder learns faster, checked with the validation error during training."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -7,30 +7,31 @@ import torch
 from matplotlib.figure import Figure
 
 from vaelab.figures.style import PALETTE, SMALL, label_axes, plot_figure
-from vaelab.reports.claims.article import ARTICLE, GAUSSIAN_SECTION, SVHN
-from vaelab.reports.claims.claim import Outcome, Statement, Table, tally, verdict
-from vaelab.reports.claims.detail import as_percent
+from vaelab.reports.claims.article.detail import as_percent
+from vaelab.reports.claims.article.kinds import by_likelihood
+from vaelab.reports.claims.article.source import ARTICLE, GAUSSIAN_SECTION, SVHN
+from vaelab.reports.claims.claim import Outcome, Statement, tally, verdict
 from vaelab.reports.claims.estimate import Estimate, Sign, over_seeds
-from vaelab.reports.claims.kinds import Pair, by_likelihood
+from vaelab.reports.claims.pairs import Pair
 from vaelab.reports.claims.sizes import SIMILAR
 from vaelab.reports.context import ReportContext
-from vaelab.reports.text import DASH, number, percent
+from vaelab.reports.text import DASH, Table, number, percent
 from vaelab.studies.study import Member
 
 FASTER = Statement(
-    "An autoencoder with a Gaussian decoder learns faster than one with a Bernoulli decoder.",
+    "An autoencoder with a Gaussian decoder learns faster than an autoencoder with a Bernoulli decoder.",
     "It is arguable that the autoencoder with a Gaussian decoder may learn faster than the ones with Bernoulli.",
     GAUSSIAN_SECTION,
     (SVHN,),
     ARTICLE,
 )
-WAY = 0.9  # share of the way down from the error of the mean image
+WAY = 0.9  # the part of the decrease from the error of the mean image
 
 TrainingSetup = list[tuple[float, float]]  # (epoch, validation error) of each line of the log
 
 
 def faster(context: ReportContext) -> Outcome:
-    """Whether the Gaussian decoder needs fewer epochs than the Bernoulli one to an error that both reach."""
+    """Check whether the Gaussian decoder needs fewer epochs than the Bernoulli one to an error that both reach."""
     found = [pair for pair in by_likelihood(context) if all(setup(run.run.log) for run in pair.runs)]
     rows, signs = list[list[str]](), list[Sign]()
     for pair in found:
@@ -41,11 +42,11 @@ def faster(context: ReportContext) -> Outcome:
         share = DASH if saved is None else as_percent(saved)
         rows.append([pair.first[0].title, context.point(pair.first[0]), *epochs, share])
     return Outcome(
-        f"{tally(signs, 'where the Gaussian is faster', 'where it is not', 'undecided')}.",
+        f"{tally(signs, 'Gaussian faster', 'Gaussian not faster', 'undecided')}.",
         verdict(signs),
-        f"Epochs are counted until the validation error has fallen {percent(WAY)} of the way from the error of the "
+        f"Epochs are counted until the validation error has made {percent(WAY)} of its decrease from the error of the "
         "mean training image to a level that both decoders reach. The Gaussian decoder is faster if it needs fewer "
-        f"epochs by more than {percent(SIMILAR)}. The interval is over seeds, so that one seed decides nothing.",
+        f"epochs by more than {percent(SIMILAR)}. The interval is over seeds, so one seed decides nothing.",
         [run for pair in found for run in pair.runs],
         [Table(["network of", "at", "epochs, Bernoulli", "epochs, Gaussian", "Gaussian needs fewer by"], rows)],
         _figure(context, found) if found else None,
@@ -59,18 +60,18 @@ def setup(log: list[dict[str, Any]]) -> TrainingSetup:
 
 
 def way_down(start: float, courses: Sequence[TrainingSetup]) -> float:
-    """The error at WAY of the way from `start` down to what every course reaches."""
+    """The error after WAY of the decrease from `start` to the error that every training reaches."""
     reached = max(min(error for _, error in one) for one in courses)
     return start - WAY * (start - reached)
 
 
 def epochs_to(one: TrainingSetup, target: float) -> float | None:
-    """The first epoch with an error of at most `target`; None where there is none."""
+    """The first epoch with an error of at most `target`; None if there is none."""
     return next((epoch for epoch, error in one if error <= target), None)
 
 
 def _epochs(context: ReportContext, bernoulli: Member, gaussian: Member) -> tuple[float | None, float | None]:
-    """The epochs of each to the error that both reach; None for a model that never leaves the mean image."""
+    """The epochs of each decoder to the error that both reach; None for a model that does not reach it."""
     courses = setup(bernoulli.run.log), setup(gaussian.run.log)
     target = way_down(variance(context, bernoulli), courses)
     return epochs_to(courses[0], target), epochs_to(courses[1], target)
@@ -81,7 +82,7 @@ def _number(epochs: float | None) -> str:
 
 
 def _saved(needed: Sequence[tuple[float | None, float | None]]) -> Estimate | None:
-    """The share of the Bernoulli decoder's epochs that the Gaussian one saves; None where an error is not reached."""
+    """The proportion of the Bernoulli decoder's epochs that the Gaussian one saves; None if one is not reached."""
     saved = [
         1 - gaussian / bernoulli for bernoulli, gaussian in needed if bernoulli is not None and gaussian is not None
     ]
@@ -89,7 +90,7 @@ def _saved(needed: Sequence[tuple[float | None, float | None]]) -> Estimate | No
 
 
 def variance(context: ReportContext, member: Member) -> float:
-    """Mean squared distance of the test images' pixels from the mean training image: the error of a model without z."""
+    """Mean squared difference of the test images' pixels from the mean training image: the error without z."""
     mean = torch.from_numpy(context.data(member).train.in_memory.mean(0)).float() / 255
     return (context.images(member) - mean).square().mean().item()
 

@@ -1,26 +1,25 @@
-"""More latent dimensions: closer copies, and better models?"""
+"""Claims about the number of latent dimensions: more give closer reconstructions and better models."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from vaelab.reports.claims.article import ARTICLE, CONCLUSION, MNIST, MNIST_SECTION, SVHN
+from vaelab.reports.claims.article.comparisons import relative_gain
+from vaelab.reports.claims.article.detail import as_percent
+from vaelab.reports.claims.article.source import ARTICLE, CONCLUSION, MNIST, MNIST_SECTION, SVHN
 from vaelab.reports.claims.claim import (
     Outcome,
     Statement,
-    Table,
     Verdict,
     of_parts,
     parts_in_words,
     tally,
     verdict,
 )
-from vaelab.reports.claims.comparisons import relative_gain
-from vaelab.reports.claims.detail import as_percent
 from vaelab.reports.claims.estimate import Estimate, Sign, paired
-from vaelab.reports.claims.kinds import Pair, steps
+from vaelab.reports.claims.pairs import Pair, steps
 from vaelab.reports.claims.sizes import SIMILAR
 from vaelab.reports.context import ReportContext
-from vaelab.reports.text import MINUS, listed, percent
+from vaelab.reports.text import MINUS, Table, listed, percent
 
 MARKEDLY = Statement(
     "More latent dimensions improve the decoder markedly, on MNIST and on SVHN.",
@@ -31,7 +30,7 @@ MARKEDLY = Statement(
     ARTICLE,
 )
 THE_MORE_THE_BETTER = Statement(
-    "The more latent features, the better the autoencoder (here as a model of the test images).",
+    "With more latent features the autoencoder is better (here: as a model of the test images).",
     "As more latent features are considered in the images, the better the performance of the autoencoders is.",
     CONCLUSION,
     (MNIST, SVHN),
@@ -42,7 +41,7 @@ STEP = "A step goes from one number of latent dimensions to the next larger one 
 
 @dataclass(frozen=True)
 class DimensionStep:
-    """What a step gains (> 0) or loses, and whether that speaks for the claim."""
+    """The gain (> 0) or loss of a step, and whether it is for the claim."""
 
     pair: Pair
     cells: list[str]
@@ -50,24 +49,24 @@ class DimensionStep:
 
 
 def markedly(context: ReportContext) -> Outcome:
-    """Whether each step up lowers the reconstruction error by more than SIMILAR, on each data set."""
+    """Check whether each step up lowers the reconstruction error by more than SIMILAR, on each data set."""
 
     def take(pair: Pair) -> DimensionStep:
         gain = relative_gain(context, pair)
         return DimensionStep(pair, [as_percent(gain)], [gain.above(SIMILAR)])
 
-    rule = f"It improves markedly where the reconstruction MSE is lower by more than {percent(SIMILAR)}."
+    rule = f"It improves markedly if the reconstruction MSE is lower by more than {percent(SIMILAR)}."
     return _outcome(context, take, ["reconstruction MSE lower by"], "marked", "not marked", rule)
 
 
 def the_more_the_better(context: ReportContext) -> Outcome:
-    """Whether each step up is a gain in the bounds, of any size."""
+    """Check whether each step up improves the bounds, by any amount."""
 
     def take(pair: Pair) -> DimensionStep:
         gains = [_gain(context, pair, "elbo", -1), _gain(context, pair, "nll", 1)]
         return DimensionStep(pair, [str(gain) for gain in gains], [gain.sign for gain in gains])
 
-    rule = "It is better or worse where the interval of the difference in nats does not contain zero."
+    rule = "It is better or worse if the interval of the difference in nats does not contain zero."
     return _outcome(context, take, [f"{MINUS}ELBO lower by, nats", "NLL lower by, nats"], "better", "worse", rule)
 
 

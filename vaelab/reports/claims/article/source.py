@@ -1,11 +1,11 @@
-"""The article whose study this is, and the data sets that it speaks of."""
+"""The article, its sections, and the data sets that it is about."""
 
 from vaelab.reports.claims.claim import CitedPlace
 
 ARTICLE = CitedPlace(
     "Project: Variational Autoencoder",
     "Johnew Zhang",
-    "an article on his web site; its text does not give the address: search for the title with the author's name",
+    "an article on his web site; to find it, search for the title and the author's name",
 )
 MNIST, SVHN = "mnist", "svhn"
 

@@ -1,31 +1,31 @@
-"""Which colours the models miss, and how far from the data they stay."""
+"""Claims about colours: which ones the models miss, and how far the models are from the data."""
 
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
-from vaelab.reports.claims.article import ARTICLE, CONV_SECTION, MLP_SECTION, SVHN
+from vaelab.reports.claims.article.detail import as_percent, missing
+from vaelab.reports.claims.article.kinds import bernoulli, by_network, fully_connected
+from vaelab.reports.claims.article.manifolds import believed, light, manifold
+from vaelab.reports.claims.article.source import ARTICLE, CONV_SECTION, MLP_SECTION, SVHN
 from vaelab.reports.claims.claim import (
     UNJUDGED,
     Outcome,
     Statement,
-    Table,
     Verdict,
     agreed,
     of_parts,
     parts_in_words,
     verdict,
 )
-from vaelab.reports.claims.detail import as_percent, missing
 from vaelab.reports.claims.estimate import Estimate, over_images, over_seeds, paired
-from vaelab.reports.claims.kinds import Pair, bernoulli, between, by_network, fully_connected, ladders
-from vaelab.reports.claims.manifolds import believed, light, manifold
+from vaelab.reports.claims.pairs import Pair, between, ladders
 from vaelab.reports.claims.sizes import SIMILAR, VAST
 from vaelab.reports.colours import COLOURFUL, FEWEST, HUES, chroma, hue_counts, hues
 from vaelab.reports.context import ReportContext, plain
 from vaelab.reports.labels import points
-from vaelab.reports.text import DASH, listed, number, percent
+from vaelab.reports.text import DASH, Table, listed, number, percent
 from vaelab.studies.study import Member
 
 NO_GREEN = Statement(
@@ -36,14 +36,14 @@ NO_GREEN = Statement(
     ARTICLE,
 )
 STILL_FAR = Statement(
-    "With more dimensions the fully connected network shows more colours and numbers, but stays far from the data.",
+    "With more dimensions the fully connected network shows more colours and numbers, but is still far from the data.",
     "As the dimension rises, more colors and numbers are classified but they are still far from the sample data.",
     f"{MLP_SECTION}, Figure 3",
     (SVHN,),
     ARTICLE,
 )
 BLUE_TOO = Statement(
-    "The convolutional network's 2-D manifold looks like the fully connected one's, but includes blue as well.",
+    "The convolutional network's 2-D manifold looks like that of the fully connected network, but also has blue.",
     "In Figure 2c, the learned manifold looks similar to 2b. In addition, the color blue is also included.",
     f"{CONV_SECTION}, Figure 2c",
     (SVHN,),
@@ -51,13 +51,14 @@ BLUE_TOO = Statement(
 )
 GREEN, BLUE = HUES.index("green"), HUES.index("blue")
 KEPT = (
-    f"An image has a hue if its mean colour has a chroma of at least {COLOURFUL:g}. The kept share of its colour is "
-    "the chroma of the reconstruction along the hue of the image over the image's own: 100 % keeps it, 0 is grey."
+    f"An image has a hue if its mean colour has a chroma of at least {COLOURFUL:g}. The proportion of its colour that "
+    "is kept is the chroma of the reconstruction along the hue of the image, divided by the chroma of the image: 100 % "
+    "is all of it, 0 is grey."
 )
 
 
 def no_green(context: ReportContext) -> Outcome:
-    """Whether the fully connected network's reconstructions lack more than half of the colour of green images."""
+    """Check whether reconstructions by the fully connected network lose over half of the colour of green images."""
     models = points([m for m in context.done if _coloured(context, m)])
     own = [runs for runs in models if _asked(runs[0])]
     lost = [_lost(context, runs, GREEN) for runs in own]
@@ -73,18 +74,17 @@ def no_green(context: ReportContext) -> Outcome:
     rare = _rare(context, own[0][0]) if own else []
     counts = [row for runs in own[:1] for row in _counts(context, runs[0])]
     return Outcome(
-        f"Of the colour of green images {'; '.join(said) if said else 'nothing can be said'}."
+        f"Colour of green images: {'; '.join(said) if said else 'no measurement is possible'}."
         + (f" There are too few test images for: {listed(rare)}." if rare else ""),
         verdict([0 if one is None else one.above(VAST) for one in lost]),
-        f"{KEPT} Green is missed where more than {percent(VAST)} is lost. Nothing is said of fewer than {FEWEST} "
-        "images.",
+        f"{KEPT} Green is missed if more than {percent(VAST)} is lost. Fewer than {FEWEST} images are not judged.",
         [run for runs in own for run in runs],
         [Table(["images of", *HUES, "no hue"], counts), Table(["colour kept by", "at", *HUES], rows)],
     )
 
 
 def still_far(context: ReportContext) -> Outcome:
-    """Whether the largest fully connected model keeps more colours and numbers, and is still far from the data."""
+    """Check whether the largest fully connected model keeps more colours and numbers but is far from the data."""
     rows, verdicts, said, runs = list[list[str]](), list[Verdict](), list[str](), list[Member]()
     for ladder in ladders([m for m in context.done if _coloured(context, m) and _asked(m) and m.latent > 2]):
         for model in ladder:
@@ -109,28 +109,28 @@ def still_far(context: ReportContext) -> Outcome:
     return Outcome(
         " ".join(said),
         agreed(verdicts),
-        "The model with the most dimensions is compared with the one with the fewest. More colours, or numbers: the "
-        "share of colour that is kept, or of digits that a classifier reads rightly, is higher by more than "
-        f"{percent(SIMILAR)} of the whole. "
-        f"{KEPT} Far is more than {percent(VAST)}.",
+        "The model with the most dimensions is compared with the model with the fewest. More colours: the proportion "
+        "of colour that is kept is higher. More numbers: the proportion of digits that a classifier reads correctly is "
+        f"higher. Each must be higher by more than {percent(SIMILAR)} of the whole. "
+        f"{KEPT} Far means that more than {percent(VAST)} of the detail is missing.",
         runs,
         [Table(["model", "at", "missing detail"], rows)],
     )
 
 
 def blue_too(context: ReportContext) -> Outcome:
-    """Whether the two networks' 2-D manifolds are alike in light and contrast, and only the convolutional has blue."""
+    """Check whether the networks' 2-D manifolds look similar, and only the convolutional one has blue images."""
     found = [p for p in by_network(context) if p.first[0].latent == 2 and _coloured(context, p.first[0])]
     rows, verdicts, said = list[list[str]](), list[Verdict](), list[str]()
     for pair in found:
         shown = [[manifold(context, run) for run in runs] for runs in (pair.first, pair.second)]
         counts = [[hue_counts(images) for images in of] for of in shown]
         blue: list[Verdict] = [appears(a[BLUE], b[BLUE]) for a, b in zip(*counts, strict=True)]
-        parts: dict[str, Verdict] = {**_alike(shown), "blue in the convolutional one alone": agreed(blue)}
+        parts: dict[str, Verdict] = {**_alike(shown), "blue only in the convolutional one": agreed(blue)}
         blues = [", ".join(str(count[BLUE]) for count in of) for of in counts]
         said.append(
-            f"Blue are {blues[1]} of the 400 images of the convolutional manifold and {blues[0]} of the fully "
-            f"connected one. {parts_in_words(parts)}"
+            f"Blue images, of 400: {blues[1]} on the convolutional manifold and {blues[0]} on the fully connected one. "
+            f"{parts_in_words(parts)}"
         )
         verdicts.append(of_parts(parts))
         rows += _manifold_rows(context, pair, shown)
@@ -138,15 +138,15 @@ def blue_too(context: ReportContext) -> Outcome:
         " ".join(said),
         agreed(verdicts),
         "They look similar if the spread of light over the manifold's images, and the contrast within them, differ by "
-        f"at most {percent(SIMILAR)}. The part on blue is supported if the convolutional manifold has blue "
-        "images and the other has none, contradicted if the convolutional one has none, mixed if both have some.",
+        f"at most {percent(SIMILAR)}. The part about blue is supported if only the convolutional manifold has blue "
+        "images, contradicted if it has none, and mixed if both have some.",
         [run for pair in found for run in pair.runs],
         [Table(["manifold of", "run", "spread of light", "contrast", *HUES, "no hue"], rows)],
     )
 
 
 def _alike(shown: Sequence[Sequence[Tensor]]) -> dict[str, Verdict]:
-    """Whether light and contrast of two manifolds are similar, seed by seed."""
+    """Verdicts on whether light and contrast of two manifolds are similar, seed by seed."""
     first, second = ([light(images) for images in of] for of in shown)
     spread = over_seeds([b.spread / a.spread - 1 for a, b in zip(first, second, strict=True)])
     contrast = over_seeds([b.contrast / a.contrast - 1 for a, b in zip(first, second, strict=True)])
@@ -166,20 +166,20 @@ def _manifold_rows(context: ReportContext, pair: Pair, shown: Sequence[Sequence[
 
 
 def appears(fully_connected: int, convolutional: int) -> Verdict:
-    """The verdict by the numbers of blue images of the two manifolds."""
+    """The verdict from the numbers of blue images on the two manifolds."""
     if not convolutional:
         return "contradicted"
     return "mixed" if fully_connected else "supported"
 
 
 def kept(images: Tensor, reconstructions: Tensor) -> Tensor:
-    """The kept share of the colour of each of images [N, 3, H, W] in [0, 1]: [N]; nan for those without colour."""
+    """The proportion of colour that is kept, for each of images [N, 3, H, W] in [0, 1]: [N]; NaN for a grey image."""
     before, after = chroma(images), chroma(reconstructions)
     return (before * after).sum(1) / before.square().sum(1)
 
 
 def _lost(context: ReportContext, runs: Sequence[Member], hue: int) -> Estimate | None:
-    """The lost share of a hue; None for fewer images than FEWEST."""
+    """The proportion of a hue's colour that is lost; None with fewer images than FEWEST."""
     images = context.images(runs[0])
     chosen = hues(images) == hue
     if int(chosen.sum()) < FEWEST:
@@ -197,7 +197,7 @@ def _more(gained: Estimate | None) -> Verdict:
 
 
 def _colour_gained(context: ReportContext, few: Sequence[Member], many: Sequence[Member]) -> Estimate | None:
-    """How much more of the colour the larger model keeps, over the images that have a hue; None where too few have."""
+    """How much more of the colour the larger model keeps, over the images with a hue; None if these are too few."""
     images = context.images(few[0])
     chosen = hues(images) >= 0
     if int(chosen.sum()) < FEWEST:
@@ -207,7 +207,7 @@ def _colour_gained(context: ReportContext, few: Sequence[Member], many: Sequence
 
 
 def _numbers_gained(context: ReportContext, few: Sequence[Member], many: Sequence[Member]) -> Estimate | None:
-    """How many more digits are read rightly in the larger model's images; None without a classifier to believe."""
+    """The proportion of digits that are read correctly only in the larger model's images; None without a classifier."""
     labels = context.test(few[0]).labels
     if labels is None or not believed(reader := context.reader(few[0])):
         return None

@@ -1,25 +1,25 @@
-"""Which digits a model can produce, by its number of latent dimensions."""
+"""Claims about the digits that a model can produce, by its number of latent dimensions."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from vaelab.evaluation.proportion import Proportion
-from vaelab.reports.claims.article import ARTICLE, MNIST, MNIST_SECTION
+from vaelab.reports.claims.article.kinds import bernoulli, fully_connected
+from vaelab.reports.claims.article.manifolds import manifold
+from vaelab.reports.claims.article.source import ARTICLE, MNIST, MNIST_SECTION
 from vaelab.reports.claims.claim import (
     UNJUDGED,
     Outcome,
     Statement,
-    Table,
     Verdict,
     agreed,
     of_parts,
     parts_in_words,
 )
-from vaelab.reports.claims.kinds import bernoulli, fully_connected, ladders
-from vaelab.reports.claims.manifolds import manifold
+from vaelab.reports.claims.pairs import ladders
 from vaelab.reports.context import ReportContext
 from vaelab.reports.digits import DIGITS, appearance, recognition
-from vaelab.reports.text import DASH, latent, listed, percent
+from vaelab.reports.text import DASH, Table, latent, listed, percent
 from vaelab.studies.study import Member
 
 TWO_DIMENSIONS = Statement(
@@ -30,21 +30,21 @@ TWO_DIMENSIONS = Statement(
     ARTICLE,
 )
 FIVE_DIMENSIONS = Statement(
-    "With five dimensions 6 and 7 are recognised, which two dimensions do not give.",
+    "With five dimensions 6 and 7 are recognised; with two they are not.",
     "In 1c, 6, and 7 get recognized.",
     f"{MNIST_SECTION}, Figure 1c",
     (MNIST,),
     ARTICLE,
 )
 MORE_DIMENSIONS = Statement(
-    "With ten and with twenty dimensions the decoder can represent all digits.",
+    "With ten dimensions, and also with twenty, the decoder can represent all digits.",
     "In 1d and 1e, all digits can be represented by the decoder.",
     f"{MNIST_SECTION}, Figures 1d and 1e",
     (MNIST,),
     ARTICLE,
 )
 SAME_DIGITS = Statement(
-    "The two-dimensional manifold shows the digits that are recognised among the reconstructions.",
+    "The two-dimensional manifold shows the digits that are recognised in the reconstructions.",
     "Figure 2, 2a shows the space learned by our autoencoder. It is consistent with what we see in the 2D case in "
     "Figure 1b.",
     f"{MNIST_SECTION}, Figure 2a",
@@ -52,25 +52,26 @@ SAME_DIGITS = Statement(
     ARTICLE,
 )
 PRIOR_SAMPLES = 2_000
-RECOGNISED = 0.5  # least share of a digit's reconstructions that are read as that digit
-APPEARS = 0.02  # least share of a digit among the confident images: a fifth of an even share
+RECOGNISED = 0.5  # the smallest proportion of a digit's reconstructions that must be read as that digit
+APPEARS = 0.02  # the smallest proportion of a digit among the confident images: a fifth of an equal proportion
 ALL = frozenset(range(DIGITS))
 NAMED = frozenset({0, 1, 3, 8, 9})
 READ = (
-    f"Images are read by the five nearest of up to 10,000 training images. A digit counts as produced if at least "
-    f"{percent(RECOGNISED)} of the reconstructions of its test images are read as that digit, and it makes up at least "
-    f"{percent(APPEARS)} of those of {PRIOR_SAMPLES:,} prior samples (decoder means) on which four of the five "
-    "neighbours agree; with several seeds, if it does so with more than half of them."
+    f"A classifier reads images by the five nearest of up to 10,000 training images. A digit counts as produced if at "
+    f"least {percent(RECOGNISED)} of the reconstructions of its test images are read as that digit, and at least "
+    f"{percent(APPEARS)} of the confident prior samples are. Of {PRIOR_SAMPLES:,} prior samples (decoder means), those "
+    "are confident on which four of the five neighbours agree. With several seeds, this must hold for more than half "
+    "of them."
 )
 
 
 @dataclass(frozen=True)
 class Produced:
-    """What one run makes of each of the ten digits."""
+    """How one run produces each of the ten digits."""
 
     member: Member
-    recognised: list[Proportion]  # of the digit's reconstructions, those read as the digit
-    appears: list[Proportion]  # of the confident prior samples, those read as the digit
+    recognised: list[Proportion]  # the proportion of the digit's reconstructions that are read as the digit
+    appears: list[Proportion]  # the proportion of the confident prior samples that are read as the digit
 
     @property
     def digits(self) -> frozenset[int]:
@@ -79,17 +80,17 @@ class Produced:
 
 
 def two_dimensions(context: ReportContext) -> Outcome:
-    """Whether two dimensions produce the digits that the article names, and no others."""
+    """Check whether two dimensions produce the digits that the article names, and no others."""
     return _outcome(context, (2,), lambda digits: only(digits[2]))
 
 
 def five_dimensions(context: ReportContext) -> Outcome:
-    """Whether five dimensions produce 6 and 7, and two do not."""
+    """Check whether five dimensions produce 6 and 7, and two do not."""
     return _outcome(context, (2, 5), six_and_seven)
 
 
 def more_dimensions(context: ReportContext) -> Outcome:
-    """Whether ten dimensions produce every digit, and whether twenty do."""
+    """Check whether ten dimensions produce every digit, and whether twenty do."""
 
     def every(digits: dict[int, frozenset[int]]) -> dict[str, Verdict]:
         return {f"all with {latent(z)}": every_digit(digits[z]) for z in sorted(digits)}
@@ -98,7 +99,7 @@ def more_dimensions(context: ReportContext) -> Outcome:
 
 
 def same_digits(context: ReportContext) -> Outcome:
-    """Whether the manifold shows the same digits as are recognised among the reconstructions in two dimensions."""
+    """Check whether the manifold shows the digits that are recognised in the reconstructions in two dimensions."""
     runs = [m for m in context.done if _asked(context, m) and m.latent == 2]
     rows, seen, recognised = list[list[str]](), list[frozenset[int]](), list[frozenset[int]]()
     for run in runs:
@@ -110,26 +111,25 @@ def same_digits(context: ReportContext) -> Outcome:
         )
         where = context.at(run)
         rows.append(["manifold", where, *_cells(shares)])
-        rows.append(["reconstructions read rightly", where, *_cells(produced.recognised)])
+        rows.append(["reconstructions read correctly", where, *_cells(produced.recognised)])
     shown, known = majority(seen), majority(recognised)
     parts: dict[str, Verdict] = {
         "the manifold shows what is recognised": _holds(known <= shown),
-        "it shows nothing else": _holds(shown <= known),
+        "it shows no other digit": _holds(shown <= known),
     }
     return Outcome(
-        f"The manifold shows {names(shown)}; recognised among the reconstructions are {names(known)}. "
-        f"{parts_in_words(parts)}",
+        f"The manifold shows {names(shown)}. The reconstructions show {names(known)}. {parts_in_words(parts)}",
         of_parts(parts),
-        "Images are read by the five nearest of up to 10,000 training images. The manifold shows a digit that makes "
-        f"up at least {percent(APPEARS)} of its confident images; a digit is recognised if at least "
-        f"{percent(RECOGNISED)} of the reconstructions of its test images are read as it.",
+        "A classifier reads images by the five nearest of up to 10,000 training images. The manifold shows a digit if "
+        f"at least {percent(APPEARS)} of its confident images are read as that digit. A digit is recognised if at "
+        f"least {percent(RECOGNISED)} of the reconstructions of its test images are read as that digit.",
         runs,
         [Table(["share", "run", *map(str, range(DIGITS))], rows)],
     )
 
 
 def counts_as_produced(recognised: Proportion, appears: Proportion) -> bool:
-    """Whether most of a digit's reconstructions are recognised, and it is seen among the prior samples."""
+    """Whether most of a digit's reconstructions are recognised, and the digit appears in the prior samples."""
     return recognised.n > 0 and recognised.value >= RECOGNISED and appears.n > 0 and appears.value >= APPEARS
 
 
@@ -152,13 +152,13 @@ def six_and_seven(digits: dict[int, frozenset[int]]) -> dict[str, Verdict]:
 
 
 def every_digit(produced: frozenset[int]) -> Verdict:
-    """The verdict on "all digits": mixed where one is missing."""
+    """The verdict on "all digits": mixed if one is missing."""
     missing = len(ALL - produced)
     return "supported" if not missing else "mixed" if missing == 1 else "contradicted"
 
 
 def names(some: frozenset[int]) -> str:
-    """Such as "0, 1 and 7"."""
+    """The digits in words, such as "0, 1 and 7"."""
     return listed([str(d) for d in sorted(some)])
 
 
@@ -169,18 +169,18 @@ def _holds(true: bool) -> Verdict:
 def _outcome(
     context: ReportContext, latents: tuple[int, ...], rule: Callable[[dict[int, frozenset[int]]], dict[str, Verdict]]
 ) -> Outcome:
-    """What the models with these numbers of latent dimensions produce, and the parts of the claim by `rule`."""
+    """Measure what the models with these numbers of latent dimensions produce; `rule` gives the parts of the claim."""
     produced, said, verdicts = list[Produced](), list[str](), list[Verdict]()
     for ladder in ladders([m for m in context.done if _asked(context, m) and m.latent in latents]):
         made = {runs[0].latent: [_produced(context, run) for run in runs] for runs in ladder}
         digits = {z: majority([one.digits for one in of]) for z, of in made.items()}
         parts = rule(digits)
-        said += [f"With {context.point(of[0].member)} the model draws {drawn(digits[z])}." for z, of in made.items()]
+        said += [f"With {context.point(of[0].member)} the model produces {drawn(digits[z])}." for z, of in made.items()]
         said += [parts_in_words(parts)] if len(parts) > 1 else []
         verdicts.append(of_parts(parts))
         produced += [one for of in made.values() for one in of]
     if produced:
-        said.append(f"(Judge: 5-nearest-neighbour classifier, {_accuracy(context, produced[0].member)}.)")
+        said.append(f"(Classifier: 5 nearest neighbours, {_accuracy(context, produced[0].member)}.)")
     return Outcome(
         " ".join(said),
         agreed(verdicts),
@@ -191,7 +191,7 @@ def _outcome(
 
 
 def drawn(some: frozenset[int]) -> str:
-    """Such as "recognisable 0, 1 and 7, and no others"."""
+    """The produced digits in words, such as "recognisable 0, 1 and 7, and no others"."""
     return "all ten digits" if some == ALL else f"recognisable {names(some)}, and no others" if some else "no digit"
 
 
@@ -202,7 +202,7 @@ def _accuracy(context: ReportContext, member: Member) -> str:
 
 
 def _asked(context: ReportContext, member: Member) -> bool:
-    """Whether it is the kind of model that the article speaks of here: fully connected, Bernoulli, on grey digits."""
+    """Whether the claims are about this kind of model: fully connected, Bernoulli, on grey digits."""
     if not (fully_connected(member) and bernoulli(member)):
         return False
     test = context.data(member).test
@@ -228,8 +228,8 @@ def _rows(context: ReportContext, one: Produced) -> list[list[str]]:
     assert labels is not None
     real = recognition(context.reader(one.member), context.images(one.member), labels)
     kinds = [
-        ("test images read rightly", real),
-        ("reconstructions read rightly", one.recognised),
+        ("test images read correctly", real),
+        ("reconstructions read correctly", one.recognised),
         (f"prior samples (of {one.appears[0].n:,} confident)", one.appears),
     ]
     marks = ["yes" if d in one.digits else "no" for d in range(DIGITS)]

@@ -1,18 +1,19 @@
-"""Convolutional against fully connected networks, and Gaussian against Bernoulli decoders, image by image."""
+"""Claims that compare convolutional with fully connected networks, and Gaussian with Bernoulli decoders."""
 
 from collections.abc import Sequence
 
 from torch import Tensor
 
-from vaelab.reports.claims.article import ARTICLE, CONCLUSION, CONV_SECTION, GAUSSIAN_SECTION, SVHN
-from vaelab.reports.claims.claim import Outcome, Statement, Table, tally, verdict
-from vaelab.reports.claims.detail import as_percent, missing
+from vaelab.reports.claims.article.detail import as_percent, missing
+from vaelab.reports.claims.article.kinds import bernoulli, by_likelihood, by_network, convolutional
+from vaelab.reports.claims.article.source import ARTICLE, CONCLUSION, CONV_SECTION, GAUSSIAN_SECTION, SVHN
+from vaelab.reports.claims.claim import Outcome, Statement, tally, verdict
 from vaelab.reports.claims.estimate import Estimate, Sign, over_images, paired
-from vaelab.reports.claims.kinds import Pair, bernoulli, by_likelihood, by_network, convolutional, pairs
+from vaelab.reports.claims.pairs import Pair, pairs
 from vaelab.reports.claims.sizes import SIMILAR, VAST
 from vaelab.reports.context import ReportContext
 from vaelab.reports.labels import points
-from vaelab.reports.text import listed, percent
+from vaelab.reports.text import Table, listed, percent
 from vaelab.studies.study import Member
 
 VAST_QUOTE = "While increasing the dimensions, we do observe the vast improvement in generated images in Figure 4."
@@ -24,8 +25,8 @@ VAST_WITH_DIMENSIONS = Statement(
     ARTICLE,
 )
 VAST_WITH_CONVOLUTION = Statement(
-    "A convolutional encoder improves the images vastly on the fully connected network (Figure 4 read beside Figure "
-    "3).",
+    "A convolutional encoder improves the images vastly, compared with the fully connected network (Figure 4 and "
+    "Figure 3).",
     VAST_QUOTE,
     CONV_SECTION,
     (SVHN,),
@@ -47,7 +48,7 @@ WELL_ENOUGH = Statement(
     ARTICLE,
 )
 ALIKE = Statement(
-    "With the same network, a Gaussian decoder performs like a Bernoulli one: there may be no advantage.",
+    "With the same network, a Gaussian decoder performs like a Bernoulli decoder: there may be no advantage.",
     "From Figure 5, under the same neural network architecture, the performance is similar to the Bernoulli version so "
     "there might not be an advantage of using Gaussian.",
     GAUSSIAN_SECTION,
@@ -55,20 +56,20 @@ ALIKE = Statement(
     ARTICLE,
 )
 BETTER_IN_COLOUR = Statement(
-    "For coloured images a Gaussian decoder may be better than a Bernoulli one.",
+    "For coloured images a Gaussian decoder may be better than a Bernoulli decoder.",
     "Lastly, a Gaussian decoder may be better than a Bernoulli decoder working with colored images.",
     CONCLUSION,
     (SVHN,),
     ARTICLE,
 )
 WHY = (
-    "The two decoders are compared by the squared error of reconstructions alone: the nats of a Bernoulli "
+    "The two decoders are compared only by the squared error of reconstructions, because the nats of a Bernoulli "
     "cross-entropy on grey levels and those of a density of 8-bit pixels are different quantities."
 )
 
 
 def vast_with_dimensions(context: ReportContext) -> Outcome:
-    """Whether the largest number of latent dimensions has less than half the error of the smallest above two."""
+    """Check whether the most latent dimensions have less than half the error of the fewest above two."""
     members = [m for m in context.done if convolutional(m) and bernoulli(m) and m.latent > 2]
     numbers = {m.latent for m in members}
     if len(numbers) < 2:
@@ -84,7 +85,7 @@ def vast_with_dimensions(context: ReportContext) -> Outcome:
 
 
 def vast_with_convolution(context: ReportContext) -> Outcome:
-    """Whether the convolutional network has less than half the error of the fully connected one."""
+    """Check whether the convolutional network has less than half the error of the fully connected one."""
     return _vast(context, by_network(context), "the convolutional network")
 
 
@@ -94,7 +95,7 @@ def _vast(context: ReportContext, found: list[Pair], better: str) -> Outcome:
     return Outcome(
         f"The error with {better} is {span(gains)}. {tally(signs, 'vast', 'not vast')}.",
         verdict(signs),
-        f"The improvement is the share by which the reconstruction MSE is lower with {better}. It is vast if it is "
+        f"The improvement is the relative decrease of the reconstruction MSE with {better}. It is vast if it is "
         f"more than {percent(VAST)}.",
         [run for pair in found for run in pair.runs],
         [_errors_beside(context, found, gains)],
@@ -102,7 +103,7 @@ def _vast(context: ReportContext, found: list[Pair], better: str) -> Outcome:
 
 
 def copies(context: ReportContext) -> Outcome:
-    """Whether the largest convolutional models' reconstructions lack next to nothing of the images' detail."""
+    """Check whether almost no detail is missing in the reconstructions of the largest convolutional models."""
     members = [m for m in context.study.members if convolutional(m) and bernoulli(m)]
     most = max((m.latent for m in members), default=0)
     largest = points([m for m in members if m.run.done and m.latent == most])
@@ -111,10 +112,10 @@ def copies(context: ReportContext) -> Outcome:
 
 
 def well_enough(context: ReportContext) -> Outcome:
-    """Whether the best convolutional model's reconstructions are not far from the images."""
+    """Check whether the reconstructions of the best convolutional model are not far from the images."""
     shares = [(missing(context, runs), runs) for runs in points([m for m in context.done if convolutional(m)])]
     best = sorted(shares, key=lambda pair: pair[0].mean)[:1]
-    return _missing(context, best, VAST, "The model with the least is taken. Well enough")
+    return _missing(context, best, VAST, "This is the model with the least missing detail. Well enough")
 
 
 def _missing(context: ReportContext, shares: list[tuple[Estimate, list[Member]]], size: float, word: str) -> Outcome:
@@ -124,30 +125,30 @@ def _missing(context: ReportContext, shares: list[tuple[Estimate, list[Member]]]
     return Outcome(
         "; ".join(f"{title}, {where}: {share} of the detail is missing" for title, where, share in rows) + ".",
         verdict(signs),
-        f"{word}: at most {percent(size)} is missing. Supported if the whole interval lies below, "
-        "contradicted if it lies above, otherwise not judged.",
+        f"{word}: at most {percent(size)} is missing. Supported if the whole interval is below, contradicted if it is "
+        "above, otherwise not judged.",
         [run for _, runs in shares for run in runs],
         [Table(["model", "at", "missing detail"], rows)],
     )
 
 
 def alike(context: ReportContext) -> Outcome:
-    """Whether Gaussian and Bernoulli decoders reconstruct alike."""
+    """Check whether Gaussian and Bernoulli decoders have similar reconstruction errors."""
     found = by_likelihood(context)
     gains = [relative_gain(context, pair) for pair in found]
     signs: list[Sign] = [gain.within(SIMILAR) for gain in gains]
     return Outcome(
         f"The Gaussian decoder's error is {span(gains)}. {_at(context, found, signs)}.",
         verdict(signs),
-        f"{WHY} Two errors are similar where the interval of their difference lies within {percent(SIMILAR)} "
-        f"of the Bernoulli decoder's error, and not similar where it lies outside.",
+        f"{WHY} Two errors are similar if the interval of their difference is within {percent(SIMILAR)} "
+        f"of the Bernoulli decoder's error, and not similar if it is outside.",
         [run for pair in found for run in pair.runs],
         [_errors_beside(context, found, gains)],
     )
 
 
 def _at(context: ReportContext, found: list[Pair], signs: list[Sign]) -> str:
-    """Where two decoders are similar, where not, and where it is not clear."""
+    """Say at which points two decoders are similar, at which not, and at which it is unclear."""
     said = list[str]()
     for sign, word in ((1, "similar"), (-1, "not similar"), (0, "unclear")):
         at = [context.point(pair.first[0]) for pair, own in zip(found, signs, strict=True) if own == sign]
@@ -156,7 +157,7 @@ def _at(context: ReportContext, found: list[Pair], signs: list[Sign]) -> str:
 
 
 def better_in_colour(context: ReportContext) -> Outcome:
-    """Whether the Gaussian decoder reconstructs coloured images better, by any amount."""
+    """Check whether the Gaussian decoder reconstructs coloured images better, by any amount."""
     found = [pair for pair in by_likelihood(context) if context.data(pair.first[0]).test.shape[0] == 3]
     gains = [relative_gain(context, pair) for pair in found]
     signs: list[Sign] = [gain.sign for gain in gains]
@@ -164,14 +165,14 @@ def better_in_colour(context: ReportContext) -> Outcome:
         f"The Gaussian decoder's error is {span(gains)}. "
         f"{tally(signs, 'for the Gaussian decoder', 'for the Bernoulli decoder')}.",
         verdict(signs),
-        f"{WHY} Better is a difference of any size whose interval does not contain zero.",
+        f"{WHY} Better is a difference of any size if its interval does not contain zero.",
         [run for pair in found for run in pair.runs],
         [_errors_beside(context, found, gains)],
     )
 
 
 def relative_gain(context: ReportContext, pair: Pair) -> Estimate:
-    """By which share of the first model's reconstruction MSE the second's is lower."""
+    """The relative decrease of the reconstruction MSE from the first model to the second."""
     first, second = (_errors(context, runs) for runs in (pair.first, pair.second))
     return paired(first, second).over(over_images(first).mean)
 
@@ -182,7 +183,7 @@ def _errors_beside(context: ReportContext, found: list[Pair], gains: list[Estima
         models = [f"{runs[0].title}, {context.point(runs[0])}" for runs in (pair.first, pair.second)]
         errors = [str(over_images(_errors(context, runs))) for runs in (pair.first, pair.second)]
         rows.append([models[0], errors[0], models[1], errors[1], as_percent(gain)])
-    return Table(["model", "its MSE", "beside", "its MSE", "lower by"], rows)
+    return Table(["model", "its MSE", "compared model", "its MSE", "lower by"], rows)
 
 
 def _errors(context: ReportContext, runs: Sequence[Member]) -> list[Tensor]:
@@ -190,6 +191,6 @@ def _errors(context: ReportContext, runs: Sequence[Member]) -> list[Tensor]:
 
 
 def span(gains: Sequence[Estimate]) -> str:
-    """The least and the most by which errors are lower, such as "7 % lower to 68 % lower"."""
+    """The smallest and the largest decrease of the errors, such as "7 % lower to 68 % lower"."""
     ends = [min((gain.mean for gain in gains), default=0.0), max((gain.mean for gain in gains), default=0.0)]
     return " to ".join(dict.fromkeys(f"{percent(abs(end))} {'lower' if end >= 0 else 'higher'}" for end in ends))

@@ -1,29 +1,28 @@
-"""Grey digits beside coloured ones: what the article says of the data sets, and of decoders that suit them."""
+"""Claims about the data sets, grey and coloured digits, and about suitable decoders."""
 
 import torch
 
-from vaelab.reports.claims.article import ARTICLE, GAUSSIAN_SECTION, MNIST, MNIST_SECTION, SVHN
+from vaelab.reports.claims.article.detail import as_percent, missing
+from vaelab.reports.claims.article.kinds import bernoulli, free_mean, fully_connected, gaussian
+from vaelab.reports.claims.article.source import ARTICLE, GAUSSIAN_SECTION, MNIST, MNIST_SECTION, SVHN
 from vaelab.reports.claims.claim import (
     UNJUDGED,
     Outcome,
     Statement,
-    Table,
     Verdict,
     of_parts,
     parts_in_words,
     verdict,
 )
-from vaelab.reports.claims.detail import as_percent, missing
 from vaelab.reports.claims.estimate import Estimate, Sign, over_images
-from vaelab.reports.claims.kinds import bernoulli, free_mean, fully_connected, gaussian
 from vaelab.reports.claims.sizes import SIMILAR
 from vaelab.reports.context import ReportContext
 from vaelab.reports.labels import points
-from vaelab.reports.text import latent, percent
+from vaelab.reports.text import Table, latent, percent
 from vaelab.studies.study import Member
 
 BLACK_AND_WHITE = Statement(
-    "MNIST's images are only black and white, so that a Bernoulli decoder makes sense.",
+    "MNIST's images are only black and white, so a Bernoulli decoder makes sense.",
     "it may not seem too bad to use low dimensional latent space to represent it and using a Bernoulli decoder makes "
     "sense here because the images are only black and white.",
     MNIST_SECTION,
@@ -38,19 +37,19 @@ LOW_DIMENSIONS = Statement(
     ARTICLE,
 )
 NEGATIVE_MEANS = Statement(
-    "Without a sigmoid a Gaussian decoder gives negative means; with one they stay between 0 and 1.",
+    "Without a sigmoid, a Gaussian decoder gives negative means; with a sigmoid, the means are between 0 and 1.",
     "However, one issue for Gaussian is that it can produce negative means and we have to apply sigmoid functions on "
     "the means so they are forced to be between 0 and 1.",
     GAUSSIAN_SECTION,
     (SVHN,),
     ARTICLE,
 )
-FEW = 5  # latent dimensions at most that are called few
-SAMPLES = 500  # prior samples whose means are looked at
+FEW = 5  # the largest number of latent dimensions that is called few
+SAMPLES = 500  # number of prior samples for the means
 
 
 def black_and_white(context: ReportContext) -> Outcome:
-    """Whether next to all pixels of the grey images are black or white."""
+    """Check whether almost all pixels of the grey images are black or white."""
     runs = [m for m in context.done if context.data(m).test.shape[0] == 1]
     shares, rows = list[Estimate](), list[list[str]]()
     for run in {m.spec.data: m for m in runs}.values():
@@ -62,15 +61,15 @@ def black_and_white(context: ReportContext) -> Outcome:
     return Outcome(
         "; ".join(f"{share} of the pixels of {name} are grey" for name, share in rows) + ".",
         verdict(signs),
-        f"A pixel is grey if it is further than {percent(SIMILAR)} from black and from white. Supported if at most "
-        f"{percent(SIMILAR)} of the test images' pixels are grey, contradicted if more.",
+        f"A pixel is grey if it differs by more than {percent(SIMILAR)} from black and from white. Supported if at "
+        f"most {percent(SIMILAR)} of the test images' pixels are grey, contradicted if more.",
         runs,
         [Table(["data", "grey pixels"], rows)],
     )
 
 
 def low_dimensions(context: ReportContext) -> Outcome:
-    """Whether more of the coloured images' detail is missing at the same few dimensions."""
+    """Check whether more detail of the coloured images is missing, at the same small number of dimensions."""
     models = points([m for m in context.done if fully_connected(m) and bernoulli(m) and m.latent <= FEW])
     shares = {runs[0].label: missing(context, runs) for runs in models}
     rows, signs, used = list[list[str]](), list[Sign](), list[Member]()
@@ -86,21 +85,21 @@ def low_dimensions(context: ReportContext) -> Outcome:
             rows.append([latent(grey[0].latent), *map(as_percent, (one, other, more))])
     return Outcome(
         "; ".join(
-            f"at {where}, {other} of the coloured images' detail is missing, and {one} of the grey ones'"
+            f"at {where}, {other} of the coloured images' detail is missing, and {one} of the grey images' detail"
             for where, one, other, _ in rows
         ).capitalize()
         + ".",
         verdict(signs),
         f"Fully connected models with at most {FEW} dimensions are compared at the same number. Not as good: "
-        f"the missing share is larger by more than {percent(SIMILAR)} of the whole. The images differ, so nothing is "
-        f"paired.",
+        f"the missing proportion is larger by more than {percent(SIMILAR)} of the whole. The images differ, so the "
+        f"differences are not paired.",
         used,
         [Table(["dimensions", "missing of grey images", "missing of coloured images", "difference"], rows)],
     )
 
 
 def negative_means(context: ReportContext) -> Outcome:
-    """Whether Gaussian decoders with free means give negative ones, and those with a sigmoid none outside (0, 1)."""
+    """Check whether Gaussian decoders give negative means without a sigmoid, and none outside (0, 1) with one."""
     rows, said = list[list[str]](), list[str]()
     negative, inside = list[bool](), list[bool]()
     runs = [m for m in context.done if free_mean(m) or gaussian(m)]
@@ -114,20 +113,20 @@ def negative_means(context: ReportContext) -> Outcome:
         rows.append([run.title, context.at(run), percent(below, 2), percent(above, 2)])
     parts: dict[str, Verdict] = {
         "negative means without a sigmoid": _all(negative),
-        "none outside with one": _all(inside),
+        "no means outside 0 to 1 with a sigmoid": _all(inside),
     }
     return Outcome(
         f"{'; '.join(said)}. {parts_in_words(parts)}",
         of_parts(parts),
         f"The means are those of the reconstructions of the test images and of {SAMPLES} prior samples, pixel by "
-        f"pixel. A part is supported if it holds in every run, contradicted if in none, otherwise mixed.",
+        f"pixel. A part is supported if it holds in every run, contradicted if it holds in none, otherwise mixed.",
         runs if negative else [],
         [Table(["model", "run", "means below 0", "means above 1"], rows)],
     )
 
 
 def _outside(context: ReportContext, run: Member) -> tuple[float, float]:
-    """The shares of means below 0 and above 1."""
+    """The proportions of means below 0 and above 1."""
     means = torch.cat([context.reconstructions(run).flatten(), context.prior_means(run, SAMPLES).flatten()])
     return (means < 0).double().mean().item(), (means > 1).double().mean().item()
 
@@ -139,6 +138,6 @@ def _all(held: list[bool]) -> Verdict:
 
 
 def _difference(a: Estimate, b: Estimate) -> Estimate:
-    """a - b for estimates of unlike images."""
+    """a - b for estimates on different images."""
     half = None if a.half is None or b.half is None else (a.half**2 + b.half**2) ** 0.5
     return Estimate(a.mean - b.mean, half)

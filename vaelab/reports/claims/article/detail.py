@@ -1,4 +1,4 @@
-"""How much of the images' detail a model's reconstructions lack: near the data, or far from them."""
+"""The proportion of the images' detail that is missing in a model's reconstructions."""
 
 from collections.abc import Sequence
 
@@ -11,19 +11,19 @@ from vaelab.studies.study import Member
 
 
 def detail(images: Tensor) -> Tensor:
-    """The variance of the pixels within each of images [N, C, H, W], about its own mean colour: [N]."""
+    """The variance of the pixels within each of images [N, C, H, W] around its mean colour: [N]."""
     return (images - images.mean((2, 3), keepdim=True)).double().square().flatten(1).mean(1)
 
 
 def missing(context: ReportContext, runs: Sequence[Member]) -> Estimate:
-    """The share of the test images' detail that the reconstructions lack; `runs` differ in their seeds alone."""
+    """The proportion of the test images' detail that is missing in reconstructions; `runs` differ only in the seed."""
     images = context.images(runs[0])
     errors = [(context.reconstructions(run) - images).double().square().flatten(1).mean(1) for run in runs]
     return ratio(errors, detail(images))
 
 
 def as_percent(share: Estimate) -> str:
-    """Such as "27.1 ± 1.3 %"."""
+    """A proportion in percent, such as "27.1 ± 1.3 %"."""
     if share.half is None:
         return percent(share.mean, 1)
     return f"{Estimate(100 * share.mean, 100 * share.half)} %"

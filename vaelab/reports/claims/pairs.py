@@ -1,4 +1,4 @@
-"""The kinds of runs that the claims speak of, and which runs are compared with which."""
+"""Which runs a claim compares: pairs of models whose Specs differ in one thing, seed by seed."""
 
 import json
 from collections.abc import Callable, Sequence
@@ -12,7 +12,7 @@ from vaelab.studies.study import Member
 
 @dataclass(frozen=True)
 class Pair:
-    """Two models that differ in what is compared alone, and their runs, seed by seed."""
+    """Two models that differ only in what is compared, and the runs of each, seed by seed."""
 
     first: list[Member]
     second: list[Member]
@@ -26,42 +26,10 @@ class Pair:
         return [*self.first, *self.second]
 
 
-def fully_connected(member: Member) -> bool:
-    return _name(member.spec.network) == "mlp"
-
-
-def convolutional(member: Member) -> bool:
-    return _name(member.spec.network) in ("article-conv", "conv")
-
-
-def bernoulli(member: Member) -> bool:
-    return _name(member.spec.likelihood) == "bernoulli"
-
-
-def gaussian(member: Member) -> bool:
-    """A Gaussian decoder whose means go through a sigmoid, as the article's do."""
-    return _name(member.spec.likelihood) == "gaussian" and not free_mean(member)
-
-
-def free_mean(member: Member) -> bool:
-    """A Gaussian decoder whose means may be any number."""
-    return _name(member.spec.likelihood) == "gaussian" and "mean=free" in member.spec.likelihood.split(":")
-
-
-def by_network(context: ReportContext) -> list[Pair]:
-    """(fully connected, convolutional) models with the same Spec but for the network."""
-    return pairs(context, fully_connected, convolutional, ("network",))
-
-
-def by_likelihood(context: ReportContext) -> list[Pair]:
-    """(Bernoulli, Gaussian) models with the same Spec but for the likelihood and what it reads pixels as."""
-    return pairs(context, bernoulli, gaussian, ("likelihood", "protocol"))
-
-
 def pairs(
     context: ReportContext, first: Callable[[Member], bool], second: Callable[[Member], bool], apart: tuple[str, ...]
 ) -> list[Pair]:
-    """Models of the two kinds whose Specs are equal but for the fields `apart`, with the seeds that both have."""
+    """Pairs of models of two kinds whose Specs differ only in the fields `apart`, with their common seeds."""
     found = [
         between(a, b)
         for a in points([member for member in context.done if first(member)])
@@ -72,7 +40,7 @@ def pairs(
 
 
 def ladders(members: Sequence[Member]) -> list[list[list[Member]]]:
-    """Models whose Specs are equal but for the latent dimensions, by rising number; each as its runs over the seeds."""
+    """Groups of models whose Specs differ only in the latent dimensions, sorted by their number; each as its runs."""
     found = dict[str, list[list[Member]]]()
     for point in points(members):
         found.setdefault(_key(point[0], ("latent",)), []).append(point)
@@ -80,13 +48,13 @@ def ladders(members: Sequence[Member]) -> list[list[list[Member]]]:
 
 
 def steps(members: Sequence[Member]) -> list[Pair]:
-    """From each number of latent dimensions to the next larger one of the same Spec, with the seeds that both have."""
+    """Pairs from each number of latent dimensions to the next larger one of the same Spec, with their common seeds."""
     found = [between(a, b) for ladder in ladders(members) for a, b in pairwise(ladder)]
     return [pair for pair in found if pair.first]
 
 
 def between(a: list[Member], b: list[Member]) -> Pair:
-    """The runs of two models, each over its seeds, with the seeds that both have."""
+    """Pair the runs of two models by their common seeds."""
     first, second = ({member.seed: member for member in point} for point in (a, b))
     common = [seed for seed in first if seed in second]
     return Pair([first[seed] for seed in common], [second[seed] for seed in common])
@@ -94,7 +62,3 @@ def between(a: list[Member], b: list[Member]) -> Pair:
 
 def _key(member: Member, apart: tuple[str, ...]) -> str:
     return json.dumps(member.spec.model_dump(exclude={"seed", *apart}), sort_keys=True)
-
-
-def _name(part: str) -> str:
-    return part.split(":")[0]

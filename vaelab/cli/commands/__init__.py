@@ -1,0 +1,20 @@
+"""The commands: a file for each first word, a function for each command.
+
+The function of `vaelab data list` is `data_list` in data.py. The first line of its docstring is its sentence in
+`vaelab --help`. Flags are made from its signature, and for training also from the Spec.
+"""
+
+COMMANDS = (  # in the order of `vaelab --help`
+    "train",
+    "evaluate",
+    "figure",
+    "compare",
+    "study",
+    "report",
+    "replay",
+    "presets",
+    "parts",
+    "data list",
+    "data check",
+    "data fetch",
+)

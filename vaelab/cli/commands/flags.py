@@ -1,0 +1,60 @@
+"""The flags that several commands share."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+
+from vaelab.studies import known_studies
+from vaelab.system.errors import SpecError
+
+MOST_THREADS = 4096
+
+
+def optional(help: str, default: str, metavar: str | None = None, name: str | None = None) -> object:
+    """The text of a flag whose default is better said in words than shown."""
+    return tyro.conf.arg(name=name, metavar=metavar, help=help, help_behavior_hint=f"(default: {default})")
+
+
+Out = Annotated[Path, tyro.conf.arg(metavar="DIR", help="directory in which the run directories are made")]
+Root = Annotated[
+    str | None,
+    optional("data directory", "$VAELAB_DATA, then the user's cache", metavar="DIR", name="data-root"),
+]
+RunPath = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN", help="a run directory")]
+MovedData = Annotated[
+    str | None,
+    optional("where the run's images are now, such as folder:DIR", "where they were", metavar="SOURCE"),
+]
+Trust = Annotated[
+    tuple[str, ...],
+    optional(
+        "your own modules that the run or study may import. Their code is executed",
+        "none, only vaelab's own code is executed",
+        metavar="MODULE",
+    ),
+]
+StudyName = Annotated[
+    str,
+    tyro.conf.Positional,
+    tyro.conf.arg(metavar="STUDY", help=f"{', '.join(known_studies())}, or a file such as mine.toml"),
+]
+Compiled = Annotated[
+    Literal["auto", "always", "never"],
+    tyro.conf.arg(help="compile the training step. auto: if that saves time in this run"),
+]
+Device = Annotated[
+    Literal["auto", "cpu", "cuda"], tyro.conf.arg(help="device that computes. auto: cuda if there is one")
+]
+Threads = Annotated[int, tyro.conf.arg(help="number of processor threads. 0: as many as torch chooses")]
+
+
+def use_threads(threads: int) -> None:
+    """Let torch use this many processor threads. SpecError if there cannot be so many."""
+    import torch
+
+    if not 0 <= threads <= MOST_THREADS:
+        expected = f"a number from 0 (torch chooses) to {MOST_THREADS:,}"
+        raise SpecError(found=f"--threads {threads}", expected=expected, do="change it")
+    if threads:
+        torch.set_num_threads(threads)

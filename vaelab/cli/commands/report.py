@@ -1,0 +1,62 @@
+"""`vaelab report`."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import tyro
+
+from vaelab.cli.commands.flags import Out, Root, StudyName, Trust, optional
+from vaelab.system.errors import RunError, SpecError
+
+if TYPE_CHECKING:
+    from vaelab.studies.study import Study
+
+Seeds = Annotated[int, tyro.conf.arg(help="number of runs at each point of the grid, with seeds 0, 1, ...")]
+
+
+def report(
+    name: StudyName,
+    out: Out = Path("runs"),
+    quick: Annotated[bool, optional("the report of `vaelab study --quick`", "off")] = False,
+    seeds: Seeds = 1,
+    check: Annotated[bool, optional("fail if a panel, a table cell or a verdict is missing", "off")] = False,
+    root: Root = None,
+    trust: Trust = (),
+) -> None:
+    """Write the report of a study again, from its finished runs."""
+    from vaelab.reports import check_report
+
+    opened = named_study(name, out, quick, seeds, trust)
+    page = write_report(opened, root)
+    if check:
+        if missing := check_report(opened, page):
+            found = f"{page} lacks {len(missing)} things: {'; '.join(missing[:5])}"
+            raise RunError(found=found, expected="a complete report", do=f"run `{opened.command}` to train the rest")
+        print(f"complete: {len(opened.members)} runs, with every panel, table cell and verdict")
+
+
+def named_study(name: str, out: Path, quick: bool, seeds: int, trust: tuple[str, ...]) -> "Study":
+    """The study that the flags name."""
+    from vaelab.studies.study import open_study
+
+    if seeds < 1:
+        raise SpecError(found=f"--seeds {seeds}", expected="at least 1", do="raise it")
+    return open_study(name, out, quick, seeds, trust)
+
+
+def write_report(opened: "Study", root: str | None) -> Path:
+    """Write the report, print its comparison with published numbers and its paths; the path of the page."""
+    from vaelab.cli import terminal
+    from vaelab.evaluation.measure import FEW_EFFECTIVE, FEW_MARK
+    from vaelab.reports import published_numbers
+    from vaelab.reports.write import report
+
+    page, text = report(opened, root)
+    published = published_numbers(opened)
+    for title, records in published:
+        terminal.print_records(title, records)
+    if any(FEW_MARK in cell for _, records in published for record in records for cell in record.values()):
+        print(f"{FEW_MARK} {FEW_EFFECTIVE}")
+    print(text)
+    print(page)
+    return page

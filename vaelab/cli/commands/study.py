@@ -1,0 +1,56 @@
+"""`vaelab study`."""
+
+import tomllib
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from vaelab.cli.commands.flags import Compiled, Out, Root, StudyName, Trust, optional
+from vaelab.cli.commands.report import Seeds, named_study, write_report
+from vaelab.studies import known_studies
+from vaelab.system.errors import SpecError
+
+
+def study(
+    name: StudyName,
+    out: Out = Path("runs"),
+    only: Annotated[
+        str,
+        optional("train only the runs whose label matches, such as 'svhn-conv*z=20'", "all", "PATTERN"),
+    ] = "*",
+    jobs: Annotated[int, tyro.conf.arg(help="number of runs at a time, each in its own process")] = 1,
+    vmapped: Annotated[
+        int,
+        tyro.conf.arg(
+            help="number of runs that are trained as one program, if they differ only in numbers such as seeds. "
+            "Results match separate runs up to rounding; each run has its own directory and resumes separately"
+        ),
+    ] = 1,
+    quick: Annotated[bool, optional("a small budget: minutes, and a report of the same form", "off")] = False,
+    seeds: Seeds = 1,
+    root: Root = None,
+    compile: Compiled = "auto",
+    trust: Trust = (),
+) -> None:
+    """Train every run of a study and write its report.
+
+    Finished runs are skipped: rerun the command to resume.
+    """
+    from vaelab.cli import terminal
+    from vaelab.studies.study import Options, carry_out
+
+    for flag, number in (("jobs", jobs), ("vmapped", vmapped)):
+        if number < 1:
+            raise SpecError(found=f"--{flag} {number}", expected="at least 1", do="raise it")
+    opened = named_study(name, out, quick, seeds, trust)
+    console = terminal.console()
+    with terminal.watching(console) as callback:
+        carry_out(opened, Options(only, jobs, root, compile, vmapped), callback)
+        callback.say("writing the report")
+    write_report(opened, root)
+
+
+def titles() -> dict[str, str]:
+    """Name -> title of the studies that come with vaelab."""
+    return {name: tomllib.loads(path.read_text("utf-8"))["title"] for name, path in known_studies().items()}
