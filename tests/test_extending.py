@@ -49,10 +49,9 @@ def test_the_tables_of_capabilities_are_whole():
     for name, protocol in protocols.items():
         listed = {word.partition("(")[0] for word in re.findall(r"`([^`]+)`", rows[name])}
         assert listed == {member for member in capabilities.members(protocol) if member != "__call__"}, name
+    page = PAGE.replace("\\|", "|")
     for name, attribute in capabilities.ATTRIBUTES.items():
-        assert f"| `{name}` | {attribute.of} | `{attribute.default!r}` | {attribute.meaning} |" in PAGE.replace(
-            "\\|", "|"
-        )
+        assert f"| `{name}` | {attribute.of} | `{attribute.default!r}` | {attribute.meaning} |" in page
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=range(len(COMMANDS)))

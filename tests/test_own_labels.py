@@ -22,6 +22,7 @@ from vaelab.evaluation.measures import METRICS
 from vaelab.figures import FIGURES
 from vaelab.figures.panels import reconstruction_panel
 from vaelab.models import VAE, Conditional
+from vaelab.parts.capabilities import FitSettings
 from vaelab.priors import LearnedNormal
 from vaelab.reports.context import ReportContext
 from vaelab.runs import evaluate as evaluating
@@ -137,7 +138,7 @@ USES: dict[str, tuple[Callable[[VAE, Dataset, Dataset], Any], bool]] = {
 def test_the_labels_are_those_of_the_images(use, monkeypatch):
     monkeypatch.setattr(chains, "PASSES", 16)
     monkeypatch.setattr(likelihood, "CACHE_MB", 0.005)  # pieces of a chunk of images
-    monkeypatch.setattr(refit, "STEPS", 2)
+    monkeypatch.setattr(refit, "SETTINGS", FitSettings(2, 1000, 5e-3))
     made, train, test = model(), images(split="train", seed=1), images()
     witness = Witness(monkeypatch)
     do, witness.decoded = USES[use]

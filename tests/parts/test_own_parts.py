@@ -213,6 +213,11 @@ def untitled(model, data, *, title, seed):
     """A figure that does not say that it is one."""
 
 
+def numbers(model, data, *, title, seed) -> int:
+    """A function that may do anything."""
+    raise AssertionError
+
+
 def broken(model, data, *, title, seed) -> Figure:
     raise RuntimeError("no ink\nanywhere")
 
@@ -233,6 +238,7 @@ def run(tmp_path_factory) -> vl.Run:
         (vl.evaluate, "Numbers", "Numbers', which gives a list; expected a list of metrics"),
         (vl.evaluate, "Checkless", "Checkless', a class, without check"),
         (vl.figure, "untitled", "untitled', a function that does not say what it returns"),
+        (vl.figure, "numbers", "numbers', a function that returns a int; expected"),
         (vl.figure, "broken", "broken' fails (RuntimeError: no ink)"),
         (vl.figure, "empty", "empty' gives an object of type NoneType; expected a matplotlib.figure.Figure"),
         (vl.figure, "Numbers", "Numbers', a class; expected a function that says that it returns a matplotlib.figure"),

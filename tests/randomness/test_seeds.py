@@ -9,6 +9,7 @@ import torch
 from tests.built import build_model, build_objective, build_refit
 from tests.traps.small import SILENT, dataset, noise, spec_of
 from vaelab.evaluation.likelihood.likelihood import estimate_bounds
+from vaelab.parts.capabilities import FitSettings
 from vaelab.randomness.seeds import STREAMS, derive
 from vaelab.system.errors import SpecError
 from vaelab.training.fit_prior import fit_prior
@@ -31,7 +32,7 @@ def test_what_a_run_draws_at_one_time_it_draws_at_no_other(monkeypatch):
     spec = spec_of().model_copy(update={"protocol": "binary-dynamic", "refit": "normal"})
     model = build_model(spec, DATA.shape)
     setup = TrainingSetup.of(model, build_objective(spec), DATA, spec)
-    monkeypatch.setattr("vaelab.training.fit_prior.STEPS", 1)
+    monkeypatch.setattr("vaelab.training.fit_prior.SETTINGS", FitSettings(1, 1000, 5e-3))
 
     def train() -> None:
         step = setup.step(TrainState.start(model, spec, setup.objective))

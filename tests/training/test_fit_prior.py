@@ -9,6 +9,7 @@ from tests.built import build_model, build_refit, completed
 from tests.traps.small import SILENT, dataset, noise, spec_of
 from vaelab.cli.main import main
 from vaelab.evaluation.likelihood.likelihood import estimate_bounds
+from vaelab.parts.capabilities import FitSettings
 from vaelab.runs.spec import Spec
 from vaelab.runs.train import train
 from vaelab.system.errors import SpecError
@@ -81,7 +82,7 @@ def test_a_run_keeps_it_and_gives_it_back(tmp_path):
 
 def test_a_run_fits_it_to_the_training_images_and_to_no_others(tmp_path, monkeypatch):
     """The prior that a run keeps is the one that its training images give, number for number."""
-    monkeypatch.setattr("vaelab.training.fit_prior.STEPS", 20)
+    monkeypatch.setattr("vaelab.training.fit_prior.SETTINGS", FitSettings(20, 1000, 5e-3))
     spec = spec_of().model_copy(update={"data": "digits", "refit": "normal", "epochs": 0.1, "start": "zero"})
     run = train(spec, tmp_path, compile="never", callback=SILENT)
     model, data = run.model(), run.data()
