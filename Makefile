@@ -6,7 +6,7 @@ BIN := .venv/bin
 # What is installed: the versions that vaelab is tested with
 INSTALL := -m pip install --quiet --constraint constraints.txt
 # What another torch could break: tracing, compiling, draws, resuming, flows, graphs
-TORCH ?= 2.15.0
+TORCH ?= 2.13.0
 TORCH_TESTS := tests/system tests/randomness tests/distributions tests/priors tests/posteriors \
 	tests/training/step tests/training/test_loop.py tests/training/diagnosis tests/evaluation/test_inference.py
 

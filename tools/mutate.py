@@ -155,7 +155,16 @@ def copied(root: Path) -> Path:
 def learn(jobs: int) -> dict[str, Any]:
     """Run the suite once in a copy; record in `STORE` which tests execute which lines, and the time of each test."""
     root = copied(STORE / "learn")
-    command = [sys.executable, "-m", "pytest", "--numprocesses", str(jobs), "--durations=0", "--durations-min=0"]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "--whole",
+        "--numprocesses",
+        str(jobs),
+        "--durations=0",
+        "--durations-min=0",
+    ]
     command += ["--cov=vaelab", "--cov-context=test", "--cov-report="]
     told = subprocess.run(command, cwd=root, env=environment(root), capture_output=True, text=True, check=False)
     if told.returncode:
