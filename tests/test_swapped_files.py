@@ -181,8 +181,8 @@ def test_validation_images_that_changed_are_noticed(tmp_path):
 
 
 GROUPS = [
-    (STUDY + '[[group]]\nname = "one"\ntitle = "B"\ngrid = { latent = [2] }\n', "called alike"),
-    (STUDY.replace("epochs = 0.2", "epochs = 0.2, seed = 7"), "seed = 7 beside the grids"),
+    (STUDY + '[[group]]\nname = "one"\ntitle = "B"\ngrid = { latent = [2] }\n', "two runs with the same label"),
+    (STUDY.replace("epochs = 0.2", "epochs = 0.2, seed = 7"), "seed = 7 outside the grids"),
     (
         STUDY + '[[published]]\nsource = "a"\nmetric = "nll"\nsamples = 2\nimages_seen = 5\nvalues = { onne = 3.0 }\n',
         "unknown group in",

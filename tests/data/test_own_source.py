@@ -86,7 +86,7 @@ def test_its_first_line_is_what_it_is():
     ("name", "error", "words"),
     [
         ("Unread", DataError, "Unread' cannot be read (OSError: no disk)"),
-        ("Wrong", DataError, "whose read() gives an object of type ndarray"),
+        ("Wrong", DataError, "returns an object of type ndarray"),
         ("Floats", DataError, "images of float64"),
         ("Unreadable", SpecError, "a class, without read"),
         ("Protocolless", SpecError, "makes an object of type Protocolless, without protocol"),

@@ -148,8 +148,8 @@ class TestCodebook:
         ("options", "words"),
         [
             ((1, 3, 0.9, 0.1), "size = 1; expected at least 2 codes"),
-            ((4, 3, 1.0, 0.1), "decay = 1; expected a share"),
-            ((4, 3, 0.9, 0.0), "restart = 0; expected a share"),
+            ((4, 3, 1.0, 0.1), "decay = 1; expected a number between 0 and 1"),
+            ((4, 3, 0.9, 0.0), "restart = 0; expected a number between 0 and 1"),
         ],
     )
     def test_mistakes(self, options, words):

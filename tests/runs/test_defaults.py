@@ -74,31 +74,31 @@ def test_defaults_are_what_they_were():
 
 # What no option sets, and numbers or warnings depend on: results of before are comparable only while these are the same
 SETTINGS = """
-evaluation.hamiltonian: TARGET = 0.65, GAIN = 1.0, JITTER = 0.2
-evaluation.neighbours: TIES = 1e-09, EQUAL = 1e-12
-evaluation.disentanglement_scores: GROUP = 64, TREES = 50
-evaluation.disentanglement: FEWEST = 500, RESAMPLES = 30, FITS = 5, VOTES = 800, STREAM = 3349
-evaluation.digits: DIGITS = 10, NEIGHBOURS = 5, CONFIDENT = 0.8, FITTED_ON = 10000, JUDGED_ON = 2000
-evaluation.latents: ACTIVE_VARIANCE = 0.01, SURE = 4.0, SATURATED = 0.5
-evaluation.allotment: FEWEST = 100, TIMES = 10, ENOUGH = 5.0
-evaluation.likelihood: IMAGES = 100, FEW = 2.0, MANY = 0.01, AT_MOST = 10000
+evaluation.ais.hamiltonian: TARGET = 0.65, GAIN = 1.0, JITTER = 0.2
+evaluation.fidelity.neighbours: TIES = 1e-09, EQUAL = 1e-12
+evaluation.disentanglement.scores: GROUP = 64, TREES = 50
+evaluation.disentanglement.disentanglement: FEWEST = 500, RESAMPLES = 30, FITS = 5, VOTES = 800, STREAM = 3349
+reports.digits: DIGITS = 10, NEIGHBOURS = 5, CONFIDENT = 0.8, FITTED_ON = 10000, JUDGED_ON = 2000
+evaluation.latents.latents: ACTIVE_VARIANCE = 0.01, SURE = 4.0, SATURATED = 0.5
+evaluation.likelihood.allotment: FEWEST = 100, TIMES = 10, ENOUGH = 5.0
+evaluation.likelihood.likelihood: IMAGES = 100, FEW = 2.0, MANY = 0.01, AT_MOST = 10000
 evaluation.representation: PENALTIES = (0.01, 1.0), HELD_OUT = 5, STEPS = 1000, STARTS = 10, RESAMPLES = 200
-evaluation.colours: COLOURFUL = 0.05, FEWEST = 5
-evaluation.fidelity: IMAGES = 100, STREAM = 7
-evaluation.features: WEAK = 0.9
-evaluation.chains: BANDS = 100, WARM_UP = 20
-evaluation.health: DEAD_KL = 0.01, DEAD_RATE = 0.1, DEAD_INFORMATION = 0.1, OFF_PRIOR = 0.5
-evaluation.health: STUCK = 0.2, NEAR_LIMIT = 0.05
-evaluation.annealing: ACCEPTANCE = (0.4, 0.9), FEWEST_EFFECTIVE = 2.0
-evaluation.codes: GROUP = 500, REPEATS = 4
-evaluation.importance: TEN = 10
-evaluation.classifier: FEATURES = 64, FEWEST = 100, HELD_OUT = 2000, FITTED_ON = 20000
-evaluation.classifier: STEPS = 1000, BATCH = 128, RATE = 0.004
+reports.colours: COLOURFUL = 0.05, FEWEST = 5
+evaluation.fidelity.fidelity: IMAGES = 100, STREAM = 7
+evaluation.fidelity.features: WEAK = 0.9
+evaluation.ais.chains: BANDS = 100, WARM_UP = 20
+training.diagnosis.health: DEAD_KL = 0.01, DEAD_RATE = 0.1, DEAD_INFORMATION = 0.1, OFF_PRIOR = 0.5
+training.diagnosis.health: STUCK = 0.2, NEAR_LIMIT = 0.05
+evaluation.ais.annealed: ACCEPTANCE = (0.4, 0.9), FEWEST_EFFECTIVE = 2.0
+evaluation.posterior_means: GROUP = 500, REPEATS = 4
+evaluation.likelihood.importance_weights: TEN = 10
+evaluation.fidelity.classifier: FEATURES = 64, FEWEST = 100, HELD_OUT = 2000, FITTED_ON = 20000
+evaluation.fidelity.classifier: STEPS = 1000, BATCH = 128, RATE = 0.004
 evaluation.reconstruction: IMAGES = 100, WINDOW = 11, SIGMA = 1.5, K1 = 0.01, K2 = 0.03
-evaluation.chunk: TEN = 10
-objectives.two_way: FIRST_STEP = 0.1, ACCEPTANCE = 0.9, GAIN = 0.5, JITTER = 0.2
-objectives.optimised: CLOSE = 0.0001
-objectives.discrepancy: SCALES = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
+evaluation.likelihood.chunk: TEN = 10
+objectives.wake_sleep: FIRST_STEP = 0.1, ACCEPTANCE = 0.9, GAIN = 0.5, JITTER = 0.2
+objectives.effective_beta: CLOSE = 0.0001
+objectives.mmd: SCALES = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 distributions.mean: DRAWS = 256
 distributions.flow: NEAR_IDENTITY = 0.01
 distributions.sphere: NEGLECTED = 40.0, PANELS = 64, NODES = 4, NEWTON = 3

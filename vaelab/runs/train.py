@@ -76,9 +76,6 @@ def train(
     blueprint = blueprint_of(spec)
     check(blueprint)
     run = Run.planned(Path(out) / (name or default_name(blueprint.spec)), blueprint)
-    if not spec.likelihood and not run.done:
-        chosen = blueprint.spec
-        callback.say(f"no likelihood was named: {chosen.likelihood} is used, for pixels read as {chosen.protocol}")
     train_blueprint(run, blueprint, root, compile, device, callback)
     return run
 
@@ -96,6 +93,8 @@ def train_blueprint(
     on = find_device(device)
     data = load_data(blueprint, root)
     announce(data, callback.say)
+    if not blueprint.given.likelihood:
+        callback.say(f"no likelihood was named: {spec.likelihood} is used, for pixels read as {spec.protocol}")
     check_free("such a model", training_bytes(blueprint, data.train.shape), "use fewer or smaller layers", SpecError)
     model = build_model(blueprint, data.train.shape, data.train.labels, class_names=data.train.class_names).to(on)
     check_enough_images(model, len(data.train))

@@ -161,5 +161,5 @@ def test_weights_that_are_not_finite_are_an_error():
     oracle = linear_gaussian()
     with torch.no_grad():
         oracle.model.likelihood.network[0].bias[0] = torch.inf
-    with pytest.raises(NonFiniteError, match="of 2 of 2 images"):
+    with pytest.raises(NonFiniteError, match="for 2 of 2 images"):
         run_chains(oracle.model, torch.zeros(2, 1, 2, 3, dtype=torch.float64), settings(), 0)

@@ -157,10 +157,10 @@ def refusals() -> dict[str, tuple[EvaluationContext, type[VaelabError], str]]:
         "few images": (
             replace(of, data=test.take(np.arange(499))),
             DataError,
-            "test images are 499; expected at least 500",
+            "test images number 499; expected at least 500",
         ),
         "one value": (altered(factors * [1, 1, 0, 1]), DataError, "all have c = 0"),
-        "rare value": (altered(rare), DataError, "b = 0 in 63 of 600; expected at least 64 images"),
+        "rare value": (altered(rare), DataError, "b = 0 in 63 of 600 images; expected at least 64 images"),
         "other factors": (altered(factors, ("a", "b", "d", "c")), DataError, "a, b, d, c of the test images"),
         "one dimension": (replace(of, model=linear_gaussian(latent=1).model), SpecError, "1 latent dimension"),
     }

@@ -421,7 +421,7 @@ def test_the_command_takes_the_step_again(tmp_path, capsys):
     assert files == {path: path.read_bytes() for path in run.path.iterdir()}  # it only looks
 
     (run.path / "post_mortem.json").write_text(json.dumps({"failure": 3}))
-    with pytest.raises(RunError, match="is no autopsy"):
+    with pytest.raises(RunError, match="is not a post-mortem"):
         replay(run)
     (run.path / "post_mortem.json").unlink()
     assert main(["replay", str(run.path)]) == 2
