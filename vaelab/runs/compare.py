@@ -25,9 +25,8 @@ class Ranked:
     run: Run
     metric: Metric
     behind: float
-    behind_se: (
-        float | None
-    )  # standard error of the paired difference; None for the first run, and if there are no pairs
+    # Standard error of the paired difference; None for the first run, and if there are no pairs
+    behind_se: float | None
 
 
 @dataclass(frozen=True)

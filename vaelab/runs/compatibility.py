@@ -126,9 +126,8 @@ def check_protocol(blueprint: Blueprint) -> None:
     own = find_protocol(blueprint.source.entry.protocol)
     asked = f"protocol {protocol.name}" + ("" if named else f", the default of {blueprint.spec.data}")
     binary = [one.levels == "binary" for one in (find_protocol(described[0]), own)]
-    protocols = (
-        [] if binary == [True, False] else [f"--protocol {described[0]}"]
-    )  # grey pixels are not made binary only to fit a likelihood
+    # Grey pixels are not made binary only to fit a likelihood
+    protocols = [] if binary == [True, False] else [f"--protocol {described[0]}"]
     noted = [f"--protocol {name} (its value is {NOT_A_LIKELIHOOD})" for name in admitted]
     fitting = f"--likelihood {DESCRIBING[protocol.levels]}, which describes these pixels"
     raise SpecError(

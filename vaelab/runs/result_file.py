@@ -107,9 +107,8 @@ class Seconds(TypedDict):
     evaluation: Error
 
 
-Read = TypedDict(
-    "Read", {"from": str, "said": list[str]}
-)  # the folder that was read, and the lines that were printed about it
+# The folder that was read, and the lines that were printed about it
+Read = TypedDict("Read", {"from": str, "said": list[str]})
 
 
 class SourcePaths(TypedDict, total=False):
