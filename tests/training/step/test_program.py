@@ -106,7 +106,7 @@ def test_what_is_kept_is_built_once_and_needs_no_compiler(tmp_path, monkeypatch)
     kept.write_bytes(kept.read_bytes()[:1000])  # damaged: made again, and said
     said: list[str] = []
     assert torch.equal(after(lambda step: program(step, [X], tmp_path, said.append)), first)
-    assert "is damaged: the step is compiled anew" in said[0]
+    assert "is damaged: the step is compiled again" in said[0]
     assert list(tmp_path.iterdir()) == [kept]
 
 
