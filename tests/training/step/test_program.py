@@ -118,7 +118,7 @@ def test_a_step_that_asks_for_a_value_is_no_program():
 def test_a_step_that_cannot_be_given_all_it_holds_is_no_program():
     whole = torch.zeros(4)
     part = whole[:2]
-    with pytest.raises(ValueError, match="one memory"):
+    with pytest.raises(ValueError, match="the same memory"):
         trace(lambda x: whole.add_(part.sum()), [X])
 
 
