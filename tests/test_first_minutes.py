@@ -63,7 +63,7 @@ def told(capsys, *words: object) -> str:
 @pytest.mark.parametrize(
     ("slip", "says"),
     [
-        (lambda: vl.train("digits"), r"a str in the place of a Spec; .* vl.Spec\(data='digits'"),
+        (lambda: vl.train("digits"), r"a str instead of a Spec; .* vl.Spec\(data='digits'"),
         (lambda: vl.Spec(data=np.zeros((50, 50))), "data = a ndarray; expected a valid string"),
         (lambda: vl.Spec(laten=2), "unknown field 'laten'; .* did you mean 'latent'"),
         (lambda: vl.figure("nowhere", "samples"), "no nowhere/spec.json"),
@@ -235,7 +235,7 @@ def test_one_added_image_leaves_the_pictures_of_the_decoder_and_says_what_change
 def test_one_image_that_was_exchanged_is_told_too(copied, monkeypatch, capsys):
     monkeypatch.chdir(copied)
     Image.fromarray(np.zeros((8, 8), np.uint8)).save("faces/003.png")
-    assert "as many train images, with another digest" in told(capsys, "figure", "runs/done", "latents")
+    assert "equally many train images, with another digest" in told(capsys, "figure", "runs/done", "latents")
 
 
 def test_curves_of_a_run_that_was_stopped(tmp_path, capsys):
@@ -294,7 +294,7 @@ def test_data_that_are_nowhere_can_be_named_anew_and_are_held_to_their_digest(pr
     try:
         monkeypatch.chdir(tmp_path)
         line = told(capsys, "evaluate", "done", "--metrics", "latents:images=3")
-        assert "its images are not there (faces: no such folder)" in line
+        assert "its images were not found (faces: no such folder)" in line
         assert "--data folder:PATH" in line
         assert main(["evaluate", "done", "--metrics", "latents:images=3", "--data", "folder:elsewhere"]) == 0
         assert main(["figure", "done", "latents", "--data", "folder:elsewhere"]) == 0

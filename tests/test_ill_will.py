@@ -113,7 +113,7 @@ def test_weights_that_are_not_finite_or_too_large(run, capsys):
 def test_numbers_of_each_image_of_another_form(spoil, run, done, capsys):
     tensors, header = read_tensors(run / "per_image.safetensors")
     write_tensors(run / "per_image.safetensors", {key: spoil(tensor) for key, tensor in tensors.items()}, header)
-    assert "a number of each of" in told(capsys, "compare", done.path, run)
+    assert "a number for each of" in told(capsys, "compare", done.path, run)
 
 
 @pytest.fixture

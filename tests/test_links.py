@@ -279,7 +279,7 @@ def test_a_folder_of_other_files_is_not_made_a_run(tmp_path, target):
     (tmp_path / "run").mkdir()
     for name in ("log.jsonl", "model.safetensors"):
         (tmp_path / "run" / name).write_text(PRECIOUS)
-    with pytest.raises(RunError, match=r"run holds log\.jsonl, and no spec\.json"):
+    with pytest.raises(RunError, match=r"run contains log\.jsonl but no spec\.json"):
         trained(tmp_path)
     assert sorted(path.name for path in (tmp_path / "run").iterdir()) == ["log.jsonl", "model.safetensors"]
 

@@ -135,7 +135,7 @@ def test_a_class_that_is_not_trained_on_is_called_by_name(images, tmp_path):
     root = Path(shutil.copytree(images, tmp_path / "zoo"))
     shutil.rmtree(root / "train" / "bee")
     spec = Spec(data=f"folder:{root}", **SMALL)
-    with pytest.raises(SpecError, match="images of label bee, of which none"):
+    with pytest.raises(SpecError, match="images of label bee, which no training image has"):
         train(spec.model_copy(update={"condition": "labels"}), tmp_path / "runs")
     data = load(spec.data)
     model = build_model(spec, data.train.shape).eval()

@@ -121,7 +121,7 @@ def test_a_folder_with_figures_of_the_users_own_is_not_made_a_run(tmp_path, caps
     own = tmp_path / "paper" / "figures" / "samples.png"
     own.parent.mkdir(parents=True)
     own.write_text("mine")
-    assert "holds figures" in told(capsys, "train", *TINY, "--out", tmp_path, "--name", "paper")
+    assert "contains figures" in told(capsys, "train", *TINY, "--out", tmp_path, "--name", "paper")
     assert own.read_text() == "mine"
 
 

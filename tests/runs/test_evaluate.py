@@ -95,7 +95,7 @@ def test_numbers_of_each_image_are_kept_beside_their_mean(run):
     numbers = run.per_image(nll)
     assert numbers.shape == (nll.images,)
     assert numbers.mean().item() == pytest.approx(nll.value)
-    with pytest.raises(RunError, match="a number of each image"):
+    with pytest.raises(RunError, match="a number for each image"):
         run.per_image(replace(nll, name="nothing"))
 
 

@@ -171,7 +171,7 @@ def test_canonical_json_is_a_round_trip(tmp_path):
 
 
 def test_patience_needs_validation_images():
-    with pytest.raises(SpecError, match="nothing is chosen on test"):
+    with pytest.raises(SpecError, match="no weights are chosen by test images"):
         Spec(patience=3, validation=0)
 
 

@@ -229,7 +229,7 @@ def raw(
         )
     if not isinstance(images, Stored) and images.max() == 1:
         raise DataError(
-            found=f"{where}: only the levels 0 and 1, which are two shades of black",
+            found=f"{where}: only the levels 0 and 1, which both look black",
             expected="levels from 0 (black) to 255 (white)",
             do="if 1 means white, multiply the images by 255 and save them again",
         )

@@ -145,7 +145,7 @@ def _fetch_file(folder: Path, file: str, md5: str, size: int, mirrors: Sequence[
         url = f"{mirror.rstrip('/')}/{file}"
         download = partial(_download, folder / f"{file}.part", size, progress)
         try:
-            # pooch annotates `downloader` with the signature of its processors; therefore pyright is told to ignore it.
+            # pooch annotates `downloader` with the signature of its processors; so pyright must ignore it.
             pooch.retrieve(url, f"md5:{md5}", file, folder, downloader=download)  # pyright: ignore[reportArgumentType]
             return folder / file
         except (OSError, ValueError, http.client.HTTPException) as error:

@@ -1,8 +1,8 @@
-"""What a part may have besides its contract: each capability once, and how to ask for it.
+"""The capabilities that a part may have in addition to its contract, and how to check for them.
 
-A capability is a Protocol with members that a part may have: `has(part, Capability)` asks for it. An attribute with a
-default is in `ATTRIBUTES`: `declared(part, name)` reads it. Nothing else is asked of a part by name. The table in
-`docs/extending.md` lists both, and a test compares it with this page.
+A capability is a Protocol with members that a part may have: `has(part, Capability)` checks for them. `ATTRIBUTES` has
+the attributes with a default: `declared(part, name)` reads one. vaelab uses no other members of a part by name. The
+table in `docs/extending.md` lists both, and a test compares it with this file.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ C = TypeVar("C")
 
 
 class InitialisedFromData(Protocol):
-    """A module that starts from training images: data-dependent initialisation. For example a prior's pseudo-inputs."""
+    """A module that starts from training images (data-dependent initialisation), such as a prior's pseudo-inputs."""
 
-    initial_images: int  # how many it asks for; SpecError if there are fewer
+    initial_images: int  # the number of images that it needs; SpecError if there are fewer
 
     def initialise(self, pixels: Tensor, /) -> None:
         """Start from images [initial_images, C, H, W] in [0, 1], on the module's device. Called once, before step 1."""
@@ -61,7 +61,7 @@ class HasFitSettings(Protocol):
 class Calibrated(Protocol):
     """A module with numbers that are computed from training images, not trained step by step.
 
-    It is called at each validation and at the end of training, in evaluation mode. The numbers are buffers, so that
+    `calibrate` is called at each validation and at the end of training, in evaluation mode. The numbers are buffers, so
     they are saved with the weights.
     """
 
@@ -74,7 +74,7 @@ class StartsAtMean(Protocol):
     """A likelihood head whose decoder can start at the mean training image (`--start mean`)."""
 
     def parameters_for_mean(self, mean: Tensor, /) -> Tensor:
-        """Parameters [*parameter_shape] with which every image has the mean `mean` [C, H, W], values in (0, 1).
+        """Parameters [*parameter_shape] that give every image the mean `mean` [C, H, W], values in (0, 1).
 
         They are added to the output of the network.
         """
@@ -82,13 +82,13 @@ class StartsAtMean(Protocol):
 
 
 class HasLatentGrid(Protocol):
-    """A posterior whose z is a grid of vectors in levels. The decoder is given their sum over the levels, [d, H, W]."""
+    """A posterior with z as a grid of vectors in levels. The decoder receives their sum over the levels, [d, H, W]."""
 
     latent_grid: tuple[int, ...]  # (L, d, H, W): z [D] is such an array row by row, D = L d H W
 
 
 class HasCodebooks(HasLatentGrid, Protocol):
-    """A posterior whose vectors are out of codebooks, which priors over codes share."""
+    """A posterior with vectors from codebooks, which priors over codes share."""
 
     @property
     def books(self) -> Sequence[Any]:
@@ -97,10 +97,10 @@ class HasCodebooks(HasLatentGrid, Protocol):
 
 
 class HasStages(Protocol):
-    """A network that comes in stages, so that it can carry a hierarchy of latent variables (`--model ladder`)."""
+    """A network that is divided into stages, so that it can have a hierarchy of latent variables (`--model ladder`)."""
 
     def stages(self, in_shape: tuple[int, ...], /) -> list[Stage]:
-        """The stages from the image inwards, for images of `in_shape` (C, H, W)."""
+        """The stages for images of `in_shape` (C, H, W), starting at the image."""
         ...
 
 
@@ -108,16 +108,16 @@ class ChecksModel(Protocol):
     """An objective that cannot train every model."""
 
     def check(self, model: VAE, batch: int, /) -> None:
-        """Raise SpecError if it cannot train `model` by batches of `batch` images. Called before step 1."""
+        """Raise SpecError if it cannot train `model` with batches of `batch` images. Called before step 1."""
         ...
 
 
 class HasCriterion(Protocol):
-    """An objective that says by what the weights of a training are chosen; otherwise by its own loss."""
+    """An objective with a criterion for the choice of weights; without one, its own loss is the criterion."""
 
     @property
     def judged_by(self) -> Criterion:
-        """The criterion, with the objective's schedule: no weights are chosen while it moves."""
+        """The criterion, with the objective's schedule: no weights are chosen before the schedule ends."""
         ...
 
 
@@ -128,18 +128,18 @@ class RunsInBfloat16(Protocol):
 
 
 class HasHead(Protocol):
-    """An encoder or decoder that is a network and a head, such as a `vaelab.Conditional`."""
+    """An encoder or decoder that consists of a network and a head, such as a `vaelab.Conditional`."""
 
     @property
     def head(self) -> Any:
-        """What turns the network's output into a distribution: a Head."""
+        """The Head, which turns the output of the network into a distribution."""
         ...
 
 
 class HasContext(Protocol):
     """An encoder or decoder of a VAE: a module that gives a distribution."""
 
-    context_shape: tuple[int, ...]  # of what it is given: (C, H, W) for an encoder, (D,) for a decoder
+    context_shape: tuple[int, ...]  # the shape of its input: (C, H, W) for an encoder, (D,) for a decoder
 
     def __call__(self, context: Tensor, /) -> Any:
         """The distribution given `context` [..., *context_shape], batch [...]."""
@@ -150,7 +150,7 @@ class Attribute(NamedTuple):
     """An attribute that a part may declare."""
 
     of: str  # the kind of part
-    default: Any  # the value of parts that do not declare it
+    default: Any  # the value for parts that do not declare it
     meaning: str
 
 
@@ -158,32 +158,32 @@ ATTRIBUTES = {
     "support": Attribute(
         "prior, posterior",
         "real",
-        'where z is: "real" (all of R^D), "sphere" (its unit vectors), "codes" (vectors out of codebooks); of a prior '
-        'also "posterior" (where q(z|x) is)',
+        'where z is: "real" (all of R^D), "sphere" (its unit vectors), "codes" (vectors from codebooks); for a '
+        'prior also "posterior" (where q(z|x) is)',
     ),
     "inverts": Attribute(
         "posterior", False, "whether the density of a z that it did not draw takes D passes of a network"
     ),
     "calibrates_scale": Attribute(
-        "likelihood", False, "whether its scale is computed from the data without a gradient, so is not a fixed one"
+        "likelihood", False, "whether its scale is computed from the data without a gradient, so it is not fixed"
     ),
     "protocols": Attribute("decoder in one piece", (), "the protocols whose pixels it describes; () for any"),
-    "admitted": Attribute("decoder in one piece", (), "protocols on which its value is no likelihood"),
+    "admitted": Attribute("decoder in one piece", (), "protocols for which its value is not a likelihood"),
     "mean_is_estimated": Attribute(
-        "distribution", False, "whether its `mean` is an average over draws, with other draws each time"
+        "distribution", False, "whether its `mean` is an average over draws, with new draws each time"
     ),
     "beta": Attribute("objective", None, "the weight of the rate"),
-    "warmup": Attribute("objective", 0, "steps in which that weight rises"),
-    "samples": Attribute("objective", 1, "S, draws of z for each image"),
+    "warmup": Attribute("objective", 0, "the number of steps in which that weight rises"),
+    "samples": Attribute("objective", 1, "S, the number of draws of z for each image"),
     "admits_point": Attribute("objective", True, "whether it can train a model whose q(z|x) is a point"),
     "hierarchical": Attribute("model", False, "whether z comes in groups, each conditioned on those above it"),
-    "importance_weighted": Attribute("objective", False, "whether it weighs draws of z by importance"),
+    "importance_weighted": Attribute("objective", False, "whether it weights draws of z by importance"),
 }
 
 
 @cache
 def members(contract: type) -> tuple[str, ...]:
-    """The names of what a contract or capability asks for, in the order of its definition."""
+    """The names of the members of a contract or capability, in the order of their definition."""
     found = get_protocol_members(contract)
     bases = reversed(contract.__mro__)
     defined = [name for base in bases for name in (*inspect.get_annotations(base), *vars(base)) if name in found]
@@ -191,14 +191,14 @@ def members(contract: type) -> tuple[str, ...]:
 
 
 def methods(contract: type) -> tuple[str, ...]:
-    """Those of its `members` that a class has before an object is made."""
+    """The methods among the `members` of a contract: a class has them before an object is made."""
     return tuple(name for name in members(contract) if inspect.isfunction(getattr(contract, name, None)))
 
 
 def has(part: object, capability: Callable[..., C]) -> TypeIs[C]:
     """Whether `part` has all members of a capability.
 
-    `isinstance` would not do: from Python 3.12 on it overlooks the submodules and buffers of an `nn.Module`.
+    `isinstance` does not work: since Python 3.12 it does not see the submodules and buffers of an `nn.Module`.
     """
     return all(hasattr(part, name) for name in members(capability))  # pyright: ignore[reportArgumentType]
 
@@ -209,10 +209,10 @@ def modules_with(model: nn.Module, capability: Callable[..., C]) -> Iterator[C]:
 
 
 def declared(part: object, name: str) -> Any:
-    """The attribute `name` of `ATTRIBUTES` as `part` (or its class) declares it; its default if it does not."""
+    """The attribute `name` of `ATTRIBUTES` that `part` (or its class) declares, or the default."""
     return getattr(part, name, ATTRIBUTES[name].default)
 
 
 def head_of(part: object) -> Any:
-    """The head of an encoder or decoder; the part itself if it is in one piece."""
+    """The head of an encoder or decoder; the part itself if it has no separate head."""
     return part.head if has(part, HasHead) else part

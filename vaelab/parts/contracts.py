@@ -1,21 +1,21 @@
-"""The contract of each kind of part, on one page: what a part of your own must have.
+"""The contract of each kind of part: what your own part must have.
 
-A part is anything with the members of its contract; it inherits from nothing. What a part may have besides is in
-`vaelab.parts.capabilities`. `docs/extending.md` shows a part of every kind.
+A part is any object with the members of its contract; it needs no base class. `vaelab.parts.capabilities` has the
+optional members. `docs/extending.md` shows a part of every kind.
 
 Axes: S samples, B batch, D latent dimensions, C x H x W the image. Densities are in nats for a whole image or latent
-vector. A distribution treats that whole as one event (`torch.distributions.Independent`), so `log_prob` has the shape
-of the batch: [S, B] for S draws of B images.
+vector. A distribution treats the whole image or vector as one event (`torch.distributions.Independent`), so `log_prob`
+has the shape of the batch: [S, B] for S draws of B images.
 
-A part may raise `vaelab.VaelabError` with what was found, what was expected and what to do: the command prints it as
-one line. Any other exception of a part of your own becomes such a line, which names the part.
+A part may raise `vaelab.VaelabError` with what was found, what was expected and what to do. The command prints it as
+one line. Any other exception of your own part also becomes one line, which names the part.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
-if TYPE_CHECKING:  # contracts name types of the rooms above; they are imported by type checkers only
+if TYPE_CHECKING:  # only type checkers import these: they are in packages that import this one
     from matplotlib.figure import Figure as Picture
     from torch import Tensor, nn
     from torch.distributions import Distribution
@@ -29,7 +29,7 @@ Shape = tuple[int, ...]
 
 
 class Prior(Protocol):
-    """p(z): a module that gives a distribution of z.
+    """p(z): a module that returns a distribution of z.
 
     Its constructor may ask for `latent` (D), `image_shape` (C, H, W) and `posterior` (the module x -> q(z|x)).
     """
@@ -40,35 +40,35 @@ class Prior(Protocol):
 
 
 class Head(Protocol):
-    """What turns the output of a network into a distribution. A posterior is a head over z: event [D].
+    """A function from the output of a network to a distribution. A posterior is a head over z: event [D].
 
     The constructor of a posterior may ask for `latent` (D) and `image_shape` (C, H, W).
     """
 
     def parameter_shape(self, event_shape: Shape, /) -> Shape:
-        """The shape of the parameters for one event: (D,) or (C, H, W) -> what the network is to give for an image."""
+        """The shape of the parameters for one event, (D,) or (C, H, W): the network's output for one image."""
         ...
 
     def __call__(self, parameters: Tensor, /) -> Distribution:
-        """The distribution of parameters [..., *parameter_shape]: batch [...], the event the one asked for.
+        """The distribution with parameters [..., *parameter_shape]: batch [...], event as in `parameter_shape`.
 
-        A posterior has `rsample` (with a gradient), `log_prob`, and `mean` if it knows its mean. A likelihood has
-        `sample`, `log_prob` and `mean`; its values are pixels in [0, 1] as the protocol gives them.
+        A posterior has `rsample` (with a gradient), `log_prob`, and `mean` if its mean is known. A likelihood has
+        `sample`, `log_prob` and `mean`; its values are pixels in [0, 1] as the protocol reads them.
         """
         ...
 
 
 class LikelihoodHead(Head, Protocol):
-    """A head over images: event [C, H, W]. Its class (or function) says which pixels it describes."""
+    """A head over images: event [C, H, W]. Its class (or function) declares which pixels it describes."""
 
-    # The protocols whose pixels it describes, such as "8bit" (see `vaelab.data.protocol`); the first is advised
+    # The protocols whose pixels it describes, such as "8bit" (see `vaelab.data.protocol`); the first is recommended
     protocols: ClassVar[tuple[str, ...]]
-    # Protocols on which its value is no likelihood, and which a user may choose by name; usually ()
+    # Protocols for which its value is not a likelihood, but which a user may choose by name; usually ()
     admitted: ClassVar[tuple[str, ...]]
 
 
 class Network(Protocol):
-    """A recipe for a pair of networks, sized from the shapes that it is given. It has no parameters of its own."""
+    """A recipe for a pair of networks with sizes from the given shapes. It has no parameters itself."""
 
     def encoder(self, in_shape: Shape, out_shape: Shape, /) -> nn.Module:
         """A module that maps images [N, *in_shape] to [N, *out_shape], the parameters of q(z|x)."""
@@ -106,11 +106,11 @@ class Model(Protocol):
         ...
 
     def draw(self, x: Tensor, q: Distribution, samples: int = 1, /) -> Draw:
-        """The same, with q = q(z|x) at hand."""
+        """The same as calling the model, for a q = q(z|x) that is already computed."""
         ...
 
     def sample(self, n: int, /) -> Distribution:
-        """p(x|z) of n draws z ~ p(z): batch [n]."""
+        """p(x|z) for n draws z ~ p(z): batch [n]."""
         ...
 
     def reconstruct(self, x: Tensor, samples: int = 1, /) -> Tensor:
@@ -122,7 +122,7 @@ class Model(Protocol):
         ...
 
     def conditioned(self, condition: Tensor | None, /) -> Model:
-        """The same, from one-hot labels [B, K]."""
+        """The same as `given`, from one-hot labels [B, K]."""
         ...
 
 
@@ -137,7 +137,7 @@ class Objective(Protocol):
 
         Arguments:
             model: conditioned on the labels of this batch, if it is conditioned.
-            x: [B, C, H, W], values in [0, 1] as the protocol gives them.
+            x: [B, C, H, W], values in [0, 1] as the protocol reads them.
             step: number of the step, a tensor of shape [].
         """
         ...
@@ -147,7 +147,7 @@ class Schedule(Protocol):
     """A factor of the learning rate."""
 
     def __call__(self, done: float, /) -> float:
-        """The factor when a share `done` of the steps, from 0 to 1, is done."""
+        """The factor after a share `done` of the steps, from 0 to 1."""
         ...
 
 
@@ -156,29 +156,29 @@ class Source(Protocol):
 
     @property
     def protocol(self) -> str:
-        """The protocol by which its pixels are read if the user names none: see `vaelab.data.protocol`."""
+        """The protocol that reads its pixels if the user names none: see `vaelab.data.protocol`."""
         ...
 
     def read(self) -> Contents:
         """Training images, and validation and test images if it has its own: uint8 [N, C, H, W], 0 black to 255.
 
-        The same images at every call: a run is resumed and evaluated on what this gives.
+        Every call returns the same images, because a run is resumed and evaluated on them.
 
         Raises:
-            DataError: they cannot be read.
+            DataError: the images cannot be read.
         """
         ...
 
 
 class Measure(Protocol):
-    """A measurement of a trained model, which gives one or more metrics. Its constructor has only options."""
+    """A measurement of a trained model; it returns one or more metrics. Its constructor has only options."""
 
     def check(self, context: EvaluationContext, /) -> None:
         """Raise VaelabError, before any work starts, if `context` cannot be measured."""
         ...
 
     def __call__(self, context: EvaluationContext, progress: Progress, /) -> list[Metric]:
-        """The metrics, made with `context.metric`. It calls `progress` with the share that is done, now and then.
+        """The metrics, made with `context.metric`. From time to time it calls `progress` with the share that is done.
 
         Every draw is a function of `context.seed` (see `vaelab.evaluation.measure.evaluating`).
         """
@@ -186,26 +186,26 @@ class Measure(Protocol):
 
 
 class Figure(Protocol):
-    """A picture of a trained model: a function. It says `-> matplotlib.figure.Figure`, and is called as it is.
+    """A figure of a trained model: a function that declares `-> matplotlib.figure.Figure` and is called directly.
 
-    One whose `data` defaults to None is drawn without data.
+    If its `data` has the default None, it is drawn without data.
     """
 
     def __call__(self, model: VAE, data: Any, /, *, title: str, seed: int) -> Picture:
-        """The picture, a function of its arguments alone (see `vaelab.figures.model_calls.seeded_model`).
+        """The figure, which depends only on the arguments (see `vaelab.figures.model_calls.seeded_model`).
 
         Arguments:
             data: the test images, a `Dataset`.
-            title: of the picture.
-            seed: of which images and samples are shown.
+            title: the title of the figure.
+            seed: determines which images and samples are shown.
 
         Raises:
-            SpecError: the model does not allow this picture.
+            SpecError: the model does not allow this figure.
         """
         ...
 
 
-CONTRACTS: dict[str, type] = {  # of each kind, by the word that errors use
+CONTRACTS: dict[str, type] = {  # by the word for each kind that errors use
     "prior": Prior,
     "posterior": Head,
     "likelihood": LikelihoodHead,

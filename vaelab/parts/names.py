@@ -1,8 +1,8 @@
-"""A part by name: `NAME:option=value:option=value`, read in one place for every table.
+"""Find parts by name: read `NAME:option=value:option=value` for every table.
 
-A table maps names to constructors. A constructor's keyword-only parameters are the options that a user may write, and
-their annotations and defaults say how they are read: nothing is declared twice. Its other parameters are given what
-they are called after, such as `latent`: see `make`. `package.module:Name` reaches a constructor of the user's own.
+A table maps names to constructors. The keyword-only parameters of a constructor are the options that a user may write.
+Their annotations and defaults determine how they are read, so nothing is declared twice. The other parameters receive
+the value of the same name, such as `latent`: see `make`. `package.module:Name` is the user's own constructor.
 Examples: `mlp`, `mlp:hidden=500,500:activation=relu`, `gaussian:sigma=0.1`.
 """
 
@@ -18,10 +18,10 @@ from vaelab.parts.contracts import CONTRACTS
 from vaelab.parts.trust import imported
 from vaelab.system.errors import SpecError, VaelabError, in_one_line, unknown
 
-# What the constructor of a user's own part declares itself, because it is read before the part is made.
+# Members that the constructor of a user's own part must declare, because they are read before the part is made.
 DECLARED = {"likelihood": ("protocols", "admitted")}
 GUIDE = "see docs/extending.md"
-LARGEST = 2**31 - 1  # of an option: sizes are counted in 32 bits
+LARGEST = 2**31 - 1  # the largest value of an option: sizes are counted in 32 bits
 
 POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 
@@ -30,14 +30,14 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Part(Generic[T]):
-    """What the text of a part means: its constructor, and the options that it is given.
+    """The constructor and the options that the text of a part names.
 
     Arguments:
-        kind: what it is, for messages: "likelihood", "network", ...
+        kind: the kind of part, for messages: "likelihood", "network", ...
         name: NAME or package.module:Name.
         constructor: a class, or a function that makes the part.
-        options: all of them, those that the text leaves out at their defaults.
-        own: whether it is the user's own, and not of a table.
+        options: all options; those that the text leaves out have their defaults.
+        own: whether it is the user's own part, not one of a table.
     """
 
     kind: str
@@ -48,13 +48,13 @@ class Part(Generic[T]):
 
     @property
     def text(self) -> str:
-        """The part with every option spelt out, so that two ways to write one part are one string."""
+        """The part with every option written out, so that every way to write it gives the same string."""
         return ":".join([self.name, *(f"{option}={_write(value)}" for option, value in self.options.items())])
 
     def declared(self, attribute: str) -> Any:
-        """The attribute of `vaelab.parts.capabilities.ATTRIBUTES` as the part declares it, or its default.
+        """The attribute of `vaelab.parts.capabilities.ATTRIBUTES` that the part declares, or its default.
 
-        It is looked up on the constructor, then on the class that a function says it returns: no part is made for it.
+        It is read from the constructor, or from the class in a function's return annotation, so no part is made.
         """
         return declared(
             self.constructor if hasattr(self.constructor, attribute) else _class_made(self.constructor), attribute
@@ -68,11 +68,11 @@ class Part(Generic[T]):
         """Construct the part.
 
         Arguments:
-            context: what is known where it is made, by name. A constructor's parameters that are no options say by
-                their names what of it they are given.
+            context: values by name. The parameters of the constructor that are not options receive the values of the
+                same name.
 
         Raises:
-            SpecError: the constructor asks for what is not known there, or a part of the user's own is not of its kind.
+            SpecError: `context` lacks a parameter of the constructor, or the user's own part is not of its kind.
         """
         known, name = context or {}, self.name
         wanted = [
@@ -90,12 +90,12 @@ class Part(Generic[T]):
 
 
 def resolve(kind: str, table: Mapping[str, Callable[..., Any]], text: str) -> Part[Any]:
-    """The part that `text` names, with all of its options, those left out at their defaults.
+    """Return the part that `text` names with all of its options; those left out have their defaults.
 
     Arguments:
-        kind: what the table holds, for messages: "likelihood", "network", ...
-        table: name -> constructor.
-        text: `NAME` or `package.module:Name`, then `:option=value` any number of times.
+        kind: the kind of part in the table, for messages: "likelihood", "network", ...
+        table: maps names to constructors.
+        text: `NAME` or `package.module:Name`, then any number of `:option=value`.
 
     Raises:
         SpecError: an unknown name or option, or a value that does not fit the option's type.
@@ -125,12 +125,12 @@ def resolve(kind: str, table: Mapping[str, Callable[..., Any]], text: str) -> Pa
 
 
 def canonical(kind: str, table: Mapping[str, Callable[..., Any]], text: str) -> str:
-    """`text` with every option spelt out, so that two ways to write one part are one string."""
+    """Return `text` with every option written out, so that every way to write a part gives the same string."""
     return resolve(kind, table, text).text
 
 
 def brief(kind: str, table: Mapping[str, Callable[..., Any]], text: str) -> str:
-    """`text` with those options alone that are not at their defaults; SpecError as `resolve`."""
+    """Return `text` with only the options that differ from their defaults; SpecError as `resolve`."""
     part = resolve(kind, table, text)
     defaults = inspect.signature(part.constructor).parameters
     changed = {option: value for option, value in part.options.items() if value != defaults[option].default}
@@ -140,34 +140,34 @@ def brief(kind: str, table: Mapping[str, Callable[..., Any]], text: str) -> str:
 def make(
     kind: str, table: Mapping[str, Callable[..., Any]], text: str, context: Mapping[str, Any] | None = None
 ) -> Any:
-    """Construct the part that `text` names, from what is known there: `resolve`, then `Part.make`."""
+    """Construct the part that `text` names from the values in `context`: `resolve`, then `Part.make`."""
     return resolve(kind, table, text).make(context)
 
 
 def _cannot_give(
     kind: str, name: str, parameter: str, signature: str, constructor: Callable[..., Any], known: Mapping[str, Any]
 ) -> SpecError:
-    """A constructor asks for `parameter`, which is not known there; a plain function may be the part itself."""
+    """Return the error for a `parameter` without a value; a plain function may be the part itself."""
     expected = f"from nothing, or from {', '.join(known)}" if known else "from its options alone"
     if inspect.isfunction(constructor):
         return SpecError(
             found=f"{kind} '{name}', a function {signature}",
             expected=f"a class or function that makes the {kind}, {expected}",
-            do=f"name a function that returns the {kind}, or put its options behind a '*'",
+            do=f"name a function that returns the {kind}, or put its options after a '*'",
         )
     found = f"{kind} '{name}', which is made from '{parameter}'"
-    return SpecError(found=found, expected=expected, do="rename the parameter, or put it behind a '*'")
+    return SpecError(found=found, expected=expected, do="rename the parameter, or put it after a '*'")
 
 
 def _own(kind: str, name: str, construct: Callable[[], Any]) -> Any:
-    """A part of the user's own, held to what its kind must have."""
+    """Construct the user's own part and check that it has the members of its contract."""
     try:
         made = construct()
     except VaelabError:
         raise
-    except Exception as error:  # of whatever kind: the code is the user's
+    except Exception as error:  # of any kind: the code is the user's
         found = f"{kind} '{name}' cannot be made ({in_one_line(error)})"
-        raise SpecError(found=found, expected="a part", do="mend its constructor") from error
+        raise SpecError(found=found, expected="a part", do="correct its constructor") from error
     what = f"{kind} '{name}' makes an object of type {type(made).__name__}"
     _hold(what, made, _wanted(kind, members))
     if _is_called(kind) and not callable(made):
@@ -177,7 +177,7 @@ def _own(kind: str, name: str, construct: Callable[[], Any]) -> Any:
 
 
 def _wanted(kind: str, named: Callable[[type], tuple[str, ...]]) -> tuple[str, ...]:
-    """What a part of this kind must have: those names of its contract that its constructor does not declare."""
+    """The members that a part of this kind must have, except those that its constructor declares."""
     declared = ("__call__", *DECLARED.get(kind, ()))
     return tuple(name for name in named(CONTRACTS[kind]) if name not in declared)
 
@@ -199,13 +199,13 @@ def _name(text: str) -> str:
 
 
 def function_named(kind: str, table: Mapping[str, Callable[..., Any]], name: str, returns: type) -> Callable[..., Any]:
-    """The function that `name` names: a part that is called as it is, and is not made first.
+    """Return the function `name`: a part that is called directly and needs no constructor.
 
     Arguments:
-        returns: the class that a function of the user's own must say it returns, so that nothing else is called.
+        returns: the class that the user's own function must declare as its return annotation.
 
     Raises:
-        SpecError: an unknown name, or something else.
+        SpecError: the name is unknown, or is not such a function.
     """
     if name in table:
         return table[name]
@@ -223,7 +223,7 @@ def function_named(kind: str, table: Mapping[str, Callable[..., Any]], name: str
 
 
 def describe(kind: str, table: Mapping[str, Callable[..., Any]]) -> list[dict[str, str]]:
-    """A row for each entry of a table: how it is written, with its defaults, and what it is."""
+    """Return a row for each entry of a table: its text with the defaults, and its description."""
     return [
         {kind: canonical(kind, table, name), "what it is": (inspect.getdoc(constructor) or "").split("\n")[0]}
         for name, constructor in table.items()
@@ -236,7 +236,7 @@ def _import(kind: str, name: str, table: Mapping[str, object]) -> Callable[..., 
         raise unknown(kind, name, table)
     try:
         found = imported(module, attribute)
-    except Exception as error:  # of whatever kind: the code is the user's
+    except Exception as error:  # of any kind: the code is the user's
         raise SpecError(
             found=f"{kind} '{name}' cannot be imported ({in_one_line(error)})",
             expected=", or one of ".join(["package.module:Name", *([", ".join(sorted(table))] if table else [])]),
@@ -244,7 +244,9 @@ def _import(kind: str, name: str, table: Mapping[str, object]) -> Callable[..., 
         ) from error
     if not (inspect.isclass(found) or inspect.isfunction(found)):
         raise SpecError(
-            found=f"{kind} '{name}' is a {type(found).__name__}", expected="a class or function", do="name one"
+            found=f"{kind} '{name}' is a {type(found).__name__}",
+            expected="a class or function",
+            do="name a class or a function",
         )
     return found
 
@@ -258,21 +260,21 @@ def _parameters(kind: str, name: str, constructor: Callable[..., Any]) -> list[i
 
 
 def _class_made(constructor: Callable[..., Any]) -> Any:
-    """Return the class itself, or the class that a function says it returns; None if it does not say."""
+    """Return the class itself, or the class in the return annotation of a function; None if there is none."""
     if not inspect.isfunction(constructor):
         return constructor
     try:
         hint = get_type_hints(constructor).get("return")
-    except Exception:  # of whatever kind: an annotation is the user's code
+    except Exception:  # of any kind: an annotation is the user's code
         return None
     return get_origin(hint) or hint  # Callable[...] is one of Callable
 
 
 def _check_makes(kind: str, name: str, constructor: Callable[..., Any]) -> None:
-    """SpecError unless a constructor of the user's own says that it makes a part of this kind.
+    """Raise SpecError unless the user's own constructor declares that it makes a part of this kind.
 
-    It is asked before it is called, by its class or by the class that it says it returns: a name may lead to any code,
-    and only parts are called.
+    The class, or the class in the return annotation, is checked before the call: a name may lead to any code, and only
+    constructors of parts are called.
     """
     made: Any = constructor
     what = f"{kind} '{name}', a class"

@@ -1,8 +1,8 @@
-"""Code of others: which modules a text names, whether the user asked for them, and their import.
+"""Trust in the code of others: find the modules that a text names, check that the user trusts them, import them.
 
-A part may be `package.module:Name`, and importing a module runs it. A name that the user typed was asked for. A name in
-a file may be anybody's: it is refused unless the user trusts its module by name in the same command. Nothing is
-remembered.
+A part may be `package.module:Name`, and importing a module runs its code. A name that the user typed is trusted. A name
+in a file may come from anybody: it is refused unless the user trusts its module by name in the same command. Trust is
+not remembered.
 """
 
 import importlib
@@ -18,7 +18,7 @@ from vaelab.system.errors import SpecError
 def modules_in(text: str) -> list[str]:
     """The modules that the text of a part names, `NAME:option=value:option=value`.
 
-    They are those of `package.module:Name`, and of options such as `features=package.module.Name`.
+    These are the modules of `package.module:Name` and of options such as `features=package.module.Name`.
     """
     segments = text.split(":")
     name, *attribute = [segment for segment in segments if "=" not in segment] or [""]
@@ -33,11 +33,11 @@ def is_dotted(text: str) -> bool:
 
 
 def check_trust(where: object, texts: Mapping[str, str], trust: Iterable[str]) -> None:
-    """SpecError where a text of the file `where` names a module that is not trusted.
+    """Raise SpecError if a text of the file `where` names a module that is not trusted.
 
     Arguments:
-        texts: what they are -> parts as they are written.
-        trust: names of modules. A package's name trusts all that is in it.
+        texts: maps descriptions to parts as they are written.
+        trust: names of modules. The name of a package trusts everything in it.
     """
     trusted = tuple(trust)
     for what, text in texts.items():
@@ -51,13 +51,13 @@ def check_trust(where: object, texts: Mapping[str, str], trust: Iterable[str]) -
 
 
 def imported(module: str, attribute: str) -> Any:
-    """The attribute of a module, which may lie in the current folder.
+    """Import a module, which may be in the current folder, and return its attribute.
 
-    That folder is searched last, and only from when a module stands in it and nowhere else: what it holds beside must
-    not be found by libraries that look for what is not installed.
+    The current folder is searched last. It is added only when a module is found nowhere else, because libraries that
+    try optional imports must not find other files of that folder.
 
     Raises:
-        Exception: of whatever kind, as the code is the user's.
+        Exception: of any kind, because the code is the user's.
     """
     top, here = module.partition(".")[0], os.getcwd()
     if top not in sys.modules and here not in sys.path and find_spec(top) is None:

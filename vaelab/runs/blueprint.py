@@ -1,4 +1,4 @@
-"""A Blueprint: what the strings of a Spec mean, read once."""
+"""A Blueprint: the parts that the strings of a Spec name. The strings are read once."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -45,23 +45,23 @@ LIKELIHOOD_OF = {  # for pixels of these levels, if the Spec names no likelihood
 class Blueprint:
     """What the strings of a Spec mean. `vaelab.runs.build` makes the data, the model and the objective from it.
 
-    A part is kept as its maker. A model and an objective hold weights, so each build makes new ones, at shapes that
-    only the data tell. A schedule is a pure function, and is made here.
+    A part is kept as a `Part`, which makes it later. A model and an objective hold weights, and their shapes depend on
+    the data. So each build makes new ones. A schedule is a pure function, so it is made here.
 
     Arguments:
-        given: the Spec as it was written. It may leave the protocol, the likelihood and options open.
-        spec: `given` with every option of every part spelt out. Its hash names the run.
+        given: the Spec as the user wrote it. It may leave out the protocol, the likelihood and options.
+        spec: `given` with every option of every part written out. Its hash names the run.
         source: the data source.
         protocol: how pixels are read.
-        model: puts the parts together.
-        network: the recipe of encoder and decoder.
+        model: composes the parts.
+        network: the recipe for the encoder and the decoder.
         posterior: the head of q(z|x).
         likelihood: the head of p(x|z).
         prior: p(z).
-        refit: the prior that is fitted when training is over; None for none.
+        refit: the prior that is fitted after training; None if there is none.
         objective: what is optimised.
-        schedule: share of the training that is done, 0 to 1 -> factor of the learning rate.
-        conditional: whether encoder and decoder are conditioned on labels.
+        schedule: maps the share of the training that is done, 0 to 1, to a factor of the learning rate.
+        conditional: whether the encoder and the decoder are conditioned on labels.
     """
 
     given: Spec
@@ -85,21 +85,21 @@ class Blueprint:
 
     @property
     def inverts(self) -> bool:
-        """Whether the posterior must be inverted for the density of a z that it did not draw."""
+        """Whether the density of a z that the posterior did not draw requires the inverse of the posterior."""
         return self.posterior.declared("inverts")
 
     def likelihood_note(self, protocol: str) -> str:
-        """A note for densities of pixels read by `protocol`; empty if they are likelihoods of the data."""
+        """Return a note on densities of pixels read by `protocol`; empty if they are likelihoods of the data."""
         return NOT_A_LIKELIHOOD if protocol in self.likelihood.declared("admitted") else ""
 
 
 def blueprint_of(spec: Spec) -> Blueprint:
     """Read the strings of a Spec.
 
-    Whether the parts belong together is another question: `vaelab.runs.compatibility.check`.
+    `vaelab.runs.compatibility.check` checks whether the parts can be combined.
 
     Raises:
-        SpecError: a name or an option that is not known, or a value that a part refuses.
+        SpecError: a name or an option is not known, or a part refuses a value.
     """
     source = parse(spec.data)
     protocol = find_protocol(spec.protocol or source.entry.protocol)
@@ -108,7 +108,7 @@ def blueprint_of(spec: Spec) -> Blueprint:
     parts = {kind: resolve(kind, TABLES[kind], text) for kind, text in texts.items()}
     refit = resolve("prior", PRIORS, spec.refit) if spec.refit else None
     with torch.random.fork_rng(devices=[]):
-        for kind in ("likelihood", "network"):  # a part refuses a wrong value when it is made
+        for kind in ("likelihood", "network"):  # a part refuses a wrong value only when it is made
             parts[kind].make()
         schedule: Callable[[float], float] = parts["schedule"].make()
         parts["objective"].make({"latent": spec.latent, "images": 1})

@@ -19,14 +19,14 @@ from vaelab.system.errors import VaelabError
 
 
 def load_data(blueprint: Blueprint, root: str | None = None, source: str | None = None) -> Splits:
-    """The data, split and read as the Spec says.
+    """Load the data, split and read as the Spec says.
 
     Arguments:
         root: the data directory (see `vaelab.data.load`).
         source: where the images are now, such as "folder:elsewhere/faces", if they were moved.
 
     Raises:
-        SpecError: images without the labels that the model needs.
+        SpecError: the model needs labels, and the images have none.
         DataError: as `vaelab.data.load`.
     """
     spec = blueprint.spec
@@ -43,15 +43,15 @@ def build_model(
     trained: bool = False,
     class_names: Mapping[int, str] | None = None,
 ) -> VAE:
-    """The model for images of `image_shape`, its weights drawn from the Spec's seed.
+    """Build the model for images of `image_shape`; its initial weights are drawn with the Spec's seed.
 
     Arguments:
-        labels: whole numbers [N], of the training images; needed only if the model is conditioned on them.
-        trained: whether with the prior that is fitted when training is over, if there is one.
-        class_names: of the labels, by which the model can be given them too.
+        labels: integers [N], one for each training image; needed only if the model is conditioned on them.
+        trained: whether to use the prior that is fitted after training, if there is one.
+        class_names: names of the labels; the model also accepts these names.
 
     Raises:
-        SpecError: the model is conditioned on labels, and there are none; or a part refuses these shapes.
+        SpecError: the model is conditioned on labels and there are none, or a part refuses these shapes.
     """
     spec = blueprint.spec
     with torch.random.fork_rng(devices=[]):
@@ -64,12 +64,12 @@ def build_model(
         maker = blueprint.refit if trained and blueprint.refit else blueprint.prior
         known["prior"] = lambda posterior, latent: _prior(maker, latent, image_shape, posterior)
         model = blueprint.model.make(known)
-        # What convolutions are fastest with, on any device
+        # Convolutions are fastest with this format, on any device
         return model.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
 
 
 def build_refit(blueprint: Blueprint, model: VAE) -> nn.Module:
-    """The prior that is fitted when training is over, in its state before the fit."""
+    """Build the prior that is fitted after training, in its state before the fit."""
     assert blueprint.refit is not None
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive(blueprint.spec.seed, "refit"))
@@ -81,10 +81,10 @@ def _prior(maker: Part[nn.Module], latent: int, image_shape: tuple[int, ...], po
 
 
 def build_objective(blueprint: Blueprint, images: int | None = None) -> Objective:
-    """The objective; what it learns itself is drawn from the Spec's seed.
+    """Build the objective; its own parameters are drawn with the Spec's seed.
 
     Arguments:
-        images: N, in the training set, for objectives that ask for it.
+        images: N, the number of training images, for objectives that ask for it.
     """
     known = {"latent": blueprint.spec.latent} | ({} if images is None else {"images": images})
     with torch.random.fork_rng(devices=[]):
@@ -93,17 +93,17 @@ def build_objective(blueprint: Blueprint, images: int | None = None) -> Objectiv
 
 
 def training_bytes(blueprint: Blueprint, image_shape: tuple[int, int, int]) -> int:
-    """Bytes that a training holds of the parameters: they, their gradients, two moments of Adam, and two copies."""
+    """Bytes that training needs for parameters, their gradients, the two moments of Adam, and two copies."""
     return 6 * model_bytes(blueprint, image_shape)
 
 
 def model_bytes(blueprint: Blueprint, image_shape: tuple[int, int, int]) -> int:
-    """Bytes of the model's parameters; 0 if only making them would tell, as with a part that asks for values."""
+    """Bytes of the model's parameters; 0 if they cannot be counted without values, as for a part that reads values."""
     try:
         with torch.device("meta"):  # tensors without values
             model = build_model(blueprint, image_shape, np.arange(2) if blueprint.conditional else None)
     except VaelabError:
         raise
-    except Exception:  # of whatever kind: a part may be the user's
+    except Exception:  # of any kind: a part may be the user's own code
         return 0
     return sum(parameter.numel() * parameter.element_size() for parameter in model.parameters())

@@ -1,4 +1,4 @@
-"""Whose a run's directory is: the Spec's that wrote it first."""
+"""The claim on a run's directory: it belongs to the Spec that wrote it first."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,18 +10,18 @@ from vaelab.system.errors import RunError
 from vaelab.system.files import check_no_link, make_folder, only_writer, write_atomically
 from vaelab.training.diagnosis.post_mortem import RECORD, STATE
 
-# What a training writes into its directory, beside spec.json
+# What a training writes into its directory, in addition to spec.json
 FILES = ("figures", "log.jsonl", "checkpoint.safetensors", "model.safetensors", PER_IMAGE, "result.json", RECORD, STATE)
 
 
 @contextmanager
 def claimed(run: Run, spec: Spec) -> Iterator[None]:
-    """Hold the directory for this process, made the Spec's own.
+    """Claim the directory for the Spec, and keep other processes from writing to it.
 
     Raises:
-        RunError: as `check_claim`; another process is at work there, or it cannot be written to.
+        RunError: as `check_claim`; another process writes to the directory, or it cannot be written to.
     """
-    check_claim(run, spec)  # before anything is written there
+    check_claim(run, spec)  # before anything is written to it
     make_folder(run.path)
     with only_writer(run.path):
         check_claim(run, spec)  # another process may have come first
@@ -31,29 +31,29 @@ def claimed(run: Run, spec: Spec) -> Iterator[None]:
 
 
 def claim(run: Run, spec: Spec) -> None:
-    """Make the directory the Spec's own, if it is nobody's yet; RunError as `claimed`."""
+    """Claim the directory for the Spec if no Spec has claimed it; RunError as `claimed`."""
     with claimed(run, spec):
         pass
 
 
 def check_claim(run: Run, spec: Spec) -> None:
-    """RunError where the directory is not this Spec's: another one wrote it, or it is no run's, or a symbolic link."""
+    """Raise RunError if another Spec wrote the directory, or it is not that of a run, or it is a symbolic link."""
     check_no_link(run.path)
     there, ours = list[dict[str, Any]](), spec.model_dump(mode="json")
     if (run.path / "spec.json").exists():
         there.append(run.spec.model_dump(mode="json"))
     if run.done:
         there.append(run.result["spec"])
-    for theirs in there:  # a result may be of an earlier version, with fewer fields
+    for theirs in there:  # a result of an earlier version may have fewer fields
         if other := [f"{k} = {theirs[k]} there, {ours[k]} now" for k in ours if theirs.get(k, ours[k]) != ours[k]]:
             raise RunError(
                 found=f"{run.path} was written by another Spec ({'; '.join(other)})",
-                expected="the same Spec, or a directory of its own",
+                expected="the same Spec, or another directory",
                 do="choose another --name or --out, or delete that directory",
             )
     if not there and (foreign := [name for name in FILES if (run.path / name).exists()]):
         raise RunError(
-            found=f"{run.path} holds {foreign[0]}, and no spec.json",
-            expected="a new or empty directory, or that of a run",
+            found=f"{run.path} contains {foreign[0]} but no spec.json",
+            expected="a new or empty directory, or the directory of a run",
             do="choose another --name or --out",
         )

@@ -1,4 +1,4 @@
-"""Runs side by side: ranked only among those whose numbers are of the same thing."""
+"""Compare runs by a metric: only runs with comparable numbers are in one ranking."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from vaelab.evaluation.measure import GIVEN_LABELS, Better, Metric, draws_in_wor
 from vaelab.runs.directory import Run
 from vaelab.system.errors import RunError
 
-UNBIASED = ("elbo", "rate", "distortion")  # whose expectation does not hang on K
+UNBIASED = ("elbo", "rate", "distortion")  # their expectations do not depend on K
 ORDER: dict[Better, str] = {
     "higher": "the highest value is best",
     "lower": "the lowest value is best",
@@ -20,17 +20,18 @@ ORDER: dict[Better, str] = {
 
 @dataclass(frozen=True)
 class Ranked:
-    """A run with its metric, and how far it is behind the first of its kind, on the same images."""
+    """A run with its metric, and its difference from the first run of its ranking, on the same images."""
 
     run: Run
     metric: Metric
     behind: float
-    behind_se: float | None  # of the difference in pairs; None for the first, and where there are no pairs
+    # Standard error of the paired difference; None for the first run, and if there are no pairs
+    behind_se: float | None
 
 
 @dataclass(frozen=True)
 class Ranking:
-    """Runs whose numbers may be compared, the best first; where neither direction is better, the lowest value first."""
+    """Runs with comparable numbers, the best first; if neither direction is better, the lowest value first."""
 
     of: str  # what the numbers have in common
     better: Better
@@ -38,9 +39,9 @@ class Ranking:
 
 
 def kind(run: Run, metric: Metric) -> dict[str, Any]:
-    """What must agree for two metrics to be numbers of the same thing, in words.
+    """Describe in words what must agree for two metrics to be comparable.
 
-    The images are told by their digest: one set of images may go by several names.
+    The images are identified by their digest, because one set of images may have several names.
     """
     result = run.result
     same = {
@@ -54,7 +55,7 @@ def kind(run: Run, metric: Metric) -> dict[str, Any]:
     }
     if metric.name not in UNBIASED and metric.samples is not None:
         same["K"] = draws_in_words(metric)
-    if not metric.measure.startswith("likelihood:"):  # whose other options change no number, but for this one
+    if not metric.measure.startswith("likelihood:"):  # of its options, only the precision changes the numbers
         same["measure"] = metric.measure
     elif metric.measure.endswith(":precision=bfloat16"):
         same["precision"] = "bfloat16"
@@ -66,13 +67,13 @@ def kind(run: Run, metric: Metric) -> dict[str, Any]:
 
 
 def compare(paths: Sequence[Path | str], metric: str) -> list[Ranking]:
-    """The runs by `metric`, in one ranking for each kind of number that it is; a run may be in several.
+    """Rank the runs by `metric`, in one ranking for each kind of number; a run may be in several rankings.
 
     Raises:
-        RunError: a run that is not done, or that has no such metric: none is left out without a word.
+        RunError: a run is not done, or it does not have this metric. No run is left out silently.
     """
     if not paths:
-        raise RunError(found="no run to rank", expected="runs' directories", do="name them, as in runs/*")
+        raise RunError(found="no run to rank", expected="directories of runs", do="name them, as in runs/*")
     alike: dict[str, list[tuple[Run, Metric]]] = {}
     runs = [Run(path) for path in paths]
     without = [run for run in runs if all(found.name != metric for found in run.metrics)]
@@ -87,12 +88,12 @@ def compare(paths: Sequence[Path | str], metric: str) -> list[Ranking]:
 
 
 def _names(pairs: list[tuple[Run, Metric]]) -> str:
-    """By what the data of these runs go, each name once."""
+    """The names of the data of these runs, each name once."""
     return ", ".join(dict.fromkeys(run.result["spec"]["data"] for run, _ in pairs))
 
 
 def _without(without: list[Run], runs: list[Run], metric: str) -> RunError:
-    """Of `runs`, those `without` this metric cannot be ranked by it."""
+    """Return the error for `runs` of which some, `without`, do not have this metric."""
     who = "no run has" if len(without) == len(runs) else f"{', '.join(str(run.path) for run in without)} without"
     if metric == "bits_per_dim":
         readings = ", ".join(sorted({str(run.result["spec"]["protocol"]) for run in without}))
@@ -110,9 +111,9 @@ def _ranked(pairs: list[tuple[Run, Metric]]) -> list[Ranked]:
 
 
 def difference_se(one: tuple[Run, Metric], other: tuple[Run, Metric]) -> float | None:
-    """Standard error of the difference of two means over the same images, taken image by image.
+    """Standard error of the difference of two means over the same images, from the differences of each image.
 
-    None for a number and itself, for a single image, and where no numbers of each image were kept.
+    None if both are the same number, if there is a single image, or if the numbers of each image were not kept.
     """
     if one is other or any(metric.se is None or not run.keeps(metric) for run, metric in (one, other)):
         return None

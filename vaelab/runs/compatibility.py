@@ -1,4 +1,4 @@
-"""Which parts of a Blueprint belong together."""
+"""Check which parts of a Blueprint can be combined."""
 
 from typing import Any
 
@@ -21,14 +21,14 @@ DESCRIBING = LIKELIHOOD_OF | {"grey": "continuous-bernoulli"}  # a Bernoulli of 
 WHERE = {
     "real": "over real vectors", "sphere": "on the sphere", "codes": "over codes", "posterior": "over densities q(z|x)",
 }  # fmt: skip
-ROOMY = (1, 128, 128)  # an image with room for any grid of codes, for priors that are made before the data are read
+ROOMY = (1, 128, 128)  # large enough for any grid of codes; for priors that are made before the data are read
 
 
 def check(blueprint: Blueprint) -> None:
-    """Check what can be checked before the data are read.
+    """Check all that can be checked before the data are read.
 
     Raises:
-        SpecError: parts that do not belong together.
+        SpecError: parts cannot be combined.
     """
     check_support(blueprint, blueprint.prior)
     check_objective(blueprint)
@@ -57,9 +57,9 @@ def check_support(blueprint: Blueprint, prior: Part[nn.Module]) -> None:
 
 
 def check_objective(blueprint: Blueprint) -> None:
-    """Raise SpecError if q(z|x) is a point, and the objective needs a density.
+    """Raise SpecError if q(z|x) is a point and the objective needs a density.
 
-    An objective that does not declare `admits_point` is not refused.
+    An objective that does not declare `admits_point` is accepted.
     """
     objective, posterior = blueprint.objective, blueprint.posterior
     if _support(posterior) != "codes" or objective.declared("admits_point"):
@@ -67,13 +67,13 @@ def check_objective(blueprint: Blueprint) -> None:
     admitting = [name for name, entry in OBJECTIVES.items() if declared(entry, "admits_point")]
     raise SpecError(
         found=f"objective {_short(objective)} with posterior {_short(posterior)} {WHERE[_support(posterior)]}",
-        expected=f"{' or '.join(admitting)}: z is certain given x, with nothing to weigh or to spread",
+        expected=f"{' or '.join(admitting)}: z is a point given x, so it has no density",
         do=f"use --objective {admitting[-1]}",
     )
 
 
 def check_condition(blueprint: Blueprint) -> None:
-    """Raise SpecError if the model is to be conditioned on labels, and a part of it cannot be."""
+    """Raise SpecError if the model must be conditioned on labels and one of its parts cannot be."""
     if not blueprint.conditional:
         return
     if not blueprint.model.asks_for("labels"):
@@ -85,35 +85,35 @@ def check_condition(blueprint: Blueprint) -> None:
     if _support(blueprint.posterior) == "codes":
         raise SpecError(
             found="posterior codes with --condition labels",
-            expected="a z that is one vector, to put the label beside",
+            expected="a z that is one vector, to which the label is appended",
             do="use --posterior diagonal, or --condition none",
         )
     if blueprint.prior.asks_for("posterior"):
         raise SpecError(
             found=f"prior {_short(blueprint.prior)} with --condition labels",
-            expected="one that does not ask q(z|x), which wants a label for each of its images",
+            expected="a prior that does not use q(z|x), because q(z|x) needs a label for each image",
             do="use --prior mixture, or --condition none",
         )
 
 
 def check_refit(blueprint: Blueprint, refit: Part[nn.Module]) -> None:
-    """Raise SpecError unless `refit` can be fitted to the latent codes of this model when training is over."""
+    """Raise SpecError unless `refit` can be fitted to the latent codes of this model after training."""
     if blueprint.hierarchical:
         raise SpecError(
             found=f"--refit {blueprint.given.refit} with model {_short(blueprint.model)}",
             expected="a model with one group of latent variables",
-            do="leave it out: the prior learns beside the model",
+            do="leave it out: the prior is trained with the model",
         )
     check_support(blueprint, refit)
     known = {"latent": blueprint.spec.latent, "image_shape": ROOMY}
     with torch.random.fork_rng(devices=[]):
-        head: Any = blueprint.posterior.make(known)  # a module, if it is to be part of one
+        head: Any = blueprint.posterior.make(known)  # a module, if it must be part of one
         prior = refit.make({**known, "posterior": Conditional(nn.Identity(), head, ROOMY)})
     if not list(prior.parameters()) or has(prior, InitialisedFromData):
         raise SpecError(
             found=f"--refit {blueprint.given.refit}",
-            expected="a prior with parameters to fit, that does not start from images",
-            do="use, say, --refit mixture",
+            expected="a prior that has parameters to fit and does not start from images",
+            do="use, for example, --refit mixture",
         )
 
 
@@ -124,9 +124,10 @@ def check_protocol(blueprint: Blueprint) -> None:
     if protocol.name in described or (named and protocol.name in admitted):
         return
     own = find_protocol(blueprint.source.entry.protocol)
-    asked = f"protocol {protocol.name}" + ("" if named else f", the way {blueprint.spec.data} is read unless you say")
+    asked = f"protocol {protocol.name}" + ("" if named else f", the default of {blueprint.spec.data}")
     binary = [one.levels == "binary" for one in (find_protocol(described[0]), own)]
-    protocols = [] if binary == [True, False] else [f"--protocol {described[0]}"]  # nobody's photographs
+    # Grey pixels are not made binary only to fit a likelihood
+    protocols = [] if binary == [True, False] else [f"--protocol {described[0]}"]
     noted = [f"--protocol {name} (its value is {NOT_A_LIKELIHOOD})" for name in admitted]
     fitting = f"--likelihood {DESCRIBING[protocol.levels]}, which describes these pixels"
     raise SpecError(
@@ -137,20 +138,20 @@ def check_protocol(blueprint: Blueprint) -> None:
 
 
 def check_labels(data: Splits) -> None:
-    """Raise SpecError unless every image has a label, one that training images have too."""
+    """Raise SpecError unless every image has a label that training images also have."""
     known = required_labels(data.train.labels)
     for split in (data.validation, data.test):
         if split is not None and len(unseen := np.setdiff1d(required_labels(split.labels, split.split), known)):
             label = split.class_name(unseen[0])
             raise SpecError(
-                found=f"--condition labels with {split.split} images of label {label}, of which none is trained on",
-                expected="labels that training images have too",
+                found=f"--condition labels with {split.split} images of label {label}, which no training image has",
+                expected="labels that training images also have",
                 do="leave those images out, or use --condition none",
             )
 
 
 def required_labels(labels: np.ndarray | None, split: str = "training") -> np.ndarray:
-    """`labels`; SpecError if there are none."""
+    """Return `labels`; SpecError if there are none."""
     if labels is None:
         raise SpecError(
             found=f"--condition labels with {split} images that have none",
@@ -161,7 +162,7 @@ def required_labels(labels: np.ndarray | None, split: str = "training") -> np.nd
 
 
 def _meet(prior: str, posterior: str) -> bool:
-    """Whether a prior and a posterior of these supports describe the same z; a point has no density to mix."""
+    """Whether a prior and a posterior with these supports describe the same z; a point has no density to mix."""
     return prior == posterior or (prior == "posterior" and posterior != "codes")
 
 

@@ -1,8 +1,8 @@
-"""A run's directory, and what stands in it.
+"""A run's directory and its files.
 
 spec.json  log.jsonl  checkpoint.safetensors  model.safetensors  per_image.safetensors  figures/*.png  result.json
 
-result.json is written last: where it stands, the run is done.
+result.json is written last: if it exists, the run is done.
 """
 
 import json
@@ -33,10 +33,10 @@ from vaelab.system.tensor_file import read_tensors, write_tensors
 from vaelab.training.callback import row_of
 
 PER_IMAGE = "per_image.safetensors"
-OWNER = "spec"  # in the header of a file of tensors: the hash of the Spec that it belongs to
-OF_PIXELS = {"posterior.centre", "likelihood.offset"}  # not in older runs, which were trained with both at 0
-AGAIN = "measure again with --again"
-# What stands in the header of model.safetensors
+OWNER = "spec"  # a key in the header of a file of tensors: the hash of the Spec that the file belongs to
+OF_PIXELS = {"posterior.centre", "likelihood.offset"}  # older runs do not have them: both were 0 in training
+AGAIN = "re-measure with --again"
+# The values in the header of model.safetensors
 Axis = Annotated[int, Field(ge=1)]
 SHAPE, CLASS_NAMES = TypeAdapter(tuple[Axis, Axis, Axis]), TypeAdapter(dict[int, str])
 
@@ -47,16 +47,16 @@ class Run:
 
     Arguments:
         path: the directory.
-        trust: the modules of the user's own that its Spec may name; their code runs when the model is built.
-        must_exist: whether to refuse a directory that holds no run; False for one that is about to be made.
+        trust: the user's own modules that the Spec may name; their code runs when the model is built.
+        must_exist: whether to refuse a directory without a run; False for a run that does not exist yet.
 
     Raises:
-        RunError: there is no run.
+        RunError: the directory has no run.
     """
 
     path: Path
     trust: tuple[str, ...] = ()
-    _read: tuple[Spec, Blueprint] | None = field(default=None, compare=False, repr=False)  # a Spec, and what it means
+    _read: tuple[Spec, Blueprint] | None = field(default=None, compare=False, repr=False)  # a Spec and its Blueprint
 
     def __init__(self, path: Path | str, trust: Sequence[str] | str = (), must_exist: bool = True) -> None:
         object.__setattr__(self, "path", Path(path))
@@ -64,18 +64,18 @@ class Run:
         if must_exist and not (self.path / "spec.json").is_file():
             found = f"no {self.path / 'spec.json'}"
             do = f"name those in it: {self.path}/*" if any(self.path.glob("*/spec.json")) else "check the path"
-            raise RunError(found=found, expected="a run directory, which has one", do=do)
+            raise RunError(found=found, expected="a run directory, which has a spec.json", do=do)
 
     @classmethod
     def planned(cls, path: Path | str, blueprint: Blueprint) -> "Run":
-        """The directory of a run that is not there yet, or is to be continued."""
+        """The directory of a run that does not exist yet, or that will be resumed."""
         run = cls(path, trust=blueprint.spec.own_modules, must_exist=False)
         object.__setattr__(run, "_read", (blueprint.spec, blueprint))
         return run
 
     @classmethod
     def of(cls, run: "Run | Path | str") -> "Run":
-        """`run` itself, or the run in the directory of that name."""
+        """Return `run` itself, or the run in the directory `run`."""
         return run if isinstance(run, Run) else cls(run)
 
     @property
@@ -84,7 +84,7 @@ class Run:
 
     @property
     def blueprint(self) -> Blueprint:
-        """What `spec` means. It is read anew only if spec.json has changed."""
+        """The Blueprint of `spec`. It is read again only if spec.json has changed."""
         spec = self.spec
         if self._read is None or self._read[0] != spec:
             object.__setattr__(self, "_read", (spec, blueprint_of(spec)))
@@ -97,37 +97,37 @@ class Run:
 
     @property
     def result(self) -> Result:
-        """result.json; RunError where the run is not done, or the file is damaged or of another version."""
+        """Read result.json; RunError if the run is not done, or the file is damaged or of another version."""
         if not self.done:
             found = f"{self.path} has no result.json"
-            raise RunError(found=found, expected="a finished run", do="give the command that started it again")
+            raise RunError(found=found, expected="a finished run", do="rerun the command that started it")
         return read_result(self.path / "result.json")
 
     @property
     def log(self) -> list[dict[str, Any]]:
-        """The lines of log.jsonl, one for each validation; RunError where one is damaged."""
+        """The lines of log.jsonl, one for each validation; RunError if a line is damaged."""
         path = self.path / "log.jsonl"
         lines = small(path).read_bytes().splitlines(keepends=True) if path.exists() else []
         rows = [row_of(line) for line in lines]
         if None in rows[:-1]:
             found = f"{path}, line {rows.index(None) + 1}: damaged"
             raise RunError(found=found, expected="a line of JSON", do="delete that line, or the run")
-        return [row for row in rows if row is not None]  # the last may just be written
+        return [row for row in rows if row is not None]  # the last line may be incomplete while the run is training
 
     @property
     def metrics(self) -> list[Metric]:
-        """Every metric in result.json, those of the training first; RunError as `result`."""
+        """All metrics in result.json, first those computed at the end of training; RunError as `result`."""
         return [Metric.from_row(row) for row in self.result["metrics"]]
 
     def metric(self, name: str, samples: int | None = None) -> Metric:
-        """The metric called `name` of the test images.
+        """Return the metric `name` of the test images.
 
         Arguments:
-            samples: K; by default that of the measurement at the end of the training, if it has this metric.
+            samples: K; by default the K at the end of training, if this metric was computed then.
 
         Raises:
-            SpecError: it was not measured; what was is listed.
-            RunError: it was not measured with so many samples.
+            SpecError: it was not measured; the error lists the metrics that were.
+            RunError: it was not measured with this number of samples.
         """
         if (metric := self.find(name, samples)) is not None:
             return metric
@@ -138,31 +138,31 @@ class Run:
         raise RunError(found=found, expected="one that was measured", do="measure it with `vaelab evaluate`")
 
     def find(self, name: str, samples: int | None = None) -> Metric | None:
-        """`metric`, or None where there is none."""
+        """Return the same as `metric`, or None if there is no such metric."""
         named = (metric for metric in self.metrics if metric.name == name and metric.split == "test")
         return next((metric for metric in named if samples in (None, metric.samples)), None)
 
     def keeps(self, metric: Metric) -> bool:
-        """Whether per_image.safetensors has `metric` of each image: not if it is not a mean over images."""
+        """Whether per_image.safetensors has `metric` for each image; False if it is not a mean over images."""
         return _key_of(metric) in self._per_image()
 
     def per_image(self, metric: Metric) -> Tensor:
-        """The numbers [images] that `metric`, one of `metrics`, is the mean of, in the order of the images' content.
+        """The value for each image, [images], of `metric`, one of `metrics`. The order is that of the images' content.
 
-        Two runs give them for the same images in the same order where the metrics agree in measure, split and seed, and
-        the runs in their test images: then they can be compared in pairs.
+        The mean of these values is the metric. If two runs have the same test images, and two metrics have the same
+        measure, split and seed, then the order is the same. Such values can be compared in pairs.
 
         Raises:
-            RunError: the metric has none.
+            RunError: the metric has no values for each image.
         """
         tensors, key = self._per_image(), _key_of(metric)
         if key not in tensors:
-            found = f"{self.path / PER_IMAGE} has nothing called {key}"
-            raise RunError(found=found, expected="a number of each image", do=AGAIN)
+            found = f"{self.path / PER_IMAGE} has no {key}"
+            raise RunError(found=found, expected="a number for each image", do=AGAIN)
         found = tensors[key]
         if found.shape != (metric.images,) or found.dtype not in (torch.float32, torch.float64):
             what = f"{self.path / PER_IMAGE} has {key} as {found.dtype} of shape {tuple(found.shape)}"
-            raise RunError(found=what, expected=f"a number of each of {metric.images:,} images", do=AGAIN)
+            raise RunError(found=what, expected=f"a number for each of {metric.images:,} images", do=AGAIN)
         return found
 
     def _per_image(self) -> dict[str, Tensor]:
@@ -171,23 +171,24 @@ class Run:
         return tensors
 
     def _check_owner(self, name: str, header: dict[str, str], do: str) -> None:
-        """RunError where the file was written by another run; those of earlier versions do not say."""
+        """Raise RunError if a run of another Spec wrote the file; files of earlier versions do not name their Spec."""
         if header.get(OWNER, self.spec.hash) != self.spec.hash:
             found = f"{self.path / name} was written by a run of another Spec"
             raise RunError(found=found, expected="this run's own file", do=do)
 
     def data(self, root: str | None = None, source: str | None = None) -> Splits:
-        """The images that the run saw; of a finished run they are held to the digests in result.json.
+        """Load the images of the run; for a finished run they are checked against the digests in result.json.
 
-        Without `source` they are looked for where `spec.data` says, from the current folder; then where they were when
-        the run was trained; then at the same place as seen from the run's directory, for a project that was moved.
+        Without `source` they are searched for in three places: first in `spec.data`, relative to the current folder;
+        then where they were when the run was trained; then at the same path relative to the run's directory, in case
+        the whole project was moved.
 
         Arguments:
-            root: where data lie (see `vaelab.data.load`).
+            root: the data directory (see `vaelab.data.load`).
             source: where the images are now, such as "folder:elsewhere/faces", if they were moved.
 
         Raises:
-            DataError, RunError: there are no such images, or not the same ones.
+            DataError, RunError: the images do not exist, or they are not the same.
         """
         if not self.done:
             return load_data(self.blueprint, root, source)
@@ -203,7 +204,7 @@ class Run:
         raise self._not_found(errors, source)
 
     def _places(self) -> list[str]:
-        """The sources that may be the run's own, the likeliest first."""
+        """The sources where the run's images may be, the likeliest first."""
         there = self.result.get("source", {})
         places = [self.spec.data]
         if "absolute" in there and "from_run" in there:
@@ -214,35 +215,35 @@ class Run:
         return list(dict.fromkeys(places))
 
     def _not_found(self, errors: list[VaelabError], source: str | None) -> VaelabError:
-        """The error of the first place that has images, if any, or else of the first place."""
+        """The error of the first place that has images; if no place has images, that of the first place."""
         others = [error for error in errors if isinstance(error, RunError)]
         if others or source or not self.blueprint.source.argument:
             return (others or errors)[0]
         return RunError(
-            found=f"{self.path}: its images are not there ({errors[0].found})",
-            expected=f"those of {self.spec.data}, from the current folder or where they were when it was trained",
+            found=f"{self.path}: its images were not found ({errors[0].found})",
+            expected=f"{self.spec.data}, relative to the current folder or where it was at training",
             do=f"say where they are with --data, as in --data {self.blueprint.source.name}:PATH (in Python, source=)",
         )
 
     def check_data(self, splits: Splits) -> None:
-        """RunError where `splits` are not the images that the run was made with."""
+        """Raise RunError if `splits` are not the images that the run was trained and measured with."""
         for split in (splits.train, splits.validation, splits.test):
             then = None if split is None else self.result["data"].get(split.split)
-            if split is None or then is None:  # which the run did not use
+            if split is None or then is None:  # the run did not use this split
                 continue
             if split.sha256 != then["sha256"]:
                 counts = f"{len(split):,} {split.split} images, {then['images']:,} then"
                 same = len(split) == then["images"]
                 raise RunError(
                     found=f"{self.path}: made with other images than those of {split.name} now "
-                    f"({f'as many {split.split} images, with another digest' if same else counts})",
+                    f"({f'equally many {split.split} images, with another digest' if same else counts})",
                     expected="the images it was trained and measured with",
                     do="put those files back, name a copy of them with --data (in Python, source=), or train again "
                     "under another --name",
                 )
 
     def model(self, image_shape: tuple[int, int, int] | None = None) -> VAE:
-        """The trained model with its best weights, in evaluation mode, on the CPU."""
+        """Load the trained model with its best weights, in evaluation mode, on the CPU."""
         again = "delete the run and train again"
         tensors, header = read_tensors(self.path / "model.safetensors", damaged=again)
         self._check_owner("model.safetensors", header, again)
@@ -268,12 +269,12 @@ class Run:
 
 @dataclass(frozen=True)
 class MetricStore:
-    """The metrics of a run: their numbers of each image are in per_image.safetensors, and not in memory.
+    """The metrics of a run; their values for each image are in per_image.safetensors, not in memory.
 
     Arguments:
-        run: whose metrics they are.
-        seed: of the draws of what is added.
-        metrics: what is known already; grows.
+        run: the run that was measured.
+        seed: seed of the draws for metrics that are added.
+        metrics: the metrics so far; `add` changes this list.
     """
 
     run: Run
@@ -281,29 +282,31 @@ class MetricStore:
     metrics: list[Metric]
 
     def of(self, measure: str, split: str) -> list[Metric]:
-        """The metrics that this measure gave on this split with this seed."""
+        """The metrics of this measure on this split with this seed."""
         asked = (measure, split, self.seed)
         return [metric for metric in self.metrics if (metric.measure, metric.split, metric.seed) == asked]
 
     def tensors(self) -> dict[str, Tensor]:
-        """The numbers of each image that are kept so far; RunError where their file is damaged."""
+        """The values for each image that are kept so far; RunError if their file is damaged."""
         path = self.run.path / PER_IMAGE
         return self.run._per_image() if path.exists() else {}
 
     def add(self, measure: str, metrics: list[Metric]) -> None:
-        """Take the metrics of a measure, in the place of those it gave before; writes those of each image.
+        """Add the metrics of a measure, replace its earlier ones, and write the values for each image.
 
         Raises:
-            NonFiniteError: a number that is none.
+            NonFiniteError: a number is NaN or infinite.
         """
         for metric in metrics:
             numbers = (metric.value, metric.se, metric.monte_carlo_se, *(metric.interval or ()), *metric.parts)
             if not all(math.isfinite(number) for number in numbers if number is not None):
                 found = f"{metric.name} is {metric.value}, +- {metric.se}, for {self.run.path}"
-                raise NonFiniteError(found=found, expected="a finite number", do=f"leave {measure} out, and look at it")
+                raise NonFiniteError(
+                    found=found, expected="a finite number", do=f"leave {measure} out, and find the cause"
+                )
         old = self.of(measure, metrics[0].split)
         rows = [replace(metric, measure=measure, seed=self.seed).as_row() for metric in metrics]
-        new = [Metric.from_row(row) for row in json.loads(json.dumps(rows))]  # as they will be read
+        new = [Metric.from_row(row) for row in json.loads(json.dumps(rows))]  # as they will be read from the file
         place = self.metrics.index(old[0]) if old else len(self.metrics)  # the first metric of a name is the run's own
         self.metrics[:] = [
             *self.metrics[:place],
@@ -318,5 +321,5 @@ class MetricStore:
 
 
 def _key_of(metric: Metric) -> str:
-    """The name in per_image.safetensors of the numbers that `metric` is the mean of."""
+    """The name in per_image.safetensors of the values for each image of `metric`."""
     return "/".join(map(str, (metric.measure, metric.split, metric.seed, metric.name, metric.samples)))

@@ -1,4 +1,4 @@
-"""Evaluate a finished run: from the names of measures to numbers in its result.json."""
+"""Evaluate a finished run: compute the named measures and write the metrics to its result.json."""
 
 import json
 import time
@@ -20,9 +20,9 @@ from vaelab.system.processor import at_full_speed
 from vaelab.training.callback import Callback
 from vaelab.training.lines import default_callback
 
-EVALUATION_SEED = 0  # the same for every run: they are measured on the same noisy pixels, and can be compared in pairs
-SEEN = 0.1  # share of measured images that may be training images too, as a data set's own repetitions are
-TELL_SECONDS = 10.0  # from one word on a long measurement to the next
+EVALUATION_SEED = 0  # the same for every run, so all are measured on the same noisy pixels and can be compared in pairs
+SEEN = 0.1  # largest share of measured images that may also be training images: some data sets contain duplicates
+TELL_SECONDS = 10.0  # between two progress lines of a long measurement
 
 
 def evaluate(
@@ -36,23 +36,23 @@ def evaluate(
     callback: Callback | None = None,
     source: str | None = None,
 ) -> list[Metric]:
-    """Measure a finished run and keep the numbers in its result.json; the metrics of these measures.
+    """Evaluate a finished run, write the metrics to its result.json, and return the metrics of these measures.
 
-    What was measured before is not measured again. Everything that can be refused is refused before any work starts.
+    Measures that were computed before are not computed again. All checks are made before any work starts.
 
     Arguments:
         run: a finished run, or its directory.
-        names: measures as they are written, such as `likelihood:samples=5000`; none means those of every training.
-        root: where data lie.
+        names: names of measures, such as `likelihood:samples=5000`; by default those at the end of every training.
+        root: the data directory.
         split: train, validation or test.
-        seed: of the draws.
-        again: measure all of them again.
-        device: `auto` takes a CUDA device where there is one.
-        watch: who looks on, as in `train`.
+        seed: seed of the draws.
+        again: re-measure all of them.
+        device: `auto` uses a CUDA device if there is one.
+        callback: receives progress, as in `train`.
         source: where the images are now, if they were moved; see `Run.data`.
 
     Raises:
-        VaelabError: an unknown measure, one that cannot be made of these data, data that have changed.
+        VaelabError: a measure is unknown or cannot be computed on these data, or the data have changed.
     """
     callback, run = callback or default_callback(), Run.of(run)
     names = (names,) if isinstance(names, str) else names
@@ -73,37 +73,38 @@ def evaluate(
 
         with only_writer(run.path):
             store.metrics[:] = run.metrics  # another process may have added some in the meantime
-            store.tensors()  # what cannot be added to is found out before any work
+            store.tensors()  # raises an error before any work if the file is damaged
             run_measures(todo, context, callback.say, keep)
     return [metric for name in measures for metric in store.of(name, split)]
 
 
 def cache_of(run: Run) -> Path:
-    """Where what many runs share is kept: beside them."""
+    """The directory for what runs share: it is next to their directories."""
     return run.path.parent / ".features"
 
 
 def named_measures(names: Iterable[str]) -> dict[str, Measure]:
-    """The measures of these names, by their names with every option spelt out; SpecError where one is not known."""
+    """Map each name, with every option written out, to its measure; SpecError if a name is not known."""
     found = [parts.resolve("metric", METRICS, name) for name in names]
     return {part.text: part.make() for part in found}
 
 
 def default_measures(blueprint: Blueprint) -> tuple[str, ...]:
-    """What is measured at the end of every training: the latents of fewer images where each pair is dear.
+    """The measures at the end of every training. `latents` uses fewer images if each pair of images is expensive.
 
-    There the density of a z under the posterior of another image takes a flow back, or all groups of a hierarchy down.
+    A pair needs the density of a z under the posterior of another image. This is expensive if it needs the inverse of a
+    flow, or a pass through all groups of a hierarchy.
     """
     images = ":images=300" if blueprint.hierarchical else ":images=1000" if blueprint.inverts else ""
     return (f"likelihood:samples={blueprint.spec.nll_samples}", f"latents{images}", "reconstruction")
 
 
 def context_of(blueprint: Blueprint, model: VAE, data: Splits, split: str, seed: int, cache: Path) -> EvaluationContext:
-    """The model and the images of `split`.
+    """Return the model with the images of `split`, ready to be measured.
 
     Raises:
-        SpecError: no such split.
-        DataError: images that are said to be unseen were trained on.
+        SpecError: there is no such split.
+        DataError: too many images of a held-out split are also training images.
     """
     measured: Dataset | None = getattr(data, split, None)
     if measured is None:
@@ -117,10 +118,10 @@ def context_of(blueprint: Blueprint, model: VAE, data: Splits, split: str, seed:
 
 
 def announce(data: Splits, say: Callable[[str], None]) -> None:
-    """Say what was read and how, and how many held-out images are training images too.
+    """Print what was read and how, and how many held-out images are also training images.
 
     Raises:
-        DataError: more than a tenth of the test images were trained on.
+        DataError: more than a tenth of the test images are also training images.
     """
     for line in data.said:
         say(line)
@@ -131,12 +132,12 @@ def announce(data: Splits, say: Callable[[str], None]) -> None:
 
 
 def refuse_seen(train: Dataset, data: Dataset) -> None:
-    """DataError where more than a tenth of the images of `data` were trained on."""
+    """Raise DataError if more than a tenth of the images of `data` are also training images."""
     if (count := seen(train, data)) > SEEN * len(data):
         raise DataError(
             found=f"{count:,} of {len(data):,} {data.split} images of {data.name} are training images too",
             expected="images that were not trained on",
-            do="take them out of one of the two",
+            do="remove them from one of the two splits",
         )
 
 
@@ -146,7 +147,7 @@ def run_measures(
     say: Callable[[str], None],
     keep: Callable[[str, list[Metric]], None],
 ) -> None:
-    """Check that all of `measures` can be made, then make them, handing each one's name and numbers to `keep`."""
+    """Check that all of `measures` can be computed, then compute each one and pass its name and metrics to `keep`."""
     for measure in measures.values():
         measure.check(context)
     for name, measure in measures.items():

@@ -1,4 +1,4 @@
-"""The pictures of a run, drawn into its directory."""
+"""Draw figures of a run into its directory."""
 
 from collections.abc import Callable, Sequence
 from functools import cache
@@ -30,23 +30,23 @@ def figure(
     source: str | None = None,
     callback: Callback | None = None,
 ) -> list[Path]:
-    """Draw `kinds` of pictures of `run` into RUN/figures; the files' paths.
+    """Draw figures of `run` into RUN/figures and return the paths of the files.
 
-    `curves` need the log alone, and can be drawn of a run that was stopped. `manifold` and `samples` need the model
-    alone. The others also need the test images.
+    `curves` needs only the log, so it can be drawn for a run that was stopped. `manifold` and `samples` need only the
+    model. The others also need the test images.
 
     Arguments:
         run: a run, or its directory.
-        kinds: names in `FIGURES`, "curves", or package.module:Name of a figure of your own; none means all of vaelab's
-            that this run allows, and says which are left out.
-        seed: of which images and samples are shown.
-        root: where data lie.
+        kinds: names in `FIGURES`, "curves", or package.module:Name of your own figure. By default all figures of vaelab
+            that this run allows; a line names those that are left out.
+        seed: determines which images and samples are shown.
+        root: the data directory.
         source: where the images are now, if they were moved; see `Run.data`.
-        watch: who looks on; by default lines are printed in a terminal or a notebook, and nothing elsewhere.
+        callback: receives progress; by default it is printed in a terminal or a notebook, and nowhere else.
 
     Raises:
-        SpecError: an unknown kind, or one that this model does not allow.
-        VaelabError: a kind was named, and the model or the data that it needs are not there.
+        SpecError: a kind is unknown, or this model does not allow it.
+        VaelabError: a kind was named, and the model or the data that it needs are missing.
     """
     run, kinds = Run.of(run), (kinds,) if isinstance(kinds, str) else kinds
     check_no_link(run.path)
@@ -90,12 +90,12 @@ def figure(
 
 
 def _own(kind: str, draw: Callable[[], Any]) -> Figure:
-    """A picture of the user's own; SpecError if it fails, or is something else."""
+    """Draw the user's own figure; SpecError if it fails, or does not return a figure."""
     try:
         picture = draw()
     except VaelabError:
         raise
-    except Exception as error:  # of whatever kind: the code is the user's
+    except Exception as error:  # of any kind: the code is the user's
         raise SpecError(
             found=f"figure '{kind}' fails ({in_one_line(error)})", expected="a figure", do="correct the function"
         ) from error
@@ -109,7 +109,7 @@ def _own(kind: str, draw: Callable[[], Any]) -> Figure:
 
 
 def _or_error(read: Callable[[], T]) -> T | VaelabError:
-    """What `read` gives, or the error that it raises: so that what cannot be read is tried once, not once a picture."""
+    """Return what `read` returns, or its error: a failed read is not repeated for each figure."""
     try:
         return read()
     except VaelabError as error:

@@ -1,4 +1,4 @@
-"""Keys of a result.json that an earlier version of vaelab wrote, in the form of this version."""
+"""Convert a result.json of an earlier version of vaelab to the keys of this version."""
 
 from typing import Any
 
@@ -46,13 +46,13 @@ HIGHER = (
 
 
 def better_before(name: str) -> Better:
-    """Which values of the metric `name` are better, as vaelab's own measures state it; "neither" for any other name."""
-    name = name.partition("[")[0]  # behind which stand the features that it was measured by
+    """Which values of the metric `name` are better, for vaelab's own measures; "neither" for any other name."""
+    name = name.partition("[")[0]  # the text after the bracket names the features
     return "lower" if name in LOWER else "higher" if name in HIGHER else "neither"
 
 
 def upgraded(result: dict[str, Any]) -> dict[str, Any]:
-    """`result` with the keys of this version, and those of a `Metric` in each row of `metrics`."""
+    """Return `result` with the keys of this version; each row of `metrics` has the keys of a `Metric`."""
     result = {RENAMED.get(key, key): value for key, value in result.items()}
     for row in result.get("metrics", ()):
         row.setdefault("better", better_before(row["name"]) if "name" in row else "neither")

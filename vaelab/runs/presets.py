@@ -1,4 +1,4 @@
-"""The models of the literature: each is a row of parts, by the name that it has there."""
+"""Presets: models of the literature, each by the name that the literature gives it."""
 
 from dataclasses import dataclass, field
 
@@ -8,13 +8,13 @@ from vaelab.system.errors import unknown
 
 @dataclass(frozen=True)
 class Preset:
-    """What a paper's model is, in fields of a Spec; whatever it leaves out is the Spec's default.
+    """The model of a paper as fields of a Spec; the other fields keep the defaults of the Spec.
 
     Arguments:
-        title: what it is called.
-        source: authors, year, and where in it.
-        fields: of the Spec.
-        note: where it departs from the paper, or what else it takes.
+        title: its name.
+        source: authors, year, and the place in the paper.
+        fields: the fields of the Spec.
+        note: how it differs from the paper, or what else it needs.
     """
 
     title: str
@@ -90,7 +90,7 @@ PRESETS = {
             "model": "ladder:above=32,16,8,4", "network": "mlp:hidden=512,256,128,64,64:activation=elu",
             "latent": "64", "objective": "beta:beta=1:warmup=10000",
         },
-        "residual blocks in the place of batch normalisation; the posterior of a group is its own normal",
+        "residual blocks instead of batch normalisation; the posterior of a group is its own normal",
     ),
     "sigma-vae": Preset(
         "sigma-VAE", "Rybkin et al. 2021", {"likelihood": "gaussian:sigma=shared", "protocol": "8bit"}
@@ -118,7 +118,7 @@ PRESETS = {
             "refit": "transformer",
             "nll_samples": "1",
         },
-        "codes by moving averages, which start anew when out of use; the prior in two stages, a small transformer",
+        "codes learn by moving averages, unused ones restart; the prior, a small transformer, is fitted after training",
     ),
     "rq-vae": Preset(
         "Residual-quantised VAE",
@@ -145,7 +145,7 @@ PRESETS = {
 
 
 def preset(name: str) -> Preset:
-    """The preset called `name`; SpecError lists them."""
+    """Return the preset `name`; the SpecError for an unknown name lists all presets."""
     if name not in PRESETS:
         raise unknown("preset", name, PRESETS)
     return PRESETS[name]

@@ -1,4 +1,4 @@
-"""What a run's numbers were made with: the environment, the data's source, and what was optimised."""
+"""The provenance of a run's numbers: the environment, the source of the data, and the objective."""
 
 import os
 import platform
@@ -22,17 +22,17 @@ from vaelab.runs.evaluate import EVALUATION_SEED
 from vaelab.runs.result_file import Environment, Provenance, SourcePaths
 from vaelab.runs.spec import Spec
 
-BOUNDS = {  # of Optimised, in words
+BOUNDS = {  # in words, for each `bound` of Optimised
     "ELBO": "the ELBO",
     "importance-weighted": "the importance-weighted bound",
     "below the ELBO": "a bound below the ELBO",
     "": "no bound",
 }
-PROBED = 16  # training images by which an objective is asked what it optimises
+PROBED = 16  # number of training images with which the objective is evaluated to find out what it optimises
 
 
 def environment(device: torch.device) -> Environment:
-    """What the numbers were made with."""
+    """Describe the software and the hardware that computed the numbers."""
     return {
         "vaelab": version("vaelab"),
         "torch": torch.__version__,
@@ -45,29 +45,29 @@ def environment(device: torch.device) -> Environment:
 
 
 def _processor() -> str:
-    """The processor's name, and how many there are."""
+    """The name of the processor, and the number of cores."""
     names = platform.processor() or "cpu"
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
         names = next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):  # not Linux, or a processor that does not say
+    except (OSError, StopIteration):  # not Linux, or a processor without a name
         pass
     return f"{names}, {os.cpu_count()} cores"
 
 
 def source_of(run: Run, spec: Spec) -> SourcePaths:
-    """The data's source by its absolute paths, and as seen from the run's directory; nothing where it has no paths."""
+    """The source of the data with absolute paths, and relative to the run's directory; empty if it has no paths."""
     absolute = taken_from(spec.data, Path.cwd())
     return {"absolute": absolute, "from_run": seen_from(absolute, run.path.absolute())} if ":" in spec.data else {}
 
 
 def fingerprint(spec: Spec, data: Splits) -> str:
-    """What a checkpoint belongs to."""
+    """Identify the Spec and the data that a checkpoint belongs to."""
     return f"{spec.hash} {data.train.sha256}"
 
 
 def provenance(blueprint: Blueprint, model: VAE, train: Dataset, steps: int) -> Provenance:
-    """What the model was trained to do, as its numbers are to be read by: the objective, found out by asking it."""
+    """Describe what the model was trained for; what the objective optimises is found by evaluating it."""
     spec = blueprint.spec
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive(spec.seed, "evaluation"))
@@ -93,12 +93,12 @@ def provenance(blueprint: Blueprint, model: VAE, train: Dataset, steps: int) -> 
 
 
 def bound_in_words(provenance: Provenance) -> str:
-    """Which bound the objective of a ledger is, and what must be said of it."""
+    """Describe in words which bound the objective is, with its note."""
     of = ", given the labels" if provenance.get("given") == "labels" else ""
     return BOUNDS[provenance["bound"]] + of + (f", but {provenance['note']}" if provenance["note"] else "")
 
 
 def beta_in_words(provenance: Provenance) -> str:
-    """The effective beta of a ledger; a word where the distortion counts for nothing."""
+    """Write the effective beta; "infinite" if the distortion has no weight."""
     beta = provenance["effective_beta"]
     return "infinite" if beta is None else f"{beta:.4g}"

@@ -17,13 +17,13 @@ from vaelab.training.step.step import TrainState
 
 
 def replay(run: Run, root: str | None = None, source: str | None = None) -> PostMortem:
-    """the post-mortem of `run`, its examination made anew: the step that failed, taken again from the state before it.
+    """Repeat the failed step of `run` from the state before it, and return the post-mortem with the new report.
 
     Arguments:
         root, source: where the run's images are now; see `Run.data`.
 
     Raises:
-        RunError: `run` has no post-mortem, or one that was made on a device that is not here.
+        RunError: `run` has no post-mortem, or this machine does not have its device.
     """
     spec, blueprint, found = run.spec, run.blueprint, PostMortem.read(run.path)
     if found.device not in ("cpu", "cuda"):
@@ -34,8 +34,8 @@ def replay(run: Run, root: str | None = None, source: str | None = None) -> Post
         )
     if found.device == "cuda" and not torch.cuda.is_available():
         raise RunError(
-            found=f"a post-mortem that was made on a CUDA device, in {run.path}, and no such device",
-            expected="one, because its noise is another one",
+            found=f"a post-mortem that was made on a CUDA device, in {run.path}; this machine has no CUDA device",
+            expected="a CUDA device, because its noise differs from that of the CPU",
             do=f"replay it where it was trained, or read {run.path / RECORD}",
         )
     data = run.data(root, source)

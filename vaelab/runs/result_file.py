@@ -1,4 +1,4 @@
-"""result.json: its keys, and the types of their values; what is written and what is read are both held to them."""
+"""The keys of result.json and the types of their values; they are checked when it is written and when it is read."""
 
 import json
 from pathlib import Path
@@ -33,13 +33,13 @@ def _both(source: dict[str, str]) -> dict[str, str]:
 
 
 def _read_as(keys: type) -> GetPydanticSchema:
-    """A dict whose keys are stated elsewhere: when it is read, it must have those of `keys`."""
+    """Return the schema of a dict that must have the keys of `keys` when it is read."""
     return GetPydanticSchema(lambda source, handler: handler.generate_schema(keys))
 
 
 @with_config({"extra": "allow"})
 class Described(TypedDict):
-    """The Spec, as far as it is read from here; spec.json is the Spec itself."""
+    """The fields of the Spec that are read from result.json; spec.json is the Spec itself."""
 
     data: str
     protocol: str | None
@@ -47,7 +47,7 @@ class Described(TypedDict):
 
 
 _TYPES = get_type_hints(Metric, include_extras=True)
-_ALL: dict[str, Any] = {key: (_TYPES[key], ...) for key in ROW_KEYS}  # without a default: each must be in the file
+_ALL: dict[str, Any] = {key: (_TYPES[key], ...) for key in ROW_KEYS}  # no default: each must be in the file
 _METRIC = create_model("Metric", __config__=ConfigDict(extra="allow"), **_ALL)
 SpecRow = Annotated[dict[str, Any], _read_as(Described)]  # `Spec.model_dump`
 MetricRow = Annotated[dict[str, Any], _read_as(_METRIC)]  # `Metric.as_row`
@@ -80,7 +80,7 @@ class Split(TypedDict):
 
 @with_config({"extra": "forbid"})
 class Data(TypedDict):
-    """The splits that there are."""
+    """The splits of the data."""
 
     train: Split
     validation: NotRequired[Split]
@@ -89,7 +89,7 @@ class Data(TypedDict):
 
 @with_config({"extra": "allow"})
 class Environment(TypedDict):
-    """What the numbers were made with."""
+    """The software and the hardware that computed the numbers."""
 
     vaelab: str
     torch: str
@@ -101,17 +101,18 @@ class Environment(TypedDict):
 
 
 class Seconds(TypedDict):
-    """What the two halves took."""
+    """The duration of training and of evaluation, in seconds."""
 
     training: Error
     evaluation: Error
 
 
-Read = TypedDict("Read", {"from": str, "said": list[str]})  # the folder that was read; what was said of it, in lines
+# The folder that was read, and the lines that were printed about it
+Read = TypedDict("Read", {"from": str, "said": list[str]})
 
 
 class SourcePaths(TypedDict, total=False):
-    """Where the images were: empty where the source has no path, else both."""
+    """The paths of the images: both, or neither if the source has no path."""
 
     absolute: str
     from_run: str
@@ -119,7 +120,7 @@ class SourcePaths(TypedDict, total=False):
 
 @with_config({"extra": "allow"})
 class Result(TypedDict):
-    """All of it, in the order in which it is written; later versions may write more."""
+    """All keys of result.json, in the order of the file; later versions may write more."""
 
     spec: SpecRow
     environment: Environment
@@ -144,7 +145,7 @@ SCHEMA = TypeAdapter(Result)
 
 
 def read_result(path: Path) -> Result:
-    """What a result.json holds; RunError where it is damaged, or of another version of vaelab."""
+    """Read a result.json; RunError if it is damaged, or of another version of vaelab."""
     result = parsed(path, _upgraded, expected="what vaelab wrote", do=AGAIN)
     try:
         SCHEMA.validate_json(json.dumps(result), strict=True)
@@ -157,7 +158,7 @@ def read_result(path: Path) -> Result:
         found = f"{path} is damaged ({where}: {first['msg'].lower()})"
         raise RunError(found=found, expected="what vaelab wrote", do=AGAIN) from error
     if odd := [row["split"] for row in result["metrics"] if row["split"] not in result["data"]]:
-        found = f"{path} is damaged (numbers of {odd[0]} images, of which it says nothing)"
+        found = f"{path} is damaged (numbers of {odd[0]} images, which its data do not list)"
         raise RunError(found=found, expected="what vaelab wrote", do=AGAIN)
     return result
 

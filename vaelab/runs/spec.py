@@ -78,7 +78,7 @@ class Spec(TrainingConfig):
         if self.patience and not self.validation:
             raise SpecError(
                 found=f"patience = {self.patience:g} with validation = 0",
-                expected="validation images to judge by: nothing is chosen on test",
+                expected="validation images, because no weights are chosen by test images",
                 do="set --validation 0.1, or --patience 0",
             )
         return self
@@ -93,7 +93,7 @@ class Spec(TrainingConfig):
         return self
 
     def canonical_json(self) -> str:
-        """The Spec as JSON with sorted keys: equal for equal Specs."""
+        """The Spec as JSON with sorted keys; equal Specs give equal text."""
         return json.dumps(self.model_dump(), sort_keys=True, indent=1) + "\n"
 
     @property
@@ -103,29 +103,31 @@ class Spec(TrainingConfig):
 
     @property
     def parts(self) -> dict[str, str]:
-        """The fields whose text names parts, the user's own included; `data` only if the source is the user's own."""
-        from vaelab.data.sources import modules_of  # here, because it imports NumPy, and --help does not wait for that
+        """The fields that name parts; `data` is included only if the source is the user's own."""
+        from vaelab.data.sources import modules_of  # imported here because it imports NumPy, which would delay --help
 
         fields = {field: value for field, value in self.model_dump().items() if field in PARTS and value}
         return fields if modules_of(self.data) else {field: fields[field] for field in fields if field != "data"}
 
     @property
     def own_modules(self) -> tuple[str, ...]:
-        """The modules of the user's own that its parts are in."""
+        """The user's own modules that its parts are in."""
         return tuple(dict.fromkeys(module for text in self.parts.values() for module in modules_in(text)))
 
     @classmethod
     def read(cls, path: Path, trust: Sequence[str] = ()) -> "Spec":
-        """The Spec in a JSON file.
+        """Read the Spec in a JSON file.
 
         Arguments:
-            trust: the modules of the user's own that it may name.
+            trust: the user's own modules that it may name.
 
         Raises:
-            RunError: the file is missing, or not JSON of an object.
+            RunError: the file is missing, or is not a JSON object.
             SpecError: it names a module that is not trusted.
         """
-        spec = cls(**parsed(path, _fields, expected="a Spec: a JSON object", do="give another, or delete that run"))
+        spec = cls(
+            **parsed(path, _fields, expected="a Spec: a JSON object", do="give another file, or delete that run")
+        )
         check_trust(path, spec.parts, trust)
         return spec
 
@@ -133,5 +135,5 @@ class Spec(TrainingConfig):
 def _fields(text: str) -> dict[str, Any]:
     found = json.loads(text)
     if not isinstance(found, dict):
-        raise TypeError(f"a {type(found).__name__} in the place of an object")
+        raise TypeError(f"a {type(found).__name__} instead of an object")
     return found

@@ -1,4 +1,4 @@
-"""Train one Spec, evaluate it and record it in a directory of its own."""
+"""Train one Spec, evaluate it, and record it in its own directory."""
 
 import json
 import time
@@ -53,24 +53,24 @@ def train(
     device: Device = "auto",
     callback: Callback | None = None,
 ) -> Run:
-    """Train and evaluate `spec` in a directory of its own below `out`; goes on where it was stopped.
+    """Train and evaluate `spec` in its own directory in `out`; resume if it was stopped.
 
     Arguments:
-        spec: what to do; parts may leave options out.
-        name: the directory's name; by default made from the Spec, with its hash.
-        root: where data lie (see `vaelab.data.load`).
-        compile: whether to compile the training step; `auto` decides from the work ahead.
-        device: `auto` takes a CUDA device where there is one.
-        watch: who looks on; by default lines are printed in a terminal or a notebook, and nothing elsewhere.
-            `vaelab.SILENT` prints nothing anywhere.
+        spec: the description of the run; parts may leave options out.
+        name: the name of the directory; by default it is made from the Spec and ends with its hash.
+        root: the data directory (see `vaelab.data.load`).
+        compile: whether to compile the training step; `auto` decides by the amount of work.
+        device: `auto` uses a CUDA device if there is one.
+        callback: receives progress; by default it is printed in a terminal or a notebook, and nowhere else.
+            `vaelab.SILENT` prints nothing.
 
     Raises:
-        VaelabError: anything that a user can mend, told in one line.
+        VaelabError: any error that a user can correct, in one line.
     """
     callback = callback or default_callback()
     if not isinstance(spec, Spec):
-        found = f"a {type(spec).__name__} in the place of a Spec"
-        raise SpecError(found=found, expected="what is to be trained", do="give it vl.Spec(data='digits', latent=2)")
+        found = f"a {type(spec).__name__} instead of a Spec"
+        raise SpecError(found=found, expected="the Spec to train", do="give it vl.Spec(data='digits', latent=2)")
     if name is not None:
         check_name("--name", name)
     blueprint = blueprint_of(spec)
@@ -109,17 +109,17 @@ def train_blueprint(
 
 
 def _check_paths(*paths: Path) -> None:
-    """SpecError where a path cannot be written into the run's files, which are UTF-8."""
+    """Raise SpecError if a path cannot be written into the files of the run, which are UTF-8."""
     for path in paths:
         try:
             str(path).encode()
         except UnicodeEncodeError as error:
-            found = f"{path}, whose name is not UTF-8"
-            raise SpecError(found=found, expected="a path that can be written down", do="rename that folder") from error
+            found = f"{path}, which is not a UTF-8 path"
+            raise SpecError(found=found, expected="a path that UTF-8 can represent", do="rename that folder") from error
 
 
 def conclude(run: Run, blueprint: Blueprint, model: VAE, data: Splits, progress: Progress, callback: Callback) -> None:
-    """Of a model that is trained, refit the prior if asked to, keep the weights, measure it, write the result."""
+    """Finish a trained run: refit the prior if asked, save the weights, evaluate the model, write the result."""
     spec = blueprint.spec
     if blueprint.refit:
         fit_prior(model, build_refit(blueprint, model), data.train, spec.seed, callback.say)
@@ -134,11 +134,11 @@ def conclude(run: Run, blueprint: Blueprint, model: VAE, data: Splits, progress:
     run_measures(_possible(default_measures(blueprint), context, callback), context, callback.say, store.add)
     result = _result(run, blueprint, model, data, progress, store.metrics, time.perf_counter() - began)
     write_atomically(run.path / "result.json", json.dumps(result, indent=1).encode())
-    (run.path / "checkpoint.safetensors").unlink(missing_ok=True)  # of no use to a run that is done
+    (run.path / "checkpoint.safetensors").unlink(missing_ok=True)  # a finished run does not need it
 
 
 def _possible(names: Sequence[str], context: EvaluationContext, callback: Callback) -> dict[str, Measure]:
-    """The measures that `context` allows; the others were not asked for, so they are said aloud and left out."""
+    """The measures that `context` allows; a printed line names each of the others, which the user did not ask for."""
     possible = dict[str, Measure]()
     for name, measure in named_measures(names).items():
         try:
@@ -150,14 +150,14 @@ def _possible(names: Sequence[str], context: EvaluationContext, callback: Callba
 
 
 def default_name(spec: Spec) -> str:
-    """data-likelihood-network-zD-hash, as a directory is called."""
+    """The default name of a directory: data-likelihood-network-zD-hash."""
     source = "".join(c if c.isalnum() else "-" for c in spec.data).strip("-")[-40:].strip("-")
     likelihood, network = spec.likelihood.split(":")[0], spec.network.split(":")[0]
     return f"{source}-{likelihood}-{network}-z{spec.latent}-{spec.hash}"
 
 
 def _criterion(objective: Objective, data: Splits, progress: Progress) -> str:
-    """What the weights that were kept were chosen by, in words."""
+    """Describe in words the criterion by which the kept weights were chosen."""
     if progress.best_loss is not None:
         return f"validation {criterion_of(objective).name}"
     why = "no validation images" if data.validation is None else "the objective's schedule had not ended"

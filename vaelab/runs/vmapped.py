@@ -1,4 +1,4 @@
-"""Packs: runs that are trained as one program, each in a directory of its own."""
+"""Vmapped runs: a group of runs is trained as one program, each run in its own directory."""
 
 import json
 from collections.abc import Sequence
@@ -25,13 +25,13 @@ from vaelab.training.step.compiled import Compile
 from vaelab.training.step.vmapped import FREE
 from vaelab.training.trainer import Trainer
 
-APART = (*FREE, "nll_samples")  # the fields of a Spec in which the runs of a pack may differ
+APART = (*FREE, "nll_samples")  # the fields of a Spec in which the runs of a group may differ
 
 
 def vmapped_groups(runs: Sequence[Run], largest: int) -> list[list[Run]]:
-    """`runs`, those together that can be trained as one program, at most `largest` of them.
+    """Divide `runs` into groups of at most `largest` that can be trained as one program.
 
-    They have equal Specs but for the fields of `APART`, and equally many steps behind them.
+    The runs of a group have equal Specs except for the fields in `APART`, and have done equally many steps.
     """
     alike: dict[str, list[Run]] = {}
     for run in runs:
@@ -44,13 +44,13 @@ def _kind(run: Run) -> str:
         return str(run.path)
     try:
         behind = step_of(run.path / "checkpoint.safetensors")
-    except RunError:  # damaged: that run's own trouble
+    except RunError:  # damaged: only this run fails
         return str(run.path)
     return json.dumps([behind, run.spec.model_dump(exclude=set(APART))], sort_keys=True)
 
 
 def differences(specs: Sequence[Spec]) -> dict[str, list[Any]]:
-    """The fields in which the Specs of a pack differ, and each one's value there."""
+    """Map each field in which the Specs of a group differ to its values."""
     values = {field: [getattr(spec, field) for spec in specs] for field in APART}
     return {field: of_each for field, of_each in values.items() if len(set(of_each)) > 1}
 
@@ -73,18 +73,18 @@ def train_vmapped(
     callback: Callback,
     device: Device = "auto",
 ) -> dict[Run, VaelabError]:
-    """Train a pack as one program and measure each run; the errors of those that failed.
+    """Train a group as one program, evaluate each run, and return the errors of the runs that failed.
 
-    Each result matches that of `vaelab.runs.train.train` up to rounding. A run resumes where it was stopped, in this
-    pack, in another one or alone.
+    Each result matches that of `vaelab.runs.train.train` up to rounding. A run that was stopped can be resumed in this
+    group, in another group or alone.
 
     Arguments:
-        runs: claimed, not done, and one of `vmapped_groups`.
-        root: where data lie.
+        runs: one of `vmapped_groups`; each run is claimed and not done.
+        root: the data directory.
 
     Raises:
         SpecError: the parts of these runs cannot be trained as one program.
-        VaelabError: what `vaelab.runs.train.train` raises, where it is no single run's.
+        VaelabError: as `vaelab.runs.train.train`, for errors that concern all runs.
     """
     blueprints = [run.blueprint for run in runs]
     specs = [blueprint.spec for blueprint in blueprints]
@@ -108,7 +108,7 @@ def train_vmapped(
         ):
             spec = blueprint.spec
             held.enter_context(claimed(run, spec))
-            if run.done:  # since another process that was at work on it has ended
+            if run.done:  # another process has finished it meanwhile
                 continue
             name = " ".join(f"{field}={values[number]}" for field, values in differing.items())
             setup = first.beside(model, objective, spec, blueprint.schedule)

@@ -34,7 +34,7 @@ from vaelab.training.callback import Callback, Status
 from vaelab.training.lines import default_callback, in_brief, lines
 from vaelab.training.step.compiled import Compile
 
-MOST = 10_000  # the largest number of runs of a group: more are a mistake
+MOST = 10_000  # the largest number of runs of a group: a larger number is probably a mistake
 
 
 @dataclass(frozen=True)
@@ -340,7 +340,7 @@ def done(study: Study, member: Member) -> bool:
 def _by_worker(
     worker: Worker, study: Study, member: Member, options: Options, say: Callable[[str], None]
 ) -> str | None:
-    """Train and evaluate one member in a worker, with its part of the processors; return its error, or None."""
+    """Train and evaluate one member in a worker, with its share of the processors; return its error, or None."""
     job = {
         "spec": member.spec.model_dump(),
         "folder": str(member.run.path),

@@ -204,7 +204,7 @@ def test_what_the_cache_holds_is_compiled_for_less_work(cache):
     _mark("cpu a").touch()
     compiled, line = choice(*work, program="a")
     assert compiled
-    assert "at hand" in line
+    assert "its compiled form is kept" in line
     assert not choice(*work, program="b")[0]
     assert not choice(200, 5e8, program="a")[0]
 

@@ -1,4 +1,4 @@
-"""Whether the training step is compiled, and what happens where it cannot be."""
+"""Decide whether to compile the training step; use the eager step if compiling fails."""
 
 import hashlib
 import os
@@ -20,9 +20,9 @@ from vaelab.training.step.step import Step
 Compile = Literal["auto", "always", "never"]
 LayerOutput = nn.Linear | nn.Conv2d | nn.ConvTranspose2d
 
-# Compiling takes 30 s on a CPU, 2 s where the program is kept, and saves 4 to 6 ms a step of Python and small kernels;
-# where the likelihood is a density of many numbers a pixel, as a mixture, 100 (two cores of an AMD EPYC, torch 2.13,
-# 2026-11-23: a to d of docs/performance.md). The rule looks at the work ahead, never at a clock.
+# Compiling takes 30 s on a CPU, or 2 s if the program is kept. It saves 4 to 6 ms of Python and small kernels in each
+# step, and 100 ms if the likelihood has many parameters for each pixel, such as a mixture (two cores of an AMD EPYC,
+# torch 2.13, 2026-11-23: a to d of docs/performance.md). The rule depends on the amount of work, never on a clock.
 COMPILING_SECONDS, LOADING_SECONDS = 30.0, 2.0
 SAVED_SECONDS_PER_STEP, SAVED_SECONDS_PER_FLOP = 4e-3, 1e-12
 
@@ -30,8 +30,8 @@ SAVED_SECONDS_PER_STEP, SAVED_SECONDS_PER_FLOP = 4e-3, 1e-12
 def step_flops(model: VAE, batch: int) -> int:
     """Floating-point operations of the linear and convolutional layers in one training step on `batch` images.
 
-    Each weight is multiplied and added once for each place of the layer's output, or of its input where that is the
-    smaller side. A step is a forward and a backward pass, and the backward pass counts twice.
+    Each weight is multiplied and added once for each position of the layer's output; for a transposed convolution, for
+    each position of its input. A step is a forward pass and a backward pass, and the backward pass counts twice.
     """
     counted = 0
 
@@ -40,9 +40,9 @@ def step_flops(model: VAE, batch: int) -> int:
         side = inputs[0] if isinstance(layer, nn.ConvTranspose2d) else output
         counted += 2 * layer.weight.numel() * side.numel() // layer.weight.shape[0]
 
-    # torch's own counter is a dispatch mode, and the first of those in a process takes a second
+    # Not torch's own counter: it is a dispatch mode, and the first dispatch mode of a process takes a second
     hooks = [layer.register_forward_hook(count) for layer in model.modules() if isinstance(layer, LayerOutput)]
-    with evaluating(model), torch.no_grad():  # in training mode a codebook would learn from it
+    with evaluating(model), torch.no_grad():  # in training mode a codebook would learn from this input
         model.conditioned_on_any()(torch.zeros(1, *model.image_shape, device=next(model.parameters()).device))
     for hook in hooks:
         hook.remove()
@@ -51,13 +51,13 @@ def step_flops(model: VAE, batch: int) -> int:
 
 @dataclass(frozen=True)
 class Work:
-    """What is ahead.
+    """The work of a run.
 
     Arguments:
-        steps: the length of the whole run.
-        flops: of a step (`step_flops`).
-        program: what a step computes, in words that differ where its compiled form does.
-        device: where.
+        steps: the number of steps of the whole run.
+        flops: floating-point operations of one step (`step_flops`).
+        program: a description of a step; steps with different compiled forms have different descriptions.
+        device: the device on which the run trains.
     """
 
     steps: int
@@ -69,13 +69,13 @@ class Work:
 def choose_step(
     step: Step, work: Work, compile: Compile, say: Callable[[str], None], before: bool | None = None
 ) -> tuple[Step, bool]:
-    """`step`, compiled where that is asked for or worth it, and whether it is; says in one line what was decided.
+    """Return the step to use and whether it is compiled: if the user asks for it, or if it saves time.
 
-    On a CUDA device either kind is recorded and replayed.
+    On a CUDA device, an eager or compiled step is recorded and replayed.
 
     Arguments:
-        say: takes the line.
-        before: what was decided as the run began, if it goes on: its rounding is to stay the same.
+        say: receives one line with the decision.
+        before: for a resumed run, the decision at its beginning: the rounding must stay the same.
     """
     mark, steps, flops = _mark(f"{work.device.type} {work.program}"), work.steps, work.flops
     warm = mark.exists()
@@ -91,7 +91,7 @@ def choose_step(
     if not compiled:
         say(f"eager steps: {why}" if compile == "auto" else f"eager steps, {why}")
         return _launched(step, work, say), False
-    taking = "its compiled form is at hand, about 2 s" if warm else "half a minute or more the first time"
+    taking = "its compiled form is kept, about 2 s" if warm else "half a minute or more the first time"
     say(f"compiling the training step, {taking}: {why}")
     return _launched(_with_fallback(step, mark, say), work, say), True
 
@@ -101,13 +101,13 @@ def _launched(step: Step, work: Work, say: Callable[[str], None]) -> Step:
 
 
 def _mark(program: str) -> Path:
-    """The file that says that the cache holds `program`."""
+    """The file that marks that the cache has `program`."""
     words = f"{torch.__version__} {torch.get_num_threads()} {program}"
     return user_cache() / "compiled" / f"{hashlib.sha256(words.encode()).hexdigest()[:16]}.program"
 
 
 def _with_fallback(step: Step, mark: Path, say: Callable[[str], None]) -> Step:
-    """`step`, compiled when it is first called: what it computes hangs on how the networks round by then."""
+    """Compile `step` at its first call: what it computes depends on how the networks round at that time."""
     folder = mark.parent if _makes(mark.parent) else None
     chosen: list[Step] = []
 
@@ -117,7 +117,7 @@ def _with_fallback(step: Step, mark: Path, say: Callable[[str], None]) -> Step:
                 chosen.append(program(step, inputs, folder, say))
                 if folder:
                     mark.touch()
-            except Exception as error:  # torch's are of many kinds, and a step's own comes again without a compiler
+            except Exception as error:  # of any kind; the eager step raises its own errors again
                 say(f"eager steps: the step cannot be compiled here ({_first_line(error)})")
                 chosen.append(step)
         chosen[0](*inputs)
@@ -126,11 +126,11 @@ def _with_fallback(step: Step, mark: Path, say: Callable[[str], None]) -> Step:
 
 
 def _makes(folder: Path) -> bool:
-    """Whether there is such a folder now, of this user's own: what lies there is run. A missing cache is no error."""
+    """Make a folder of this user only, because its files are run; return whether it can be written to."""
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         if not is_private(folder):
-            folder.chmod(0o700)  # an error where it is another user's
+            folder.chmod(0o700)  # an error if it belongs to another user
         return os.access(folder, os.W_OK)
     except OSError:
         return False

@@ -1,7 +1,7 @@
-"""A step of training as a program: traced to one graph, compiled as a whole, and kept in a file.
+"""Compile a training step: trace it to one graph, compile the graph as a whole, and keep the program in a file.
 
-The graph names the file: a step that would compute anything else, for whatever reason, is another program. To trace
-takes half a second, and to call what is kept neither a compiler nor Python.
+The name of the file depends on the graph, so a step that computes anything else has another program. Tracing takes
+half a second. A kept program runs without a compiler and without Python.
 """
 
 import hashlib
@@ -31,35 +31,36 @@ from vaelab.system.torch_internals import (
     load_package,
 )
 
-Run = Callable[[list[Tensor]], object]  # of (held, inputs)
+Run = Callable[[list[Tensor]], object]  # its argument is the list of held tensors and inputs
 
 OPTIONS: dict[str, Any] = {
-    "fallback_random": True,  # draws of torch's own generator: those of an eager step
-    "aot_inductor.precompile_headers": False,  # which torch keeps in /tmp, and takes from there whoever wrote them
+    "fallback_random": True,  # draws come from torch's own generator, as in an eager step
+    # torch would keep these headers in /tmp, and use files there that any user may have written
+    "aot_inductor.precompile_headers": False,
 }
 
 
 @dataclass(frozen=True)
 class Traced:
-    """What a step does, as a graph of (held, inputs)."""
+    """A step as a graph with the arguments (held, inputs)."""
 
     graph: GraphModule
-    held: list[Tensor]  # all that the step reads or changes beside its inputs: weights, state, buffers, constants
-    like: tuple[Tensor, ...]  # tensors of the form of the graph's arguments, without values
+    held: list[Tensor]  # all other tensors that the step reads or changes: weights, state, buffers, constants
+    like: tuple[Tensor, ...]  # tensors without values, with the shapes, strides and dtypes of the arguments
 
     @property
     def name(self) -> str:
-        """The same for the same graph of arguments of the same form on the same machine, and for nothing else."""
+        """A name that identifies the graph, the form of its arguments, and the machine."""
         where = f"{torch.__version__} {torch.get_num_threads()} {_processor()}"
         return hashlib.sha256(f"{where} {OPTIONS} {_forms(self.like)} {self.graph.code}".encode()).hexdigest()[:24]
 
 
 def trace(step: Callable[..., None], inputs: Sequence[Tensor]) -> Traced:
-    """Follow `step` on tensors without values: nothing is computed, and nothing that it holds changes.
+    """Trace `step` with tensors without values: nothing is computed, and no tensor that it holds changes.
 
     Raises:
-        TypeError, ValueError: it holds what cannot be given to a graph.
-        Exception: whatever `step` raises; torch's, where it asks for a value.
+        TypeError, ValueError: the step holds a tensor that cannot be an argument of a graph.
+        Exception: any error of `step`, or an error of torch if the step reads a value.
     """
     fake = fake_mode()
 
@@ -74,19 +75,19 @@ def trace(step: Callable[..., None], inputs: Sequence[Tensor]) -> Traced:
         if node.target not in arguments:
             tensor = getattr(traced, node.target)
             if not isinstance(tensor, Tensor) or is_fake(tensor):
-                raise TypeError(f"a step that holds on to a {type(tensor).__name__}")
+                raise TypeError(f"a step that holds a {type(tensor).__name__}")
             held.append(tensor)
             with traced.graph.inserting_before(first):
                 arguments[node.target] = traced.graph.placeholder(f"held_{len(held)}")
         node.replace_all_uses_with(arguments[node.target])
         traced.graph.erase_node(node)
     memories = [tensor.untyped_storage().data_ptr() for tensor in held if tensor.numel()]
-    if len(set(memories)) < len(memories):  # the graph could not know that to change one is to change the other
-        raise ValueError("a step that holds two tensors of one memory")
+    if len(set(memories)) < len(memories):  # in the graph, a change of one would not change the other
+        raise ValueError("a step that holds two tensors with the same memory")
     with fake:
         like = tuple(torch.empty_strided(t.shape, t.stride(), dtype=t.dtype, device=t.device) for t in (*held, *inputs))
     for node, tensor in zip(traced.graph.find_nodes(op="placeholder"), like, strict=True):
-        node.meta["val"] = tensor  # where torch looks for it
+        node.meta["val"] = tensor  # torch reads it from there
     return Traced(GraphModule(nn.Module(), traced.graph), held, like)
 
 
@@ -97,25 +98,25 @@ def _forms(tensors: Sequence[Tensor]) -> list[tuple[object, ...]]:
 def program(
     step: Callable[..., None], inputs: Sequence[Tensor], folder: Path | None, say: Callable[[str], None]
 ) -> Callable[..., None]:
-    """`step` as compiled for inputs of the form of these; it changes the tensors that `step` does.
+    """Compile `step` for inputs of the form of `inputs`; the program changes the same tensors as `step`.
 
     Arguments:
-        folder: where programs are kept; None keeps none.
-        say: told where a kept one is damaged, and made again.
+        folder: the folder in which programs are kept; None keeps none.
+        say: receives a line if a kept program is damaged and is compiled again.
 
     Raises:
-        Exception: it cannot be traced, or there is no compiler. Nothing has changed then.
+        Exception: the step cannot be traced, or there is no compiler. No tensor has changed in this case.
     """
     forms, on_cpu = _forms(inputs), inputs[0].device.type == "cpu"
     with _apart(folder), warnings.catch_warnings():
-        for kind in (FutureWarning, DeprecationWarning):  # what torch says of itself (2.13)
+        for kind in (FutureWarning, DeprecationWarning):  # warnings of torch about its own code (2.13)
             warnings.simplefilter("ignore", kind)
         traced = trace(step, inputs)
         run = ahead_of_time(traced, folder, say) if on_cpu else just_in_time(traced)
 
     def take(*inputs: Tensor) -> None:
-        if _forms(inputs) != forms:  # machine code does not look
-            raise ValueError(f"a program for {forms} is given {_forms(inputs)}")
+        if _forms(inputs) != forms:  # machine code does not check this
+            raise ValueError(f"a program for {forms} received {_forms(inputs)}")
         with torch.no_grad():
             run([*traced.held, *inputs])
 
@@ -124,10 +125,10 @@ def program(
 
 @contextmanager
 def _apart(folder: Path | None) -> Iterator[None]:
-    """Keep what the compiler writes in `folder`, and the current folder off the path of every Python that it starts.
+    """Make the compiler write to `folder`, and remove the current folder from the path of each Python that it starts.
 
-    Without a folder it is one of this process's own: torch's default in /tmp may hold files of other people, which are
-    run. A place that the user named in TORCHINDUCTOR_CACHE_DIR stays.
+    Without `folder`, the compiler writes to a folder of this process. torch's default in /tmp may have files of other
+    users, and torch would run them. A folder that the user named in TORCHINDUCTOR_CACHE_DIR is kept.
     """
     names = ("PYTHONSAFEPATH", "TORCHINDUCTOR_CACHE_DIR")
     before = {name: os.environ.get(name) for name in names}
@@ -144,7 +145,7 @@ def _apart(folder: Path | None) -> Iterator[None]:
 
 
 def ahead_of_time(traced: Traced, folder: Path | None, say: Callable[[str], None]) -> Run:
-    """Machine code from `folder`, made and put there where it is not there yet or cannot be read."""
+    """Load the machine code from `folder`; if it is missing or cannot be read, compile it and write it there."""
     with nullcontext(folder) if folder else tempfile.TemporaryDirectory() as place:
         kept = Path(place) / f"{traced.name}.pt2"
         if kept.exists():
@@ -154,7 +155,7 @@ def ahead_of_time(traced: Traced, folder: Path | None, say: Callable[[str], None
                     return _load(kept)
                 except RuntimeError:
                     why = "damaged"
-            say(f"{kept} is {why}: the step is compiled anew, which takes half a minute or more")
+            say(f"{kept} is {why}: the step is compiled again, which takes half a minute or more")
             kept.unlink(missing_ok=True)
         _build(traced, kept)
         return _load(kept)
@@ -175,9 +176,9 @@ def _build(traced: Traced, kept: Path) -> None:
 
 
 def just_in_time(traced: Traced) -> Run:
-    """Kernels that are called from Python: for a GPU, where a recording of them is replayed without it.
+    """Compile to kernels that Python calls: for a GPU, which then replays a recording of them without Python.
 
-    Machine code for the whole would need the headers of CUDA there.
+    Machine code for the whole step would need the CUDA headers on the machine.
     """
     compiled = compile_in_memory(traced.graph, traced.like, OPTIONS)
     return lambda arguments: compiled(*arguments)
@@ -185,7 +186,7 @@ def just_in_time(traced: Traced) -> Run:
 
 @cache
 def _processor() -> str:
-    """What machine code depends on: the name of the processor's family, and where it is told, what it can do."""
+    """What machine code depends on: the family of the processor and, if the system lists them, its features."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:
