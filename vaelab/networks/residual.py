@@ -13,7 +13,7 @@ from vaelab.system.errors import SpecError
 
 @dataclass(frozen=True, kw_only=True)
 class Residual:
-    """Residual blocks at each size to which strided convolutions halve the image, mirrored in the decoder.
+    """Strided convolutions halve the image, with residual blocks at each size. The decoder is the mirror image.
 
     Group normalisation is over channels of one image (Wu & He 2018). So no image depends on the others in the batch, as
     it would with batch normalisation.

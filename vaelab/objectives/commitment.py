@@ -16,9 +16,9 @@ from vaelab.system.errors import SpecError
 class Commitment:
     """Distortion + rate + weight sum_l |e - sg(c_1 + ... + c_l)|^2, with e the encoder's output and c_l its codes.
 
-    With one level it is the objective of van den Oord, Vinyals & Kavukcuoglu (2017, equation 3); with several, that of
-    Lee et al. (2022, equation 7). The squares are summed over all numbers of an image's codes, just as the
-    log-likelihood is summed over pixels. The codes themselves are learned by moving averages.
+    sg stops the gradient. With one level it is the objective of van den Oord, Vinyals & Kavukcuoglu (2017, equation 3);
+    with several, that of Lee et al. (2022, equation 7). The squares are summed over all numbers of an image's codes, as
+    the log-likelihood is summed over pixels. The codes themselves are learned by moving averages.
 
     Arguments:
         weight: beta, the weight of the term that keeps the encoder's output near its codes.

@@ -114,7 +114,7 @@ class Miwae:
 
 @dataclass(frozen=True, kw_only=True)
 class Piwae:
-    """p is trained with the bound of all M K draws, q with the mean of M bounds (Rainforth et al. 2018, section 5).
+    """p(z) and p(x|z) use one bound of M K draws; q(z|x) uses the mean of M bounds (Rainforth et al. 2018, section 5).
 
     In a hierarchical model the top-down path, which p and q share, is trained as part of p.
 

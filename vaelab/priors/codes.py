@@ -16,7 +16,7 @@ from vaelab.system.errors import SpecError
 
 
 class UniformOnCodes(nn.Module):
-    """p(z) = K^-(L P): all codes of each level have the same probability at every place.
+    """p(z) = K^-(L P): at each of P places and L levels, each of the K codes has probability 1/K.
 
     Arguments:
         posterior: the encoder with the codebooks.

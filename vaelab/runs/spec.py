@@ -34,8 +34,8 @@ class Spec(TrainingConfig):
     validation: float = Field(
         default=0.1,
         ge=0,
-        description="training images that are held out for validation: a proportion below 1, or a number of images; "
-        "0: none. Data with their own validation images use those",
+        description="training images to hold out for validation: a proportion (below 1) or a number. "
+        "Validation images of the data are used instead, unless this is 0",
     )
     split_seed: int = Field(default=0, ge=0, le=2**63 - 1, description="seed that chooses the images that are held out")
 
@@ -44,7 +44,7 @@ class Spec(TrainingConfig):
         default=20,
         ge=1,
         le=2**31 - 1,
-        description="D, the number of latent dimensions. In a ladder: of each group at each position",
+        description="number of latent dimensions, D. With --model ladder: of each group at each position of the image",
     )
     network: str = Field(
         default="mlp",

@@ -20,7 +20,9 @@ def evaluate(
     ] = (),
     samples: Annotated[int | None, optional("short for --metrics likelihood:samples=K", "not set", metavar="K")] = None,
     split: Annotated[str, tyro.conf.arg(metavar="SPLIT", help="test, validation or train")] = "test",
-    seed: Annotated[int, tyro.conf.arg(help="seed of the draws of z. Only numbers of one seed are compared")] = 0,
+    seed: Annotated[
+        int, tyro.conf.arg(help="seed of the draws of z. `vaelab compare` ranks only numbers with the same seed")
+    ] = 0,
     again: Annotated[bool, optional("re-measure existing results", "off")] = False,
     device: Device = "auto",
     threads: Threads = 0,

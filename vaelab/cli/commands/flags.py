@@ -29,8 +29,8 @@ MovedData = Annotated[
 Trust = Annotated[
     tuple[str, ...],
     optional(
-        "your own modules that the run or study may import. Their code is executed",
-        "none, only vaelab's own code is executed",
+        "your own modules that the files may import. Their code runs",
+        "only vaelab's own code runs",
         metavar="MODULE",
     ),
 ]
@@ -41,7 +41,7 @@ StudyName = Annotated[
 ]
 Compiled = Annotated[
     Literal["auto", "always", "never"],
-    tyro.conf.arg(help="compile the training step. auto: if that saves time in this run"),
+    tyro.conf.arg(help="compile the training step. auto: only if that saves time in this run"),
 ]
 Device = Annotated[
     Literal["auto", "cpu", "cuda"], tyro.conf.arg(help="device that computes. auto: cuda if there is one")

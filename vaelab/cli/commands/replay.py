@@ -6,7 +6,8 @@ from vaelab.cli.commands.flags import MovedData, Root, RunPath, Trust
 def replay(run: RunPath, data: MovedData = None, root: Root = None, trust: Trust = ()) -> None:
     """Repeat the step at which a value became NaN or infinite.
 
-    Training stops at such a step. The post-mortem shows the terms, layers, gradients and images in which it begins.
+    Training stops at that step. The post-mortem shows where the NaN or infinity first appears: term, layer, gradient
+    and image.
     """
     from vaelab.cli import terminal
     from vaelab.runs.directory import Run

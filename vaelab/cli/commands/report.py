@@ -17,7 +17,7 @@ Seeds = Annotated[int, tyro.conf.arg(help="number of runs at each point of the g
 def report(
     name: StudyName,
     out: Out = Path("runs"),
-    quick: Annotated[bool, optional("the report of `vaelab study --quick`", "off")] = False,
+    quick: Annotated[bool, optional("use the runs of `vaelab study --quick`", "off")] = False,
     seeds: Seeds = 1,
     check: Annotated[bool, optional("fail if a panel, a table cell or a verdict is missing", "off")] = False,
     root: Root = None,

@@ -27,7 +27,7 @@ def study(
             "Results match separate runs up to rounding; each run has its own directory and resumes separately"
         ),
     ] = 1,
-    quick: Annotated[bool, optional("a small budget: minutes, and a report of the same form", "off")] = False,
+    quick: Annotated[bool, optional("train briefly, for minutes; the report has the same sections", "off")] = False,
     seeds: Seeds = 1,
     root: Root = None,
     compile: Compiled = "auto",

@@ -27,9 +27,7 @@ def train(
     ] = None,
     trust: Annotated[
         tuple[str, ...],
-        optional(
-            "your own modules that the file of --spec may import. Their code is executed", "none", metavar="MODULE"
-        ),
+        optional("your own modules that the file of --spec may import. Their code runs", "none", metavar="MODULE"),
     ] = (),
     out: Out = Path("runs"),
     name: Annotated[
@@ -42,8 +40,8 @@ def train(
 ) -> None:
     """Train one model, evaluate it and draw its figures.
 
-    If the run was interrupted, rerun the command to resume. `--preset` and `--spec` set where the Spec starts; the
-    other flags of the Spec change it.
+    If the run was interrupted, rerun the command to resume. `--preset` or `--spec` gives the starting values;
+    other flags change them.
     """
     # `preset`, `spec_file` and `trust` are in `spec` by now: `starting_spec` reads them before the other flags
     from vaelab.cli import terminal
