@@ -105,10 +105,10 @@ def test_names_that_cannot_be_written_down_are_refused_before_the_training(tmp_p
     bad = os.fsdecode(b"bad\xff")
     with pytest.raises(DataError, match="a name that is not UTF-8"):
         vl.load(f"folder:{images(tmp_path / 'faces' / bad).parent}")
-    assert "not UTF-8" in told(capsys, "train", "--data", "digits", *TINY, "--out", str(tmp_path / bad))
+    assert "not a UTF-8 path" in told(capsys, "train", "--data", "digits", *TINY, "--out", str(tmp_path / bad))
     (tmp_path / bad).mkdir()
     monkeypatch.chdir(tmp_path / bad)
-    assert "not UTF-8" in told(capsys, "train", "--data", "digits", *TINY, "--out", str(tmp_path / "out"))
+    assert "not a UTF-8 path" in told(capsys, "train", "--data", "digits", *TINY, "--out", str(tmp_path / "out"))
     assert "text that can be printed" in told(capsys, "train", "--data", f"folder:{bad}", *TINY)
     assert not (tmp_path / "out").exists()
     for space in "\u00a0\u202f\u3000":  # which file names of many systems have
