@@ -14,7 +14,8 @@ from vaelab.cli.main import main
 from vaelab.reports import write_report
 from vaelab.runs.claim import check_claim, claim
 from vaelab.runs.train import default_name
-from vaelab.studies.study import Options, carry_out, open_study
+from vaelab.studies.run import Options, carry_out
+from vaelab.studies.study import open_study
 from vaelab.system import files
 from vaelab.system.errors import RunError, SpecError
 from vaelab.system.files import check_name, only_writer, write_atomically

@@ -42,9 +42,7 @@ def test_the_specs_of_the_commands(line):
 @pytest.mark.parametrize("line", re.findall(r"^vaelab study (.*)$", README, re.MULTILINE))
 def test_the_studies_of_the_commands(line, monkeypatch):
     seen = []
-    monkeypatch.setattr(
-        "vaelab.studies.study.carry_out", lambda study, options, callback: seen.append((study, options))
-    )
+    monkeypatch.setattr("vaelab.studies.run.carry_out", lambda study, options, callback: seen.append((study, options)))
     monkeypatch.setattr("vaelab.cli.commands.study.write_report", lambda *given: None)
     words = shlex.split(line.partition("#")[0])
     assert main(["study", *words]) == 0

@@ -16,7 +16,8 @@ from tests.told import told
 from vaelab.cli.main import main
 from vaelab.data import fetch
 from vaelab.evaluation.fidelity.fidelity import Fidelity
-from vaelab.studies.study import Options, carry_out, open_study
+from vaelab.studies.run import Options, carry_out
+from vaelab.studies.study import open_study
 from vaelab.system.errors import DataError, RunError, SpecError
 from vaelab.system.files import hold, opened, own_folder, write_atomically
 from vaelab.training.step import program

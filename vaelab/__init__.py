@@ -52,7 +52,7 @@ _HOMES = {
     "load": "vaelab.data",
     "preset": "vaelab.runs.presets",
     "report": "vaelab.reports.write",
-    "study": "vaelab.studies.study",
+    "study": "vaelab.studies.run",
     "train": "vaelab.runs.train",
 }
 

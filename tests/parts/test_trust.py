@@ -11,7 +11,8 @@ from vaelab.cli.main import main
 from vaelab.parts.names import make
 from vaelab.parts.trust import check_trust, modules_in
 from vaelab.runs.spec import PARTS
-from vaelab.studies.study import Options, carry_out, open_study
+from vaelab.studies.run import Options, carry_out
+from vaelab.studies.study import open_study
 from vaelab.system.errors import SpecError, VaelabError
 
 # Says by a file that it was imported, or called; its parts are real ones, that a user may want to trust.

@@ -14,8 +14,9 @@ from vaelab.evaluation.measures import METRICS
 from vaelab.objectives.bounds import distortion, rate
 from vaelab.objectives.losses import Objective
 from vaelab.runs.blueprint import blueprint_of
-from vaelab.runs.directory import MetricStore, Run
+from vaelab.runs.directory import Run
 from vaelab.runs.evaluate import context_of, default_measures, evaluate, named_measures, refuse_seen, run_measures
+from vaelab.runs.metric_store import MetricStore
 from vaelab.runs.provenance import provenance
 from vaelab.runs.spec import Spec
 from vaelab.runs.train import train

@@ -14,7 +14,8 @@ from vaelab.runs.spec import Spec
 from vaelab.runs.train import train
 from vaelab.runs.vmapped import described, vmapped_groups
 from vaelab.studies import known_studies
-from vaelab.studies.study import Options, carry_out, open_study
+from vaelab.studies.run import Options, carry_out
+from vaelab.studies.study import open_study
 from vaelab.system.errors import RunError, SpecError
 from vaelab.training.callback import Callback
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from vaelab.runs.compare import Ranking
     from vaelab.runs.result_file import Result
 
-ONE_LINE = 24  # characters of a metric's name beside which the other columns have room
+ONE_LINE = 24  # longest metric name that leaves room for the other columns
 
 
 @contextmanager
@@ -165,7 +165,7 @@ def print_rankings(metric: str, rankings: "list[Ranking]") -> None:
 
 
 def provenance_facts(result: "Result") -> dict[str, str]:
-    """What the numbers of a run are to be read by, and what was found amiss with it."""
+    """What is needed to read the numbers of a run: what it optimised, its seeds, and the problems that were found."""
     provenance = result["provenance"]
     bound = bound_in_words(provenance)
     seeds = "  ".join(f"{use} {seed}" for use, seed in provenance["seeds"].items())

@@ -54,7 +54,7 @@ class Metric:
     interval: Annotated[tuple[Finite, Finite], AfterValidator(_ordered)] | None = None  # of 95 %; not value +- 1.96 se
     samples: Count | None = None  # K, draws for each image; None where none were drawn
     fewest_samples: Count | None = None  # where K differs between images: the smallest K, as `samples` is the largest
-    note: str = ""  # what must be said beside it
+    note: str = ""  # what a reader of the number must know
     parts: tuple[Finite, ...] = ()  # what the value is the sum or mean of, such as the rate of each latent dimension
     per_image: Tensor | None = field(default=None, compare=False, repr=False)  # [images], in the order of their content
 

@@ -36,7 +36,7 @@ class HierarchicalPrior(nn.Module):
     def __init__(self, top: nn.Module, trunk: TopDown) -> None:
         super().__init__()
         self.top = top
-        self.trunk = (trunk,)  # in a tuple a module is no submodule
+        self.trunk = (trunk,)  # in a tuple, so that it is not a submodule
 
     def forward(self) -> Hierarchical:
         return Hierarchical(self.trunk[0], top=self.top())

@@ -1,11 +1,12 @@
 """The algorithms that Kingma & Welling (2014, section 5) compare with theirs: wake-sleep and Monte Carlo EM."""
 
 from collections.abc import Callable
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
+from vaelab.distributions.hamiltonian import acceptance, energy_fall, leapfrog
 from vaelab.models import VAE, Draw
 from vaelab.objectives.bounds import elbo
 from vaelab.objectives.criterion import ELBO
@@ -88,6 +89,14 @@ class Mcem(nn.Module):
         return Losses(generative=-log_joint(z), inference=-draw.posterior.log_prob(z)), draw
 
 
+class Point(NamedTuple):
+    """A position with its log-density and the gradient of it."""
+
+    z: Tensor  # [B, D]
+    log_density: Tensor  # [B]
+    gradient: Tensor  # [B, D]
+
+
 def transition(log_density: Callable[[Tensor], Tensor], z: Tensor, size: Tensor, steps: int) -> tuple[Tensor, Tensor]:
     """Make one transition of Hamiltonian Monte Carlo (Neal 2011, section 3.2).
 
@@ -100,22 +109,17 @@ def transition(log_density: Callable[[Tensor], Tensor], z: Tensor, size: Tensor,
     Returns: the next z, and the acceptance probabilities [B].
     """
 
-    def slope(z: Tensor) -> tuple[Tensor, Tensor]:
+    def at(z: Tensor) -> Point:
         with torch.enable_grad():
             z = z.detach().requires_grad_()
             value = log_density(z)
             (gradient,) = torch.autograd.grad(value.sum(), z)
-        return value.detach(), gradient
+        return Point(z.detach(), value.detach(), gradient)
 
-    before, gradient = slope(z)
-    momentum = begun = torch.randn_like(z)
-    there, value = z, before
-    for _ in range(steps):
-        momentum = momentum + 0.5 * size * gradient
-        there = there + size * momentum
-        value, gradient = slope(there)
-        momentum = momentum + 0.5 * size * gradient
-    fall = value - before - 0.5 * (momentum.square() - begun.square()).sum(-1)
-    probability = torch.where(fall.isnan(), 0.0, fall.clamp(max=0).exp())  # NaN: the path diverged
+    here, begun = at(z), torch.randn_like(z)
+    there, momentum = leapfrog(
+        here, begun, size, steps, lambda point: point.gradient, lambda point, change: at(point.z + change)
+    )
+    probability = acceptance(energy_fall(here.log_density, there.log_density, begun, momentum))
     accepted = torch.rand_like(probability) < probability
-    return torch.where(accepted.unsqueeze(-1), there, z), probability
+    return torch.where(accepted.unsqueeze(-1), there.z, z), probability

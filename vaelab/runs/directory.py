@@ -5,10 +5,8 @@ spec.json  log.jsonl  checkpoint.safetensors  model.safetensors  per_image.safet
 result.json is written last: if it exists, the run is done.
 """
 
-import json
-import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -26,10 +24,10 @@ from vaelab.runs.blueprint import Blueprint, blueprint_of
 from vaelab.runs.build import build_model, load_data, model_bytes
 from vaelab.runs.result_file import Result, read_result
 from vaelab.runs.spec import Spec
-from vaelab.system.errors import NonFiniteError, RunError, VaelabError, unknown
+from vaelab.system.errors import RunError, VaelabError, unknown
 from vaelab.system.files import small
 from vaelab.system.memory import check_free
-from vaelab.system.tensor_file import read_tensors, write_tensors
+from vaelab.system.tensor_file import read_tensors
 from vaelab.training.callback import row_of
 
 PER_IMAGE = "per_image.safetensors"
@@ -144,7 +142,7 @@ class Run:
 
     def keeps(self, metric: Metric) -> bool:
         """Whether per_image.safetensors has `metric` for each image; False if it is not a mean over images."""
-        return _key_of(metric) in self._per_image()
+        return key_of(metric) in self.per_image_tensors()
 
     def per_image(self, metric: Metric) -> Tensor:
         """The value for each image, [images], of `metric`, one of `metrics`. The order is that of the images' content.
@@ -155,7 +153,7 @@ class Run:
         Raises:
             RunError: the metric has no values for each image.
         """
-        tensors, key = self._per_image(), _key_of(metric)
+        tensors, key = self.per_image_tensors(), key_of(metric)
         if key not in tensors:
             found = f"{self.path / PER_IMAGE} has no {key}"
             raise RunError(found=found, expected="a number for each image", do=AGAIN)
@@ -165,7 +163,8 @@ class Run:
             raise RunError(found=what, expected=f"a number for each of {metric.images:,} images", do=AGAIN)
         return found
 
-    def _per_image(self) -> dict[str, Tensor]:
+    def per_image_tensors(self) -> dict[str, Tensor]:
+        """The tensors of per_image.safetensors, by the name that `key_of` gives; RunError if the file is damaged."""
         tensors, header = read_tensors(self.path / PER_IMAGE, missing=AGAIN, damaged=f"delete it and {AGAIN}")
         self._check_owner(PER_IMAGE, header, f"delete it and {AGAIN}")
         return tensors
@@ -267,59 +266,6 @@ class Run:
         return model.eval()
 
 
-@dataclass(frozen=True)
-class MetricStore:
-    """The metrics of a run; their values for each image are in per_image.safetensors, not in memory.
-
-    Arguments:
-        run: the run that was measured.
-        seed: seed of the draws for metrics that are added.
-        metrics: the metrics so far; `add` changes this list.
-    """
-
-    run: Run
-    seed: int
-    metrics: list[Metric]
-
-    def of(self, measure: str, split: str) -> list[Metric]:
-        """The metrics of this measure on this split with this seed."""
-        asked = (measure, split, self.seed)
-        return [metric for metric in self.metrics if (metric.measure, metric.split, metric.seed) == asked]
-
-    def tensors(self) -> dict[str, Tensor]:
-        """The values for each image that are kept so far; RunError if their file is damaged."""
-        path = self.run.path / PER_IMAGE
-        return self.run._per_image() if path.exists() else {}
-
-    def add(self, measure: str, metrics: list[Metric]) -> None:
-        """Add the metrics of a measure, replace its earlier ones, and write the values for each image.
-
-        Raises:
-            NonFiniteError: a number is NaN or infinite.
-        """
-        for metric in metrics:
-            numbers = (metric.value, metric.se, metric.monte_carlo_se, *(metric.interval or ()), *metric.parts)
-            if not all(math.isfinite(number) for number in numbers if number is not None):
-                found = f"{metric.name} is {metric.value}, +- {metric.se}, for {self.run.path}"
-                raise NonFiniteError(
-                    found=found, expected="a finite number", do=f"leave {measure} out, and find the cause"
-                )
-        old = self.of(measure, metrics[0].split)
-        rows = [replace(metric, measure=measure, seed=self.seed).as_row() for metric in metrics]
-        new = [Metric.from_row(row) for row in json.loads(json.dumps(rows))]  # as they will be read from the file
-        place = self.metrics.index(old[0]) if old else len(self.metrics)  # the first metric of a name is the run's own
-        self.metrics[:] = [
-            *self.metrics[:place],
-            *new,
-            *(metric for metric in self.metrics[place:] if metric not in old),
-        ]
-        tensors = self.tensors()
-        for metric, kept in zip(metrics, new, strict=True):
-            if metric.per_image is not None:
-                tensors[_key_of(kept)] = metric.per_image.contiguous()
-        write_tensors(self.run.path / PER_IMAGE, tensors, {OWNER: self.run.spec.hash})
-
-
-def _key_of(metric: Metric) -> str:
+def key_of(metric: Metric) -> str:
     """The name in per_image.safetensors of the values for each image of `metric`."""
     return "/".join(map(str, (metric.measure, metric.split, metric.seed, metric.name, metric.samples)))

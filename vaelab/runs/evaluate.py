@@ -11,7 +11,8 @@ from vaelab.evaluation.measures import METRICS
 from vaelab.models import VAE
 from vaelab.parts import names as parts
 from vaelab.runs.blueprint import Blueprint
-from vaelab.runs.directory import MetricStore, Run
+from vaelab.runs.directory import Run
+from vaelab.runs.metric_store import MetricStore
 from vaelab.runs.result_file import Result
 from vaelab.system.device import Device, find_device
 from vaelab.system.errors import DataError, SpecError

@@ -15,7 +15,7 @@ from vaelab.runs.blueprint import Blueprint, blueprint_of
 from vaelab.runs.build import build_model, build_objective, build_refit, load_data, training_bytes
 from vaelab.runs.claim import check_claim, claimed
 from vaelab.runs.compatibility import check
-from vaelab.runs.directory import OWNER, MetricStore, Run
+from vaelab.runs.directory import OWNER, Run
 from vaelab.runs.evaluate import (
     EVALUATION_SEED,
     announce,
@@ -25,6 +25,7 @@ from vaelab.runs.evaluate import (
     named_measures,
     run_measures,
 )
+from vaelab.runs.metric_store import MetricStore
 from vaelab.runs.provenance import environment, fingerprint, provenance, source_of
 from vaelab.runs.result_file import Result
 from vaelab.runs.spec import Spec

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from tests.oracle import linear_gaussian
 from vaelab.evaluation.ais.chains import path_to_posterior
-from vaelab.evaluation.ais.hamiltonian import TARGET, Point, adapted, at, leapfrog, noises, transition
+from vaelab.evaluation.ais.hamiltonian import TARGET, Point, adapted, at, noises, trajectory, transition
 
 PRECISION = torch.tensor([[3.0, 1.2], [1.2, 1.0]], dtype=torch.float64)
 MEAN = torch.tensor([0.7, -0.4], dtype=torch.float64)
@@ -84,9 +84,9 @@ def test_leapfrog_goes_back_where_it_came_from_when_the_momentum_is_negated(path
     z = exact(50)
     here, momentum = at(path, z), exact(50, seed=1)
     step = torch.full((50, 1, 1), 0.2, dtype=torch.float64)
-    there, end = leapfrog(path, here, momentum, 0.7, step, 12)
+    there, end = trajectory(path, here, momentum, 0.7, step, 12)
     assert (there.z - z).abs().max() > 0.5
-    back, again = leapfrog(path, there, -end, 0.7, step, 12)
+    back, again = trajectory(path, there, -end, 0.7, step, 12)
     torch.testing.assert_close(back.z, z, rtol=0, atol=1e-10)
     torch.testing.assert_close(-again, momentum, rtol=0, atol=1e-10)
 
@@ -94,7 +94,7 @@ def test_leapfrog_goes_back_where_it_came_from_when_the_momentum_is_negated(path
 def test_leapfrog_preserves_volume():
     def flow(state: Tensor) -> Tensor:  # z and momentum of one chain, four numbers
         z, momentum = state.view(2, 1, 1, 2)
-        there, end = leapfrog(quartic, at(quartic, z), momentum, 1.0, torch.full((1, 1, 1), 0.4).double(), 5)
+        there, end = trajectory(quartic, at(quartic, z), momentum, 1.0, torch.full((1, 1, 1), 0.4).double(), 5)
         return torch.cat([there.z, end]).flatten()
 
     state, h = torch.tensor([0.3, -0.8, 0.9, 0.2], dtype=torch.float64), 1e-5
@@ -108,7 +108,7 @@ def test_the_energy_error_of_a_given_time_falls_as_the_square_of_the_step():
     here, momentum = at(quartic, exact(200)), exact(200, seed=1)
 
     def error(size: float, steps: int) -> float:
-        there, end = leapfrog(quartic, here, momentum, 1.0, torch.full((200, 1, 1), size).double(), steps)
+        there, end = trajectory(quartic, here, momentum, 1.0, torch.full((200, 1, 1), size).double(), steps)
         energy = 0.5 * end.square().sum(-1) - there.log_density(1.0)
         return (energy - 0.5 * momentum.square().sum(-1) + here.log_density(1.0)).abs().mean().item()
 

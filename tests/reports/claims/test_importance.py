@@ -4,7 +4,8 @@ import pytest
 
 from vaelab.reports.claims import check_claims
 from vaelab.reports.context import ReportContext
-from vaelab.studies.study import Options, carry_out, open_study
+from vaelab.studies.run import Options, carry_out
+from vaelab.studies.study import open_study
 from vaelab.training.callback import Callback
 
 BOUNDS = """

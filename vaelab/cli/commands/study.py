@@ -38,7 +38,7 @@ def study(
     Finished runs are skipped: rerun the command to resume.
     """
     from vaelab.cli import terminal
-    from vaelab.studies.study import Options, carry_out
+    from vaelab.studies.run import Options, carry_out
 
     for flag, number in (("jobs", jobs), ("vmapped", vmapped)):
         if number < 1:

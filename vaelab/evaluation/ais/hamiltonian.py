@@ -10,6 +10,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from vaelab.distributions.hamiltonian import acceptance, energy_fall, leapfrog
+
 Path = Callable[[Tensor], tuple[Tensor, Tensor]]  # z [M, B, D] -> log f_0(z), log r(z), each [M, B], in nats
 
 TARGET = 0.65  # acceptance at which an independent draw is cheapest (Neal 2011, section 4.4; Beskos et al. 2013)
@@ -55,10 +57,8 @@ def at(path: Path, z: Tensor) -> Point:
     return Point(z.detach(), log_start.detach(), log_ratio.detach(), start_gradient, ratio_gradient)
 
 
-def leapfrog(path: Path, here: Point, momentum: Tensor, b: float, step: Tensor, steps: int) -> tuple[Point, Tensor]:
-    """Make `steps` leapfrog steps of the dynamics with potential -log f_b and unit mass (Neal 2011, section 2.3).
-
-    The map preserves volume and is reversible: from the end, with the momentum negated, it returns to the start.
+def trajectory(path: Path, here: Point, momentum: Tensor, b: float, step: Tensor, steps: int) -> tuple[Point, Tensor]:
+    """Make `steps` leapfrog steps with potential -log f_b.
 
     Arguments:
         momentum: [M, B, D].
@@ -66,11 +66,11 @@ def leapfrog(path: Path, here: Point, momentum: Tensor, b: float, step: Tensor, 
 
     Returns: the end point and its momentum.
     """
-    for _ in range(steps):
-        momentum = momentum + 0.5 * step * here.gradient(b)
-        here = at(path, here.z + step * momentum)
-        momentum = momentum + 0.5 * step * here.gradient(b)
-    return here, momentum
+
+    def moved(point: Point, change: Tensor) -> Point:
+        return at(path, point.z + change)
+
+    return leapfrog(here, momentum, step, steps, lambda point: point.gradient(b), moved)
 
 
 def transition(
@@ -84,11 +84,9 @@ def transition(
     Returns: the next state, and the acceptance probabilities, [M, B].
     """
     size = step * (1 + JITTER * (2 * noise.jitter - 1))
-    there, momentum = leapfrog(path, here, noise.momentum, b, size.unsqueeze(-1), steps)
-    kinetic = 0.5 * (momentum.square() - noise.momentum.square()).sum(-1)
-    fall = (there.log_density(b) - here.log_density(b) - kinetic).double()  # of the energy: H(here) - H(there)
-    # if the step is so large that the dynamics diverge, the result is NaN; its density is effectively zero
-    probability = torch.where(fall.isnan(), 0.0, fall.clamp(max=0).exp())
+    there, momentum = trajectory(path, here, noise.momentum, b, size.unsqueeze(-1), steps)
+    fall = energy_fall(here.log_density(b), there.log_density(b), noise.momentum, momentum)
+    probability = acceptance(fall.double())
     return _choose(noise.threshold < probability, there, here), probability
 
 
