@@ -111,6 +111,7 @@ def test_an_error_that_cannot_be_written_leaves_the_exit_status():
         assert run("nothing", subprocess.DEVNULL, full).returncode == 2
 
 
+@pytest.mark.thorough(0.25)
 @pytest.mark.skipif(os.name == "nt", reason="pipes of POSIX")
 @pytest.mark.parametrize("unbuffered", ["", "1"])
 @pytest.mark.parametrize("words", ["--help", "train --help", "data list", "presets"])

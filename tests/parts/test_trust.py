@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 import vaelab as vl
+from tests.thorough import each_value
 from vaelab.cli.main import main
 from vaelab.parts.names import make
 from vaelab.parts.trust import check_trust, modules_in
@@ -78,6 +79,7 @@ def foreign(here):
     return made
 
 
+@pytest.mark.thorough(0.25, kinds=each_value)
 @pytest.mark.parametrize("field", PARTS)
 @pytest.mark.parametrize("name", ["evil:Prior", "os:abort", "http.server:test", "a=b:evil:call", "evil:x=1:call"])
 def test_a_run_that_names_a_module_runs_nothing(field, name, foreign, capsys):

@@ -64,8 +64,8 @@ def test_what_a_run_holds(run):
 
 def test_the_result_is_what_the_saved_weights_give(run):
     evaluation = estimate_bounds(run.model(), run.data().test, 5, EVALUATION_SEED)
-    assert run.metric("nll").value == pytest.approx(evaluation.nll.mean().item(), rel=1e-9)
-    assert run.metric("elbo").value == pytest.approx(evaluation.elbo.mean().item(), rel=1e-9)
+    assert run.metric("nll").value == pytest.approx(evaluation.nll.mean().item(), rel=1e-7)
+    assert run.metric("elbo").value == pytest.approx(evaluation.elbo.mean().item(), rel=1e-7)
 
 
 def test_a_finished_run_is_not_trained_again(run):

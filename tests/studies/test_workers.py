@@ -106,6 +106,7 @@ def processes_of(group: str) -> list[int]:
     return found
 
 
+@pytest.mark.thorough(0.25)
 @posix
 @pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="asks /proc")
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
