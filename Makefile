@@ -17,15 +17,15 @@ demo: .venv/installed
 
 # What guards every change: minutes
 test: check
-	$(BIN)/python -m pytest --numprocesses 2
+	$(BIN)/python -m pytest --numprocesses 2 --dist worksteal
 
 # The thorough tests too: what .ci/run calls
 test-all: check
-	$(BIN)/python -m pytest --numprocesses 2 --whole
+	$(BIN)/python -m pytest --numprocesses 2 --dist worksteal --whole
 
 # make test-torch TORCH=2.11.0: a selection of the tests with that torch, in an environment of its own
 test-torch: .venv-torch-$(TORCH)/installed
-	.venv-torch-$(TORCH)/bin/python -m pytest --numprocesses 2 --whole $(TORCH_TESTS)
+	.venv-torch-$(TORCH)/bin/python -m pytest --numprocesses 2 --dist worksteal --whole $(TORCH_TESTS)
 
 check: .venv/installed-dev
 	$(BIN)/ruff format --check .

@@ -117,6 +117,7 @@ def test_the_networks_of_all_run_in_the_precision_that_was_asked_for():
 COMPILED = pytest.mark.skipif(shutil.which("g++") is None and shutil.which("c++") is None, reason="no compiler")
 
 
+@pytest.mark.thorough(0.15, group="compiled")
 @COMPILED
 @pytest.mark.parametrize(
     "case", ["gaussian", *(pytest.param(case, marks=pytest.mark.slow) for case in CASES if case != "gaussian")]
