@@ -3,8 +3,9 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-# What is installed: the versions that vaelab is tested with
-INSTALL := -m pip install --quiet --constraint constraints.txt
+# What is installed: the versions that vaelab is tested with. Python compiles a module when it is first imported: compiling
+# all of torch here would take as long as installing it.
+INSTALL := -m pip install --quiet --no-compile --constraint constraints.txt
 # What another torch could break: tracing, compiling, draws, resuming, flows, graphs
 TORCH ?= 2.13.0
 TORCH_TESTS := tests/system tests/randomness tests/distributions tests/priors tests/posteriors \
@@ -49,15 +50,16 @@ format: .venv/installed-dev
 	$(BIN)/python $(INSTALL) --editable .
 	touch $@
 
-.venv/installed-dev: .venv/installed
+.venv/installed-dev: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
 	$(BIN)/python $(INSTALL) --editable ".[dev]"
-	touch $@
+	touch .venv/installed $@
 
 # Each torch asks for its own versions of setuptools
 .venv-torch-%/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv-torch-$*
 	grep -vE '^(torch|setuptools)==' constraints.txt > .venv-torch-$*/constraints.txt
-	.venv-torch-$*/bin/python -m pip install --quiet --constraint .venv-torch-$*/constraints.txt \
+	.venv-torch-$*/bin/python -m pip install --quiet --no-compile --constraint .venv-torch-$*/constraints.txt \
 		"torch==$*" --editable ".[dev]"
 	touch $@
 

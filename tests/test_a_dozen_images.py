@@ -27,6 +27,7 @@ def made(count: int, channels: int, kind: str, home: Path) -> str:
     return f"folder:{home / 'images'}"
 
 
+@pytest.mark.thorough(0.5, group="trained whole")
 @pytest.mark.parametrize(
     ("count", "channels", "kind", "test"),
     [(4, 3, "folder", 1), (5, 1, "npz", 1), (8, 1, "folder", 1), (12, 3, "npz", 1), (20, 1, "folder", 2)],

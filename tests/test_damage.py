@@ -165,6 +165,7 @@ def walk(value, path=()):
         yield from walk(inner, (*path, key))
 
 
+@pytest.mark.thorough(0.25, group="damaged files")
 def test_a_result_whose_values_have_other_types(run, capsys):
     """Each value in turn is replaced by one of another type: a line, or a command that works."""
     result = json.loads((run / "result.json").read_text())

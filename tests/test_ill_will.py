@@ -214,7 +214,7 @@ def test_a_dollar_in_a_name_is_a_dollar(run, capsys):
     assert main(["figure", str(path), "curves", "latents"]) == 0
 
 
-@pytest.mark.thorough(0.34, group="matplotlibrc")
+@pytest.mark.thorough(0.3, group="matplotlibrc")
 def test_a_matplotlibrc_in_the_current_folder_changes_no_picture(run, tmp_path, monkeypatch):
     (tmp_path / "matplotlibrc").write_text(
         "text.usetex: True\nsavefig.facecolor: red\naxes.facecolor: red\nfont.size: 30\n"

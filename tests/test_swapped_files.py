@@ -58,7 +58,7 @@ def test_no_header_is_taken_from_where_others_can_write():
     assert hasattr(config.aot_inductor, "precompile_headers")  # the option is still called so
 
 
-@pytest.mark.thorough(0.34, group="matplotlibrc")
+@pytest.mark.thorough(0.3, group="matplotlibrc")
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="POSIX")
 @pytest.mark.parametrize("kind", ["pipe", "bytes"])
 def test_a_matplotlibrc_in_the_current_folder_is_not_read(kind, run, tmp_path):

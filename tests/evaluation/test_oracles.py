@@ -134,6 +134,7 @@ def log_p(x: np.ndarray, weight: np.ndarray, mean: np.ndarray, variance: float) 
     return MultivariateNormal(torch.from_numpy(mean), covariance).log_prob(torch.from_numpy(x)).mean().item()
 
 
+@pytest.mark.thorough(0.5, group="trained whole")
 @pytest.mark.parametrize("objective", ["elbo", pytest.param("iwae:samples=3", marks=pytest.mark.slow)])
 def test_training_reaches_the_maximum_likelihood_subspace(objective, tmp_path):
     """The ELBO of a linear VAE has no other maxima than log p(x) has (Lucas, Tucker, Grosse & Norouzi 2019)."""

@@ -19,6 +19,7 @@ def png(figure, folder) -> bytes:
     return (folder / "figure.png").read_bytes()
 
 
+@pytest.mark.thorough(0.5)
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("latent", [1, 2, 5])
 @pytest.mark.parametrize("name", FIGURES)

@@ -49,7 +49,7 @@ def best(x: torch.Tensor) -> float:
     return (-0.5 * (6 * math.log(2 * math.pi) + logdet + trace)).item()
 
 
-@pytest.mark.thorough(0.5)
+@pytest.mark.thorough(0.5, group="trained whole")
 @pytest.mark.parametrize(
     ("objective", "steps"), [(WakeSleep(), 2500), (Mcem(moves=3, leapfrog=8), 600)], ids=["ws", "mcem"]
 )

@@ -106,6 +106,7 @@ class TestContract:
             for a, b in zip(alone, vmapped, strict=True):
                 torch.testing.assert_close(a, b[run], rtol=1e-6, atol=1e-6)
 
+    @pytest.mark.thorough(0.4)
     def test_it_is_traced_whole(self, text):
         """By the compiler, draw, density and gradient; what is generated for it is tested in training."""
         head = head_of(text, 3)

@@ -117,7 +117,7 @@ def test_carried_out_in_part_and_then_whole(tiny, tmp_path):
     assert "Tiny: 3 runs, 1 done before" in said
 
 
-@pytest.mark.thorough(0.3, group="processes of a study")
+@pytest.mark.thorough(0.25, group="processes of a study")
 def test_in_processes_of_their_own_the_runs_are_the_same(tiny, tmp_path):
     alone, vmapped = open_study(tiny, tmp_path / "alone"), open_study(tiny, tmp_path / "together")
     carry_out(alone, Options(), SILENT)
@@ -128,7 +128,7 @@ def test_in_processes_of_their_own_the_runs_are_the_same(tiny, tmp_path):
         assert one.run.spec == two.run.spec
 
 
-@pytest.mark.thorough(0.3, group="processes of a study")
+@pytest.mark.thorough(0.25, group="processes of a study")
 def test_killed_and_started_again_it_gives_the_same_numbers(tiny, tmp_path):
     """SIGKILL, which nothing can catch, once the second run has begun; then the same command again."""
     words = [sys.executable, "-m", "vaelab", "study", tiny, "--out", str(tmp_path / "killed")]
@@ -154,7 +154,7 @@ def test_killed_and_started_again_it_gives_the_same_numbers(tiny, tmp_path):
         assert values[0] == pytest.approx(values[1])
 
 
-@pytest.mark.thorough(0.3, group="processes of a study")
+@pytest.mark.thorough(0.25, group="processes of a study")
 def test_a_run_that_fails_in_a_process_is_named(tiny, tmp_path):
     study = open_study(tiny, tmp_path)
     claim(study.members[0].run, study.members[0].spec)

@@ -55,6 +55,7 @@ def test_one_job_after_another_by_one_process_that_begins_anew_where_it_died(wor
     assert worker._process is not process
 
 
+@pytest.mark.thorough(0.25, group="processes of a study")
 def test_one_that_dies_at_work_fails_that_job_alone(worker, tmp_path):
     long = job(tmp_path / "long", epochs=100_000)
     assert "ended with status -9" in worker.carry_out(long, lambda _: worker._process.kill())
@@ -106,7 +107,7 @@ def processes_of(group: str) -> list[int]:
     return found
 
 
-@pytest.mark.thorough(0.25)
+@pytest.mark.thorough(0.25, group="processes of a study")
 @posix
 @pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="asks /proc")
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
@@ -153,6 +154,7 @@ def learning(folder: Path) -> subprocess.Popen[str]:
     return process
 
 
+@pytest.mark.thorough(0.25, group="processes of a study")
 @posix
 def test_a_terminal_that_is_closed_saves_the_state(tmp_path):
     process = learning(tmp_path)
@@ -179,6 +181,7 @@ def test_what_is_ignored_stays_ignored_as_behind_nohup():
         signal.signal(signal.SIGHUP, before)
 
 
+@pytest.mark.thorough(0.25, group="processes of a study")
 @posix
 def test_a_pipe_that_is_closed_saves_the_state(tmp_path):
     process = learning(tmp_path)

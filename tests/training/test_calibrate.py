@@ -60,6 +60,7 @@ def test_what_is_validated_has_the_sigma_of_the_weights_as_they_are(tmp_path, mo
     assert log_sigma(model) not in seen[-1]  # of all
 
 
+@pytest.mark.thorough(0.5, group="trained whole")
 @pytest.mark.parametrize("extra", [{}, {"ema_decay": 0.9}, {"validation": 0.0}])
 def test_stopped_and_gone_on_with_it_is_the_run_that_was_not(tmp_path, extra):
     spec = OPTIMAL.model_copy(update=extra)

@@ -28,7 +28,7 @@ def apart(spec: Spec):
     return model
 
 
-@pytest.mark.thorough(0.34, group="ex-post priors")
+@pytest.mark.thorough(0.5, group="trained whole")
 @pytest.mark.parametrize("prior", ["normal", "mixture:components=6", "flow:transforms=2:hidden=32"])
 def test_the_bound_of_the_training_images_rises_by_what_is_said(prior):
     """Only the rate's term E[log p(z)] changes; encoder and decoder stay."""
@@ -56,7 +56,7 @@ def test_a_normal_is_the_most_likely_one_in_closed_form():
     torch.testing.assert_close(p.variance.sqrt(), z.std(0), rtol=0.05, atol=0)
 
 
-@pytest.mark.thorough(0.34, group="ex-post priors")
+@pytest.mark.thorough(0.5, group="trained whole")
 def test_a_richer_prior_is_not_worse():
     """At their optima mixture and flow, of which a normal is a case, are at least as good: here better."""
     rates = {}
@@ -69,6 +69,7 @@ def test_a_richer_prior_is_not_worse():
     assert rates["flow"] < rates["normal"] - 0.05
 
 
+@pytest.mark.thorough(0.5, group="trained whole")
 def test_a_run_keeps_it_and_gives_it_back(tmp_path):
     spec = spec_of().model_copy(update={"data": "digits", "refit": "mixture:components=3", "epochs": 1.0})
     run = train(spec, tmp_path, compile="never", callback=SILENT)

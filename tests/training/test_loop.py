@@ -216,7 +216,7 @@ def test_a_full_disk_keeps_what_was_finished(tmp_path, monkeypatch):
     assert same(trained(BASE, tmp_path / "run"), trained(BASE, tmp_path / "whole"))
 
 
-@pytest.mark.thorough(0.15, group="compiled")
+@pytest.mark.thorough(0.08, group="compiled")
 def test_without_a_compiler_it_goes_on_eagerly_and_says_so(tmp_path):
     script = (
         "from pathlib import Path\nimport sys, torch\ntorch.set_num_threads(1)\n"

@@ -43,6 +43,7 @@ QUICK = [("digits", network) for network in NETWORKS]
 ALL = [(data, network) for data in DATA for network in NETWORKS]
 
 
+@pytest.mark.thorough(0.5, group="trained whole")
 @pytest.mark.parametrize(
     ("data", "network"),
     [pytest.param(*case, marks=[] if case in QUICK else [pytest.mark.slow]) for case in ALL],

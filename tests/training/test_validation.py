@@ -42,6 +42,7 @@ CASES = {
 }
 
 
+@pytest.mark.thorough(0.5, group="trained whole")
 @pytest.mark.parametrize("objective", CASES)
 def test_the_weights_are_those_of_what_was_trained(objective, tmp_path):
     fewest, rate = CASES[objective]

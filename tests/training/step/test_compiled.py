@@ -102,14 +102,14 @@ def assert_same(name: str, one: tuple, two: tuple) -> None:
     assert losses == pytest.approx(other_losses, rel=1e-4)
 
 
-@pytest.mark.thorough(0.15, group="compiled")
+@pytest.mark.thorough(0.08, group="compiled")
 @needs_compiler
 @pytest.mark.parametrize("name", [n if n in QUICK else pytest.param(n, marks=pytest.mark.slow) for n in SPECS])
 def test_compiled_equals_eager(name):
     assert_same(name, after(name, 60, "never"), after(name, 60, "always"))
 
 
-@pytest.mark.thorough(0.15, group="compiled")
+@pytest.mark.thorough(0.08, group="compiled")
 @needs_compiler
 def test_the_curve_of_compiled_training_is_that_of_eager_training():
     """For 200 steps, the loss of every one."""
@@ -218,7 +218,7 @@ def test_a_run_that_goes_on_is_compiled_if_it_was(before, cache):
     assert choice(10**6, 5e8, "never", before=True)[0] is False
 
 
-@pytest.mark.thorough(0.15, group="compiled")
+@pytest.mark.thorough(0.08, group="compiled")
 @needs_compiler
 def test_a_program_is_marked_as_kept_once_it_is_compiled(cache):
     def step(images, learning_rate, number):
@@ -233,7 +233,7 @@ def test_a_program_is_marked_as_kept_once_it_is_compiled(cache):
     assert torch.equal(x, torch.full((3,), 2.0))
 
 
-@pytest.mark.thorough(0.15, group="compiled")
+@pytest.mark.thorough(0.08, group="compiled")
 @needs_compiler
 def test_a_cache_that_cannot_be_is_no_fault(tmp_path, monkeypatch):
     (tmp_path / "file").touch()

@@ -69,7 +69,7 @@ def after(make, steps: int = 3) -> torch.Tensor:
     return weight
 
 
-@pytest.mark.thorough(0.15, group="compiled")
+@pytest.mark.thorough(0.08, group="compiled")
 @needs_compiler
 def test_a_program_does_what_the_step_does_with_what_it_holds_by_then(tmp_path):
     eager = after(lambda step: step)
@@ -77,7 +77,7 @@ def test_a_program_does_what_the_step_does_with_what_it_holds_by_then(tmp_path):
     torch.testing.assert_close(after(lambda step: program(step, [X], None, print)), eager)
 
 
-@pytest.mark.thorough(0.15, group="compiled")
+@pytest.mark.thorough(0.08, group="compiled")
 @needs_compiler
 def test_a_step_that_is_called_from_python_is_the_same_one():
     """What a GPU is given, here on a processor."""
@@ -90,7 +90,7 @@ def test_a_step_that_is_called_from_python_is_the_same_one():
     torch.testing.assert_close(after(make), after(lambda step: step))
 
 
-@pytest.mark.thorough(0.15, group="compiled")
+@pytest.mark.thorough(0.08, group="compiled")
 @needs_compiler
 def test_what_is_kept_is_built_once_and_needs_no_compiler(tmp_path, monkeypatch):
     built = []
@@ -122,7 +122,7 @@ def test_a_step_that_cannot_be_given_all_it_holds_is_no_program():
         trace(lambda x: whole.add_(part.sum()), [X])
 
 
-@pytest.mark.thorough(0.15, group="compiled")
+@pytest.mark.thorough(0.08, group="compiled")
 @needs_compiler
 def test_a_program_is_for_inputs_of_one_form():
     weight = weights()
@@ -133,7 +133,7 @@ def test_a_program_is_for_inputs_of_one_form():
     assert torch.equal(weight, weights())
 
 
-@pytest.mark.thorough(0.15, group="compiled")
+@pytest.mark.thorough(0.08, group="compiled")
 @needs_compiler
 def test_a_program_of_another_process_is_found_again(tmp_path):
     script = (

@@ -97,6 +97,7 @@ def distance(one: VAE, two: VAE) -> float:
     )
 
 
+@pytest.mark.thorough(0.5, group="trained whole")
 @pytest.mark.parametrize("case", CASES)
 def test_a_step_of_all_is_a_step_of_each(case):
     same_steps(specs_of(**CASES[case]), 20)
@@ -117,7 +118,7 @@ def test_the_networks_of_all_run_in_the_precision_that_was_asked_for():
 COMPILED = pytest.mark.skipif(shutil.which("g++") is None and shutil.which("c++") is None, reason="no compiler")
 
 
-@pytest.mark.thorough(0.15, group="compiled")
+@pytest.mark.thorough(0.08, group="compiled")
 @COMPILED
 @pytest.mark.parametrize(
     "case", ["gaussian", *(pytest.param(case, marks=pytest.mark.slow) for case in CASES if case != "gaussian")]
@@ -246,6 +247,7 @@ def test_the_time_of_a_program_is_shared_among_its_runs(tmp_path, monkeypatch):
     assert runs[2].progress.seconds < runs[0].progress.seconds == runs[1].progress.seconds
 
 
+@pytest.mark.thorough(0.5, group="trained whole")
 @pytest.mark.parametrize("then", ["together", "alone", "half"])
 def test_stopped_and_gone_on_with_in_any_company(tmp_path, then):
     specs = specs_of(ema_decay=0.9)[:3]
