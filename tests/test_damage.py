@@ -185,6 +185,7 @@ def test_a_result_whose_values_have_other_types(run, capsys):
                 assert said.count("\n") == (1 if status else 0), (place, other, said)
 
 
+@pytest.mark.thorough(0.4, group="processes of their own")
 def test_text_is_utf_8_whatever_the_locale(tmp_path):
     (tmp_path / "study.toml").write_text(
         'title = "Étude ±"\nabout = "a"\nbase = { data = "digits" }\n[[group]]\nname = "é"\ntitle = "é"\n'
@@ -198,6 +199,7 @@ def test_text_is_utf_8_whatever_the_locale(tmp_path):
     assert done.stdout.decode().strip() == ascii("Étude ±"), done.stderr.decode()
 
 
+@pytest.mark.thorough(0.4, group="processes of their own")
 def test_an_output_that_knows_only_ascii_gets_a_question_mark():
     environment = {"PYTHONIOENCODING": "ascii", "PATH": "/usr/bin:/bin", "HOME": "/nonexistent"}
     root = Path(__file__).parents[1]

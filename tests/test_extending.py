@@ -54,7 +54,7 @@ def test_the_tables_of_capabilities_are_whole():
         assert f"| `{name}` | {attribute.of} | `{attribute.default!r}` | {attribute.meaning} |" in page
 
 
-@pytest.mark.thorough(0.5)
+@pytest.mark.thorough(0.34)
 @pytest.mark.parametrize("command", COMMANDS, ids=range(len(COMMANDS)))
 def test_the_commands_work(command, mine, capsys):
     short = ["--epochs", "0.1", "--latent", "3", "--nll-samples", "2", "--out", "out", "--compile", "never"]

@@ -100,6 +100,7 @@ def test_no_public_name_is_that_of_a_submodule(name):
     assert importlib.util.find_spec(f"vaelab.{name}") is None
 
 
+@pytest.mark.thorough(0.4, group="processes of their own")
 def test_public_names_stay_what_they_are_when_everything_is_imported():
     script = """if True:
         import importlib, pkgutil, vaelab

@@ -93,6 +93,7 @@ def test_what_is_no_command_is_told_with_what_was_meant(words, expected, capsys)
     assert re.match(f"vaelab: {expected}", told(capsys, *words.split()))
 
 
+@pytest.mark.thorough(0.4, group="processes of their own")
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="Linux has it")
 @pytest.mark.parametrize("unbuffered", ["", "1"])
 @pytest.mark.parametrize("words", ["--help", "train --help", "data list"])
@@ -111,7 +112,7 @@ def test_an_error_that_cannot_be_written_leaves_the_exit_status():
         assert run("nothing", subprocess.DEVNULL, full).returncode == 2
 
 
-@pytest.mark.thorough(0.25)
+@pytest.mark.thorough(0.4, group="processes of their own")
 @pytest.mark.skipif(os.name == "nt", reason="pipes of POSIX")
 @pytest.mark.parametrize("unbuffered", ["", "1"])
 @pytest.mark.parametrize("words", ["--help", "train --help", "data list", "presets"])
@@ -204,7 +205,7 @@ def test_a_mistake_is_one_line_and_exit_status_2(words, expected, tmp_path, monk
     assert not list(tmp_path.glob("runs/**/*.json"))
 
 
-def test_train_prints_its_numbers_and_ends_with_where_they_are(tmp_path):
+def test_train_prints_its_numbers_and_ends_with_where_they_are(tmp_path, capsys):
     done = command("train", "--epochs", "1", "--latent", "2", "--network", "mlp:hidden=8", "--out", str(tmp_path))
     assert done.returncode == 0, done.stderr
     assert re.search(r"epoch 1.*images/s.*-ELBO \d+.*rate \d.*distortion \d+.*nats.*validation \d+", done.stdout)
@@ -215,18 +216,16 @@ def test_train_prints_its_numbers_and_ends_with_where_they_are(tmp_path):
     pictures = {p.stem for p in (run / "figures").iterdir()}
     assert pictures >= {"manifold", "samples", "reconstructions", "traversal", "interpolation", "latents", "curves"}
 
-    again = command("evaluate", str(run), "--samples", "7")
-    assert re.search(r"nll .* 7 ", again.stdout), again.stderr
-    assert command("figure", str(run), "manifold").stdout.strip().endswith("manifold.png")
-    wrong = command("figure", str(run), "manyfold")
-    assert wrong.returncode == 2
-    assert "did you mean 'manifold'" in wrong.stderr
-
-    elsewhere = command("train", "--spec", str(run / "spec.json"), "--seed", "1", "--out", str(tmp_path))
-    assert elsewhere.returncode == 0
+    assert main(["evaluate", str(run), "--samples", "7"]) == 0
+    assert re.search(r"nll .* 7 ", capsys.readouterr().out)
+    assert main(["figure", str(run), "manifold"]) == 0
+    assert capsys.readouterr().out.strip().endswith("manifold.png")
+    assert "did you mean 'manifold'" in told(capsys, "figure", str(run), "manyfold")
+    assert main(["train", "--spec", str(run / "spec.json"), "--seed", "1", "--out", str(tmp_path)]) == 0
     assert len(list(tmp_path.iterdir())) == 2
 
 
+@pytest.mark.thorough(0.4, group="processes of their own")
 def test_ctrl_c_saves_and_says_how_to_go_on(tmp_path):
     words = ["train", "--epochs", "4000", "--network", "mlp:hidden=8", "--compile", "never", "--out", str(tmp_path)]
     process = subprocess.Popen(

@@ -40,6 +40,7 @@ def worker():
     made.close()
 
 
+@pytest.mark.thorough(0.4, group="processes of their own")
 def test_one_job_after_another_by_one_process_that_begins_anew_where_it_died(worker, tmp_path):
     said: list[dict] = []
     assert worker.carry_out(job(tmp_path / "a") | {"metrics": ["latents:images=100"]}, said.append) == ""
@@ -62,6 +63,7 @@ def test_one_that_dies_at_work_fails_that_job_alone(worker, tmp_path):
     assert worker.carry_out(job(tmp_path / "short"), lambda _: None) == ""
 
 
+@pytest.mark.thorough(0.4, group="processes of their own")
 def test_one_that_is_stopped_saves_its_state_and_can_be_asked_again(worker, tmp_path):
     def stop(said: dict) -> None:
         if "status" in said:
@@ -72,6 +74,7 @@ def test_one_that_is_stopped_saves_its_state_and_can_be_asked_again(worker, tmp_
     assert worker.carry_out(job(tmp_path / "short"), lambda _: None) == ""
 
 
+@pytest.mark.thorough(0.4, group="processes of their own")
 def test_what_parts_print_is_no_answer_and_what_kills_one_is_told(worker, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("loud.py").write_text(
@@ -87,6 +90,7 @@ def test_what_parts_print_is_no_answer_and_what_kills_one_is_told(worker, tmp_pa
     assert said == "its process ended with status 7: no more"
 
 
+@pytest.mark.thorough(0.4, group="processes of their own")
 def test_no_file_of_the_current_folder_is_imported(worker, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for name in ("types", "json", "torch", "numba", "sitecustomize", "vaelab"):
@@ -196,6 +200,7 @@ def test_a_pipe_that_is_closed_saves_the_state(tmp_path):
     assert list(tmp_path.glob("*/checkpoint.safetensors"))
 
 
+@pytest.mark.thorough(0.4, group="processes of their own")
 @posix
 @pytest.mark.parametrize("words", [["--help"], ["parts"], ["train", "--help"]])
 def test_what_reads_only_the_first_line_gets_no_traceback(words):

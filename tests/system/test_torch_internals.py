@@ -116,6 +116,7 @@ for module in pkgutil.walk_packages(vaelab.__path__, "vaelab."):
 """
 
 
+@pytest.mark.thorough(0.4, group="processes of their own")
 def test_none_is_needed_to_import_vaelab():
     done = subprocess.run(
         [sys.executable, "-c", WITHOUT], cwd=ROOT, capture_output=True, text=True, timeout=120, check=False

@@ -273,6 +273,7 @@ def test_the_list_of_fields_is_whole():
     assert EFFECTS.keys() | ELSEWHERE == Spec.model_fields.keys()
 
 
+@pytest.mark.thorough(0.5, group="trained whole")
 @pytest.mark.parametrize("field", EFFECTS)
 def test_every_field_has_an_effect(tmp_path, field):
     plain = BASE.model_copy(update={"epochs": 1.0})
