@@ -9,10 +9,10 @@ from torch import Tensor
 from torch.distributions import Distribution
 
 from vaelab.data.dataset import SPLITS, Dataset
-from vaelab.data.protocol import protocol
 from vaelab.distributions import mean_of, two_means_of
+from vaelab.evaluation.batches import batches_by_content
 from vaelab.evaluation.measure import Progress, evaluating
-from vaelab.models import VAE, rows
+from vaelab.models import VAE
 from vaelab.randomness.seeds import derive
 from vaelab.system.errors import NonFiniteError
 
@@ -39,15 +39,14 @@ def over_posteriors(
     Raises:
         NonFiniteError: a posterior mean is not finite.
     """
-    device = next(model.parameters()).device
-    pixels = protocol(data.protocol).pixels
     results: list[T] = []
+
+    def seed_noise(number: int) -> None:
+        torch.manual_seed(derive(seed, "evaluation", SPLITS.index(data.split), number))
+
     with torch.no_grad(), evaluating(model):
-        for start in range(0, len(data), GROUP):
-            torch.manual_seed(derive(seed, "evaluation", SPLITS.index(data.split), start // GROUP))
-            group = data.by_content[start : start + GROUP]
-            x = pixels(torch.from_numpy(data.images[group])).to(device)
-            q = model.given(rows(data.labels, group)).posterior(x)
+        for batch in batches_by_content(model, data, GROUP, seed_noise, progress=progress):
+            q = model.given(batch.labels).posterior(batch.x)
             if not mean_of(q).isfinite().all():
                 raise NonFiniteError(
                     found=f"posterior means of {data.split} images that are not finite",
@@ -55,7 +54,6 @@ def over_posteriors(
                     do="look for diverged training in the run's log, or train again",
                 )
             results.append(read(q))
-            progress(min(1.0, (start + GROUP) / len(data)))
     return results
 
 

@@ -6,9 +6,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import conv2d
 
-from vaelab.data.protocol import protocol
+from vaelab.evaluation.batches import batches_by_content
 from vaelab.evaluation.measure import Better, EvaluationContext, Metric, Progress, evaluating, standard_error
-from vaelab.models import VAE, rows
+from vaelab.models import VAE
 from vaelab.randomness.seeds import derive
 from vaelab.system.errors import SpecError
 
@@ -83,15 +83,16 @@ class Reconstruction:
     @torch.no_grad()
     def __call__(self, context: EvaluationContext, progress: Progress) -> list[Metric]:
         data, model = context.data, context.model
+
+        def seed_noise(number: int) -> None:
+            torch.manual_seed(derive(context.seed, "evaluation", number))
+
         columns = torch.empty(4, len(data), dtype=torch.float64)  # one tensor: see `estimate_bounds`
         with evaluating(model):
-            for number, start in enumerate(range(0, len(data), IMAGES)):
-                chosen = data.by_content[start : start + IMAGES]
-                torch.manual_seed(derive(context.seed, "evaluation", number))
-                x = protocol(data.protocol).pixels(torch.from_numpy(data.images[chosen]))  # the same on every device
-                conditioned = model.given(rows(data.labels, chosen))
-                columns[:, start : start + len(x)] = torch.stack(_chunk(conditioned, x, self.samples))
-                progress(min(1.0, (start + IMAGES) / len(data)))
+            for batch in batches_by_content(model, data, IMAGES, seed_noise, progress=progress):
+                start = batch.number * IMAGES
+                of_each = _chunk(model.given(batch.labels), batch.x, self.samples)
+                columns[:, start : start + len(batch.x)] = torch.stack(of_each)
         error, variance, decibels, similarity = columns
         k = self.samples
         plain = "one draw: too large by the variance of the decoder's mean" if k == 1 else ""
@@ -117,7 +118,7 @@ class Reconstruction:
 
 def _chunk(model: VAE, x: Tensor, samples: int) -> tuple[Tensor, ...]:
     """Return the squared error of the mean of S decoder means, its variance, PSNR and SSIM of images x, [N] each."""
-    q = model.posterior(x.to(next(model.parameters()).device))
+    q, x = model.posterior(x), x.cpu()
     total, squares = torch.zeros_like(x, dtype=torch.float64), torch.zeros_like(x, dtype=torch.float64)
     for _ in range(samples):
         mean = model.likelihood(q.rsample(torch.Size([1]))).mean[0].double().cpu()

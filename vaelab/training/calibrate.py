@@ -6,9 +6,9 @@ import torch
 from torch import Tensor
 
 from vaelab.data.dataset import Dataset
-from vaelab.data.protocol import protocol
+from vaelab.evaluation.batches import batches_by_content
 from vaelab.evaluation.measure import evaluating
-from vaelab.models import VAE, rows
+from vaelab.models import VAE
 from vaelab.parts.capabilities import Calibrated, modules_with
 from vaelab.randomness.seeds import derive, seed_generator
 
@@ -33,11 +33,10 @@ def calibrate(model: VAE, train: Dataset, seed: int, images: int = 0) -> None:
 
 def _batches(model: VAE, train: Dataset, seed: int, images: int) -> Iterator[tuple[VAE, Tensor]]:
     device = next(model.parameters()).device
-    order = train.by_content[: images or len(train)]  # the same as `Dataset.some`, without a copy
-    for number, start in enumerate(range(0, len(order), IMAGES)):
-        chosen = order[start : start + IMAGES]
-        levels = torch.from_numpy(train.images[chosen])
+
+    def seed_noise(number: int) -> None:
         seed_generator(torch.device("cpu"), derive(seed, "settling", number))
-        x = protocol(train.protocol).pixels(levels).to(device)  # the same noise on every device
-        seed_generator(device, derive(seed, "settling", number, 1))
-        yield model.given(rows(train.labels, chosen)), x
+
+    for batch in batches_by_content(model, train, IMAGES, seed_noise, images):
+        seed_generator(device, derive(seed, "settling", batch.number, 1))
+        yield model.given(batch.labels), batch.x

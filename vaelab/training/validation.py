@@ -5,15 +5,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch import nn
 
 from vaelab.data.dataset import Dataset
 from vaelab.data.protocol import protocol
+from vaelab.evaluation.batches import batches_by_content
 from vaelab.evaluation.likelihood.likelihood import estimate_bounds
 from vaelab.evaluation.measure import evaluating
-from vaelab.models import VAE, rows
+from vaelab.models import VAE
 from vaelab.objectives.losses import Objective, admit, reported
 from vaelab.randomness.seeds import derive, seed_generator
 from vaelab.system.errors import NonFiniteError, SpecError
@@ -100,18 +100,19 @@ def own_loss(objective: Objective, model: VAE, data: Dataset, step: int, batch: 
         batch: images in a batch, at most the number of images.
     """
     device = next(model.parameters()).device
-    reading, number = protocol(data.protocol), torch.tensor(step, device=device)
+    number = torch.tensor(step, device=device)
+
+    def seed_noise(k: int) -> None:
+        seed_generator(torch.device("cpu"), derive(seed, "noise", k))
+
     total = torch.zeros((), dtype=torch.float64, device=device)
     # With gradients, as in training: an objective may need them to compute its loss.
     with evaluating(model), unchanged(objective), torch.enable_grad():
-        for k, start in enumerate(range(0, len(data), batch)):
-            chosen = data.by_content[np.arange(start, start + batch) % len(data)]
-            seed_generator(torch.device("cpu"), derive(seed, "noise", k))
-            x = reading.pixels(torch.from_numpy(data.images[chosen])).to(device)  # the same noise on every device
-            seed_generator(device, derive(seed, "noise", k, 1))
-            loss, _ = objective(model.given(rows(data.labels, chosen)), x, number)
-            total += reported(loss)[: len(data) - start].detach().double().sum()
-    return total.item() / len(data) + reading.nats_offset(data.shape)
+        for some in batches_by_content(model, data, batch, seed_noise, filled=True):
+            seed_generator(device, derive(seed, "noise", some.number, 1))
+            loss, _ = objective(model.given(some.labels), some.x, number)
+            total += reported(loss)[: len(data) - some.number * batch].detach().double().sum()
+    return total.item() / len(data) + protocol(data.protocol).nats_offset(data.shape)
 
 
 @contextmanager

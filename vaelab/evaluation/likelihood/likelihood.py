@@ -10,6 +10,7 @@ from torch import Tensor
 from vaelab.data.dataset import Dataset
 from vaelab.data.protocol import protocol
 from vaelab.evaluation.admission import admit_data, admit_likelihood, admit_parts, admit_protocol
+from vaelab.evaluation.batches import batches_by_content
 from vaelab.evaluation.inference import Precision, for_inference
 from vaelab.evaluation.likelihood.allotment import FEWEST, allotment
 from vaelab.evaluation.likelihood.chunk import TEN, AtATime, ChunkNoise, evaluate_chunk
@@ -107,16 +108,17 @@ def estimate_bounds(
     _check_samples(samples, at_most)
     device = next(model.parameters()).device
     reading = protocol(data.protocol)
+
+    def seed_noise(number: int) -> None:
+        ChunkNoise(seed, number).begin(torch.device("cpu"), 0)
+
     with evaluating(model):
         at_a_time, decoder = at_a_time_within(model, memory_mb), for_inference(model.likelihood, precision)
         columns: dict[str, Tensor] = {"samples": torch.empty(len(data), dtype=torch.int64)}
         sizes: list[int] = []
-        for number, start in enumerate(range(0, len(data), IMAGES)):
-            chosen = torch.from_numpy(data.by_content[start : start + IMAGES])
-            noise = ChunkNoise(seed, number)
-            noise.begin(torch.device("cpu"), 0)
-            x = reading.pixels(torch.from_numpy(data.images[chosen.numpy()])).to(device)  # the same on every device
-            condition = model.condition(rows(data.labels, chosen.numpy()))
+        for batch in batches_by_content(model, data, IMAGES, seed_noise, progress=progress):
+            x, chosen, noise = batch.x, torch.from_numpy(batch.chosen), ChunkNoise(seed, batch.number)
+            condition = model.condition(batch.labels)
             if samples == "auto":
                 groups = allotment(model, decoder, x, condition, at_most, noise, at_a_time)
             else:
@@ -133,7 +135,6 @@ def estimate_bounds(
                     if name != "sizes":
                         whole = columns.setdefault(name, values.new_empty(len(data), *values.shape[1:], device="cpu"))
                         whole[chosen[own.cpu()]] = values.cpu()
-            progress(min(1.0, (start + IMAGES) / len(data)))
 
     offset = reading.nats_offset(data.shape)
     kl, bounds = columns["kl_per_dimension"], columns["bounds"] - offset
