@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.workloads import Workload
-from vaelab.data import load
+from vaelab.data import load_data
 
 SVHN_FULL = {"train": 73_257, "test": 26_032}
 SEED = 0
@@ -17,7 +17,7 @@ def write_training_arrays(chosen: dict[str, Workload], folder: Path, root: str |
     MNIST is binarised once, with the protocol `binary-static`. A slice of SVHN is repeated until it is long enough.
 
     Arguments:
-        root: the data directory (see `vaelab.data.load`).
+        root: the data directory (see `vaelab.data.load_data`).
     """
     sources: dict[str, tuple[np.ndarray, np.ndarray]] = {}
     for key, workload in chosen.items():
@@ -26,7 +26,7 @@ def write_training_arrays(chosen: dict[str, Workload], folder: Path, root: str |
         grey = workload.training.shape[0] == 1
         name, protocol = ("mnist", "binary-static") if grey else ("svhn", "levels")
         if name not in sources:
-            splits = load(name, root, validation=0, protocol=protocol)
+            splits = load_data(name, root, validation=0, protocol=protocol)
             sources[name] = splits.train.images, splits.test.images
         train, test = sources[name]
         rows = np.arange(workload.training.images) % len(train)
@@ -35,7 +35,7 @@ def write_training_arrays(chosen: dict[str, Workload], folder: Path, root: str |
 
 
 def write_full_svhn(folder: Path) -> Path:
-    """Write a generated SVHN of the official size and format below `folder`, a data directory for `vaelab.data.load`.
+    """Write a generated SVHN of the official size and format in `folder`, a data directory for `vaelab.data.load_data`.
 
     A gradient with a little noise compresses to about 0.7 of its size, as the real SVHN does.
     """

@@ -20,7 +20,7 @@ def require(names: Iterable[str], root: str | None = None) -> None:
 
     Arguments:
         names: names of FILES.
-        root: the data directory that is searched before $VAELAB_DATA and the user's cache, as in `vaelab.data.load`.
+        root: the data directory that is searched before $VAELAB_DATA and the cache, as in `vaelab.data.load_data`.
     """
     places = [Path(at).expanduser() for at in (root, os.environ.get("VAELAB_DATA")) if at] + [user_cache()]
     lacking = [name for name in names if not any(_holds(place / name, FILES[name]) for place in places)]

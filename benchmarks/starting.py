@@ -47,10 +47,10 @@ def loading(task: Task, source: str) -> None:
     """Time `vaelab.load`, without the start of the interpreter and the imports."""
     import time
 
-    from vaelab.data import load
+    from vaelab.data import load_data
 
     began = time.perf_counter()
-    splits = load(source, str(task.folder) if source == "svhn" else None)
+    splits = load_data(source, str(task.folder) if source == "svhn" else None)
     report(task, seconds=time.perf_counter() - began, images=len(splits.train), note=splits.train.note)
 
 

@@ -26,8 +26,8 @@ def completed(spec: Spec) -> Spec:
     return checked(spec).spec
 
 
-def load_data(spec: Spec, root: str | None = None) -> Splits:
-    return build.load_data(blueprint_of(spec), root)
+def load_splits(spec: Spec, root: str | None = None) -> Splits:
+    return build.load_splits(blueprint_of(spec), root)
 
 
 def build_model(

@@ -214,7 +214,7 @@ def test_a_home_that_is_not_known(monkeypatch):
     with pytest.raises(SpecError, match="home folder is not known"):
         expanded("~nobody-of-that-name/data")
     with pytest.raises(VaelabError):
-        vl.load("folder:~nobody-of-that-name/data")
+        vl.load_data("folder:~nobody-of-that-name/data")
 
     def unknown(self):
         raise RuntimeError("Could not determine home directory.")

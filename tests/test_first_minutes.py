@@ -175,7 +175,7 @@ def test_a_notebook_is_a_place_where_somebody_looks_on(monkeypatch):
 
 
 def test_own_parts_are_fitted_in_a_folder_given_as_text_that_is_not_there(tmp_path):
-    splits = vl.load("digits", validation=0)
+    splits = vl.load_data("digits", validation=0)
     few = replace(splits, train=splits.train.take(np.arange(40)))
     posterior, likelihood = vl.DiagonalGaussian(), vl.Bernoulli()
     network = Mlp()
@@ -208,7 +208,7 @@ class Mlp:
 
 def test_pictures_of_the_decoder_and_the_log_need_no_data(copied, monkeypatch, capsys):
     monkeypatch.chdir(copied)
-    monkeypatch.setattr("vaelab.runs.directory.load_data", None)  # nothing is even looked for
+    monkeypatch.setattr("vaelab.runs.directory.load_splits", None)  # nothing is even looked for
     paths = vl.figure(vl.Run("runs/done"), ["manifold", "samples", "curves"])
     assert [path.name for path in paths] == ["manifold.png", "samples.png", "curves.png"]
     assert vl.figure(vl.Run("runs/done"), "samples") == paths[1:2]

@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 
 from tests.built import build_model
 from vaelab.cli.main import main
-from vaelab.data import Dataset, load
+from vaelab.data import Dataset, load_data
 from vaelab.evaluation.measure import EvaluationContext
 from vaelab.evaluation.measures import METRICS
 from vaelab.figures import FIGURES
@@ -126,7 +126,7 @@ def test_every_picture_calls_classes_by_name(run):
 
 
 def test_one_latent_dimension_names_the_lines_of_its_points(images):
-    test = load(f"folder:{images}").test
+    test = load_data(f"folder:{images}").test
     figure = FIGURES["latents"](build_model(Spec(data="folder:a", **{**SMALL, "latent": 1}), (3, 8, 8)).eval(), test)
     assert [tick.get_text() for tick in figure.axes[0].get_yticklabels()] == list(CLASSES)
 
@@ -137,7 +137,7 @@ def test_a_class_that_is_not_trained_on_is_called_by_name(images, tmp_path):
     spec = Spec(data=f"folder:{root}", **SMALL)
     with pytest.raises(SpecError, match="images of label bee, which no training image has"):
         train(spec.model_copy(update={"condition": "labels"}), tmp_path / "runs")
-    data = load(spec.data)
+    data = load_data(spec.data)
     model = build_model(spec, data.train.shape).eval()
     measure = METRICS["representation"](neighbours=1)
     rows = measure(EvaluationContext(model, data.train, data.test, 0, "", tmp_path), lambda share: None)
@@ -180,7 +180,7 @@ def test_where_the_data_lie_changes_no_number_and_is_recorded(tmp_path, monkeypa
 
 
 def test_names_of_classes_are_kept_by_what_is_taken(images):
-    test = load(f"folder:{images}", protocol="binary-static").test
+    test = load_data(f"folder:{images}", protocol="binary-static").test
     some = test.some(4)
     assert [some.class_name(label) for label in some.labels] == [CLASSES[label] for label in some.labels]
     unnamed: Dataset = replace(test, class_names={})

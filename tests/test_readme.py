@@ -9,7 +9,7 @@ import pytest
 
 from tests.built import completed
 from vaelab.cli.main import main
-from vaelab.data import load
+from vaelab.data import load_data
 from vaelab.runs.evaluate import evaluate, named_measures
 from vaelab.runs.presets import preset
 from vaelab.runs.spec import Spec
@@ -26,7 +26,7 @@ def test_the_python_example(tmp_path, monkeypatch, capsys):
     for code in examples:
         exec(compile(code, "README.md", "exec"), {})
     assert "nats/image" in capsys.readouterr().out
-    assert len(load("npy:images.npy").train) == 81  # 10 to test, 9 to validation
+    assert len(load_data("npy:images.npy").train) == 81  # 10 to test, 9 to validation
 
 
 @pytest.mark.parametrize("line", re.findall(r"^vaelab train (.*)$", README, re.MULTILINE))

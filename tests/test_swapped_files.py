@@ -106,7 +106,7 @@ def images(folder: Path, count: int = 4, first: int = 0) -> Path:
 def test_names_that_cannot_be_written_down_are_refused_before_the_training(tmp_path, monkeypatch, capsys):
     bad = os.fsdecode(b"bad\xff")
     with pytest.raises(DataError, match="a name that is not UTF-8"):
-        vl.load(f"folder:{images(tmp_path / 'faces' / bad).parent}")
+        vl.load_data(f"folder:{images(tmp_path / 'faces' / bad).parent}")
     assert "not a UTF-8 path" in told(capsys, "train", "--data", "digits", *TINY, "--out", str(tmp_path / bad))
     (tmp_path / bad).mkdir()
     monkeypatch.chdir(tmp_path / bad)
@@ -115,7 +115,7 @@ def test_names_that_cannot_be_written_down_are_refused_before_the_training(tmp_p
     assert not (tmp_path / "out").exists()
     for space in "\u00a0\u202f\u3000":  # which file names of many systems have
         assert (
-            len(vl.load(vl.Spec(data=f"folder:{images(tmp_path / f'a{space}b')}").data).train) == 2
+            len(vl.load_data(vl.Spec(data=f"folder:{images(tmp_path / f'a{space}b')}").data).train) == 2
         )  # of four: one is tested on, one validated on
 
 
@@ -253,11 +253,11 @@ def test_folders_that_lead_to_each_other_end(tmp_path):
             if one != other:
                 (one / f"to-{other.name}").symlink_to(other)
     with pytest.raises(DataError, match="more than 1,000 links to folders"):
-        vl.load(f"folder:{tmp_path / 'a'}")
+        vl.load_data(f"folder:{tmp_path / 'a'}")
     deep = tmp_path / "b" / "/".join("d" * 30)
     images(deep)
     with pytest.raises(DataError, match="more than 20 folders deep"):
-        vl.load(f"folder:{tmp_path / 'b'}")
+        vl.load_data(f"folder:{tmp_path / 'b'}")
 
 
 def test_a_report_of_the_users_own_is_not_overwritten(tmp_path, capsys):

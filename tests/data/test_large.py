@@ -10,9 +10,9 @@ from scipy.io import savemat
 
 MEASURE = r"""
 import re, sys, time
-from vaelab.data import load
+from vaelab.data import load_data
 start = time.perf_counter()
-splits = load("svhn", sys.argv[1])
+splits = load_data("svhn", sys.argv[1])
 print(len(splits.train), len(splits.validation), len(splits.test), splits.test.note or "official")
 # not ru_maxrss, which a process inherits from the one that started it
 peak = re.search(r"VmHWM:\s+(\d+) kB", open("/proc/self/status").read())

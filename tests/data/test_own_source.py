@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import vaelab as vl
-from vaelab.data import Contents, load, raw
+from vaelab.data import Contents, load_data, raw
 from vaelab.data.check import check
 from vaelab.data.sources import modules_of, parse
 from vaelab.system.errors import DataError, SpecError
@@ -66,12 +66,12 @@ HERE = __name__
 
 
 def test_it_is_split_and_read_as_any_other():
-    splits = load(f"{HERE}:Noise:images=50:side=4", validation=5)
+    splits = load_data(f"{HERE}:Noise:images=50:side=4", validation=5)
     assert (len(splits.train), len(splits.validation), len(splits.test)) == (45, 5, 6)
     assert splits.train.shape == (1, 4, 4)
     assert splits.train.protocol == "8bit"
     assert splits.train.name == f"{HERE}:Noise:images=50:side=4"
-    assert load(f"{HERE}:Noise", protocol="grey").train.protocol == "grey"
+    assert load_data(f"{HERE}:Noise", protocol="grey").train.protocol == "grey"
     assert splits.where == ""
     rows, said = check(f"{HERE}:Noise")
     assert [row.count for row in rows] == [40, 6]
@@ -99,7 +99,7 @@ def test_its_first_line_is_what_it_is():
 )
 def test_one_that_is_none_is_a_line(name, error, words):
     with pytest.raises(error) as caught:
-        load(f"{HERE}:{name}")
+        load_data(f"{HERE}:{name}")
     assert words in str(caught.value)
     assert "\n" not in str(caught.value)
 
@@ -114,7 +114,7 @@ def test_one_that_is_none_is_a_line(name, error, words):
 )
 def test_a_slip_in_a_name_is_no_module(source, words):
     with pytest.raises(SpecError) as caught:
-        load(source)
+        load_data(source)
     assert words in str(caught.value)
 
 

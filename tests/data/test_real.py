@@ -4,11 +4,11 @@ from pathlib import Path
 
 import numpy as np
 
-from vaelab.data import load
+from vaelab.data import load_data
 
 
 def test_mnist(real: Path):
-    splits = load("mnist", real, validation=0)
+    splits = load_data("mnist", real, validation=0)
     assert (len(splits.train), len(splits.test)) == (60_000, 10_000)
     assert splits.train.shape == (1, 28, 28)
     assert splits.train.note == splits.test.note == ""
@@ -23,13 +23,13 @@ def test_mnist(real: Path):
 
 
 def test_mnist_validation_comes_out_of_the_training_images(real: Path):
-    splits = load("mnist", real)
+    splits = load_data("mnist", real)
     assert splits.validation is not None
     assert (len(splits.train), len(splits.validation), len(splits.test)) == (54_000, 6_000, 10_000)
 
 
 def test_svhn(real: Path):
-    splits = load("svhn", real, validation=0)
+    splits = load_data("svhn", real, validation=0)
     assert splits.train.shape == (3, 32, 32)
     assert splits.train.labels is not None
     assert set(splits.train.labels) == set(range(10))
@@ -40,7 +40,7 @@ def test_svhn(real: Path):
 
 
 def test_frey(real: Path):
-    splits = load("frey", real, validation=0.1)
+    splits = load_data("frey", real, validation=0.1)
     assert splits.validation is not None
     assert len(splits.train) + len(splits.validation) + len(splits.test) == 1965
     assert splits.train.shape == (1, 28, 20)

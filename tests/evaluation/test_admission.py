@@ -20,7 +20,7 @@ def run(tmp_path_factory) -> vl.Run:
 
 @pytest.mark.parametrize("protocol", ["grey", "8bit", "levels", "binary-static", "binary-threshold"])
 def test_a_trained_model_is_not_measured_on_pixels_of_another_protocol(run, protocol: str):
-    test = vl.load("digits", protocol=protocol).test
+    test = vl.load_data("digits", protocol=protocol).test
     with pytest.raises(
         SpecError, match=f"protocol {protocol}; expected protocol binary-dynamic, with which the model was"
     ):
@@ -43,7 +43,7 @@ def test_a_model_learns_its_protocol_by_being_trained(tmp_path):
 def test_a_model_that_was_told_labels_is_still_held_to_its_protocol(tmp_path):
     run = vl.train(SPEC.model_copy(update={"condition": "labels"}), tmp_path, compile="never")
     with pytest.raises(SpecError, match="expected protocol binary-dynamic"):
-        vl.estimate_bounds(run.model().given(3), vl.load("digits", protocol="grey").test, 2, 0)
+        vl.estimate_bounds(run.model().given(3), vl.load_data("digits", protocol="grey").test, 2, 0)
 
 
 def test_a_model_that_was_not_trained_is_held_to_its_likelihood():

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from tests.built import build_model, completed, load_data
+from tests.built import build_model, completed, load_splits
 from tests.oracle import linear_gaussian
 from vaelab.data import Dataset
 from vaelab.evaluation import reconstruction
@@ -33,7 +33,7 @@ def measure(model, data: Dataset, samples: int = 16, seed: int = 0) -> dict[str,
 @pytest.fixture(scope="module")
 def digits():
     spec = completed(Spec(latent=2, network="mlp:hidden=5"))
-    data = load_data(spec).test
+    data = load_splits(spec).test
     torch.manual_seed(0)
     return build_model(spec, data.shape), data
 

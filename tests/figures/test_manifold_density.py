@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from tests.built import build_model, build_objective, load_data
+from tests.built import build_model, build_objective, load_splits
 from vaelab.data.protocol import protocol
 from vaelab.figures.manifold import SIDE
 from vaelab.models import VAE
@@ -21,7 +21,7 @@ MANIFOLDS = [m for m in open_study("article", quick=True).members if m.spec.late
 @pytest.mark.parametrize("member", MANIFOLDS, ids=[m.label for m in MANIFOLDS])
 def test_the_aggregate_posterior_is_everywhere_on_the_grid(member, tmp_path, real_data):
     """The grid is even under the prior (inverse CDF), so that each block should hold as much of q(z) as any other."""
-    splits = load_data(member.spec, real_data)
+    splits = load_splits(member.spec, real_data)
     model = build_model(member.spec, splits.train.shape)
     fit(model, build_objective(member.spec), splits, member.spec, tmp_path, SILENT, "never")
     share = block_shares(model.eval(), splits.train)

@@ -262,7 +262,7 @@ def model_of(likelihood=None, posterior=None, prior=None) -> vl.VAE:
 
 @pytest.fixture(scope="module")
 def few() -> vl.Splits:
-    splits = vl.load("digits")
+    splits = vl.load_data("digits")
     return replace(splits, train=splits.train.take(np.arange(40)), test=splits.test.take(np.arange(5)))
 
 
@@ -356,7 +356,7 @@ class OwnLikelihood(nn.Module):
 
 @pytest.mark.parametrize("own", ["posterior", "likelihood", "both"])
 def test_parts_in_one_piece_are_trained_and_measured(own, tmp_path):
-    data = vl.load("digits", protocol="binary-dynamic")
+    data = vl.load_data("digits", protocol="binary-dynamic")
     parts = {
         "posterior": vl.Conditional(Network().encoder(SHAPE, (4,)), vl.DiagonalGaussian(), SHAPE),
         "likelihood": vl.Conditional(Network().decoder((2,), SHAPE), vl.Bernoulli(), (2,)),

@@ -2,14 +2,14 @@ import numpy as np
 import pytest
 import torch
 
-from vaelab.data import load
+from vaelab.data import load_data
 from vaelab.evaluation.proportion import Proportion
 from vaelab.reports.digits import appearance, fit_reader, recognition
 
 
 @pytest.fixture(scope="module")
 def data():
-    return load("digits", validation=0, protocol="grey")
+    return load_data("digits", validation=0, protocol="grey")
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from tests.built import build_model, build_objective, completed, load_data
+from tests.built import build_model, build_objective, completed, load_splits
 from tests.traps.small import noise
 from vaelab.cli.main import main
 from vaelab.data import Dataset, Splits
@@ -120,7 +120,7 @@ def three_inputs(images, learning_rate, number):
 
 def test_labels_do_nothing_to_a_model_that_is_not_told_them(tmp_path):
     spec, logs = completed(TINY.model_copy(update={"condition": "none"})), []
-    data = load_data(spec)
+    data = load_splits(spec)
     bare = Splits(
         *(Dataset("digits", d.split, d.images, None, d.protocol) for d in (data.train, data.validation, data.test))
     )

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.built import build_model, completed, load_data
+from tests.built import build_model, completed, load_splits
 from vaelab.data import Splits
 from vaelab.data.dataset import seen
 from vaelab.evaluation import measures
@@ -32,7 +32,7 @@ def run(tmp_path_factory) -> Run:
 
 @pytest.fixture
 def data() -> Splits:
-    return load_data(completed(TINY))
+    return load_splits(completed(TINY))
 
 
 def test_measured_images_that_were_trained_on_are_counted_each(data: Splits):
@@ -185,7 +185,7 @@ def test_a_loss_that_is_no_bound_is_called_so_in_the_ledger(data):
 
 def test_a_bound_of_what_is_no_likelihood_is_no_bound(data):
     spec = TINY.model_copy(update={"protocol": "grey"})
-    told = provenance(blueprint_of(spec), build_model(spec, (1, 8, 8)), load_data(spec).train, 10)
+    told = provenance(blueprint_of(spec), build_model(spec, (1, 8, 8)), load_splits(spec).train, 10)
     assert (told["bound"], told["is_bound"], told["note"]) == ("ELBO", False, "not a likelihood")
 
 

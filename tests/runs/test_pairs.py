@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from tests.built import build_model, build_objective, completed, load_data
+from tests.built import build_model, build_objective, completed, load_splits
 from tests.training.test_loop import SILENT
 from vaelab.data import Splits
 from vaelab.evaluation.likelihood.likelihood import estimate_bounds
@@ -48,7 +48,7 @@ MEASURES = [
 @cache
 def trained(prior: str, posterior: str, latent: int) -> tuple[VAE, Splits]:
     """Thirty steps, 20 images each."""
-    data = load_data(completed(Spec(data="digits", protocol="binary-threshold")))
+    data = load_splits(completed(Spec(data="digits", protocol="binary-threshold")))
     few = Splits(data.train, None, replace(data.test, images=data.test.images[:40], labels=data.test.labels[:40]))
     codes = posterior == "codes"
     text = "codes:size=4:halvings=2" if codes else SMALL.get(posterior, posterior)

@@ -7,7 +7,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from tests.built import build_model, completed, load_data
+from tests.built import build_model, completed, load_splits
 from tests.training.step.test_vmapped import distance, trainers
 from tests.training.test_loop import BASE, SILENT, same, stop_at, trained, without_time
 from vaelab.runs.train import train
@@ -47,7 +47,7 @@ def test_what_is_validated_has_the_sigma_of_the_weights_as_they_are(tmp_path, mo
 
     def watched(model, data, seed):
         mine = log_sigma(model)
-        calibrate(model, load_data(completed(spec)).train, seed, 300)
+        calibrate(model, load_splits(completed(spec)).train, seed, 300)
         seen.append((mine, log_sigma(model)))
         return validate(model, data, seed)
 
@@ -89,7 +89,7 @@ def test_the_networks_run_in_float32_as_they_do_where_they_are_measured(tmp_path
     spec = OPTIMAL.model_copy(update={"precision": "bfloat16"})
     model = trained(spec, tmp_path)
     kept = log_sigma(model)
-    calibrate(model, load_data(completed(spec)).train, spec.seed)
+    calibrate(model, load_splits(completed(spec)).train, spec.seed)
     assert log_sigma(model) == kept
 
 
@@ -97,7 +97,7 @@ def test_sigma_at_its_floor_is_said(tmp_path):
     from vaelab.training.diagnosis.findings import find_findings
 
     model = build_model(completed(OPTIMAL), (1, 8, 8))
-    data = replace(load_data(completed(OPTIMAL)).train, protocol="grey")
+    data = replace(load_splits(completed(OPTIMAL)).train, protocol="grey")
     assert "sigma-collapse" not in {finding.kind for finding in find_findings(model, data, 5.0, 0)}
     model.likelihood.head.log_sigma.fill_(-6.0)
     assert "sigma-collapse" in {finding.kind for finding in find_findings(model, data, 5.0, 0)}

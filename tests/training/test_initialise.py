@@ -7,11 +7,11 @@ import pytest
 import torch
 from torch import nn
 
-from tests.built import build_model, build_objective, completed, load_data
+from tests.built import build_model, build_objective, completed, load_splits
 from tests.training.test_loop import BASE, SILENT, same, stop_at, trained
 from vaelab.data import Dataset
 from vaelab.data.protocol import protocol
-from vaelab.data.sources import load
+from vaelab.data.sources import load_data
 from vaelab.runs.spec import Spec
 from vaelab.system.errors import Interrupted, SpecError
 from vaelab.training.initialise import initialise
@@ -89,7 +89,7 @@ MODELS = [
 @pytest.mark.parametrize("fields", MODELS)
 @pytest.mark.parametrize("start", ["mean", "zero"])
 def test_every_encoder_sees_pixels_less_the_mean_of_their_channel(fields, start):
-    data = load_data(completed(Spec(data="digits", protocol="grey"))).train
+    data = load_splits(completed(Spec(data="digits", protocol="grey"))).train
     model = build_model(completed(Spec(**fields)), data.shape, data.labels)
     initialise(model, data, 0, start)
     x = protocol("grey").pixels(torch.from_numpy(data.images[:5]))
@@ -104,7 +104,7 @@ def test_every_encoder_sees_pixels_less_the_mean_of_their_channel(fields, start)
 @pytest.mark.parametrize("fields", MODELS)
 def test_a_decoder_starts_at_the_mean_image_pixel_by_pixel(fields):
     """Where z says nothing, as with its last weights at zero."""
-    data = load_data(completed(Spec(data="digits", protocol="grey"))).train
+    data = load_splits(completed(Spec(data="digits", protocol="grey"))).train
     model = build_model(completed(Spec(**fields)), data.shape, data.labels)
     initialise(model, data, 0, "mean")
     last = [m for m in model.likelihood.network.modules() if isinstance(getattr(m, "bias", None), nn.Parameter)][-1]
@@ -164,7 +164,7 @@ def test_a_training_begins_with_its_own_images(tmp_path):
     """As a learning rate that moves nothing shows."""
     spec = SPEC.model_copy(update={"learning_rate": 1e-12, "validation": 0.0, "protocol": "grey"})
     model = trained(spec, tmp_path)
-    data = load_data(spec).train
+    data = load_splits(spec).train
     u = (model.prior.logits.detach().sigmoid() - 0.05) / 0.9
     distance = torch.cdist(u.flatten(1), protocol("grey").pixels(torch.from_numpy(data.images)).flatten(1))
     assert distance.amin(1).max() < 1e-4
@@ -186,7 +186,7 @@ def test_it_begins_once_and_a_run_that_goes_on_goes_on(tmp_path, monkeypatch, em
 def test_images_on_disk_are_the_same_ones(tmp_path):
     levels = np.random.default_rng(0).integers(0, 256, (60, 1, 8, 8), np.uint8)
     np.save(tmp_path / "images.npy", levels)
-    stored = load(f"npy:{tmp_path / 'images.npy'}", None, 0.1, 0, "grey").train
+    stored = load_data(f"npy:{tmp_path / 'images.npy'}", None, 0.1, 0, "grey").train
     memory = replace(stored, images=stored.in_memory)
     one, two = Asks(9), Asks(9)
     initialise(one, stored, 0)
@@ -196,7 +196,7 @@ def test_images_on_disk_are_the_same_ones(tmp_path):
 
 def test_runs_of_one_program_begin_as_each_alone(tmp_path):
     specs = [SPEC.model_copy(update={"seed": seed}) for seed in (0, 1)]
-    data = load_data(SPEC)
+    data = load_splits(SPEC)
     models = [build_model(spec, data.train.shape) for spec in specs]
     first = TrainingSetup.of(models[0], build_objective(SPEC), data.train, SPEC)
     runs = []

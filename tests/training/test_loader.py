@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from vaelab.data import load
+from vaelab.data import load_data
 from vaelab.runs import evaluate as evaluating
 from vaelab.runs.directory import Run
 from vaelab.runs.spec import Spec
@@ -46,7 +46,7 @@ def threads() -> list[str]:
 def test_a_batch_is_the_same_bits_from_disk_and_from_memory(path: Path, monkeypatch, read: int):
     """In order, backwards, twice and far away: batch t is the images at indices t, gathered from the array."""
     monkeypatch.setattr(feed, "READ", read)
-    data = load(f"npy:{path}", validation=0).train
+    data = load_data(f"npy:{path}", validation=0).train
     batches = Sampler(len(data), 20, seed=5)
     streamed, resident = Streamed(data.images, batches, CPU), loader_of(data, batches, CPU)
     asked = [*range(25), 24, 3, 1000, 2, 2, 999, *range(12, 0, -1)]
@@ -63,7 +63,7 @@ def test_a_batch_is_the_same_bits_from_disk_and_from_memory(path: Path, monkeypa
 
 def test_the_thread_reads_ahead_of_what_is_asked_for(path: Path, monkeypatch):
     monkeypatch.setattr(feed, "READ", 1)
-    data = load(f"npy:{path}", validation=0).train
+    data = load_data(f"npy:{path}", validation=0).train
     batches = Sampler(len(data), 20, seed=5)
     streamed = Streamed(data.images, batches, CPU)
     readers, original = [], streamed._read
@@ -82,8 +82,8 @@ def test_the_thread_reads_ahead_of_what_is_asked_for(path: Path, monkeypatch):
 
 
 def test_images_stay_where_they_are_by_their_size_alone(path: Path, monkeypatch):
-    here = load("digits", validation=0).train
-    there = load(f"npy:{path}", validation=0).train
+    here = load_data("digits", validation=0).train
+    there = load_data(f"npy:{path}", validation=0).train
     monkeypatch.setattr(feed, "memory", lambda device: 4 * there.images.nbytes)
     small = loader_of(there, Sampler(len(there), 20, 0), CPU)
     assert isinstance(small, Resident)
@@ -203,7 +203,7 @@ def test_loading_hashing_and_streaming_hold_a_part_of_the_images_at_a_time(tmp_p
     path, size = tmp_path / "large.npy", 40 * 2**20
     np.save(path, np.random.default_rng(1).integers(0, 256, (size // 3072, 3, 32, 32), np.uint8))
     tracemalloc.start()
-    data = load(f"npy:{path}", protocol="binary-threshold")
+    data = load_data(f"npy:{path}", protocol="binary-threshold")
     evaluating.refuse_seen(data.train, data.test)
     assert data.train.sha256
     assert data.train.some(50).in_memory.shape == (50, 3, 32, 32)
@@ -239,7 +239,7 @@ def test_a_run_on_200_megabytes_needs_100_more_at_most(tmp_path: Path, share: fl
 @pytest.mark.gpu
 def test_batches_on_a_gpu_are_those_of_memory(path: Path):
     cuda = torch.device("cuda")
-    data = load(f"npy:{path}", validation=0).train
+    data = load_data(f"npy:{path}", validation=0).train
     batches = Sampler(len(data), 20, seed=5)
     streamed, resident = Streamed(data.images, batches, cuda), loader_of(data, batches, cuda)
     for t in (*range(40), 3, 1000):

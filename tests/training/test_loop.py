@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.built import build_model, build_objective, completed, load_data
+from tests.built import build_model, build_objective, completed, load_splits
 from vaelab.data import Splits
 from vaelab.models import VAE
 from vaelab.runs.spec import Spec
@@ -30,7 +30,7 @@ WATCHFUL = replace(SILENT, show_every=0.0)
 
 def trained(spec: Spec, folder: Path, callback: Callback = SILENT, compile="never", objective=None) -> VAE:
     spec = completed(spec)
-    data = load_data(spec)
+    data = load_splits(spec)
     model = build_model(spec, data.train.shape, data.train.labels)
     folder.mkdir(parents=True, exist_ok=True)
     model.progress = fit(  # type: ignore[assignment]
@@ -118,7 +118,7 @@ def test_the_best_weights_are_those_of_the_best_validation(tmp_path):
     best = max(rows, key=lambda row: row["validation"]["elbo"])
     assert best is not rows[-1], "the case does not tell best from last"
     assert model.progress.best_step == best["step"]
-    data = load_data(completed(spec))
+    data = load_splits(completed(spec))
     assert validate(model, data.validation, spec.seed)["elbo"] == pytest.approx(best["validation"]["elbo"], abs=1e-6)
 
 
@@ -283,7 +283,7 @@ def test_every_field_has_an_effect(tmp_path, field):
 
 
 def test_a_batch_larger_than_the_training_images_is_all_of_them(tmp_path):
-    count, said = len(load_data(completed(BASE)).train), list[str]()
+    count, said = len(load_splits(completed(BASE)).train), list[str]()
     callback = Callback(said.append, lambda status: None)
     larger = trained(BASE.model_copy(update={"batch": count + 1}), tmp_path / "larger", callback)
     assert same(larger, trained(BASE.model_copy(update={"batch": count}), tmp_path / "all"))
@@ -291,7 +291,7 @@ def test_a_batch_larger_than_the_training_images_is_all_of_them(tmp_path):
 
 
 def test_training_leaves_splits_alone(tmp_path):
-    data = load_data(completed(BASE))
+    data = load_splits(completed(BASE))
     assert isinstance(data, Splits)
     before = data.train.images.copy()
     spec = completed(BASE)

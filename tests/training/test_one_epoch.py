@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from tests.built import build_model, build_objective, completed, load_data
+from tests.built import build_model, build_objective, completed, load_splits
 from vaelab.data import Dataset, Splits
 from vaelab.data.protocol import protocol
 from vaelab.evaluation.measure import evaluating
@@ -50,7 +50,7 @@ ALL = [(data, network) for data in DATA for network in NETWORKS]
 )
 def test_an_epoch_leaves_no_layer_stuck_and_z_informed(data, network, tmp_path):
     spec = completed(Spec(**DATA[data], network=network, epochs=EPOCHS.get((data, network), 1), latent=10))
-    splits = made() if data == "made" else load_data(spec, real(data))
+    splits = made() if data == "made" else load_splits(spec, real(data))
     model = build_model(spec, splits.train.shape)
     fit(model, build_objective(spec, len(splits.train)), splits, spec, tmp_path, SILENT, "never")
     held = splits.validation.images[np.arange(min(LOOKED_AT, len(splits.validation)))]

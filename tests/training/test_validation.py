@@ -8,7 +8,7 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from tests.built import build_objective, completed, load_data
+from tests.built import build_objective, completed, load_splits
 from tests.training.step.test_vmapped import specs_of, trainers
 from tests.training.test_loop import BASE, SILENT, same, stop_at, trained, without_time
 from tests.traps.small import STILL, Recorder, build, dataset, fitted, noise, spec_of, splits
@@ -113,7 +113,7 @@ def test_without_validation_the_result_says_so(tmp_path):
 )
 def test_the_loss_of_the_log_is_that_of_the_weights_that_are_kept(tmp_path, fields):
     spec = BASE.model_copy(update=fields)
-    data, objective = load_data(completed(spec)).validation, build_objective(completed(spec), 1457)
+    data, objective = load_splits(completed(spec)).validation, build_objective(completed(spec), 1457)
     model = trained(spec, tmp_path, objective=objective)
     loss = own_loss(objective, model, data, 0, 50, derive(spec.seed, "validation"))
     assert loss == pytest.approx(model.progress.best_loss, rel=1e-6)

@@ -8,7 +8,7 @@ import torch
 
 from tests.built import completed
 from tests.traps.small import Recorder, build, by_hand, fitted, noise, npz, spec_of, x_of
-from vaelab.data import load
+from vaelab.data import load_data
 from vaelab.data.protocol import PROTOCOLS
 from vaelab.objectives.weighted import Elbo
 from vaelab.runs.directory import Run
@@ -55,7 +55,7 @@ def test_t34_nothing_is_chosen_on_the_test_images(tmp_path):
 def test_t34_validation_images_are_as_they_are_and_never_trained_on(tmp_path):
     """T34: random flips left on in validation; and images on both sides of the line."""
     spec = spec_of(npz(tmp_path / "images.npz", noise(60), noise(20, seed=1)))
-    data = load(spec.data, validation=0.3, protocol="grey")
+    data = load_data(spec.data, validation=0.3, protocol="grey")
     recorder = Recorder(Elbo())
     model, (_, last) = fitted(spec, data, tmp_path, recorder, build())
     seen = {image.numpy().tobytes() for x, _ in recorder.seen for image in x}
@@ -79,7 +79,7 @@ def test_t39_splits_owe_nothing_to_the_global_generators(protocol, tmp_path):
         np.random.seed(seed)  # noqa: NPY002
         torch.manual_seed(seed)
         before = np.random.get_state()[1].copy(), torch.get_rng_state()  # noqa: NPY002
-        data = load(f"npz:{tmp_path / 'images.npz'}", validation=0.2, protocol=protocol)
+        data = load_data(f"npz:{tmp_path / 'images.npz'}", validation=0.2, protocol=protocol)
         assert (np.random.get_state()[1] == before[0]).all()  # noqa: NPY002
         assert torch.equal(torch.get_rng_state(), before[1])
         assert data.validation is not None
@@ -137,5 +137,5 @@ def test_t42_a_pickle_in_the_place_of_weights_or_images_is_refused(tmp_path):
     (tmp_path / "plain.npz").write_bytes(pickle.dumps(Payload()))
     for name in ("objects", "plain"):
         with pytest.raises(DataError):
-            load(f"npz:{tmp_path / name}.npz")
+            load_data(f"npz:{tmp_path / name}.npz")
     assert not Payload.ran

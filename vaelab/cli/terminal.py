@@ -49,6 +49,17 @@ def _bar(console: Console) -> Iterator[Callback]:
 
 
 @contextmanager
+def working(console: Console, what: str) -> Iterator[Callable[[float], None]]:
+    """A function of the completed proportion that shows a bar in a terminal, and nothing elsewhere."""
+    if not console.is_terminal:
+        yield lambda share: None
+        return
+    with Progress(TextColumn(what), BarColumn(bar_width=30), console=console, transient=True) as progress:
+        task = progress.add_task(what, total=1.0)
+        yield lambda share: progress.update(task, completed=share)
+
+
+@contextmanager
 def downloading(console: Console) -> Iterator[Callable[[str, int, int], None]]:
     """A function of (file, bytes so far, bytes in all) that shows a bar for each file."""
     columns = (TextColumn("{task.description}"), BarColumn(bar_width=14), DownloadColumn(), TransferSpeedColumn())

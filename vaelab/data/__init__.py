@@ -2,6 +2,6 @@
 
 from vaelab.data.dataset import Contents, Dataset, Splits, raw
 from vaelab.data.protocol import PROTOCOLS, Protocol, with_protocol
-from vaelab.data.sources import SOURCES, load
+from vaelab.data.sources import SOURCES, load_data
 
-__all__ = ["PROTOCOLS", "SOURCES", "Contents", "Dataset", "Protocol", "Splits", "load", "raw", "with_protocol"]
+__all__ = ["PROTOCOLS", "SOURCES", "Contents", "Dataset", "Protocol", "Splits", "load_data", "raw", "with_protocol"]

@@ -61,7 +61,7 @@ def check(source: str, root: Path | str | None = None) -> tuple[list[SplitSummar
     The training split has all training images: none are held out for validation.
 
     Raises:
-        SpecError, DataError: as `load`.
+        SpecError, DataError: as `load_data`.
     """
     name, _, _ = parse(source)
     splits = read(source, root)

@@ -183,6 +183,7 @@ class Raw:
     note: str = ""
     factors: np.ndarray | None = None
     factor_names: tuple[str, ...] = ()
+    names: tuple[str, ...] = ()  # of the files, one for each image; () if the images are not files
 
 
 @dataclass(frozen=True, eq=False)

@@ -76,19 +76,22 @@ def with_protocol(splits: Splits, name: str, seed: int) -> Splits:
     Raises:
         SpecError: there is no such protocol, or it needs all images in memory and they are on disk.
     """
+    validation = None if splits.validation is None else prepare(splits.validation, name, seed)
+    return replace(
+        splits, train=prepare(splits.train, name, seed), validation=validation, test=prepare(splits.test, name, seed)
+    )
+
+
+def prepare(data: Dataset, name: str, seed: int = 0) -> Dataset:
+    """Prepare one split, with its levels as stored, for protocol `name`. Raises SpecError as `with_protocol`."""
     chosen = protocol(name)
-
-    def prepared(data: Dataset) -> Dataset:
-        if chosen.prepare is _unchanged:
-            return replace(data, protocol=name)
-        if isinstance(data.images, Stored):
-            return replace(data, images=_prepared_when_read(data.images, chosen), protocol=name)
-        noise = np.random.SeedSequence((seed, SPLITS.index(data.split))).generate_state(1, np.uint64)
-        images = chosen.prepare(data.images, int(noise[0]))
-        return replace(data, images=images, protocol=name, originals=data.source_digests)
-
-    validation = None if splits.validation is None else prepared(splits.validation)
-    return replace(splits, train=prepared(splits.train), validation=validation, test=prepared(splits.test))
+    if chosen.prepare is _unchanged:
+        return replace(data, protocol=name)
+    if isinstance(data.images, Stored):
+        return replace(data, images=_prepared_when_read(data.images, chosen), protocol=name)
+    noise = np.random.SeedSequence((seed, SPLITS.index(data.split))).generate_state(1, np.uint64)
+    images = chosen.prepare(data.images, int(noise[0]))
+    return replace(data, images=images, protocol=name, originals=data.source_digests)
 
 
 def _prepared_when_read(images: Stored, chosen: Protocol) -> Stored:

@@ -89,7 +89,7 @@ SOURCES = {
 }
 
 
-def load(
+def load_data(
     source: str | ParsedSource,
     root: Path | str | None = None,
     validation: float = 0.1,
@@ -138,11 +138,11 @@ def read(source: str | ParsedSource, root: Path | str | None = None) -> Splits:
     applied; `protocol` of the result is only the default name.
 
     Raises:
-        SpecError, DataError: as `load`.
+        SpecError, DataError: as `load_data`.
     """
-    name, entry, argument = source = parse(source) if isinstance(source, str) else source
-    where = str(locate(name, root)) if entry.files else argument
-    contents = entry.read(where)
+    source = parse(source) if isinstance(source, str) else source
+    name, entry = source.name, source.entry
+    where, contents = contents_of(source, root)
     train, validation, test = (
         None if held is None else _split(source.text, split, held, entry.protocol, contents)
         for split, held in (
@@ -167,6 +167,12 @@ def read(source: str | ParsedSource, root: Path | str | None = None) -> Splits:
     if contents.left_out:
         said += (f"left out of {source.text}: {contents.left_out}",)
     return Splits(train, validation, test, at, said)
+
+
+def contents_of(source: ParsedSource, root: Path | str | None = None) -> tuple[str, Contents]:
+    """Read a source as it is: the path that was read ("" if none), and its splits. Raises DataError as `load_data`."""
+    where = str(locate(source.name, root)) if source.entry.files else source.argument
+    return where, source.entry.read(where)
 
 
 def modules_of(source: str) -> list[str]:

@@ -24,7 +24,7 @@ def admit_data(model: VAE, data: Any) -> None:
         raise DataError(
             found=f"a {type(data).__name__} in the place of data",
             expected="a Dataset, which names its pixel protocol",
-            do="use one of the splits of vl.load, or vl.Dataset('mine', 'test', images, labels, protocol)",
+            do="use one of the splits of vl.load_data, or vl.Dataset('mine', 'test', images, labels, protocol)",
         )
     if data.shape != tuple(model.image_shape):
         raise DataError(

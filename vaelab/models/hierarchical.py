@@ -99,6 +99,11 @@ class Ladder(VAE):
 
     hierarchical: ClassVar[bool] = True
 
+    @property
+    def groups(self) -> tuple[int, ...]:
+        prior: Any = self.prior
+        return tuple(prior.trunk[0].sizes)
+
     def draw(self, x: Tensor, q: Any, samples: int = 1) -> Draw:
         prior, leading = self.prior(), torch.Size([samples]) + q.batch_shape
         went = q.descend(leading, top=prior.top)

@@ -116,6 +116,11 @@ class VAE(nn.Module):
         return self.likelihood.context_shape[0]
 
     @property
+    def groups(self) -> tuple[int, ...]:
+        """The number of dimensions of each group of z, from the top; (D,) if z is one group."""
+        return (self.latent,)
+
+    @property
     def support(self) -> str:
         """The space of z: "real", all of R^D; "sphere", its unit vectors; or "codes", vectors from codebooks."""
         return declared(head_of(self.posterior), "support")

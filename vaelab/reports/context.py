@@ -13,7 +13,7 @@ from vaelab.figures.model_calls import condition_of, pixels, reconstruct, seeded
 from vaelab.models import VAE
 from vaelab.reports.digits import Reader, fit_reader
 from vaelab.reports.labels import PLACED, described, differing
-from vaelab.runs.build import load_data
+from vaelab.runs.build import load_splits
 from vaelab.studies.study import Member, Study
 
 T = TypeVar("T")
@@ -27,7 +27,7 @@ class ReportContext:
 
     Arguments:
         study: the study; its runs that are not done are left out.
-        root: the data directory, as in `vaelab.data.load`.
+        root: the data directory, as in `vaelab.data.load_data`.
     """
 
     study: Study
@@ -81,7 +81,7 @@ class ReportContext:
         spec = member.spec
         splits = self._once(
             ("data", spec.data, spec.protocol, spec.validation, spec.split_seed),
-            lambda: load_data(member.blueprint, self.root),
+            lambda: load_splits(member.blueprint, self.root),
         )
         member.run.check_data(splits)
         return splits

@@ -62,7 +62,7 @@ def write_report(study: Study, folder: Path, root: str | None = None) -> tuple[P
     Runs that are not done are marked. The report is a function of the runs: the same runs give the same bytes.
 
     Arguments:
-        root: the data directory, as in `vaelab.data.load`.
+        root: the data directory, as in `vaelab.data.load_data`.
 
     Raises:
         DataError: the data are missing.

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from vaelab.data.dataset import Splits
-from vaelab.data.sources import load
+from vaelab.data.sources import load_data
 from vaelab.models import VAE, Labels
 from vaelab.objectives.losses import Objective
 from vaelab.parts.names import Part
@@ -18,19 +18,19 @@ from vaelab.runs.compatibility import check_labels, required_labels
 from vaelab.system.errors import VaelabError
 
 
-def load_data(blueprint: Blueprint, root: str | None = None, source: str | None = None) -> Splits:
+def load_splits(blueprint: Blueprint, root: str | None = None, source: str | None = None) -> Splits:
     """Load the data, split and read as the Spec says.
 
     Arguments:
-        root: the data directory (see `vaelab.data.load`).
+        root: the data directory (see `vaelab.data.load_data`).
         source: where the images are now, such as "folder:elsewhere/faces", if they were moved.
 
     Raises:
         SpecError: the model needs labels, and the images have none.
-        DataError: as `vaelab.data.load`.
+        DataError: as `vaelab.data.load_data`.
     """
     spec = blueprint.spec
-    data = load(source or blueprint.source, root, spec.validation, spec.split_seed, blueprint.protocol.name)
+    data = load_data(source or blueprint.source, root, spec.validation, spec.split_seed, blueprint.protocol.name)
     if blueprint.conditional:
         check_labels(data)
     return data

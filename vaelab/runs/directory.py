@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
 
+import numpy as np
 import torch
 from pydantic import Field, TypeAdapter
 from torch import Tensor
@@ -21,9 +22,13 @@ from vaelab.evaluation.measure import Metric
 from vaelab.models import VAE
 from vaelab.parts.trust import check_trust
 from vaelab.runs.blueprint import Blueprint, blueprint_of
-from vaelab.runs.build import build_model, load_data, model_bytes
+from vaelab.runs.build import build_model, load_splits, model_bytes
 from vaelab.runs.result_file import Result, read_result
 from vaelab.runs.spec import Spec
+from vaelab.serving.latents import Latents, encode
+from vaelab.serving.reconstruct import DRAWS, Reconstructions, decode, reconstruct
+from vaelab.serving.sample import Samples, sample
+from vaelab.serving.source import open_images
 from vaelab.system.errors import RunError, VaelabError, unknown
 from vaelab.system.files import small
 from vaelab.system.memory import check_free
@@ -55,6 +60,7 @@ class Run:
     path: Path
     trust: tuple[str, ...] = ()
     _read: tuple[Spec, Blueprint] | None = field(default=None, compare=False, repr=False)  # a Spec and its Blueprint
+    _loaded: VAE | None = field(default=None, compare=False, repr=False)  # the model that serves
 
     def __init__(self, path: Path | str, trust: Sequence[str] | str = (), must_exist: bool = True) -> None:
         object.__setattr__(self, "path", Path(path))
@@ -183,18 +189,18 @@ class Run:
         the whole project was moved.
 
         Arguments:
-            root: the data directory (see `vaelab.data.load`).
+            root: the data directory (see `vaelab.data.load_data`).
             source: where the images are now, such as "folder:elsewhere/faces", if they were moved.
 
         Raises:
             DataError, RunError: the images do not exist, or they are not the same.
         """
         if not self.done:
-            return load_data(self.blueprint, root, source)
+            return load_splits(self.blueprint, root, source)
         errors = list[VaelabError]()
         for place in [source] if source else self._places():
             try:
-                splits = load_data(self.blueprint, root, place)
+                splits = load_splits(self.blueprint, root, place)
                 self.check_data(splits)
             except VaelabError as error:
                 errors.append(error)
@@ -264,6 +270,59 @@ class Run:
             raise RunError(found=found, expected="finite weights", do=again)
         model.protocol = self.spec.protocol
         return model.eval()
+
+    @property
+    def served(self) -> VAE:
+        """The model that `encode`, `score`, `sample`, `reconstruct` and `decode` use, loaded once. Do not change it.
+
+        Raises:
+            RunError: the run is not finished, or a file is damaged.
+        """
+        if self._loaded is None:
+            _ = self.result  # an unfinished run has no final weights
+            object.__setattr__(self, "_loaded", self.model())
+        assert self._loaded is not None
+        return self._loaded
+
+    def encode(self, images: Any, labels: Any = None, draws: int = 0, seed: int = 0) -> Latents:
+        """Return mean and scale of q(z|x) for images that may be new.
+
+        Arguments:
+            images: a path, a data source, PIL images, an array, a tensor or a Dataset (see `open_images`).
+            labels: labels or names of classes, for a model that is conditioned on labels.
+            draws: S, draws of z for each image.
+            seed: of the noise, which for an image depends on its pixels only.
+
+        Raises:
+            VaelabError: the images do not fit the model, or the run is not finished.
+        """
+        return encode(self.served, open_images(self.served, images, labels).data, draws, seed)
+
+    def reconstruct(self, images: Any, labels: Any = None, draws: int = DRAWS, seed: int = 0) -> Reconstructions:
+        """Return the mean of p(x|z) over `draws` draws z ~ q(z|x) for images that may be new; arguments as `encode`."""
+        return reconstruct(self.served, open_images(self.served, images, labels).data, draws, seed)
+
+    def sample(
+        self, count: int = 64, labels: Any = None, temperature: float = 1.0, draw: bool = False, seed: int = 0
+    ) -> Samples:
+        """Return images for draws z ~ p(z); see `vaelab.serving.sample.sample`."""
+        return sample(self.served, count, labels, temperature, draw, seed)
+
+    def decode(self, z: Any, labels: Any = None) -> np.ndarray:
+        """Return the decoder's means for latent vectors z [N, D], float32 [N, C, H, W]."""
+        return decode(self.served, z, labels)
+
+
+def load(path: Path | str, trust: Sequence[str] | str = ()) -> Run:
+    """Open a run by its directory.
+
+    Arguments:
+        trust: your own modules that its Spec may name; their code runs when the model is built.
+
+    Raises:
+        RunError: the directory has no run.
+    """
+    return Run(path, trust)
 
 
 def key_of(metric: Metric) -> str:

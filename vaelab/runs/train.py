@@ -12,7 +12,7 @@ from vaelab.models import VAE
 from vaelab.objectives.criterion import criterion_of
 from vaelab.objectives.losses import Objective
 from vaelab.runs.blueprint import Blueprint, blueprint_of
-from vaelab.runs.build import build_model, build_objective, build_refit, load_data, training_bytes
+from vaelab.runs.build import build_model, build_objective, build_refit, load_splits, training_bytes
 from vaelab.runs.claim import check_claim, claimed
 from vaelab.runs.compatibility import check
 from vaelab.runs.directory import OWNER, Run
@@ -59,7 +59,7 @@ def train(
     Arguments:
         spec: the description of the run; parts may leave options out.
         name: the name of the directory; by default it is made from the Spec and ends with its hash.
-        root: the data directory (see `vaelab.data.load`).
+        root: the data directory (see `vaelab.data.load_data`).
         compile: whether to compile the training step; `auto` decides by the amount of work.
         device: `auto` uses a CUDA device if there is one.
         callback: receives progress; by default it is printed in a terminal or a notebook, and nowhere else.
@@ -92,7 +92,7 @@ def train_blueprint(
         return
     _check_paths(run.path.absolute(), Path.cwd())
     on = find_device(device)
-    data = load_data(blueprint, root)
+    data = load_splits(blueprint, root)
     announce(data, callback.say)
     if not blueprint.given.likelihood:
         callback.say(f"no likelihood was named: {spec.likelihood} is used, for pixels read as {spec.protocol}")

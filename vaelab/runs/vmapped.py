@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from typing import Any
 
-from vaelab.runs.build import build_model, build_objective, load_data, training_bytes
+from vaelab.runs.build import build_model, build_objective, load_splits, training_bytes
 from vaelab.runs.claim import claimed
 from vaelab.runs.directory import Run
 from vaelab.runs.evaluate import announce
@@ -89,7 +89,7 @@ def train_vmapped(
     blueprints = [run.blueprint for run in runs]
     specs = [blueprint.spec for blueprint in blueprints]
     on = find_device(device)
-    data = load_data(blueprints[0], root)
+    data = load_splits(blueprints[0], root)
     announce(data, callback.say)
     memory_bytes = sum(training_bytes(blueprint, data.train.shape) for blueprint in blueprints)
     check_free(f"{len(runs)} such models", memory_bytes, "train fewer at a time", SpecError)

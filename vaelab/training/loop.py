@@ -63,7 +63,7 @@ def fit(
         raise DataError(
             found=f"a {type(data).__name__} in the place of splits",
             expected="a Splits: training, validation and test images",
-            do="use vl.load(...), or vl.Splits(train, None, test)",
+            do="use vl.load_data(...), or vl.Splits(train, None, test)",
         )
     callback, folder = callback or default_callback(), Path(folder)
     setup = TrainingSetup.of(model, objective, data.train, config, schedule)

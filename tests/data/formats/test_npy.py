@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from tests.data.conftest import Trap
-from vaelab.data import load
+from vaelab.data import load_data
 from vaelab.data.dataset import Dataset
 from vaelab.data.formats import npy
 from vaelab.data.stored import Stored, blocks
@@ -32,8 +32,8 @@ def stored(path: Path) -> Stored:
 
 def test_splits_on_disk_are_those_in_memory(path: Path):
     np.savez(path.with_suffix(".npz"), images=RGB, labels=LABELS)
-    there = load(f"npy:{path},{path.with_name('labels.npy')}", seed=3)
-    here = load(f"npz:{path.with_suffix('.npz')}", seed=3)
+    there = load_data(f"npy:{path},{path.with_name('labels.npy')}", seed=3)
+    here = load_data(f"npz:{path.with_suffix('.npz')}", seed=3)
     for a, b in zip((there.train, there.validation, there.test), (here.train, here.validation, here.test), strict=True):
         assert a is not None
         assert b is not None
@@ -89,24 +89,24 @@ def test_labels_may_stand_in_a_column(path: Path):
 
 
 def test_a_threshold_is_applied_to_what_is_read(path: Path):
-    splits = load(f"npy:{path}", protocol="binary-threshold", validation=0)
+    splits = load_data(f"npy:{path}", protocol="binary-threshold", validation=0)
     np.testing.assert_array_equal(
         np.sort(splits.train.digests.view("S16")),
         np.sort(load_in_memory(path, "binary-threshold").train.digests.view("S16")),
     )
     assert set(np.unique(splits.train.images[:])) == {0, 255}
-    grey = load(f"npy:{path}", protocol="grey", validation=0)
+    grey = load_data(f"npy:{path}", protocol="grey", validation=0)
     np.testing.assert_array_equal(splits.train.images[:], (grey.train.images[:] >= 128) * 255)
 
 
 def load_in_memory(path: Path, protocol: str):
     np.savez(path.with_suffix(".npz"), images=RGB)
-    return load(f"npz:{path.with_suffix('.npz')}", protocol=protocol, validation=0)
+    return load_data(f"npz:{path.with_suffix('.npz')}", protocol=protocol, validation=0)
 
 
 def test_one_draw_for_good_of_images_on_disk_is_refused(path: Path, refused):
     with refused(SpecError, path, "binary-static", "binary-dynamic", ".npz"):
-        load(f"npy:{path}", protocol="binary-static")
+        load_data(f"npy:{path}", protocol="binary-static")
 
 
 @pytest.mark.parametrize(
@@ -143,7 +143,7 @@ def test_one_draw_for_good_of_images_on_disk_is_refused(path: Path, refused):
 def test_arrays_that_are_no_images_are_refused(tmp_path: Path, refused, array: np.ndarray, words: tuple[str, ...]):
     np.save(tmp_path / "a.npy", array)
     with refused(DataError, tmp_path / "a.npy", *words):
-        load(f"npy:{tmp_path / 'a.npy'}")
+        load_data(f"npy:{tmp_path / 'a.npy'}")
 
 
 def test_a_pickle_is_refused_and_never_run(tmp_path: Path, refused, trap: Trap):

@@ -9,7 +9,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from tests.built import build_model, completed
-from vaelab.data import Dataset, load
+from vaelab.data import Dataset, load_data
 from vaelab.evaluation.fidelity import classifier as classifiers
 from vaelab.evaluation.fidelity.classifier import classifier, weights_sha256
 from vaelab.evaluation.fidelity.features import check_features, extractor
@@ -20,7 +20,7 @@ from vaelab.system.errors import DataError, RunError, SpecError
 
 @pytest.fixture(scope="module")
 def splits():
-    return load("digits", validation=0, protocol="grey")
+    return load_data("digits", validation=0, protocol="grey")
 
 
 @pytest.fixture(scope="module")

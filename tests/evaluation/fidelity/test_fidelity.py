@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from tests.built import build_model, completed, load_data
+from tests.built import build_model, completed, load_splits
 from tests.oracle import linear_gaussian
 from vaelab.data import Dataset
 from vaelab.evaluation.fidelity import fidelity
@@ -40,7 +40,7 @@ def perfect() -> EvaluationContext:
 @pytest.fixture(scope="module")
 def digits() -> EvaluationContext:
     spec = completed(Spec(latent=2, network="mlp:hidden=5"))
-    data = load_data(spec)
+    data = load_splits(spec)
     torch.manual_seed(0)
     return EvaluationContext(build_model(spec, data.test.shape), data.train, data.test, 0, "", Path("unused"))
 
@@ -196,7 +196,7 @@ def test_training_images_that_the_classifier_has_seen_are_told_of(digits, tmp_pa
 @pytest.mark.slow
 def test_the_classifier_of_real_mnist_is_good_and_an_untrained_model_is_far_from_its_images(real_data, tmp_path):
     spec = completed(Spec(data="mnist", latent=2, network="mlp:hidden=5"))
-    data = load_data(spec, real_data)
+    data = load_splits(spec, real_data)
     model = build_model(spec, data.test.shape)
     rows = Fidelity(images=2000)(EvaluationContext(model, data.train, data.test, 0, "", tmp_path), lambda share: None)
     assert float(rows[0].note.split("right on ")[1].split("%")[0]) / 100 > 0.97

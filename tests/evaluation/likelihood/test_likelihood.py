@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch.profiler import ProfilerActivity, profile
 
-from tests.built import build_model, completed, load_data
+from tests.built import build_model, completed, load_splits
 from tests.oracle import Double, linear_gaussian
 from vaelab.data import Dataset
 from vaelab.evaluation.likelihood import chunk, likelihood
@@ -80,7 +80,7 @@ def test_bounds_are_ordered_and_the_rate_is_the_closed_form():
 @pytest.mark.parametrize("memory_mb", [0.4, 0.5, 2.0])
 def test_the_budget_of_memory_changes_no_number(memory_mb):
     spec = Spec(data="digits", latent=3, network="mlp:hidden=20")
-    data = load_data(completed(spec)).test
+    data = load_splits(completed(spec)).test
     model = build_model(spec, data.shape)
     asked = [likelihood.at_a_time_within(model, mb).passes for mb in (memory_mb, 256)]
     assert asked[0] < 1000 < asked[1]
@@ -91,7 +91,7 @@ def test_the_budget_of_memory_changes_no_number(memory_mb):
 
 def test_the_order_of_the_images_changes_no_number():
     spec = Spec(data="digits", latent=3, network="mlp:hidden=20")
-    data = load_data(completed(spec)).test  # binarised anew at every look: the noise goes with the image too
+    data = load_splits(completed(spec)).test  # binarised anew at every look: the noise goes with the image too
     model, order = build_model(spec, data.shape), np.random.default_rng(0).permutation(len(data))
     plain, shuffled = estimate_bounds(model, data, 12, 0), estimate_bounds(model, data.take(order), 12, 0)
     for name in ("nll", "rate", "distortion", "squared_error", "posterior_mean", "kl_per_dimension"):
@@ -155,7 +155,7 @@ def test_k_below_one_is_refused(samples):
 
 def test_a_seed_fixes_every_draw_and_the_global_generator_is_left_alone():
     spec = completed(Spec(latent=2, network="mlp:hidden=5"))
-    data = load_data(spec).test
+    data = load_splits(spec).test
     model = build_model(spec, data.shape).train()
     torch.manual_seed(5)
     before = torch.get_rng_state()

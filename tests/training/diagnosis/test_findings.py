@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.built import build_model, build_objective, completed, load_data
+from tests.built import build_model, build_objective, completed, load_splits
 from tests.training.test_loop import stop_at, without_time
 from vaelab.runs.spec import Spec
 from vaelab.system.errors import Interrupted
@@ -20,7 +20,7 @@ from vaelab.training.loop import fit
 SOUND = completed(
     Spec(data="digits", latent=2, network="mlp:hidden=32", epochs=8, batch=50, learning_rate=1e-2, validate_every=1)
 )
-DATA = load_data(SOUND)
+DATA = load_splits(SOUND)
 COLLAPSE = Finding("posterior-collapse", "z is ignored", "try this")
 
 
@@ -67,7 +67,7 @@ def test_a_decoder_that_ignores_z_is_said_to_once_and_in_every_line(tmp_path, va
 @pytest.mark.parametrize("spec", [{}, {"ema_decay": 0.9}, {"validation": 0.0}, {"precision": "bfloat16"}])
 def test_of_a_sound_model_nothing_is_said(tmp_path, spec):
     spec = SOUND.model_copy(update={"epochs": 4.0, **spec})
-    log, said = trained(tmp_path, spec, data=load_data(spec))
+    log, said = trained(tmp_path, spec, data=load_splits(spec))
     assert len(log) == 4
     assert not any("findings" in row for row in log)
     assert not any("collapse" in line for line in said)
@@ -159,7 +159,7 @@ def at_floor(model):
 
 def test_a_learned_sigma_at_its_floor_is_said_and_a_fixed_one_is_not(tmp_path):
     grey = SOUND.model_copy(update={"protocol": "grey", "epochs": 1.0, "learning_rate": 1e-4, "start": "zero"})
-    data = load_data(grey)
+    data = load_splits(grey)
     learned = completed(grey.model_copy(update={"likelihood": "gaussian:sigma=shared"}))
     log, said = trained(tmp_path / "learned", learned, at_floor, data)
     assert "sigma-collapse" in kinds(log[0])

@@ -11,7 +11,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from tests.built import build_model, build_objective, completed, load_data
+from tests.built import build_model, build_objective, completed, load_splits
 from vaelab.cli.main import main
 from vaelab.objectives.criterion import ELBO
 from vaelab.runs.directory import Run
@@ -33,7 +33,7 @@ from vaelab.training.step.step import TrainState
 BASE = completed(
     Spec(data="digits", protocol="grey", latent=3, network="mlp:hidden=16", epochs=2, batch=50, learning_rate=3e-3)
 )
-DATA = load_data(BASE)
+DATA = load_splits(BASE)
 TARGET = 123  # the training image to which things happen
 BATCHES = Sampler(len(DATA.train), BASE.batch, BASE.seed)
 VISIT = next(t for t in range(59) if TARGET in BATCHES(t))  # the first step that sees it

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.built import build_model, build_objective, completed, load_data
+from tests.built import build_model, build_objective, completed, load_splits
 from tests.training.test_loop import SILENT, WATCHFUL, stop_at, without_time
 from vaelab.models import VAE
 from vaelab.objectives.criterion import ELBO
@@ -51,7 +51,7 @@ def specs_of(**fields) -> list[Spec]:
 
 
 def courses_of(specs: list[Spec]) -> list[TrainingSetup]:
-    data = load_data(specs[0])
+    data = load_splits(specs[0])
     models = [build_model(spec, data.train.shape, data.train.labels) for spec in specs]
     first = TrainingSetup.of(models[0], build_objective(specs[0]), data.train, specs[0])
     return [first.beside(model, build_objective(spec), spec) for model, spec in zip(models, specs, strict=True)]
@@ -132,7 +132,7 @@ def test_a_compiled_step_of_all_is_a_step_of_each(case):
 def test_on_a_gpu_nothing_waits_for_the_device(compile):
     """Once the step is compiled: torch refuses whatever would synchronise."""
     specs = specs_of(clip_norm=20.0, ema_decay=0.9)
-    data = load_data(specs[0])
+    data = load_splits(specs[0])
     models = [build_model(spec, data.train.shape).cuda() for spec in specs]
     first = TrainingSetup.of(models[0], build_objective(specs[0]), data.train, specs[0])
     courses = [first.beside(model, first.objective, spec) for model, spec in zip(models, specs, strict=True)]
@@ -152,7 +152,7 @@ def test_on_a_gpu_nothing_waits_for_the_device(compile):
 
 
 def trainers(specs: list[Spec], folder: Path, callback: Callback = SILENT, objective=None) -> list[Trainer]:
-    data = load_data(specs[0])
+    data = load_splits(specs[0])
     found = []
     for setup, spec in zip(courses_of(specs), specs, strict=True):
         (path := folder / spec.hash).mkdir(parents=True, exist_ok=True)
@@ -166,7 +166,7 @@ def with_(setup: TrainingSetup, objective) -> TrainingSetup:
 
 
 def alone(spec: Spec, folder: Path, callback: Callback = SILENT, objective=None) -> VAE:
-    data = load_data(spec)
+    data = load_splits(spec)
     model = build_model(spec, data.train.shape)
     (path := folder / spec.hash).mkdir(parents=True, exist_ok=True)
     fit(model, objective or build_objective(spec), data, spec, path, callback, "never", spec.hash)

@@ -48,6 +48,21 @@ Device = Annotated[
 ]
 Threads = Annotated[int, tyro.conf.arg(help="number of processor threads. 0: as many as torch chooses")]
 
+Images = Annotated[
+    tuple[str, ...],
+    tyro.conf.Positional,
+    optional(
+        "a folder, image files, a file of arrays, or a data source such as mnist",
+        "the run's own images",
+        metavar="[IMAGES ...]",
+    ),
+]
+Split = Annotated[
+    str, tyro.conf.arg(metavar="SPLIT", help="train, validation, test or all: which images of data with several splits")
+]
+Seed = Annotated[int, tyro.conf.arg(help="seed of the noise of pixels and of z")]
+Overwrite = Annotated[bool, optional("replace the output if it exists", "off")]
+
 
 def use_threads(threads: int) -> None:
     """Let torch use this many processor threads. SpecError if there cannot be so many."""

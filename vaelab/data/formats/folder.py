@@ -4,7 +4,7 @@ import os
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -249,7 +249,8 @@ def _raw(base: Path, paths: list[Path], labels: list[int] | None, first: tuple[P
                 do="crop, resize or convert them, or put each kind into its own folder",
             )
         images[index] = image
-    return raw(base, images, None if labels is None else np.array(labels))
+    found = raw(base, images, None if labels is None else np.array(labels))
+    return replace(found, names=tuple(path.relative_to(base).as_posix() for path in paths))
 
 
 def _pictures(paths: list[Path], first: tuple[Path, np.ndarray]) -> Iterator[np.ndarray]:

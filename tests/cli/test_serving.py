@@ -1,0 +1,162 @@
+"""encode, sample and reconstruct, as they are typed."""
+
+import csv
+import errno
+import os
+import shutil
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import vaelab as vl
+from tests.conftest import TINY
+from tests.told import told
+from vaelab.cli.main import main
+from vaelab.system import files
+
+
+@pytest.fixture
+def photos(tmp_path, run):
+    """Some test images of the run as files, in folders of classes."""
+    data = vl.Run(run).data().test
+    for i in range(6):
+        at = tmp_path / "photos" / str(data.labels[i]) / f"{i}.png"
+        at.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(data.images[i, 0]).save(at)
+    return tmp_path / "photos"
+
+
+def rows(path):
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_a_folder_is_encoded_with_the_names_of_files_and_classes(run, photos, tmp_path, capsys):
+    assert main(["encode", str(run), str(photos), "--out", str(tmp_path / "z.csv"), "--draws", "2"]) == 0
+    assert "6" in capsys.readouterr().out
+    found = rows(tmp_path / "z.csv")
+    assert sorted(found[0]) == sorted(
+        ["name", "label", "mean_1", "mean_2", "scale_1", "scale_2", "draws_1", "draws_2", "draws_3", "draws_4"]
+    )
+    assert {row["name"].split("/")[0] for row in found} == {row["label"] for row in found}
+    latents = vl.load(run).encode([photos / row["name"] for row in found])
+    np.testing.assert_allclose([[float(row["mean_1"]), float(row["mean_2"])] for row in found], latents.mean, rtol=1e-4)
+
+
+def test_files_may_be_named_one_by_one(run, photos, tmp_path):
+    names = sorted(map(str, photos.glob("*/*.png")))[:2]
+    assert main(["encode", str(run), *names, "--out", str(tmp_path / "z.csv")]) == 0
+    assert [row["name"] for row in rows(tmp_path / "z.csv")] == names
+
+
+def test_without_images_those_of_the_run_are_used(run, tmp_path):
+    assert main(["encode", str(run), "--split", "test", "--out", str(tmp_path / "z.npz")]) == 0
+    with np.load(tmp_path / "z.npz") as found:
+        assert found["mean"].shape == (180, 2)
+    assert main(["encode", str(run), "--out", str(tmp_path / "all.csv")]) == 0
+    assert len(rows(tmp_path / "all.csv")) == 1797
+    assert rows(tmp_path / "all.csv")[0]["name"] == "train/0"
+
+
+def test_samples_are_pictures_or_a_grid_or_arrays(run, tmp_path, capsys):
+    for out in ("grid.png", "arrays.npz", "pictures"):
+        assert main(["sample", str(run), "--count", "5", "--out", str(tmp_path / out)]) == 0
+    assert "p(z), seed 0" in capsys.readouterr().out
+    with Image.open(tmp_path / "grid.png") as grid:
+        assert grid.size == (28, 18)
+    assert len(list((tmp_path / "pictures").glob("*.png"))) == 5
+    with np.load(tmp_path / "arrays.npz") as found:
+        np.testing.assert_array_equal(found["images"], vl.load(run).sample(5).images)
+
+
+def test_reconstructions_are_beside_the_images(run, photos, tmp_path):
+    assert main(["reconstruct", str(run), str(photos), "--out", str(tmp_path / "rec")]) == 0
+    for row in rows(tmp_path / "rec" / "images.csv"):
+        both = np.asarray(Image.open(tmp_path / "rec" / row["file"]))
+        np.testing.assert_array_equal(both[:, :8], np.asarray(Image.open(photos / row["name"])))
+        # Pixels are rounded to levels in the picture
+        error = ((both[:, :8] / 255 - both[:, 10:] / 255) ** 2).mean()
+        assert float(row["squared_error"]) == pytest.approx(error, abs=2e-3)
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        ("encode RUN PHOTOS --out z.txt", "ends with .npz"),
+        ("encode RUN nowhere/x --out z.csv", "nowhere/x: no such file or folder"),
+        ("encode RUN nowhere --out z.csv", "data source 'nowhere'"),
+        ("encode RUN SMALL --out z.csv", "4 x 4 grey; expected 8 x 8 grey, the size of this model's images"),
+        ("encode RUN SMALL/a.png --out z.csv", "4 x 4 grey; expected 8 x 8 grey"),
+        ("encode RUN PHOTOS PHOTOS --out z.csv", "name folders and sources one at a time"),
+        ("encode RUN --split all4 --out z.csv", "unknown split"),
+        ("encode RUN PHOTOS --split test --out z.csv", "no test split"),
+        ("encode RUN PHOTOS --draws -1 --out z.csv", "draws = -1"),
+        ("sample RUN --count 0 --out s.png", "0 samples"),
+        ("sample RUN --labels 3 --out s.png", "not conditioned on labels"),
+        ("reconstruct RUN PHOTOS --draws 0 --out rec", "draws = 0"),
+        ("reconstruct RUN PHOTOS --out RUN", "add --overwrite"),
+        ("reconstruct RUN PHOTOS --overwrite --out RUN", "expected only pictures and tables of vaelab"),
+    ],
+)
+def test_a_mistake_is_one_line_and_leaves_nothing(words, says, run, photos, tmp_path, monkeypatch, capsys):
+    (tmp_path / "small").mkdir()
+    Image.fromarray(np.zeros((4, 4), np.uint8)).save(tmp_path / "small" / "a.png")
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    named = {"RUN": str(run), "PHOTOS": str(photos), "SMALL": str(tmp_path / "small")}
+    typed = [named.get(word, word.replace("SMALL", named["SMALL"])) for word in words.split()]
+    assert says in told(capsys, *typed)
+    assert not list((tmp_path / "here").iterdir())
+    assert (run / "result.json").exists()
+
+
+def test_an_unfinished_run_is_told(run, photos, tmp_path, capsys):
+    (run / "result.json").unlink()
+    assert "expected a finished run" in told(capsys, "encode", run, photos, "--out", tmp_path / "z.csv")
+
+
+def test_a_full_disk_leaves_nothing(run, photos, tmp_path, monkeypatch, capsys):
+    def full(*given, **named):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    (tmp_path / "out").mkdir()
+    monkeypatch.setattr(files.os, "replace", full)
+    assert "no room to write" in told(capsys, "encode", run, photos, "--out", tmp_path / "out" / "z.csv")
+    assert "no room to write" in told(capsys, "reconstruct", run, photos, "--out", tmp_path / "out" / "rec")
+    assert not list((tmp_path / "out").iterdir())
+
+
+@pytest.fixture(scope="module")
+def conditional(tmp_path_factory):
+    """A model of two classes with names."""
+    folder = tmp_path_factory.mktemp("classes")
+    noise = np.random.default_rng(0)
+    for name, low in (("cat", 0), ("dog", 128)):
+        (folder / name).mkdir()
+        for i in range(20):
+            levels = noise.integers(low, low + 127, (8, 8), np.uint8)
+            Image.fromarray(levels).save(folder / name / f"{i}.png")
+    spec = TINY.model_copy(update={"data": f"folder:{folder}", "condition": "labels", "protocol": "8bit"})
+    return vl.train(spec, folder.parent / "out", "run", compile="never", callback=vl.SILENT), folder
+
+
+def test_classes_are_known_by_name_though_another_folder_numbers_them_differently(conditional, tmp_path, capsys):
+    run, folder = conditional
+    shutil.copytree(folder / "dog", tmp_path / "new" / "dog")
+    assert main(["encode", str(run.path), str(tmp_path / "new"), "--out", str(tmp_path / "z.csv")]) == 0
+    found = rows(tmp_path / "z.csv")
+    assert {row["label"] for row in found} == {"dog"}
+    expected = run.encode(folder / "dog" / "0.png", labels="dog").mean[0]
+    mean = next(row for row in found if row["name"] == "dog/0.png")
+    np.testing.assert_allclose([float(mean["mean_1"]), float(mean["mean_2"])], expected, rtol=1e-4)
+    shutil.copytree(folder / "dog", tmp_path / "new" / "horse")
+    assert "unknown label 'horse'" in told(capsys, "encode", run.path, tmp_path / "new", "--out", tmp_path / "y.csv")
+    assert main(["sample", str(run.path), "--labels", "dog", "--count", "2", "--out", str(tmp_path / "s")]) == 0
+    assert [row["label"] for row in rows(tmp_path / "s" / "images.csv")] == ["dog", "dog"]
+
+
+def test_a_path_that_is_not_labelled_is_told(conditional, tmp_path, capsys):
+    run, folder = conditional
+    line = told(capsys, "encode", run.path, folder / "cat", "--out", tmp_path / "z.csv")
+    assert "without labels; expected a label for each image" in line

@@ -1,0 +1,106 @@
+"""Tables and pictures: formats, names, and what is never half-written."""
+
+import csv
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import vaelab as vl
+from vaelab.serving.pictures import beside, check_folder, file_names, grid, write_each
+from vaelab.serving.table import check_output, write_table
+
+COLUMNS = {"name": ["a", "b, c"], "mean": np.array([[0.1, 2], [3, np.nan]], np.float32), "nll": np.array([1.5, 2.5])}
+
+
+def test_csv_has_a_column_for_each_number(tmp_path):
+    write_table(tmp_path / "t.csv", COLUMNS)
+    with (tmp_path / "t.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert rows[0] == {"name": "a", "mean_1": "0.1", "mean_2": "2.0", "nll": "1.5"}
+    assert rows[1]["name"] == "b, c"
+    assert rows[1]["mean_2"] == ""  # there is no number
+
+
+def test_npz_has_an_array_for_each_column(tmp_path):
+    write_table(tmp_path / "t.npz", COLUMNS)
+    with np.load(tmp_path / "t.npz", allow_pickle=False) as found:
+        assert found["name"].tolist() == ["a", "b, c"]
+        np.testing.assert_array_equal(found["mean"], COLUMNS["mean"])
+
+
+def test_npy_has_the_first_array(tmp_path):
+    write_table(tmp_path / "t.npy", COLUMNS)
+    np.testing.assert_array_equal(np.load(tmp_path / "t.npy"), COLUMNS["mean"])
+
+
+def test_parquet_is_a_table_or_says_what_is_missing(tmp_path):
+    try:
+        from pyarrow import parquet
+    except ImportError:
+        with pytest.raises(vl.VaelabError, match="pip install pyarrow"):
+            write_table(tmp_path / "t.parquet", COLUMNS)
+        return
+    write_table(tmp_path / "t.parquet", COLUMNS)
+    found = parquet.read_table(tmp_path / "t.parquet").to_pydict()
+    assert found["mean_1"] == pytest.approx([0.1, 3])
+
+
+def test_an_output_that_exists_is_left_alone(tmp_path):
+    (tmp_path / "t.csv").write_text("mine")
+    with pytest.raises(vl.VaelabError, match="add --overwrite"):
+        check_output(tmp_path / "t.csv", (".csv",), False)
+    check_output(tmp_path / "t.csv", (".csv",), True)
+    with pytest.raises(vl.VaelabError, match=r"expected a file that ends with \.csv"):
+        check_output(tmp_path / "t.txt", (".csv",), False)
+
+
+def test_a_folder_with_other_files_is_not_replaced(tmp_path):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.tex").write_text("years")
+    with pytest.raises(vl.VaelabError, match=r"thesis\.tex"):
+        check_folder(tmp_path / "mine", True)
+    with pytest.raises(vl.VaelabError, match="add --overwrite"):
+        check_folder(tmp_path / "mine", False)
+    (tmp_path / "link").symlink_to(tmp_path / "mine")
+    with pytest.raises(vl.VaelabError, match="not a folder"):
+        check_folder(tmp_path / "link", True)
+
+
+def test_a_folder_appears_as_a_whole_or_not_at_all(tmp_path):
+    images = np.zeros((2, 1, 3, 3), np.uint8)
+    write_each(tmp_path / "out", images, {"name": ["a", "b"]})
+    with pytest.raises(vl.VaelabError, match="4 channels"):  # at the first picture
+        write_each(tmp_path / "new", np.zeros((2, 4, 3, 3), np.uint8), {"name": ["a", "b"]})
+    with pytest.raises(vl.VaelabError, match="4 channels"):
+        write_each(tmp_path / "out", np.zeros((2, 4, 3, 3), np.uint8), {"name": ["a", "b"]})
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["a.png", "b.png", "images.csv"]
+    assert [p.name for p in tmp_path.iterdir()] == ["out"]
+    write_each(tmp_path / "out", images[:1], {"name": ["c"]})
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["c.png", "images.csv"]
+
+
+def test_pictures_have_the_levels_and_the_table_their_names(tmp_path):
+    images = np.random.default_rng(0).integers(0, 256, (2, 3, 4, 5), np.uint8)
+    write_each(tmp_path / "out", images, {"name": ["cat/1.jpg", "dog/1.jpg"], "error": np.array([1.0, 2.0])})
+    found = np.asarray(Image.open(tmp_path / "out" / "cat_1.png"))
+    np.testing.assert_array_equal(found, images[0].transpose(1, 2, 0))
+    assert (tmp_path / "out" / "images.csv").read_text().splitlines()[1] == "cat_1.png,cat/1.jpg,1.0"
+
+
+def test_names_of_files_are_different_and_stay_in_the_folder():
+    names = ["a/b.png", "a/b.jpg", "../../etc/passwd", "/tmp/x.png", "..", ".hidden", "A_B.gif", "ü b:c.png"]
+    files = file_names(names)
+    assert files == [
+        "a_b.png", "a_b-2.png", "etc_passwd.png", "tmp_x.png", "image.png", "hidden.png", "A_B-3.png", "ü_b_c.png",
+    ]  # fmt: skip
+    assert len(set(map(str.lower, file_names(["x" * 300] * 3)))) == 3
+
+
+def test_a_grid_has_the_images_in_rows():
+    images = np.arange(5, dtype=np.uint8).reshape(5, 1, 1, 1) * np.ones((1, 1, 4, 4), np.uint8)
+    whole = grid(images)
+    assert whole.shape == (1, 10, 16)  # two rows of three, with two white pixels between
+    assert [whole[0, 0, 0], whole[0, 0, 6], whole[0, 0, 12], whole[0, 6, 0], whole[0, 6, 6]] == [0, 1, 2, 3, 4]
+    assert (whole[0, 6:, 12:] == 255).all()
+    assert beside(images, images).shape == (5, 1, 4, 10)

@@ -1,0 +1,47 @@
+"""`vaelab encode`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from vaelab.cli.commands.flags import Device, Images, Overwrite, Root, RunPath, Seed, Split, Threads, Trust, use_threads
+
+
+def encode(
+    run: RunPath,
+    out: Annotated[
+        Path, tyro.conf.arg(metavar="FILE", help="file to write: .npz, .npy (the means only), .csv or .parquet")
+    ],
+    draws: Annotated[int, tyro.conf.arg(help="draws of z for each image, in addition to the mean and scale")] = 0,
+    images: Images = (),
+    split: Split = "all",
+    seed: Seed = 0,
+    overwrite: Overwrite = False,
+    device: Device = "auto",
+    threads: Threads = 0,
+    root: Root = None,
+    trust: Trust = (),
+) -> None:
+    """Write the latents of images: mean and scale of q(z|x), and codes if the model has them.
+
+    Each row has the name of the image and, if there is one, of its class.
+    """
+    from vaelab.cli import terminal
+    from vaelab.cli.serving import opened, row_names
+    from vaelab.serving import latents, table
+
+    use_threads(threads)
+    table.check_output(out, table.SUFFIXES, overwrite)
+    with terminal.working(terminal.console(), "encoding") as progress:
+        model, found = opened(run, images, split, root, device, trust)
+        made = latents.encode(model, found.data, draws, seed, progress)
+    arrays = made.arrays()
+    table.write_table(out, {"mean": made.mean} if out.suffix.lower() == ".npy" else row_names(found) | arrays)
+    said = {"images": f"{len(found):,}", **{name: str(list(of.shape)) for name, of in arrays.items()}}
+    if len(made.groups) > 1:
+        said["groups of z"] = ", ".join(map(str, made.groups)) + " dimensions, from the top"
+    if made.estimated:
+        said["note"] = f"mean or scale from {latents.ESTIMATED_FROM} draws: q(z|x) has no closed form"
+    terminal.print_facts("", said)
+    print(out)

@@ -1,0 +1,44 @@
+"""`vaelab reconstruct`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from vaelab.cli.commands.flags import Device, Images, Overwrite, Root, RunPath, Seed, Split, Threads, Trust, use_threads
+
+
+def reconstruct(
+    run: RunPath,
+    out: Annotated[Path, tyro.conf.arg(metavar="DIR", help="new folder for the pictures and images.csv")],
+    draws: Annotated[int, tyro.conf.arg(help="draws of z that a reconstruction averages")] = 16,
+    images: Images = (),
+    split: Split = "all",
+    seed: Seed = 0,
+    overwrite: Overwrite = False,
+    device: Device = "auto",
+    threads: Threads = 0,
+    root: Root = None,
+    trust: Trust = (),
+) -> None:
+    """Write a picture of each image beside its reconstruction, and the error of each.
+
+    DIR/NAME.png has the image on the left and the reconstruction on the right. DIR/images.csv has a row for each image:
+    the mean over its pixels of the squared error, for pixels in [0, 1].
+    """
+    from vaelab.cli import terminal
+    from vaelab.cli.serving import opened, row_names
+    from vaelab.serving import pictures, reconstruct
+
+    use_threads(threads)
+    pictures.check_folder(out, overwrite)
+    with terminal.working(terminal.console(), "reconstructing") as progress:
+        model, found = opened(run, images, split, root, device, trust)
+        made = reconstruct.reconstruct(model, found.data, draws, seed, progress)
+        levels = reconstruct.levels_of_pixels(made.images, found.data.protocol)
+        pairs = pictures.beside(found.data.in_memory, levels)
+        pictures.write_each(out, pairs, row_names(found) | {"squared_error": made.squared_error})
+    terminal.print_facts(
+        "", {"images": f"{len(found):,}", "squared error": f"{made.squared_error.mean():.4g} per pixel"}
+    )
+    print(out)

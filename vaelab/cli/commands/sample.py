@@ -1,0 +1,71 @@
+"""`vaelab sample`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from vaelab.cli.commands.flags import Device, Overwrite, RunPath, Seed, Threads, Trust, optional, use_threads
+
+
+def sample(
+    run: RunPath,
+    out: Annotated[
+        Path,
+        tyro.conf.arg(
+            metavar="DIR|FILE.png|FILE.npz", help="new folder with a picture of each sample, one grid, or arrays"
+        ),
+    ],
+    count: Annotated[int, tyro.conf.arg(help="number of images")] = 64,
+    labels: Annotated[
+        tuple[str, ...],
+        optional(
+            "labels or names of classes for a conditional model: one for all images, or one for each",
+            "as frequent as in the training images",
+            metavar="LABEL",
+        ),
+    ] = (),
+    draw: Annotated[bool, optional("draw pixels from p(x|z) instead of taking its mean", "off")] = False,
+    temperature: Annotated[
+        float, tyro.conf.arg(help="factor of the standard deviation of p(z), for a normal prior; 1: p(z) itself")
+    ] = 1.0,
+    seed: Seed = 0,
+    overwrite: Overwrite = False,
+    device: Device = "auto",
+    threads: Threads = 0,
+    trust: Trust = (),
+) -> None:
+    """Write images for draws z ~ p(z)."""
+    from vaelab.cli import terminal
+    from vaelab.cli.serving import labels_in, model_of
+    from vaelab.serving import pictures, reconstruct, sample, table
+
+    use_threads(threads)
+    suffix = out.suffix.lower()
+    if suffix in (".png", ".npz"):
+        table.check_new(out, overwrite)
+    else:
+        pictures.check_folder(out, overwrite)
+    with terminal.working(terminal.console(), "sampling"):
+        model = model_of(run, device, trust)
+        made = sample.sample(model, count, labels_in(labels), temperature, draw, seed)
+        assert model.protocol is not None
+        levels = reconstruct.levels_of_pixels(made.images, model.protocol)
+        if suffix == ".npz":
+            known = {} if made.labels is None else {"labels": made.labels}
+            table.write_table(out, {"images": made.images, "z": made.z, **known})
+        elif suffix == ".png":
+            pictures.write_grid(out, levels)
+        else:
+            columns: dict[str, table.Column] = {"name": pictures.numbered("sample", count)}
+            if model.labels is not None and made.labels is not None:
+                columns["label"] = [model.labels.name(label) for label in made.labels.tolist()]
+            pictures.write_each(out, levels, columns | {"z": made.z})
+    terminal.print_facts(
+        "",
+        {
+            "images": f"{count:,}, {'draws from' if draw else 'means of'} p(x|z)",
+            "z": f"{'p(z)' if temperature == 1 else f'p(z) at temperature {temperature:g}'}, seed {seed}",
+        },
+    )
+    print(out)

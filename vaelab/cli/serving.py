@@ -1,0 +1,38 @@
+"""What the commands that use a trained model have in common."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from vaelab.models import VAE
+from vaelab.runs.directory import Run
+from vaelab.serving.source import NamedImages, of_splits, open_images
+from vaelab.system.device import Device, find_device
+
+
+def model_of(path: Path, device: Device, trust: Sequence[str]) -> VAE:
+    """The model of the run at `path`, on its device; RunError if the run is not finished."""
+    return Run(path, trust).served.to(find_device(device))
+
+
+def opened(
+    path: Path, images: Sequence[str], split: str, root: str | None, device: Device, trust: Sequence[str]
+) -> tuple[VAE, NamedImages]:
+    """The model of the run at `path`, and the images that the user named; without a name, those of the run."""
+    run = Run(path, trust)
+    model = run.served.to(find_device(device))
+    if not images:
+        return model, of_splits(run.data(root), split)
+    return model, open_images(model, images[0] if len(images) == 1 else list(images), split=split, root=root)
+
+
+def row_names(found: NamedImages) -> dict[str, Sequence[str]]:
+    """The first columns of a table of images: the name of each and, if there is one, of its class."""
+    labels = found.label_names()
+    return {"name": found.names, **({"label": labels} if labels else {})}
+
+
+def labels_in(words: Sequence[str]) -> list[int] | list[str] | None:
+    """Labels as typed: whole numbers if all are, otherwise names of classes; None for none."""
+    if not words:
+        return None
+    return [int(word) for word in words] if all(word.lstrip("-").isdecimal() for word in words) else list(words)

@@ -1,0 +1,202 @@
+"""Open images that a model was not trained on: a data source, a folder, files, or what is in hand."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from vaelab.data.dataset import SPLITS, Dataset, Raw, Splits
+from vaelab.data.formats.picture import SUFFIXES, picture, size
+from vaelab.data.sources import SOURCES, contents_of, parse
+from vaelab.models import VAE
+from vaelab.serving.images import as_read, dataset_of, labels_of, names_of
+from vaelab.system.errors import DataError, SpecError, unknown
+from vaelab.system.files import expanded
+
+EVERY = "all"  # splits
+
+
+@dataclass(frozen=True, eq=False)
+class NamedImages:
+    """Images for a model, each with a name.
+
+    Arguments:
+        data: the images, of the model's shape and protocol, with the model's labels if it is conditioned on labels.
+        names: for each image, its file, or its place in the array, counted from 0.
+    """
+
+    data: Dataset
+    names: list[str]
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def label_names(self) -> list[str]:
+        """The name of the class of each image; an empty list if there are no labels."""
+        return [] if self.data.labels is None else [self.data.class_name(label) for label in self.data.labels]
+
+
+def open_images(
+    model: VAE, images: Any, labels: Any = None, split: str = EVERY, root: str | None = None
+) -> NamedImages:
+    """Open images for `model`.
+
+    Arguments:
+        images: a path of a folder, of an image or of a file of arrays; a data source such as "mnist" or
+            "npz:new.npz"; a list of paths; a Dataset; or images in hand (see `dataset_of`).
+        labels: labels or names of classes, for a conditional model; by default those of the source.
+        split: of a source that has several: train, validation, test or all.
+        root: the data directory of named sources.
+
+    Raises:
+        DataError: the images cannot be read, or have another shape than those of the model.
+        SpecError: a label is missing or unknown to the model, or there is no such split.
+    """
+    paths = _paths(images)
+    if paths is None:
+        data = dataset_of(model, images, labels)
+        return NamedImages(data, [str(i) for i in range(len(data))])
+    if model.protocol is None:
+        raise SpecError(found="a model without a protocol", expected="a trained model", do="use the model of a run")
+    if len(paths) == 1 and Path(paths[0]).suffix.lower() not in SUFFIXES:
+        data, names = _of_source(paths[0], split, root)
+    else:
+        data, names = _of_files(paths, model)
+    _check_shape(model, data)
+    if labels is None:
+        data = _with_model_labels(model, data)
+    else:
+        data = replace(data, labels=labels_of(model, labels, len(data)), class_names=names_of(model))
+    return NamedImages(as_read(data, model.protocol), names)
+
+
+def of_splits(splits: Splits, split: str = EVERY) -> NamedImages:
+    """The images of splits that are read and prepared already: of one, or of all.
+
+    Raises:
+        SpecError: there is no such split.
+    """
+    held = {data.split: data for data in (splits.train, splits.validation, splits.test) if data is not None}
+    if split not in (EVERY, *held):
+        raise unknown("split", split, (EVERY, *held))
+    if split != EVERY:
+        return NamedImages(held[split], [str(i) for i in range(len(held[split]))])
+    names = [f"{name}/{i}" for name, data in held.items() for i in range(len(data))]
+    labels = [data.labels for data in held.values() if data.labels is not None]
+    images = np.concatenate([data.in_memory for data in held.values()])
+    return NamedImages(
+        replace(
+            splits.test,
+            images=images,
+            labels=np.concatenate(labels) if len(labels) == len(held) else None,
+            factors=None,
+            factor_names=(),
+            originals=None,
+        ),
+        names,
+    )
+
+
+def _paths(images: Any) -> list[str] | None:
+    """The paths or sources that `images` names; None for images in hand."""
+    if isinstance(images, str | Path):
+        return [str(images)]
+    if isinstance(images, list | tuple) and images and all(isinstance(path, str | Path) for path in images):
+        return [str(path) for path in images]
+    return None
+
+
+def _of_files(paths: Sequence[str], model: VAE) -> tuple[Dataset, list[str]]:
+    found = list[np.ndarray]()
+    for path in map(expanded, paths):
+        if not path.is_file():
+            do = "name folders and sources one at a time" if path.is_dir() or len(paths) > 1 else "check the path"
+            raise DataError(found=f"{path}: not a file", expected="an image file", do=do)
+        image = picture(path)
+        if image.shape != model.image_shape:
+            raise _wrong_shape(str(path), image.shape, model)
+        found.append(image)
+    return Dataset("files", "test", np.stack(found), None, "grey"), list(paths)
+
+
+def _of_source(text: str, split: str, root: str | None) -> tuple[Dataset, list[str]]:
+    if split not in (EVERY, *SPLITS):
+        raise unknown("split", split, (EVERY, *SPLITS))
+    source = parse(_as_source(text))
+    _, contents = contents_of(source, root)
+    held = {"train": contents.train, "validation": contents.validation, "test": contents.test}
+    there: dict[str, Raw] = {name: raw for name, raw in held.items() if raw is not None}
+    if split != EVERY and split not in there:
+        raise SpecError(
+            found=f"no {split} split in {text}", expected=f"one of {', '.join(there)}", do=f"use --split {EVERY}"
+        )
+    chosen = there if split == EVERY else {split: there[split]}
+    several = len(chosen) > 1
+    parts = list(chosen.values())
+    if len({raw.images.shape[1:] for raw in parts}) > 1:
+        raise DataError(found=f"{text}: splits of different shapes", expected="one shape", do="name one with --split")
+    images = parts[0].images if not several else np.concatenate([np.asarray(raw.images) for raw in parts])
+    labels = [raw.labels for raw in parts if raw.labels is not None]
+    names = [
+        f"{name}/{image}" if several else image
+        for name, raw in chosen.items()
+        for image in (raw.names or map(str, range(len(raw.images))))
+    ]
+    data = Dataset(
+        source.text,
+        "test",
+        images,
+        np.concatenate(labels) if len(labels) == len(parts) else None,
+        source.entry.protocol,
+        class_names=contents.class_names,
+    )
+    return data, names
+
+
+def _as_source(text: str) -> str:
+    """The source that a path stands for; a source is returned as it is."""
+    if text.partition(":")[0] in SOURCES and not Path(text).exists():
+        return text
+    path = expanded(text)
+    if path.is_dir():
+        return f"folder:{path}"
+    if path.is_file() and (kind := path.suffix.lower()[1:]) in SOURCES:
+        return f"{kind}:{path}"
+    if path.exists() or "/" in text.partition(":")[0]:
+        found = f"{path}: {'a file of another format' if path.exists() else 'no such file or folder'}"
+        raise DataError(
+            found=found, expected="a folder, an image file, or a file of arrays (.npz, .npy)", do="check the path"
+        )
+    return text
+
+
+def _check_shape(model: VAE, data: Dataset) -> None:
+    if data.shape != tuple(model.image_shape):
+        raise _wrong_shape(data.name, data.shape, model)
+
+
+def _wrong_shape(what: str, shape: tuple[int, ...], model: VAE) -> DataError:
+    ours = size(np.empty(model.image_shape, np.uint8))
+    return DataError(
+        found=f"{what}: {size(np.empty(shape, np.uint8))}",
+        expected=f"{ours}, the size of this model's images",
+        do="resize or convert the images, or train a model for them",
+    )
+
+
+def _with_model_labels(model: VAE, data: Dataset) -> Dataset:
+    """Replace labels by the model's labels of the same class: another folder may number its classes differently."""
+    if model.labels is None:
+        return data
+    if data.labels is None:
+        raise SpecError(
+            found=f"{data.name} without labels",
+            expected="a label for each image, because the model is conditioned on labels",
+            do="sort the images into folders with the names of the classes, or give --labels",
+        )
+    numbers, inverse = np.unique(data.labels, return_inverse=True)
+    names = [data.class_name(number) for number in numbers]
+    known = model.labels.known(names).cpu().numpy()
+    return replace(data, labels=known[inverse], class_names=names_of(model))
