@@ -82,9 +82,11 @@ def test_a_row_of_an_earlier_version_is_read_and_written_whole(run):
     assert {"provenance", "vmapped"} <= written(run).keys()
 
 
-def test_a_key_of_a_later_version_is_left_out(run):
+def test_a_key_of_a_later_version_is_kept_when_more_is_measured(run):
     rewrite(run, 0, colour="blue")
-    assert "colour" not in run.metrics[0].as_row()
+    evaluate(run, ["likelihood:samples=3"])
+    assert written(run)["metrics"][0]["colour"] == "blue"
+    assert "colour" not in written(run)["metrics"][-1]
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
 """The contract of a measure: a function of a trained model and data, whose numbers have a unit and an uncertainty."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -36,8 +36,8 @@ def _ordered(interval: tuple[float, float]) -> tuple[float, float]:
 class Metric:
     """A number with all that is needed to compare it: of what, in what, on what, and how uncertain.
 
-    Its fields, except `per_image`, are the keys of a row of `metrics` in result.json, in this order. The types say
-    what is accepted when that file is read.
+    Its fields, except the last two, are the keys of a row of `metrics` in result.json, in this order. The types say
+    what is accepted when that file is read. `per_image` has a file of its own.
     """
 
     measure: str = ""  # that gave it, with every option spelt out; empty until a run keeps the metric
@@ -57,6 +57,7 @@ class Metric:
     note: str = ""  # what a reader of the number must know
     parts: tuple[Finite, ...] = ()  # what the value is the sum or mean of, such as the rate of each latent dimension
     per_image: Tensor | None = field(default=None, compare=False, repr=False)  # [images], in the order of their content
+    further: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)  # keys of a newer vaelab
 
     def __post_init__(self) -> None:
         if self.better not in get_args(Better):
@@ -64,17 +65,17 @@ class Metric:
 
     def as_row(self) -> dict[str, Any]:
         """A row of `metrics` in result.json: everything except the numbers of each image."""
-        return {key: getattr(self, key) for key in ROW_KEYS}
+        return {key: getattr(self, key) for key in ROW_KEYS} | dict(self.further)
 
     @classmethod
     def from_row(cls, row: dict[str, Any]) -> "Metric":
-        """The metric of a row of result.json that this version reads; further keys are left out."""
+        """The metric of a row of result.json. Keys that this version does not know are kept, and written again."""
         pair = row["interval"]
-        known = {key: row[key] for key in ROW_KEYS}
+        known = {key: row[key] for key in ROW_KEYS} | {"further": {k: row[k] for k in row if k not in ROW_KEYS}}
         return cls(**{**known, "interval": None if pair is None else tuple(pair), "parts": tuple(row["parts"])})
 
 
-ROW_KEYS = tuple(f.name for f in fields(Metric) if f.name != "per_image")  # whose numbers have a file of their own
+ROW_KEYS = tuple(f.name for f in fields(Metric) if f.name not in ("per_image", "further"))
 
 
 @dataclass(frozen=True)

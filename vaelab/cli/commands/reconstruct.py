@@ -21,9 +21,9 @@ def reconstruct(
     root: Root = None,
     trust: Trust = (),
 ) -> None:
-    """Write a picture of each image beside its reconstruction, and the error of each.
+    """Reconstruct images, and write the error of each.
 
-    DIR/NAME.png has the image on the left and the reconstruction on the right. DIR/images.csv has a row for each image:
+    DIR/NAME.png has an image on the left and its reconstruction on the right. DIR/images.csv has a row for each image:
     the mean over its pixels of the squared error, for pixels in [0, 1].
     """
     from vaelab.cli import terminal
