@@ -52,6 +52,7 @@ _HOMES = {
     "load": "vaelab.data",
     "preset": "vaelab.runs.presets",
     "report": "vaelab.reports.write",
+    "resume": "vaelab.runs.resume",
     "study": "vaelab.studies.run",
     "train": "vaelab.runs.train",
 }
