@@ -53,6 +53,7 @@ _HOMES = {
     "load_data": "vaelab.data",
     "preset": "vaelab.runs.presets",
     "report": "vaelab.reports.write",
+    "resume": "vaelab.runs.resume",
     "study": "vaelab.studies.run",
     "train": "vaelab.runs.train",
 }

@@ -24,6 +24,7 @@ FLAGS = [
     "--learning-rate", "--schedule", "--clip-norm", "--ema-decay", "--precision", "--patience", "--start", "--seed",
     "--name", "--preset", "--spec", "--samples", "--metrics", "--split", "--only", "--jobs", "--vmapped", "--seeds",
     "--trust", "--metric", "--data-root", "--threads", "--device", "--again", "--check", "--latnt", "--no-quick", "-x",
+    "--keep-checkpoint", "--keep-examples",
 ]  # fmt: skip
 
 
@@ -33,6 +34,8 @@ def command_once(folder: Path, dice: random.Random) -> str:
     words = name.split()
     if name == "train":
         words += ["--epochs", "0.1", "--network", "mlp:hidden=4", "--nll-samples", "1", *QUIET]
+    if name == "resume":
+        words += ["runs/whole", "--epochs", "2.2", *QUIET]
     for _ in range(dice.randrange(4)):
         words += [dice.choice(FLAGS)] * (dice.random() < 0.8) + [dice.choice(VALUES)] * (dice.random() < 0.9)
     if name in ("study", "data fetch"):  # which would train for minutes, or ask the network

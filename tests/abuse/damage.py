@@ -48,9 +48,12 @@ def prepare(folder: Path) -> Path:
         pass
     finally:
         loop.CHECKPOINT_SECONDS = before
+    vl.train(LONG, folder / "runs", "whole", compile="never", callback=vl.SILENT)
     (folder / "study.toml").write_text(STUDY)
     (folder / "spec.json").write_text(SPEC.canonical_json())
     images, labels = np.random.default_rng(0).integers(0, 256, (60, 8, 8), np.uint8), np.arange(60) % 3
+    own = vl.Spec(**SPEC.model_dump(exclude={"data", "likelihood"}))
+    vl.train(own, folder / "runs", "own", compile="never", callback=vl.SILENT, data=images)
     np.savez_compressed(folder / "a.npz", images=images, labels=labels)
     np.save(folder / "a.npy", images)
     head = struct.pack(">4sIII", bytes((0, 0, 8, 3)), *images.shape)
@@ -78,6 +81,10 @@ TARGETS: dict[str, list[list[str]]] = {
     ],
     "runs/done/log.jsonl": [["figure", "runs/done", "curves"]],
     "runs/stopped/checkpoint.safetensors": [["train", "--spec", "runs/stopped/spec.json", "--name", "stopped", *QUIET]],
+    "runs/whole/checkpoint.safetensors": [["resume", "runs/whole", "--epochs", "2.2", "--name", "longer", *QUIET]],
+    "runs/whole/log.jsonl": [["resume", "runs/whole", "--epochs", "2.2", "--name", "longer", *QUIET]],
+    "runs/whole/result.json": [["resume", "runs/whole", "--epochs", "2.2", "--name", "longer", *QUIET]],
+    "runs/own/examples.safetensors": [["figure", "runs/own", "reconstructions"]],
     "runs/stopped/log.jsonl": [["train", "--spec", "runs/stopped/spec.json", "--name", "stopped", *QUIET]],
     "spec.json": [["train", "--spec", "spec.json", "--name", "another", *QUIET]],
     "study.toml": [["report", "study.toml"]],

@@ -46,7 +46,9 @@ def test_what_a_run_holds(run):
         ".lock",
         "spec.json",
         "log.jsonl",
+        "checkpoint.safetensors",
         "model.safetensors",
+        "examples.safetensors",
         "per_image.safetensors",
         "result.json",
     }

@@ -6,18 +6,21 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
+from torch import nn
 
+import vaelab as vl
 from tests.built import build_model, build_objective, completed, load_splits
-from vaelab.data import Splits
+from vaelab.data import Splits, load_data
 from vaelab.models import VAE
 from vaelab.runs.spec import Spec
-from vaelab.system.errors import Interrupted, NonFiniteError, RunError
+from vaelab.system.errors import DataError, Interrupted, NonFiniteError, RunError
 from vaelab.training import loop
 from vaelab.training.callback import Callback
 from vaelab.training.loop import fit
@@ -297,3 +300,34 @@ def test_training_leaves_splits_alone(tmp_path):
     spec = completed(BASE)
     fit(build_model(spec, data.train.shape), build_objective(spec), data, spec, tmp_path, SILENT, "never")
     assert (data.train.images == before).all()
+
+
+def test_modules_of_ones_own_are_fitted_with_the_defaults(tmp_path, monkeypatch):
+    """Eight lines of a user's, and nothing is left behind."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    encoder = nn.Sequential(nn.Flatten(), nn.Linear(64, 20), nn.GELU(), nn.Linear(20, 2 * 8))
+    decoder = nn.Sequential(nn.Linear(8, 20), nn.GELU(), nn.Linear(20, 64), nn.Unflatten(1, (1, 8, 8)))
+    q = vl.Conditional(encoder, vl.DiagonalGaussian(), (1, 8, 8))
+    p = vl.Conditional(decoder, vl.Bernoulli(), (8,))
+    model, digits = VAE(vl.StandardNormal(8), q, p), load_data("digits")
+    data = Splits(digits.train.some(200), None, digits.test)
+    before = validate(model, data.test, 0)["elbo"]
+    assert vl.fit(model, vl.Elbo(), data).step == 60  # 30 epochs
+    assert validate(model, data.test, 0)["elbo"] > before + 5
+    assert not list(tmp_path.iterdir())
+
+
+def test_without_a_folder_a_training_that_is_stopped_says_where_it_is(tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    spec, data = completed(BASE), load_splits(BASE)
+    made = [build_model(spec, data.train.shape) for _ in range(3)]
+    with pytest.raises(Interrupted) as stopped:
+        fit(made[0], build_objective(spec), data, spec, callback=stop_at(10), compile="never")
+    (folder,) = tmp_path.iterdir()
+    assert str(folder) in str(stopped.value)
+    fit(made[0], build_objective(spec), data, spec, folder, SILENT, "never")
+    fit(made[1], build_objective(spec), data, spec, tmp_path / "whole", SILENT, "never")
+    assert same(made[0], made[1])
+    with pytest.raises(DataError):
+        fit(made[2], build_objective(spec), data.train, spec)  # type: ignore[arg-type]
+    assert {path.name for path in tmp_path.iterdir()} == {folder.name, "whole"}

@@ -179,10 +179,12 @@ def provenance_facts(result: "Result") -> dict[str, str]:
     """What is needed to read the numbers of a run: what it optimised, its seeds, and the problems that were found."""
     provenance = result["provenance"]
     bound = bound_in_words(provenance)
+    before = provenance.get("resumed_from")
     seeds = "  ".join(f"{use} {seed}" for use, seed in provenance["seeds"].items())
     facts = {
         "objective": f"{provenance['objective']}, which is {bound}; effective beta {beta_in_words(provenance)}",
         "seeds": seeds,
+        "resumed from": f"{before['run']}, after its {before['step']:,} steps" if before else "",
     }
     return facts | {finding["kind"]: f"{finding['says']}; {finding['do']}" for finding in result["findings"]}
 

@@ -26,6 +26,7 @@ FIXED_SEED = 0
 TEST_SHARE = 0.1
 FREY = "freyfaces.npz"
 KIND = "data source"  # the kind of part, in errors
+ARRAY = "array"  # array:DIGEST names images that were given in Python; see `vaelab.data.in_hand`
 
 
 @dataclass(frozen=True)
@@ -177,7 +178,7 @@ def contents_of(source: ParsedSource, root: Path | str | None = None) -> tuple[s
 
 def modules_of(source: str) -> list[str]:
     """The user's own modules that a source names, as the user writes it; none for a source of the table."""
-    return [] if source.partition(":")[0] in SOURCES else modules_in(source)
+    return [] if source.partition(":")[0] in (*SOURCES, ARRAY) else modules_in(source)
 
 
 def parse(source: str) -> ParsedSource:
@@ -191,11 +192,21 @@ def parse(source: str) -> ParsedSource:
     if "\0" in source:
         raise SpecError(found=f"data source {source!r}", expected="a path without NUL", do="write the path again")
     name, _, argument = source.partition(":")
+    if name == ARRAY:
+        return ParsedSource(source, SourceEntry("images given in Python", "8bit", lambda _: _not_at_hand(source)), "")
     if name not in SOURCES:
         return ParsedSource(source, _own(source), "")
     if bool(argument) != bool(SOURCES[name].argument):
         raise SpecError(found=f"data source {source!r}", expected=_usage(name), do="write it in that form")
     return ParsedSource(name, SOURCES[name], argument)
+
+
+def _not_at_hand(source: str) -> Contents:
+    raise DataError(
+        found=f"data {source}: images that were given to vl.train in Python and are in no file",
+        expected="the same images again",
+        do="give them in Python: data= of vl.train, source= of vl.evaluate, vl.figure, vl.resume and Run.data",
+    )
 
 
 def _own(source: str) -> SourceEntry:

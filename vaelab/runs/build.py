@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from vaelab.data.dataset import Splits
-from vaelab.data.sources import load_data
+from vaelab.data.sources import ParsedSource, load_data
 from vaelab.models import VAE, Labels
 from vaelab.objectives.losses import Objective
 from vaelab.parts.names import Part
@@ -18,7 +18,7 @@ from vaelab.runs.compatibility import check_labels, required_labels
 from vaelab.system.errors import VaelabError
 
 
-def load_splits(blueprint: Blueprint, root: str | None = None, source: str | None = None) -> Splits:
+def load_splits(blueprint: Blueprint, root: str | None = None, source: str | ParsedSource | None = None) -> Splits:
     """Load the data, split and read as the Spec says.
 
     Arguments:

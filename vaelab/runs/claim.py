@@ -4,14 +4,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from vaelab.runs.directory import PER_IMAGE, Run
+from vaelab.runs.directory import CHECKPOINT, PER_IMAGE, Run
+from vaelab.runs.examples import EXAMPLES
 from vaelab.runs.spec import Spec
 from vaelab.system.errors import RunError
 from vaelab.system.files import check_no_link, make_folder, only_writer, write_atomically
 from vaelab.training.diagnosis.post_mortem import RECORD, STATE
 
 # What a training writes into its directory, in addition to spec.json
-FILES = ("figures", "log.jsonl", "checkpoint.safetensors", "model.safetensors", PER_IMAGE, "result.json", RECORD, STATE)
+FILES = (
+    "figures", "log.jsonl", CHECKPOINT, "model.safetensors", EXAMPLES, PER_IMAGE, "result.json", RECORD, STATE,
+)  # fmt: skip
 
 
 @contextmanager

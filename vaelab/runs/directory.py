@@ -1,6 +1,7 @@
 """A run's directory and its files.
 
-spec.json  log.jsonl  checkpoint.safetensors  model.safetensors  per_image.safetensors  figures/*.png  result.json
+spec.json  log.jsonl  checkpoint.safetensors  model.safetensors  examples.safetensors  per_image.safetensors
+figures/*.png  result.json
 
 result.json is written last: if it exists, the run is done.
 """
@@ -15,7 +16,8 @@ import torch
 from pydantic import Field, TypeAdapter
 from torch import Tensor
 
-from vaelab.data.dataset import Splits
+from vaelab.data.dataset import Dataset, Splits
+from vaelab.data.in_hand import InHand, in_hand
 from vaelab.data.places import taken_from
 from vaelab.data.sources import modules_of
 from vaelab.evaluation.measure import Metric
@@ -23,6 +25,7 @@ from vaelab.models import VAE
 from vaelab.parts.trust import check_trust
 from vaelab.runs.blueprint import Blueprint, blueprint_of
 from vaelab.runs.build import build_model, load_splits, model_bytes
+from vaelab.runs.examples import OWNER, read_examples
 from vaelab.runs.result_file import Result, read_result
 from vaelab.runs.spec import Spec
 from vaelab.serving.latents import Latents, encode
@@ -36,7 +39,7 @@ from vaelab.system.tensor_file import read_tensors
 from vaelab.training.callback import row_of
 
 PER_IMAGE = "per_image.safetensors"
-OWNER = "spec"  # a key in the header of a file of tensors: the hash of the Spec that the file belongs to
+CHECKPOINT = "checkpoint.safetensors"
 OF_PIXELS = {"posterior.centre", "likelihood.offset"}  # older runs do not have them: both were 0 in training
 AGAIN = "re-measure with --again"
 # The values in the header of model.safetensors
@@ -181,7 +184,7 @@ class Run:
             found = f"{self.path / name} was written by a run of another Spec"
             raise RunError(found=found, expected="this run's own file", do=do)
 
-    def data(self, root: str | None = None, source: str | None = None) -> Splits:
+    def data(self, root: str | None = None, source: str | InHand | None = None) -> Splits:
         """Load the images of the run; for a finished run they are checked against the digests in result.json.
 
         Without `source` they are searched for in three places: first in `spec.data`, relative to the current folder;
@@ -190,23 +193,25 @@ class Run:
 
         Arguments:
             root: the data directory (see `vaelab.data.load_data`).
-            source: where the images are now, such as "folder:elsewhere/faces", if they were moved.
+            source: where the images are now, such as "folder:elsewhere/faces", if they were moved; or the images, if
+                they were given in Python.
 
         Raises:
             DataError, RunError: the images do not exist, or they are not the same.
         """
+        given = source if source is None or isinstance(source, str) else in_hand(source)
         if not self.done:
-            return load_splits(self.blueprint, root, source)
+            return load_splits(self.blueprint, root, given)
         errors = list[VaelabError]()
-        for place in [source] if source else self._places():
+        for place in [given] if given else self._places():
             try:
-                splits = load_splits(self.blueprint, root, place)
+                splits = load_splits(self.blueprint, root, None if place == self.spec.data else place)
                 self.check_data(splits)
             except VaelabError as error:
                 errors.append(error)
             else:
                 return splits
-        raise self._not_found(errors, source)
+        raise self._not_found(errors, given is not None)
 
     def _places(self) -> list[str]:
         """The sources where the run's images may be, the likeliest first."""
@@ -219,10 +224,10 @@ class Run:
             places += [there["absolute"], taken_from(there["from_run"], self.path)]
         return list(dict.fromkeys(places))
 
-    def _not_found(self, errors: list[VaelabError], source: str | None) -> VaelabError:
+    def _not_found(self, errors: list[VaelabError], named: bool) -> VaelabError:
         """The error of the first place that has images; if no place has images, that of the first place."""
         others = [error for error in errors if isinstance(error, RunError)]
-        if others or source or not self.blueprint.source.argument:
+        if others or named or not self.blueprint.source.argument:
             return (others or errors)[0]
         return RunError(
             found=f"{self.path}: its images were not found ({errors[0].found})",
@@ -246,6 +251,17 @@ class Run:
                     do="put those files back, name a copy of them with --data (in Python, source=), or train again "
                     "under another --name",
                 )
+
+    def examples(self, split: str) -> Dataset:
+        """The validation or test images that the run keeps, in the order of their content; see `vaelab.runs.examples`.
+
+        They are there without the data: a random choice, with the levels that the protocol prepared.
+
+        Raises:
+            SpecError: `split` is neither validation nor test.
+            RunError: the run keeps none of this split, or their file is damaged or that of another run.
+        """
+        return read_examples(self.path, self.spec, self.result, split)
 
     def model(self, image_shape: tuple[int, int, int] | None = None) -> VAE:
         """Load the trained model with its best weights, in evaluation mode, on the CPU."""

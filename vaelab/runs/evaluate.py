@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from vaelab.data.dataset import Dataset, Splits, seen
+from vaelab.data.in_hand import InHand
 from vaelab.evaluation.measure import GIVEN_LABELS, EvaluationContext, Measure, Metric, checked_metrics
 from vaelab.evaluation.measures import METRICS
 from vaelab.models import VAE
@@ -35,7 +36,7 @@ def evaluate(
     again: bool = False,
     device: Device = "auto",
     callback: Callback | None = None,
-    source: str | None = None,
+    source: str | InHand | None = None,
 ) -> list[Metric]:
     """Evaluate a finished run, write the metrics to its result.json, and return the metrics of these measures.
 
@@ -50,7 +51,7 @@ def evaluate(
         again: re-measure all of them.
         device: `auto` uses a CUDA device if there is one.
         callback: receives progress, as in `train`.
-        source: where the images are now, if they were moved; see `Run.data`.
+        source: where the images are now, if they were moved, or the images; see `Run.data`.
 
     Raises:
         VaelabError: a measure is unknown or cannot be computed on these data, or the data have changed.

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 from matplotlib.figure import Figure
 
 from vaelab.data.dataset import Dataset
+from vaelab.data.in_hand import InHand
 from vaelab.figures import FIGURES, curves, needs_data, save
 from vaelab.figures.style import one_look
 from vaelab.models import VAE
@@ -27,13 +28,14 @@ def figure(
     kinds: Sequence[str] | str = (),
     seed: int = 0,
     root: str | None = None,
-    source: str | None = None,
+    source: str | InHand | None = None,
     callback: Callback | None = None,
 ) -> list[Path]:
     """Draw figures of `run` into RUN/figures and return the paths of the files.
 
     `curves` needs only the log, so it can be drawn for a run that was stopped. `manifold` and `samples` need only the
-    model. The others also need the test images.
+    model. The others also need the test images. If the data are gone or changed, and `source` does not name their
+    place, these figures show the test images that the run keeps. A line and the title of the figure say so.
 
     Arguments:
         run: a run, or its directory.
@@ -41,7 +43,7 @@ def figure(
             that this run allows; a line names those that are left out.
         seed: determines which images and samples are shown.
         root: the data directory.
-        source: where the images are now, if they were moved; see `Run.data`.
+        source: where the images are now, if they were moved, or the images; see `Run.data`.
         callback: receives progress; by default it is printed in a terminal or a notebook, and nowhere else.
 
     Raises:
@@ -58,15 +60,17 @@ def figure(
         if kind != "curves":
             pictures[kind] = function_named("figure", FIGURES, kind, Figure)
     callback, folder = callback or default_callback(), run.path / "figures"
+    say = callback.say
     model = cache(lambda: _or_error(run.model))
-    test = cache(lambda: _or_error(lambda: run.data(root, source).test))
+    test = cache(lambda: _or_error(lambda: _test_images(run, root, source, say)))
 
     def drawn(kind: str) -> Figure:
         title = f"{run.path.name}: {kind}"
         if kind == "curves":
             return curves(run.log, title=title)
         needed: VAE = _given(model())
-        images: Dataset | None = _given(test()) if needs_data(pictures[kind]) else None
+        images, kept = _given(test()) if needs_data(pictures[kind]) else (None, False)
+        title += f" of {len(images)} kept images" if images is not None and kept else ""
         if kind in FIGURES:
             return pictures[kind](needed, images, title=title, seed=seed)
         return _own(kind, lambda: pictures[kind](needed, images, title=title, seed=seed))
@@ -87,6 +91,23 @@ def figure(
     for why, those in left_out.items():
         callback.say(f"{', '.join(those)} left out: {why}")
     return paths
+
+
+def _test_images(
+    run: Run, root: str | None, source: str | InHand | None, say: Callable[[str], None]
+) -> tuple[Dataset, bool]:
+    """The test images of the run, and False; or those that it keeps, and True, if its data are gone or changed."""
+    try:
+        return run.data(root, source).test, False
+    except VaelabError as error:
+        if source is not None or not run.done:
+            raise
+        try:
+            kept = run.examples("test")
+        except VaelabError:
+            raise error from None
+        say(f"the figures show the {len(kept)} test images that the run keeps, because {error.found}")
+        return kept, True
 
 
 def _own(kind: str, draw: Callable[[], Any]) -> Figure:

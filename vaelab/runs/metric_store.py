@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from torch import Tensor
 
 from vaelab.evaluation.measure import Metric
-from vaelab.runs.directory import OWNER, PER_IMAGE, Run, key_of
+from vaelab.runs.directory import PER_IMAGE, Run, key_of
+from vaelab.runs.examples import OWNER
 from vaelab.system.errors import NonFiniteError
 from vaelab.system.tensor_file import write_tensors
 

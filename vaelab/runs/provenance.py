@@ -21,6 +21,7 @@ from vaelab.runs.directory import Run
 from vaelab.runs.evaluate import EVALUATION_SEED
 from vaelab.runs.result_file import Environment, Provenance, SourcePaths
 from vaelab.runs.spec import Spec
+from vaelab.training.checkpoint import Origin
 
 BOUNDS = {  # in words, for each `bound` of Optimised
     "ELBO": "the ELBO",
@@ -66,7 +67,9 @@ def fingerprint(spec: Spec, data: Splits) -> str:
     return f"{spec.hash} {data.train.sha256}"
 
 
-def provenance(blueprint: Blueprint, model: VAE, train: Dataset, steps: int) -> Provenance:
+def provenance(
+    blueprint: Blueprint, model: VAE, train: Dataset, steps: int, origin: Origin | None = None
+) -> Provenance:
     """Describe what the model was trained for; what the objective optimises is found by evaluating it."""
     spec = blueprint.spec
     with torch.random.fork_rng(devices=[]):
@@ -77,7 +80,7 @@ def provenance(blueprint: Blueprint, model: VAE, train: Dataset, steps: int) -> 
         told = model.given(rows(train.labels, slice(PROBED)))
         found = optimised(objective, told, x.to(device), steps - 1)
     note = blueprint.likelihood_note(train.protocol)
-    return {
+    described: Provenance = {
         "objective": spec.objective,
         "distortion_weight": found.distortion_weight,
         "rate_weight": found.rate_weight,
@@ -90,6 +93,9 @@ def provenance(blueprint: Blueprint, model: VAE, train: Dataset, steps: int) -> 
         "protocol": train.protocol,
         "seeds": {"training": spec.seed, "split": spec.split_seed, "evaluation": EVALUATION_SEED},
     }
+    if origin is not None:
+        described["resumed_from"] = {"run": origin.run, "spec": origin.spec, "step": origin.step}
+    return described
 
 
 def bound_in_words(provenance: Provenance) -> str:

@@ -53,6 +53,14 @@ SpecRow = Annotated[dict[str, Any], _read_as(Described)]  # `Spec.model_dump`
 MetricRow = Annotated[dict[str, Any], _read_as(_METRIC)]  # `Metric.as_row`
 
 
+class ResumedFrom(TypedDict):
+    """The finished run that a training went on from: its name, the hash of its Spec, and its steps."""
+
+    run: str
+    spec: str
+    step: Count
+
+
 @with_config({"extra": "allow"})
 class Provenance(TypedDict):
     """What was optimised."""
@@ -68,6 +76,7 @@ class Provenance(TypedDict):
     note: str
     protocol: str
     seeds: dict[str, int]
+    resumed_from: NotRequired[ResumedFrom]
 
 
 class Split(TypedDict):

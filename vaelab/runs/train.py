@@ -2,10 +2,12 @@
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from vaelab.data.dataset import Splits, seen
+from vaelab.data.in_hand import InHand, in_hand
 from vaelab.evaluation.admission import admit_parts
 from vaelab.evaluation.measure import EvaluationContext, Measure, Metric
 from vaelab.models import VAE
@@ -15,7 +17,7 @@ from vaelab.runs.blueprint import Blueprint, blueprint_of
 from vaelab.runs.build import build_model, build_objective, build_refit, load_splits, training_bytes
 from vaelab.runs.claim import check_claim, claimed
 from vaelab.runs.compatibility import check
-from vaelab.runs.directory import OWNER, Run
+from vaelab.runs.directory import CHECKPOINT, Run
 from vaelab.runs.evaluate import (
     EVALUATION_SEED,
     announce,
@@ -25,6 +27,8 @@ from vaelab.runs.evaluate import (
     named_measures,
     run_measures,
 )
+from vaelab.runs.examples import EXAMPLES, OWNER, write_examples
+from vaelab.runs.keep import Keep, KeepCheckpoint, settle_checkpoint
 from vaelab.runs.metric_store import MetricStore
 from vaelab.runs.provenance import environment, fingerprint, provenance, source_of
 from vaelab.runs.result_file import Result
@@ -46,45 +50,80 @@ from vaelab.training.step.compiled import Compile
 
 
 def train(
-    spec: Spec,
+    spec: Spec | None = None,
     out: Path | str = "runs",
     name: str | None = None,
     root: str | None = None,
     compile: Compile = "auto",
     device: Device = "auto",
     callback: Callback | None = None,
+    data: InHand | None = None,
+    keep_checkpoint: KeepCheckpoint = "auto",
+    keep_examples: bool = True,
 ) -> Run:
     """Train and evaluate `spec` in its own directory in `out`; resume if it was stopped.
 
     Arguments:
-        spec: the description of the run; parts may leave options out.
+        spec: the description of the run; parts may leave options out. By default `vl.Spec()`.
         name: the name of the directory; by default it is made from the Spec and ends with its hash.
         root: the data directory (see `vaelab.data.load_data`).
         compile: whether to compile the training step; `auto` decides by the amount of work.
         device: `auto` uses a CUDA device if there is one.
         callback: receives progress; by default it is printed in a terminal or a notebook, and nowhere else.
             `vaelab.SILENT` prints nothing.
+        data: images to train on, in the place of the data that the Spec names: an array uint8 [N, C, H, W] or
+            [N, H, W], a `Dataset` or `Splits`. Their digest becomes `data` of the Spec, as array:DIGEST.
+        keep_checkpoint: whether the finished run keeps its last state, so that `resume` can go on with it; `auto`: if
+            it takes at most `vaelab.runs.keep.CHECKPOINT_BYTES`.
+        keep_examples: whether the run keeps some of its validation and test images; see `Run.examples`.
 
     Raises:
         VaelabError: any error that a user can correct, in one line.
     """
-    callback = callback or default_callback()
+    callback, spec = callback or default_callback(), Spec() if spec is None else spec
     if not isinstance(spec, Spec):
         found = f"a {type(spec).__name__} instead of a Spec"
         raise SpecError(found=found, expected="the Spec to train", do="give it vl.Spec(data='digits', latent=2)")
     if name is not None:
         check_name("--name", name)
-    blueprint = blueprint_of(spec)
+    blueprint = blueprint_of(spec) if data is None else _blueprint_with(spec, data)
     check(blueprint)
     run = Run.planned(Path(out) / (name or default_name(blueprint.spec)), blueprint)
-    train_blueprint(run, blueprint, root, compile, device, callback)
+    keep = Keep(keep_checkpoint, keep_examples)
+    train_blueprint(run, blueprint, lambda: load_splits(blueprint, root), compile, device, callback, keep)
     return run
 
 
+def _blueprint_with(spec: Spec, data: InHand) -> Blueprint:
+    """The Blueprint of `spec` with images in hand; SpecError if the Spec names other data."""
+    source = in_hand(data)
+    if "data" in spec.model_fields_set and spec.data != source.text:
+        raise SpecError(
+            found=f"both data = {spec.data} in the Spec and images, which are {source.text}",
+            expected="one of the two",
+            do="leave data out of the Spec",
+        )
+    named = {"data": source.text, "protocol": spec.protocol or source.entry.protocol}
+    return replace(blueprint_of(spec.model_copy(update=named)), source=source)
+
+
 def train_blueprint(
-    run: Run, blueprint: Blueprint, root: str | None, compile: Compile, device: Device, callback: Callback
+    run: Run,
+    blueprint: Blueprint,
+    load: Callable[[], Splits],
+    compile: Compile,
+    device: Device,
+    callback: Callback,
+    keep: Keep,
+    start: Callable[[VAE, Objective, Splits], Callable[[], None]] | None = None,
 ) -> None:
-    """`train` of a Spec that is read and checked, in the directory of `run`."""
+    """`train` of a Spec that is read and checked, in the directory of `run`.
+
+    Arguments:
+        load: returns the data; it is called only if there is something to do.
+        start: reads the state from which the training starts, and returns a function that writes it into the
+            directory, which is then claimed. None: it starts with new weights.
+    """
     spec = blueprint.spec
     if run.done:
         check_claim(run, spec)
@@ -92,7 +131,7 @@ def train_blueprint(
         return
     _check_paths(run.path.absolute(), Path.cwd())
     on = find_device(device)
-    data = load_splits(blueprint, root)
+    data = load()
     announce(data, callback.say)
     if not blueprint.given.likelihood:
         callback.say(f"no likelihood was named: {spec.likelihood} is used, for pixels read as {spec.protocol}")
@@ -100,13 +139,16 @@ def train_blueprint(
     model = build_model(blueprint, data.train.shape, data.train.labels, class_names=data.train.class_names).to(on)
     check_enough_images(model, len(data.train))
     admit_parts(model, data.train)  # here too, so that nothing is written for a Spec that cannot be
+    objective, owner = build_objective(blueprint, len(data.train)), fingerprint(spec, data)
+    write_start = start(model, objective, data) if start else None
     with claimed(run, spec):
         if run.done:  # since another process that was at work on it has ended
             callback.say(f"done meanwhile: {run.path}")
             return
-        objective, owner = build_objective(blueprint, len(data.train)), fingerprint(spec, data)
+        if write_start and not (run.path / CHECKPOINT).exists():  # else it was started and stopped
+            write_start()
         progress = fit(model, objective, data, spec, run.path, callback, compile, owner, blueprint.schedule)
-        conclude(run, blueprint, model, data, progress, callback)
+        conclude(run, blueprint, model, data, progress, callback, keep)
 
 
 def _check_paths(*paths: Path) -> None:
@@ -119,7 +161,9 @@ def _check_paths(*paths: Path) -> None:
             raise SpecError(found=found, expected="a path that UTF-8 can represent", do="rename that folder") from error
 
 
-def conclude(run: Run, blueprint: Blueprint, model: VAE, data: Splits, progress: Progress, callback: Callback) -> None:
+def conclude(
+    run: Run, blueprint: Blueprint, model: VAE, data: Splits, progress: Progress, callback: Callback, keep: Keep
+) -> None:
     """Finish a trained run: refit the prior if asked, save the weights, evaluate the model, write the result."""
     spec = blueprint.spec
     if blueprint.refit:
@@ -128,6 +172,10 @@ def conclude(run: Run, blueprint: Blueprint, model: VAE, data: Splits, progress:
     if model.labels is not None:
         header["class_names"] = json.dumps(model.labels.names)
     write_tensors(run.path / "model.safetensors", model.state_dict(), header)
+    if keep.examples:
+        write_examples(run.path, spec, data)
+    else:
+        (run.path / EXAMPLES).unlink(missing_ok=True)  # of an earlier attempt
 
     began = time.perf_counter()
     context = context_of(blueprint, model.eval(), data, "test", EVALUATION_SEED, cache_of(run))
@@ -135,7 +183,7 @@ def conclude(run: Run, blueprint: Blueprint, model: VAE, data: Splits, progress:
     run_measures(_possible(default_measures(blueprint), context, callback), context, callback.say, store.add)
     result = _result(run, blueprint, model, data, progress, store.metrics, time.perf_counter() - began)
     write_atomically(run.path / "result.json", json.dumps(result, indent=1).encode())
-    (run.path / "checkpoint.safetensors").unlink(missing_ok=True)  # a finished run does not need it
+    settle_checkpoint(run, keep.checkpoint, callback.say)
 
 
 def _possible(names: Sequence[str], context: EvaluationContext, callback: Callback) -> dict[str, Measure]:
@@ -196,6 +244,6 @@ def _result(
             FindingRow(kind=finding.kind, says=finding.says, do=finding.do)
             for finding in find_findings(model, data.test, rate.value, EVALUATION_SEED, objective)
         ],
-        "provenance": provenance(blueprint, model, data.train, progress.step),
+        "provenance": provenance(blueprint, model, data.train, progress.step, progress.origin),
         "metrics": [metric.as_row() for metric in metrics],
     }

@@ -9,6 +9,7 @@ from vaelab.runs.build import build_model, build_objective, load_splits, trainin
 from vaelab.runs.claim import claimed
 from vaelab.runs.directory import Run
 from vaelab.runs.evaluate import announce
+from vaelab.runs.keep import STUDY, Keep
 from vaelab.runs.provenance import fingerprint
 from vaelab.runs.spec import Spec
 from vaelab.runs.train import conclude
@@ -72,6 +73,7 @@ def train_vmapped(
     compile: Compile,
     callback: Callback,
     device: Device = "auto",
+    keep: Keep = STUDY,
 ) -> dict[Run, VaelabError]:
     """Train a group as one program, evaluate each run, and return the errors of the runs that failed.
 
@@ -81,6 +83,7 @@ def train_vmapped(
     Arguments:
         runs: one of `vmapped_groups`; each run is claimed and not done.
         root: the data directory.
+        keep: what a finished run keeps.
 
     Raises:
         SpecError: the parts of these runs cannot be trained as one program.
@@ -120,7 +123,7 @@ def train_vmapped(
                 failed[run] = error
                 continue
             try:
-                conclude(run, run.blueprint, trainer.setup.model, data, trainer.progress, callback)
+                conclude(run, run.blueprint, trainer.setup.model, data, trainer.progress, callback, keep)
             except VaelabError as unlike:
                 failed[run] = unlike
     return failed

@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
 from fnmatch import fnmatch
+from functools import partial
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
@@ -13,6 +14,7 @@ from typing import Any
 from vaelab.runs.claim import check_claim, claim
 from vaelab.runs.directory import Run
 from vaelab.runs.evaluate import evaluate
+from vaelab.runs.keep import STUDY, Keep, KeepCheckpoint
 from vaelab.runs.train import train_blueprint
 from vaelab.runs.vmapped import described, train_vmapped, vmapped_groups
 from vaelab.studies.study import Member, Study, open_study
@@ -33,6 +35,7 @@ class Options:
     root: str | None = None  # the data directory
     compile: Compile = "auto"
     vmapped: int = 1  # the largest number of runs that are trained as one program
+    keep: Keep = STUDY  # what a finished run keeps
 
 
 def study(
@@ -47,6 +50,8 @@ def study(
     compile: Compile = "auto",
     trust: Sequence[str] = (),
     callback: Callback | None = None,
+    keep_checkpoint: KeepCheckpoint = "no",
+    keep_examples: bool = True,
 ) -> Study:
     """Train and evaluate the runs of a study, skipping those that are done: `vaelab study` in Python.
 
@@ -64,12 +69,14 @@ def study(
         compile: whether to compile the training step.
         trust: your own modules that the file may name; their code runs.
         callback: receives progress; by default it is printed in a terminal or a notebook.
+        keep_checkpoint, keep_examples: what a finished run keeps; see `vaelab.train`.
 
     Raises:
         VaelabError: any error that a user can correct, in one line.
     """
     opened = open_study(name, out, quick, seeds, trust)
-    carry_out(opened, Options(only, jobs, root, compile, vmapped), callback or default_callback())
+    keep = Keep(keep_checkpoint, keep_examples)
+    carry_out(opened, Options(only, jobs, root, compile, vmapped, keep), callback or default_callback())
     return opened
 
 
@@ -139,7 +146,9 @@ def _report_failures(failures: list[str], of: int) -> None:
 
 
 def _train(member: Member, options: Options, callback: Callback) -> None:
-    train_blueprint(member.run, member.blueprint, options.root, options.compile, "auto", callback)
+    blueprint = member.blueprint
+    load = partial(load_splits, blueprint, options.root)
+    train_blueprint(member.run, blueprint, load, options.compile, "auto", callback, options.keep)
 
 
 def _measure(study: Study, member: Member, options: Options, callback: Callback) -> None:
@@ -157,7 +166,7 @@ def _in_vmapped_groups(study: Study, todo: list[Member], options: Options, callb
         if len(group) > 1:
             unlike = described([members[run].spec for run in group])
             callback.say(f"[{before + 1}-{last}/{len(todo)}] {label}: {len(group)} runs as one program, {unlike}")
-            failed = train_vmapped(group, options.root, options.compile, callback)
+            failed = train_vmapped(group, options.root, options.compile, callback, keep=options.keep)
         else:
             callback.say(f"[{last}/{len(todo)}] {label}")
         for member in [members[run] for run in group if run not in failed]:
@@ -192,6 +201,7 @@ def _by_worker(
         "root": options.root,
         "compile": options.compile,
         "threads": max(1, (os.cpu_count() or 1) // options.jobs),
+        "keep": {"keep_checkpoint": options.keep.checkpoint, "keep_examples": options.keep.examples},
     }
     callback = lines(lambda line: say(f"{member.label}: {line}"), in_brief)
 

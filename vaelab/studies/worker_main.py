@@ -62,7 +62,7 @@ def _carried_out(job: dict[str, Any], tell: Any) -> str:
     """Train and evaluate the run of a job; return the error, or "" for success.
 
     Arguments:
-        job: spec, folder, metrics, root, compile, threads.
+        job: spec, folder, metrics, root, compile, threads, keep.
     """
 
     def show(status: Status) -> None:
@@ -72,7 +72,8 @@ def _carried_out(job: dict[str, Any], tell: Any) -> str:
     torch.set_num_threads(job["threads"])
     folder = Path(job["folder"])
     try:
-        run = train(Spec(**job["spec"]), folder.parent, folder.name, job["root"], job["compile"], callback=callback)
+        spec, where = Spec(**job["spec"]), (folder.parent, folder.name, job["root"], job["compile"])
+        run = train(spec, *where, callback=callback, **job["keep"])
         if job["metrics"]:
             evaluate(run, job["metrics"], job["root"], callback=callback)
     except VaelabError as error:

@@ -17,6 +17,16 @@ from vaelab.training.step.step import TrainState
 
 @with_config({"extra": "forbid"})
 @dataclass(frozen=True)
+class Origin:
+    """The finished run whose last state a training goes on from."""
+
+    run: str  # the name of its directory
+    spec: str  # the hash of its Spec
+    step: Count  # the number of its steps
+
+
+@with_config({"extra": "forbid"})
+@dataclass(frozen=True)
 class Progress:
     """The progress of a training run, apart from its tensors. Frozen: each step makes a new record."""
 
@@ -27,6 +37,7 @@ class Progress:
     best_loss: Finite | None = None  # the criterion of the best weights, in nats; None: none selected so far
     compiled: bool | None = None  # whether the step is compiled: a resumed run keeps its rounding
     log_bytes: Count = 0  # length of log.jsonl; lines after it belong to steps that will be taken again
+    origin: Origin | None = None  # None: the training began with new weights
 
 
 PROGRESS = TypeAdapter(Progress)

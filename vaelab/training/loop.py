@@ -1,8 +1,10 @@
 """The training loop, for one run or several vmapped runs."""
 
+import shutil
+import tempfile
 import time
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -25,14 +27,15 @@ from vaelab.training.step.vmapped import joint_step, take_vmapped
 from vaelab.training.trainer import Trainer
 
 CHECKPOINT_SECONDS = 30.0  # a killed run loses at most this much work
+CONFIG = TrainingConfig()
 
 
 def fit(
     model: VAE,
     objective: Objective,
     data: Splits,
-    config: TrainingConfig,
-    folder: Path | str,
+    config: TrainingConfig = CONFIG,
+    folder: Path | str | None = None,
     callback: Callback | None = None,
     compile: Compile = "auto",
     fingerprint: str = "",
@@ -46,7 +49,9 @@ def fit(
     resumed equals one that was not: bit for bit on a CPU. It writes checkpoint.safetensors and log.jsonl.
 
     Arguments:
-        folder: created if it does not exist.
+        config: by default that of a Spec without options: `TrainingConfig()`.
+        folder: created if it does not exist. None: a temporary folder, which is removed when the training has ended;
+            if it was interrupted or failed, the folder stays, and the error names it.
         callback: receives progress; by default lines are printed in a terminal or a notebook, and nothing elsewhere.
         compile: whether to compile the training step; `auto` decides from the remaining work.
         fingerprint: identifies the run; a checkpoint with another fingerprint is refused.
@@ -65,6 +70,16 @@ def fit(
             expected="a Splits: training, validation and test images",
             do="use vl.load_data(...), or vl.Splits(train, None, test)",
         )
+    if folder is None:
+        own = Path(tempfile.mkdtemp(prefix="vaelab-fit-"))
+        try:
+            progress = fit(model, objective, data, config, own, callback, compile, fingerprint, schedule)
+        except BaseException:
+            with suppress(OSError):
+                own.rmdir()  # if it is empty
+            raise
+        shutil.rmtree(own)
+        return progress
     callback, folder = callback or default_callback(), Path(folder)
     setup = TrainingSetup.of(model, objective, data.train, config, schedule)
     if word := lowered(config.batch, len(data.train)):

@@ -25,6 +25,16 @@ from vaelab.training.step.compiled import Work, step_flops
 from vaelab.training.step.step import Step, TrainState, make_step
 
 
+def steps_per_epoch(config: TrainingConfig, images: int) -> float:
+    """Steps in an epoch of `images` training images, not always a whole number."""
+    return images / min(config.batch, images)
+
+
+def steps_of(config: TrainingConfig, images: int) -> int:
+    """Steps of a whole training on `images` training images."""
+    return math.ceil(config.epochs * steps_per_epoch(config, images))
+
+
 @dataclass(frozen=True, eq=False)
 class TrainingSetup:
     """The batches, noise and learning rates of a training run, for each step; what changes is in a TrainState."""
@@ -111,11 +121,11 @@ class TrainingSetup:
     @property
     def epoch(self) -> float:
         """Steps in an epoch, not always a whole number."""
-        return self.sampler.count / self.config.batch
+        return steps_per_epoch(self.config, self.sampler.count)
 
     @property
     def steps(self) -> int:
-        return math.ceil(self.config.epochs * self.epoch)
+        return steps_of(self.config, self.sampler.count)
 
     @property
     def work(self) -> Work:

@@ -6,6 +6,7 @@ The function of `vaelab data list` is `data_list` in data.py. The first line of 
 
 COMMANDS = (  # in the order of `vaelab --help`
     "train",
+    "resume",
     "evaluate",
     "figure",
     "encode",

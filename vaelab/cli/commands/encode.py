@@ -25,8 +25,8 @@ def encode(
 ) -> None:
     """Write the latents of images to a file.
 
-    These are mean and scale of q(z|x), and codes if the model has them. Each row has the name of the image and, if there
-    is one, of its class.
+    These are mean and scale of q(z|x), and codes if the model has them. Each row has the name of the image and, if
+    there is one, of its class.
     """
     from vaelab.cli import terminal
     from vaelab.cli.serving import opened, row_names

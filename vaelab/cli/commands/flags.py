@@ -64,6 +64,22 @@ Seed = Annotated[int, tyro.conf.arg(help="seed of the noise of pixels and of z")
 Overwrite = Annotated[bool, optional("replace the output if it exists", "off")]
 
 
+KeepCheckpoint = Annotated[
+    Literal["auto", "yes", "no"],
+    tyro.conf.arg(
+        help="keep the last state of the finished run, so that `vaelab resume` can go on with it. "
+        "auto: if it takes at most 100 MB"
+    ),
+]
+KeepExamples = Annotated[
+    Literal["yes", "no"],
+    tyro.conf.arg(
+        help="keep up to 1,000 validation and 100 test images in the run, for its use without the data. "
+        "no: the run holds no images of the data"
+    ),
+]
+
+
 def use_threads(threads: int) -> None:
     """Let torch use this many processor threads. SpecError if there cannot be so many."""
     import torch

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import tyro
 
-from vaelab.cli.commands.flags import Compiled, Out, Root, StudyName, Trust, optional
+from vaelab.cli.commands.flags import Compiled, KeepCheckpoint, KeepExamples, Out, Root, StudyName, Trust, optional
 from vaelab.cli.commands.report import Seeds, named_study, write_report
 from vaelab.studies import known_studies
 from vaelab.system.errors import SpecError
@@ -32,12 +32,15 @@ def study(
     root: Root = None,
     compile: Compiled = "auto",
     trust: Trust = (),
+    keep_checkpoint: KeepCheckpoint = "no",
+    keep_examples: KeepExamples = "yes",
 ) -> None:
     """Train every run of a study and write its report.
 
     Finished runs are skipped: rerun the command to resume.
     """
     from vaelab.cli import terminal
+    from vaelab.runs.keep import Keep
     from vaelab.studies.run import Options, carry_out
 
     for flag, number in (("jobs", jobs), ("vmapped", vmapped)):
@@ -46,7 +49,8 @@ def study(
     opened = named_study(name, out, quick, seeds, trust)
     console = terminal.console()
     with terminal.watching(console) as callback:
-        carry_out(opened, Options(only, jobs, root, compile, vmapped), callback)
+        keep = Keep(keep_checkpoint, keep_examples == "yes")
+        carry_out(opened, Options(only, jobs, root, compile, vmapped, keep), callback)
         callback.say("writing the report")
     write_report(opened, root)
 

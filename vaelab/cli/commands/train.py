@@ -2,14 +2,27 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
-from vaelab.cli.commands.flags import Compiled, Device, Out, Root, Threads, optional, use_threads
+from vaelab.cli.commands.flags import (
+    Compiled,
+    Device,
+    KeepCheckpoint,
+    KeepExamples,
+    Out,
+    Root,
+    Threads,
+    optional,
+    use_threads,
+)
 from vaelab.runs.presets import preset as preset_named
 from vaelab.runs.spec import Spec
 from vaelab.system.errors import SpecError
+
+if TYPE_CHECKING:
+    from vaelab.runs.directory import Run
 
 PLAIN = Spec()
 STARTS = ("--preset", "--spec")
@@ -37,6 +50,8 @@ def train(
     compile: Compiled = "auto",
     device: Device = "auto",
     threads: Threads = 0,
+    keep_checkpoint: KeepCheckpoint = "auto",
+    keep_examples: KeepExamples = "yes",
 ) -> None:
     """Train one model, evaluate it and draw its figures.
 
@@ -50,11 +65,20 @@ def train(
     use_threads(threads)
     console = terminal.console()
     with terminal.watching(console) as callback:
-        done = trainer.train(spec, out, name, root, compile, device, callback)
+        done = trainer.train(
+            spec, out, name, root, compile, device, callback, None, keep_checkpoint, keep_examples == "yes"
+        )
         from vaelab.runs import figure as pictures
 
         callback.say("drawing")
         pictures.figure(done, root=root, callback=callback)
+    print_run(done)
+
+
+def print_run(done: "Run") -> None:
+    """Print the numbers of a finished run, and how it was trained."""
+    from vaelab.cli import terminal
+
     result = done.result
     terminal.print_metrics(str(done.path), done.metrics)
     kl = sorted(done.metric("rate").parts, reverse=True)
