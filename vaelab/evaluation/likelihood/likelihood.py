@@ -1,6 +1,7 @@
 """Likelihood bounds of a data set for each image, computed over chunks of images and draws within a memory budget."""
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
@@ -10,7 +11,7 @@ from torch import Tensor
 from vaelab.data.dataset import Dataset
 from vaelab.data.protocol import protocol
 from vaelab.evaluation.admission import admit_data, admit_likelihood, admit_parts, admit_protocol
-from vaelab.evaluation.batches import batches_by_content
+from vaelab.evaluation.batches import Batch, batches_by_content
 from vaelab.evaluation.inference import Precision, for_inference
 from vaelab.evaluation.likelihood.allotment import FEWEST, allotment
 from vaelab.evaluation.likelihood.chunk import TEN, AtATime, ChunkNoise, evaluate_chunk
@@ -108,15 +109,11 @@ def estimate_bounds(
     _check_samples(samples, at_most)
     device = next(model.parameters()).device
     reading = protocol(data.protocol)
-
-    def seed_noise(number: int) -> None:
-        ChunkNoise(seed, number).begin(torch.device("cpu"), 0)
-
     with evaluating(model):
         at_a_time, decoder = at_a_time_within(model, memory_mb), for_inference(model.likelihood, precision)
         columns: dict[str, Tensor] = {"samples": torch.empty(len(data), dtype=torch.int64)}
         sizes: list[int] = []
-        for batch in batches_by_content(model, data, IMAGES, seed_noise, progress=progress):
+        for batch in evaluated_batches(model, data, seed, progress):
             x, chosen, noise = batch.x, torch.from_numpy(batch.chosen), ChunkNoise(seed, batch.number)
             condition = model.condition(batch.labels)
             if samples == "auto":
@@ -151,6 +148,15 @@ def estimate_bounds(
         posterior_mean=columns["posterior_mean"],
         kl_per_dimension=kl if kl.shape[1] else None,
     )
+
+
+def evaluated_batches(model: VAE, data: Dataset, seed: int, progress: Progress = lambda share: None) -> Iterator[Batch]:
+    """Yield the images in chunks of 100, with the pixels that `estimate_bounds` sees with this seed."""
+
+    def seed_noise(number: int) -> None:
+        ChunkNoise(seed, number).begin(torch.device("cpu"), 0)
+
+    return batches_by_content(model, data, IMAGES, seed_noise, progress=progress)
 
 
 def at_a_time_within(model: VAE, memory_mb: float) -> AtATime:

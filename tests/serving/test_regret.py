@@ -1,0 +1,137 @@
+import numpy as np
+import pytest
+import torch
+
+import vaelab as vl
+from tests.built import build_model
+from tests.oracle import linear_gaussian
+from vaelab.data import Dataset
+from vaelab.distributions import kl_divergence
+from vaelab.distributions.normal import diagonal_normal
+from vaelab.serving import regret
+from vaelab.serving.regret import likelihood_regret
+from vaelab.system.errors import NonFiniteError, SpecError
+
+
+def grey(count=12, shape=(1, 2, 3), seed=0):
+    return np.random.default_rng(seed).integers(0, 256, (count, *shape), dtype=np.uint8)
+
+
+def of(images):
+    return Dataset("mine", "test", images, None, "grey")
+
+
+def exact(oracle, images):
+    """KL(encoder's q || p(z|x)): what the ELBO of the best q, which is exact here, gains."""
+    x = torch.from_numpy(images).double() / 255
+    mean, covariance = oracle.exact.moments(x.flatten(1))
+    best = diagonal_normal(mean, 0.5 * torch.diagonal(covariance, dim1=1, dim2=2).log())
+    with torch.no_grad():
+        return kl_divergence(oracle.model.posterior(x), best).numpy()
+
+
+@pytest.mark.parametrize("error", [0.0, 0.3, 1.0])
+def test_it_is_that_of_a_linear_gaussian_model(error):
+    """It agrees within 5 standard errors and 0.1 nats, which Adam may leave; the mean within 0.05 nats besides."""
+    oracle, images = linear_gaussian(posterior_error=error), grey()
+    found, true = likelihood_regret(oracle.model, of(images), 0), exact(oracle, images)
+    off = found.nats - true
+    assert (np.abs(off) <= 5 * found.se_nats + 0.1).all()
+    assert abs(off.mean()) <= 3 * np.sqrt((found.se_nats**2).sum()) / len(off) + 0.05
+    assert (found.nats >= -5 * found.se_nats - 0.1).all()
+
+
+@pytest.mark.parametrize("step", [0.01, 0.03])
+def test_too_small_steps_are_noticed(step, monkeypatch):
+    """The comparison with the exact regret can fail: with so small a rate, Adam does not arrive."""
+    monkeypatch.setattr(regret, "RATE", step)
+    oracle, images = linear_gaussian(posterior_error=1.0), grey()
+    found, true = likelihood_regret(oracle.model, of(images), 0), exact(oracle, images)
+    assert (found.nats - true).mean() < -0.5
+
+
+def small(**fields):
+    torch.manual_seed(0)
+    spec = vl.Spec(data="digits", latent=3, network="mlp:hidden=8", **fields)
+    return build_model(spec, (1, 8, 8)).eval()
+
+
+def binary(count=9, shape=(1, 8, 8)):
+    return Dataset("mine", "test", grey(count, shape), None, "binary-dynamic")
+
+
+@pytest.mark.parametrize("prior", ["normal", "vamp:components=4", "mixture:components=3", "flow"])
+def test_it_gains_for_an_untrained_encoder_with_any_prior(prior):
+    found = likelihood_regret(small(prior=prior), binary(), 0, steps=30)
+    assert (found.nats > -5 * found.se_nats).all()
+    assert found.nats.mean() > 0
+
+
+def test_it_depends_on_the_image_and_not_on_its_place():
+    model, data = small(), binary(150)
+    found = likelihood_regret(model, data, 0, steps=5).nats
+    order = np.random.default_rng(0).permutation(150)
+    assert np.allclose(likelihood_regret(model, data.take(order), 0, steps=5).nats, found[order], atol=1e-4)
+    assert (likelihood_regret(model, data, 0, steps=5).nats == found).all()
+    assert not np.allclose(likelihood_regret(model, data, 1, steps=5).nats, found, atol=1e-4)
+
+
+def test_memory_changes_no_number_beyond_rounding(monkeypatch):
+    model, data = small(), binary(20)
+    found = likelihood_regret(model, data, 0, steps=5).nats
+    monkeypatch.setattr(regret, "MEMORY_MB", 1e-6)  # one image at a time
+    assert np.allclose(likelihood_regret(model, data, 0, steps=5).nats, found, atol=1e-4)
+
+
+def test_model_gradients_mode_and_generator_are_unchanged():
+    model = small(prior="vamp:components=4").train()
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    model.posterior.network[1].weight.grad = held = torch.ones_like(model.posterior.network[1].weight)
+    torch.manual_seed(3)
+    state = torch.random.get_rng_state()
+    with torch.no_grad():  # as a caller may have it
+        likelihood_regret(model, binary(), 0, steps=3)
+    assert torch.equal(torch.random.get_rng_state(), state)
+    assert model.training
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+    assert all(parameter.requires_grad for parameter in model.parameters())
+    assert model.posterior.network[1].weight.grad is held
+    assert torch.equal(held, torch.ones_like(held))
+    assert all(parameter.grad is None for parameter in model.likelihood.parameters())
+
+
+def test_a_model_with_labels_uses_those_of_the_images():
+    labels = np.arange(9) % 3
+    torch.manual_seed(0)
+    spec = vl.Spec(data="digits", latent=3, network="mlp:hidden=8", condition="labels")
+    model = build_model(spec, (1, 8, 8), labels).eval()
+    images = grey(9, (1, 8, 8))
+    found = [
+        likelihood_regret(model, Dataset("mine", "test", images, given, "binary-threshold"), 0, steps=5).nats
+        for given in (labels, (labels + 1) % 3)
+    ]
+    assert not np.allclose(*found, atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("fields", "named"),
+    [
+        ({"posterior": "full"}, "MultivariateNormal"),
+        ({"posterior": "flow"}, "Flow"),
+        ({"posterior": "codes"}, "Quantised"),
+    ],
+)
+def test_another_posterior_is_refused_in_one_line(fields, named):
+    prior = {"prior": "codes"} if fields["posterior"] == "codes" else {}
+    with pytest.raises(SpecError, match=f"of type {named}; expected a diagonal normal.*leave the regret out"):
+        likelihood_regret(small(**fields, **prior), binary(), 0)
+
+
+def test_no_step_and_no_number_are_refused():
+    with pytest.raises(SpecError, match="steps = 0"):
+        likelihood_regret(small(), binary(), 0, steps=0)
+    model = small()
+    with torch.no_grad():
+        next(model.likelihood.parameters()).fill_(torch.nan)
+    with pytest.raises(NonFiniteError, match="regret of 9 images that is not finite"):
+        likelihood_regret(model, binary(), 0, steps=1)
