@@ -115,7 +115,7 @@ def main() -> None:
     task = replace(task, train=asked.images or task.train)
     digits = tuple(int(digit) for digit in asked.digits.split(",")) if asked.digits else task.digits
     torch.set_num_threads(task.threads)
-    data = vl.load("mnist", root=asked.data_root)
+    data = vl.load_data("mnist", root=asked.data_root)
     held_out = data.test.some(task.test)
     aurocs, seconds, versions = dict[str, dict[int, float]](), dict[str, list[float]](), dict[str, str]()
     for digit in digits:

@@ -20,6 +20,7 @@ from vaelab.data.dataset import Dataset, Splits
 from vaelab.data.in_hand import InHand, in_hand
 from vaelab.data.places import taken_from
 from vaelab.data.sources import modules_of
+from vaelab.evaluation.likelihood.likelihood import Samples
 from vaelab.evaluation.measure import Metric
 from vaelab.models import VAE
 from vaelab.parts.trust import check_trust
@@ -27,10 +28,12 @@ from vaelab.runs.blueprint import Blueprint, blueprint_of
 from vaelab.runs.build import build_model, load_splits, model_bytes
 from vaelab.runs.examples import OWNER, read_examples
 from vaelab.runs.result_file import Result, read_result
+from vaelab.runs.score import score_images
 from vaelab.runs.spec import Spec
 from vaelab.serving.latents import Latents, encode
 from vaelab.serving.reconstruct import DRAWS, Reconstructions, decode, reconstruct
-from vaelab.serving.sample import Samples, sample
+from vaelab.serving.sample import SampledImages, sample
+from vaelab.serving.scores import Scores
 from vaelab.serving.source import open_images
 from vaelab.system.errors import RunError, VaelabError, unknown
 from vaelab.system.files import small
@@ -318,9 +321,32 @@ class Run:
         """Return the mean of p(x|z) over `draws` draws z ~ q(z|x) for images that may be new; arguments as `encode`."""
         return reconstruct(self.served, open_images(self.served, images, labels).data, draws, seed)
 
+    def score(
+        self,
+        images: Any,
+        labels: Any = None,
+        samples: Samples = 100,
+        seed: int = 0,
+        regret: bool = False,
+        by: str = "nll",
+    ) -> Scores:
+        """Return how unusual images are, with p-values from the validation images that the run keeps.
+
+        Arguments:
+            images, labels: as `encode`.
+            samples: K, draws of z for each image.
+            regret: whether to compute the likelihood regret too, which is slow.
+            by: the score of the p-values: nll, elbo, distortion, rate, complexity-corrected or regret.
+
+        Raises:
+            VaelabError: the images do not fit the model, or the run is not finished.
+        """
+        data = open_images(self.served, images, labels).data
+        return score_images(self, self.served, data, samples, seed, regret, by)
+
     def sample(
         self, count: int = 64, labels: Any = None, temperature: float = 1.0, draw: bool = False, seed: int = 0
-    ) -> Samples:
+    ) -> SampledImages:
         """Return images for draws z ~ p(z); see `vaelab.serving.sample.sample`."""
         return sample(self.served, count, labels, temperature, draw, seed)
 

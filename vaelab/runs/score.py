@@ -11,7 +11,7 @@ from vaelab.evaluation.likelihood.likelihood import Samples
 from vaelab.models import VAE
 from vaelab.serving.conformal import check_alarm
 from vaelab.serving.scores import Scores, score, with_p_values
-from vaelab.system.errors import VaelabError
+from vaelab.system.errors import VaelabError, unknown
 
 if TYPE_CHECKING:
     from vaelab.runs.directory import Run
@@ -51,8 +51,6 @@ def score_images(
         RunError: `alarm` is given, and the run keeps no validation images.
     """
     if by not in SHORT:
-        from vaelab.system.errors import unknown
-
         raise unknown("score", by, SHORT)
     regret = regret or by == "regret"
     if alarm is not None:

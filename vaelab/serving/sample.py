@@ -18,7 +18,7 @@ AT_A_TIME = 100  # images
 
 
 @dataclass(frozen=True, eq=False)
-class Samples:
+class SampledImages:
     """N samples of a model.
 
     Arguments:
@@ -35,7 +35,7 @@ class Samples:
         return len(self.images)
 
     def __repr__(self) -> str:
-        return f"Samples({len(self):,} images {list(self.images.shape[1:])})"
+        return f"SampledImages({len(self):,} images {list(self.images.shape[1:])})"
 
 
 def sample(
@@ -45,7 +45,7 @@ def sample(
     temperature: float = 1.0,
     draw: bool = False,
     seed: int = 0,
-) -> Samples:
+) -> SampledImages:
     """Sample `count` images: z ~ p(z), then the mean of p(x|z), or a draw from it.
 
     Arguments:
@@ -85,7 +85,7 @@ def sample(
     shown = None
     if condition is not None and model.labels is not None:
         shown = model.labels.classes[condition.int().argmax(-1)].cpu().numpy()
-    return Samples(found.numpy(), z.cpu().numpy(), shown)
+    return SampledImages(found.numpy(), z.cpu().numpy(), shown)
 
 
 def _from_prior(model: VAE, count: int, temperature: float) -> Tensor:

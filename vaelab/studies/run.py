@@ -11,6 +11,7 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
 
+from vaelab.runs.build import load_splits
 from vaelab.runs.claim import check_claim, claim
 from vaelab.runs.directory import Run
 from vaelab.runs.evaluate import evaluate

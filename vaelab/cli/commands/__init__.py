@@ -10,6 +10,7 @@ COMMANDS = (  # in the order of `vaelab --help`
     "evaluate",
     "figure",
     "encode",
+    "score",
     "sample",
     "reconstruct",
     "compare",

@@ -1,0 +1,97 @@
+"""`vaelab score`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from vaelab.cli.commands.flags import (
+    Device,
+    Images,
+    Overwrite,
+    Root,
+    RunPath,
+    Seed,
+    Split,
+    Threads,
+    Trust,
+    optional,
+    use_threads,
+)
+
+SHOWN = 10  # flagged images
+
+
+def score(
+    run: RunPath,
+    out: Annotated[Path, tyro.conf.arg(metavar="FILE", help="file to write: .csv, .npz or .parquet")],
+    images: Images = (),
+    by: Annotated[
+        str,
+        tyro.conf.arg(
+            metavar="SCORE",
+            help="score of the p-values: nll, elbo, distortion, rate, complexity-corrected or regret",
+        ),
+    ] = "nll",
+    alarm: Annotated[
+        float | None,
+        optional("flag images with a p-value of at most this: the rate of false alarms", "no flags", metavar="RATE"),
+    ] = None,
+    normal: Annotated[
+        tuple[str, ...],
+        optional(
+            "labels of normal images: how well does each score rank the others above them?",
+            "no ranking",
+            metavar="LABEL",
+        ),
+    ] = (),
+    samples: Annotated[int, tyro.conf.arg(metavar="K", help="draws of z for each image")] = 100,
+    regret: Annotated[bool, optional("compute the likelihood regret too, which is slow", "off")] = False,
+    split: Split = "all",
+    seed: Seed = 0,
+    overwrite: Overwrite = False,
+    device: Device = "auto",
+    threads: Threads = 0,
+    root: Root = None,
+    trust: Trust = (),
+) -> None:
+    """Score how unusual images are, and flag some.
+
+    Each row has the name of an image, its scores, and a p-value: the proportion of the validation images of the run
+    that are at least as unusual. docs/scores.md says what each score means and when it fails.
+    """
+    from vaelab.cli import terminal
+    from vaelab.cli.serving import opened, row_names
+    from vaelab.runs.directory import Run
+    from vaelab.runs.score import score_images
+    from vaelab.serving import ranking, table
+    from vaelab.serving.conformal import check_alarm
+    from vaelab.serving.scores import UNUSUAL
+
+    use_threads(threads)
+    table.check_output(out, [suffix for suffix in table.SUFFIXES if suffix != ".npy"], overwrite)
+    if alarm is not None:
+        check_alarm(alarm)
+    with terminal.working(terminal.console(), "scoring") as progress:
+        model, found = opened(run, images, split, root, device, trust)
+        unusual = ranking.abnormal(found.data, normal) if normal else None
+        scores = score_images(Run(run, trust), model, found.data, samples, seed, regret, by, alarm, progress)
+    columns = row_names(found) | scores.columns()
+    p = scores.p_value
+    if alarm is not None and p is not None:
+        columns["flagged"] = p <= alarm
+    table.write_table(out, columns)
+    print(scores, end="\n\n")
+    if unusual is not None:
+        for name in (name for name in UNUSUAL if getattr(scores, name) is not None):
+            print(f"{name}: {ranking.rank(scores.unusual(name), unusual)}")
+        print()
+    if alarm is not None and p is not None:
+        flagged = sorted((p <= alarm).nonzero()[0].tolist(), key=lambda i: p[i])
+        print(f"{len(flagged):,} of {len(found):,} images have a p-value of at most {alarm:g}")
+        for i in flagged[:SHOWN]:
+            print(f"  {p[i]:<8.4g} {found.names[i]}")
+        if len(flagged) > SHOWN:
+            print(f"  and {len(flagged) - SHOWN:,} more, in {out}")
+        print()
+    print(out)
