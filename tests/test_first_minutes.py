@@ -220,13 +220,15 @@ def test_one_added_image_leaves_the_pictures_of_the_decoder_and_says_what_change
     monkeypatch.chdir(copied)
     Image.fromarray(np.zeros((8, 8), np.uint8)).save("faces/new.png")
     assert vl.figure(vl.Run("runs/done"), "manifold")
-    for words in (
-        ["figure", "runs/done", "reconstructions"],
-        ["evaluate", "runs/done", "--metrics", "latents:images=3"],
-    ):
-        line = told(capsys, *words)
-        assert "made with other images than those of folder:faces now (33 train images, 32 then)" in line
-        assert "put those files back, name a copy of them with --data" in line
+    line = told(capsys, "evaluate", "runs/done", "--metrics", "latents:images=3")
+    assert "made with other images than those of folder:faces now (33 train images, 32 then)" in line
+    assert "put those files back, name a copy of them with --data" in line
+    assert main(["figure", "runs/done"]) == 0
+    out = " ".join(capsys.readouterr().out.split())
+    assert "the figures show the 4 test images that the run keeps, because runs/done: made with other images" in out
+    Path("runs/done/examples.safetensors").unlink()
+    shutil.rmtree("runs/done/figures")
+    assert "made with other images" in told(capsys, "figure", "runs/done", "reconstructions")
     assert main(["figure", "runs/done"]) == 0
     out = " ".join(capsys.readouterr().out.split())
     assert f"{', '.join(NEED_DATA)} left out: runs/done: made with other images" in out
@@ -236,7 +238,9 @@ def test_one_added_image_leaves_the_pictures_of_the_decoder_and_says_what_change
 def test_one_image_that_was_exchanged_is_told_too(copied, monkeypatch, capsys):
     monkeypatch.chdir(copied)
     Image.fromarray(np.zeros((8, 8), np.uint8)).save("faces/003.png")
-    assert "equally many train images, with another digest" in told(capsys, "figure", "runs/done", "latents")
+    assert "equally many train images, with another digest" in told(capsys, "evaluate", "runs/done", "--again")
+    assert main(["figure", "runs/done", "latents"]) == 0
+    assert "equally many train images, with another digest" in " ".join(capsys.readouterr().out.split())
 
 
 def test_curves_of_a_run_that_was_stopped(tmp_path, capsys):

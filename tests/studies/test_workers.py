@@ -29,7 +29,7 @@ posix = pytest.mark.skipif(os.name == "nt", reason="sessions and these signals a
 
 def job(folder: Path, **fields) -> dict:
     spec = vl.Spec(**{**SHORT, **fields})
-    rest = {"metrics": [], "root": None, "compile": "never", "threads": 1}
+    rest = {"metrics": [], "root": None, "compile": "never", "threads": 1, "keep": {"keep_checkpoint": "no"}}
     return {"spec": spec.model_dump(), "folder": str(folder), **rest}
 
 

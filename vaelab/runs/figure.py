@@ -70,7 +70,7 @@ def figure(
             return curves(run.log, title=title)
         needed: VAE = _given(model())
         images, kept = _given(test()) if needs_data(pictures[kind]) else (None, False)
-        title += f" of {len(images)} kept images" if images is not None and kept else ""
+        title += f" (from {len(images)} kept images)" if images is not None and kept else ""
         if kind in FIGURES:
             return pictures[kind](needed, images, title=title, seed=seed)
         return _own(kind, lambda: pictures[kind](needed, images, title=title, seed=seed))

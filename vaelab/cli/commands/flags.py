@@ -75,7 +75,7 @@ KeepExamples = Annotated[
     Literal["yes", "no"],
     tyro.conf.arg(
         help="keep up to 1,000 validation and 100 test images in the run, for its use without the data. "
-        "no: the run holds no images of the data"
+        "no: it keeps none"
     ),
 ]
 
