@@ -1,4 +1,4 @@
-"""The complexity of an image: the bits of its lossless PNG (Serra et al. 2020)."""
+"""The complexity of an image: the bits of its lossless PNG (Serrà et al. 2020)."""
 
 import io
 

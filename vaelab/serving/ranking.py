@@ -1,6 +1,6 @@
 """How well a score ranks abnormal images above normal ones, where labels say which is which."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -37,6 +37,21 @@ class Ranking:
             f"average precision {self.average_precision:.3f} ({c:.3f} to {d:.3f}; by chance {self.share:.3f}), "
             f"{self.abnormal:,} abnormal and {self.normal:,} normal images"
         )
+
+
+def table(rankings: Mapping[str, Ranking]) -> str:
+    """The rankings of the same images by several scores, a line each."""
+    lines = [f"{'score':26} {'AUROC (95 %)':24} average precision (95 %)"]
+    for name, of in rankings.items():
+        (a, b), (c, d) = of.auroc_interval, of.average_precision_interval
+        area, precision = f"{of.auroc:.3f} ({a:.3f} to {b:.3f})", f"{of.average_precision:.3f} ({c:.3f} to {d:.3f})"
+        lines.append(f"{name:26} {area:24} {precision}")
+    for of in list(rankings.values())[:1]:
+        lines.append(
+            f"{of.abnormal:,} abnormal and {of.normal:,} normal images. By chance, AUROC is 0.5 and average precision"
+            f" {of.share:.3f}."
+        )
+    return "\n".join(lines)
 
 
 def abnormal(data: Dataset, normal: Sequence[int | str]) -> np.ndarray:

@@ -48,7 +48,7 @@ class Scores:
     distortion_nats: np.ndarray  # -E[log p(x|z)]
     bits_per_dim: np.ndarray | None  # nll / (C H W log 2), of 8-bit levels
     complexity_bits: np.ndarray  # of the image as a lossless PNG: see `vaelab.serving.complexity`
-    complexity_corrected_nats: np.ndarray | None  # nll - complexity_bits log 2 (Serra et al. 2020)
+    complexity_corrected_nats: np.ndarray | None  # nll - complexity_bits log 2 (Serrà et al. 2020)
     regret_nats: np.ndarray | None = None  # see `vaelab.serving.regret`
     regret_se_nats: np.ndarray | None = None  # its standard error over the draws
     p_value: np.ndarray | None = None  # see `vaelab.serving.conformal`; small is unusual

@@ -83,12 +83,11 @@ def score(
     table.write_table(out, columns)
     print(scores, end="\n\n")
     if unusual is not None:
-        for name in (name for name in UNUSUAL if getattr(scores, name) is not None):
-            print(f"{name}: {ranking.rank(scores.unusual(name), unusual)}")
-        print()
+        there = [name for name in UNUSUAL if getattr(scores, name) is not None]
+        print(ranking.table({name: ranking.rank(scores.unusual(name), unusual) for name in there}), end="\n\n")
     if alarm is not None and p is not None:
         flagged = sorted((p <= alarm).nonzero()[0].tolist(), key=lambda i: p[i])
-        print(f"{len(flagged):,} of {len(found):,} images have a p-value of at most {alarm:g}")
+        print(f"{len(flagged):,} of {len(found):,} images have a p-value of at most {alarm:g}:")
         for i in flagged[:SHOWN]:
             print(f"  {p[i]:<8.4g} {found.names[i]}")
         if len(flagged) > SHOWN:
