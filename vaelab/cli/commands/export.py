@@ -18,7 +18,7 @@ def export(
     overwrite: Annotated[bool, optional("replace a folder that this command wrote", "off")] = False,
     trust: Trust = (),
 ) -> None:
-    """Write a folder with the model, for other programs and other people.
+    """Write the model as a folder for other programs and people.
 
     It has the weights (safetensors), config.json, a model card, and ONNX files and torch.export programs of the encoder
     and the decoder. Their outputs are compared with torch. The data of the run are not needed. `vaelab push DIR` shows
