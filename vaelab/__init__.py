@@ -45,6 +45,7 @@ _HOMES = {
     "elbo": "vaelab.objectives.bounds",
     "estimate_bounds": "vaelab.evaluation.likelihood.likelihood",
     "evaluate": "vaelab.runs.evaluate",
+    "export": "vaelab.runs.export",
     "figure": "vaelab.runs.figure",
     "fit": "vaelab.training.loop",
     "iwae": "vaelab.objectives.bounds",

@@ -83,5 +83,7 @@ class CoupledLogistics(Distribution):
 
 def _given(mu: Tensor, coefficients: Tensor, c: int, before: Tensor) -> Tensor:
     """Return mu of channel c, [..., H, W], given the earlier channels, [..., c, H, W]."""
+    if c == 0 and torch.compiler.is_exporting():  # ONNX Runtime refuses the sum of no terms
+        return mu[..., c, :, :]
     of_c = coefficients[..., c * (c - 1) // 2 : c * (c + 1) // 2, :, :]
     return mu[..., c, :, :] + (of_c * (before - 0.5)).sum(-3)

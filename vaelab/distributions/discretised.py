@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution, Independent, constraints
 from torch.distributions.constraints import Constraint
-from torch.nn.functional import logsigmoid
+from torch.nn.functional import logsigmoid, softplus
 
 from vaelab.distributions.levels import TOP, Law, level_of, mean_level, rounded
 from vaelab.distributions.mixture import Mixture
@@ -70,10 +70,18 @@ class DiscretisedLogistic(Distribution):
         return mean_level(LOGISTIC, *torch.broadcast_tensors(TOP * self.mu, TOP * self.log_scale.exp())) / TOP
 
 
+def _integral(a: Tensor) -> Tensor:
+    """Return log(1 + e^a).
+
+    ONNX has no log-sigmoid. The logarithm of its sigmoid is wrong in the tails, and its softplus is accurate there.
+    """
+    return softplus(a) if torch.compiler.is_exporting() else -logsigmoid(-a)
+
+
 def _derivatives(a: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     v = torch.sigmoid(a) * torch.sigmoid(-a)
     return v, v * (1 - 6 * v), v * (1 - 30 * v + 120 * v**2)
 
 
 # 16 levels from the mean, a sigmoid narrower than a level differs from 0 or 1 by less than e^-16
-LOGISTIC = Law(torch.sigmoid, lambda a: -logsigmoid(-a), _derivatives, smooth=1, near=16)
+LOGISTIC = Law(torch.sigmoid, _integral, _derivatives, smooth=1, near=16)

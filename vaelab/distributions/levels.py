@@ -51,6 +51,8 @@ def mean_level(law: Law, mu: Tensor, scale: Tensor) -> Tensor:
     """
     narrow = scale < law.smooth
     expected = _smooth_sum(law, mu, scale.clamp(min=law.smooth))
+    if torch.compiler.is_exporting():  # a program of torch.export has no shapes that depend on values
+        return torch.where(narrow, _near_sum_at_once(law, mu, scale), expected)
     expected[narrow] = _near_sum(law, mu[narrow], scale[narrow])
     return expected
 
@@ -71,3 +73,11 @@ def _near_sum(law: Law, mu: Tensor, scale: Tensor) -> Tensor:
         n = nearest + step
         total = total + torch.where((n >= 0) & (n < TOP), law.cdf((mu - n - 0.5) / scale), 0)
     return total
+
+
+def _near_sum_at_once(law: Law, mu: Tensor, scale: Tensor) -> Tensor:
+    """Return the same as `_near_sum` in few operations; it takes the memory of all terms."""
+    nearest = mu.floor()
+    n = nearest.unsqueeze(-1) + torch.arange(-law.near, law.near + 1, dtype=mu.dtype, device=mu.device)
+    terms = law.cdf((mu.unsqueeze(-1) - n - 0.5) / scale.unsqueeze(-1))
+    return (nearest - law.near).clamp(0, TOP) + torch.where((n >= 0) & (n < TOP), terms, 0).sum(-1)

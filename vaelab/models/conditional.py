@@ -120,7 +120,7 @@ class Conditional(nn.Module):
                 expected="labels, because the model is conditioned on them",
                 do="use model.given(labels)",
             )
-        condition = self.condition.to(context.dtype).expand(*batch, -1).reshape(len(context), -1)
+        condition = self.condition.to(context.dtype).expand(*batch, -1).reshape(context.shape[0], -1)
         return torch.cat([context, self.join(condition).to(context.dtype)], 1)
 
 

@@ -93,7 +93,7 @@ class TopDown(nn.Module):
     def forward(self, z: Tensor) -> Tensor:
         """Return the parameters of p(x|z), [N, *out_shape], for z [N, D]."""
         given = self.parts(z)
-        return self.image(*self.down(len(z), lambda g, h: given[g]))
+        return self.image(*self.down(z.shape[0], lambda g, h: given[g]))
 
 
 class Inference(nn.Module):

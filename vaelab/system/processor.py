@@ -28,9 +28,11 @@ def pixels_innermost(maps: Tensor) -> Tensor:
 
     Convolutions are fastest with the channels of a pixel next to each other, and their output has that layout. The
     compiler would delay the copy, and each later loop would then read across the memory. It cannot look into this
-    operation, so it makes the copy here.
+    operation, so it makes the copy here. A program of torch.export has plain operations only, so that it can be read
+    without vaelab.
     """
-    return _materialised(maps.contiguous()) if is_traced() else maps.contiguous()
+    plain = torch.compiler.is_exporting() or not is_traced()
+    return maps.contiguous() if plain else _materialised(maps.contiguous())
 
 
 _entering = threading.Lock()

@@ -16,6 +16,8 @@ COMMANDS = (  # in the order of `vaelab --help`
     "compare",
     "study",
     "report",
+    "export",
+    "push",
     "replay",
     "presets",
     "parts",

@@ -1,0 +1,1 @@
+"""A trained model as files that other programs read: ONNX, torch.export, safetensors, and a model card."""
