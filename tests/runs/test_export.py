@@ -188,7 +188,7 @@ def test_a_training_command_gives_the_same_spec(fields):
 
 
 def test_the_data_are_not_needed(run, tmp_path, monkeypatch):
-    monkeypatch.setattr("vaelab.runs.directory.load_data", None)
+    monkeypatch.setattr("vaelab.runs.directory.load_splits", None)
     assert {path.name for path in quick(run, tmp_path / "out").iterdir()} == ALWAYS
 
 
