@@ -80,7 +80,7 @@ def test_the_version_is_told(capsys):
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        ("trian", "unknown command 'trian'; expected one of compare, data check, .*; did you mean 'train'[?]"),
+        ("trian", "unknown command 'trian'; expected one of compare, data cache, .*; did you mean 'train'[?]"),
         ("help trian", "unknown command 'trian'; .*; did you mean 'train'[?]"),
         ("data chekc", "unknown command 'data chekc'; .*; did you mean 'data check'[?]"),
         ("help data chekc", "unknown command 'data chekc'; .*; did you mean 'data check'[?]"),

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from vaelab.data.dataset import Dataset, Splits, raw, split_off, validation_count
+from vaelab.data.dataset import Dataset, Splits, raw
 from vaelab.data.protocol import with_protocol
+from vaelab.data.splitting import split_off, validation_count
 from vaelab.system.errors import DataError, SpecError
 
 

@@ -4,11 +4,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from vaelab.data import SOURCES, load_data
 from vaelab.data.check import check, listing
 from vaelab.data.dataset import seen
-from vaelab.data.sources import roots
+from vaelab.data.reading import parse_reading
+from vaelab.data.sources import parse, roots
 from vaelab.system.errors import DataError, SpecError
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (30, 5, 4), np.uint8)
@@ -231,8 +233,76 @@ def test_the_table_is_complete():
     assert [name for name, entry in SOURCES.items() if entry.protocol != "8bit"] == ["digits", "mnist"]
 
 
-def test_a_folder_named_alone_is_told_how_to_be_written(tmp_path, monkeypatch):
+def test_the_path_of_a_folder_or_file_is_enough(tmp_path, monkeypatch):
     (tmp_path / "photos").mkdir()
+    for number, image in enumerate(IMAGES):
+        Image.fromarray(image).save(tmp_path / "photos" / f"{number:02}.png")
+    np.savez(tmp_path / "a.npz", images=IMAGES)
+    (tmp_path / "a.npz").rename(tmp_path / "a.NPZ")
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(SpecError, match=r"did you mean folder:photos\?"):
-        load_data("photos")
+    for short, full in (("photos", "folder:photos"), ("./photos/", "folder:./photos/"), ("a.NPZ", "npz:a.NPZ")):
+        assert parse(short).text == full
+        assert load_data(short).said[0] == f"{short} is read as {full}"
+        assert load_data(short).test.sha256 == load_data(full).test.sha256
+        assert check(short)[0][0].source == full
+    assert parse("folder:photos").said == ""
+
+
+def test_a_built_in_source_comes_before_a_folder_of_its_name(tmp_path, monkeypatch):
+    (tmp_path / "digits").mkdir()
+    monkeypatch.chdir(tmp_path)
+    splits = load_data("digits")
+    assert len(splits.train) == 1455
+    assert splits.said == ("digits is the data set; the folder here is folder:digits",)
+
+
+@pytest.mark.parametrize("name", ["nowhere.npz", "notes.txt", "a.folder", "photos:2024"])
+def test_what_is_no_folder_and_no_file_of_a_format_is_unknown(tmp_path, monkeypatch, refused, name: str):
+    (tmp_path / "photos:2024").mkdir()
+    for file in ("notes.txt", "a.folder"):
+        (tmp_path / file).touch()
+    monkeypatch.chdir(tmp_path)
+    with refused(SpecError, repr(name), "folder:DIR"):
+        parse(name)
+
+
+def test_the_number_of_test_images_can_be_chosen(thirty: str, refused):
+    for test, count in ((0.2, 6), (5, 5), (0.01, 1), (29, 29)):
+        splits = load_data(thirty, validation=0, reading=parse_reading(test=test))
+        assert (len(splits.train), len(splits.test)) == (30 - count, count)
+        assert splits.test.note == f"no official test split: {count} of 30 images held out"
+    with refused(SpecError, "test = 30 takes 30 of 30", "one training image"):
+        load_data(thirty, reading=parse_reading(test=30))
+    for test in (0, -0.1, 1.5, float("nan")):
+        with refused(SpecError, f"test = {test:g}", "a share between 0 and 1"):
+            parse_reading(test=test)
+
+
+def test_test_images_of_the_source_are_used_whatever_was_asked(tmp_path: Path):
+    np.savez(tmp_path / "a.npz", train_images=IMAGES[:20], test_images=IMAGES[20:])
+    splits = load_data(f"npz:{tmp_path / 'a.npz'}", reading=parse_reading(test=0.5))
+    assert len(splits.test) == 10
+    assert splits.said[0].startswith("test: the 10 test images of")
+
+
+def test_stratified_splits_have_the_classes_in_proportion(tmp_path: Path, refused):
+    labels = np.repeat([3, 7, 8], [20, 8, 2])
+    np.savez(tmp_path / "a.npz", images=IMAGES, labels=labels)
+    source = f"npz:{tmp_path / 'a.npz'}"
+    for seed in range(5):
+        splits = load_data(source, validation=5, seed=seed, reading=parse_reading(test=0.5, stratify=True))
+        counts = [np.bincount(part.labels, minlength=9)[[3, 7, 8]] for part in (splits.test, splits.validation)]
+        assert [count.tolist() for count in counts] == [[10, 4, 1], [4, 1, 0]]
+    assert splits.test.note == "no official test split: 15 of 30 images held out, from each class in proportion"
+    assert splits.test.sha256 == load_data(source, reading=parse_reading(test=0.5, stratify=True)).test.sha256
+    with refused(SpecError, "stratify with 28 test images out of 3 classes", "keep one training image"):
+        load_data(source, reading=parse_reading(test=28, stratify=True))
+    np.savez(tmp_path / "b.npz", images=IMAGES)
+    with refused(SpecError, "have no labels"):
+        load_data(f"npz:{tmp_path / 'b.npz'}", reading=parse_reading(stratify=True))
+
+
+@pytest.mark.parametrize("words", [{"resize": "4x4"}, {"grey": True}, {"convert": True}, {"labels": "name:(.)"}])
+def test_a_conversion_of_what_is_no_image_file_is_refused(thirty: str, refused, words):
+    with refused(SpecError, thirty, "folder:DIR", "leave them out"):
+        load_data(thirty, reading=parse_reading(**words))

@@ -19,7 +19,7 @@ from vaelab.runs.blueprint import blueprint_of
 from vaelab.runs.compatibility import check_protocol
 from vaelab.runs.directory import Run
 from vaelab.runs.evaluate import EVALUATION_SEED
-from vaelab.runs.spec import Spec
+from vaelab.runs.spec import ADDED, Spec
 from vaelab.runs.train import default_name, train
 from vaelab.system.errors import RunError, SpecError
 from vaelab.system.files import only_writer
@@ -169,7 +169,33 @@ def test_canonical_json_is_a_round_trip(tmp_path):
     spec = completed(TINY)
     (tmp_path / "spec.json").write_text(spec.canonical_json())
     assert Spec.read(tmp_path / "spec.json") == spec
-    assert json.loads(spec.canonical_json()).keys() == Spec.model_fields.keys()
+    assert json.loads(spec.canonical_json()).keys() == Spec.model_fields.keys() - {*ADDED}
+
+
+def test_fields_that_were_added_later_change_no_hash_unless_they_are_used(tmp_path):
+    """The hashes are those that vaelab computed before these fields were added."""
+    assert Spec().hash == "6d03fcbe39"
+    assert completed(Spec(data="folder:faces", network=TANH)).hash == "04497e02e6"
+    assert (
+        completed(Spec(data="svhn", protocol="levels", likelihood="logistic", latent=32, seed=3)).hash == "26ee5fa88c"
+    )
+    old = json.loads(completed(TINY).canonical_json())
+    (tmp_path / "spec.json").write_text(json.dumps(old))
+    read = Spec.read(tmp_path / "spec.json")
+    assert (read.resize, read.grey, read.convert, read.labels, read.test, read.stratify) == (
+        "",
+        False,
+        False,
+        "",
+        0.1,
+        False,
+    )
+    used = {"resize": "8x8", "grey": True, "convert": True, "labels": "name:(.)", "test": 0.2, "stratify": True}
+    assert used.keys() == {*ADDED}
+    assert len({TINY.model_copy(update={field: value}).hash for field, value in used.items()} | {TINY.hash}) == 7
+    spec = TINY.model_copy(update=used)
+    (tmp_path / "spec.json").write_text(spec.canonical_json())
+    assert Spec.read(tmp_path / "spec.json") == spec
 
 
 def test_patience_needs_validation_images():

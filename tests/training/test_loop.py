@@ -251,10 +251,11 @@ EFFECTS = {
     "precision": "bfloat16", "validate_every": 0.5, "seed": 1, "protocol": "binary-threshold", "validation": 0.2,
     "split_seed": 1, "start": "zero", "latent": 4, "model": "ladder", "network": "mlp:hidden=17",
     "likelihood": "tests.training.test_loop:Tempered",
-    "objective": "iwae",
+    "objective": "iwae", "test": 0.3, "stratify": True,
 }  # fmt: skip
 # Tested on their own, or without a second choice
 ELSEWHERE = {"patience", "data", "posterior", "prior", "refit", "condition", "nll_samples"}
+OF_FOLDERS = {"resize", "grey", "convert", "labels"}
 
 
 class Tempered(torch.nn.Module):
@@ -273,7 +274,7 @@ class Tempered(torch.nn.Module):
 
 
 def test_the_list_of_fields_is_whole():
-    assert EFFECTS.keys() | ELSEWHERE == Spec.model_fields.keys()
+    assert EFFECTS.keys() | ELSEWHERE | OF_FOLDERS == Spec.model_fields.keys()
 
 
 @pytest.mark.thorough(0.5, group="trained whole")

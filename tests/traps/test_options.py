@@ -4,8 +4,9 @@ import inspect
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
-from tests.built import completed
+from tests.built import completed, load_splits
 from tests.traps.small import fitted, noise, npz, spec_of, splits
 from vaelab.data.protocol import PROTOCOLS
 from vaelab.evaluation.likelihood.likelihood import estimate_bounds
@@ -13,6 +14,7 @@ from vaelab.networks import NETWORKS
 from vaelab.runs.blueprint import TABLES
 from vaelab.runs.spec import Spec
 from vaelab.runs.train import train
+from vaelab.system.errors import DataError
 
 # A second choice for each field of a Spec, beside that of `spec_of`.
 FIELDS = {
@@ -22,6 +24,10 @@ FIELDS = {
     "network": "mlp:hidden=9", "likelihood": "gaussian", "posterior": "tests.traps.own:Narrow",
     "prior": "tests.traps.own:Wide", "objective": "iwae", "nll_samples": 4, "refit": "mixture:components=2",
     "model": "tests.traps.own:bold", "condition": "labels",
+}  # fmt: skip
+# ... and for those that change how a folder is read, or what is held out of it
+OF_FOLDERS = {
+    "resize": "4x4", "grey": True, "convert": True, "labels": "name:(.)", "test": 0.5, "stratify": True,
 }  # fmt: skip
 # ... and for each option of each part, beside its default.
 OPTIONS = {
@@ -98,7 +104,7 @@ def outcome(tmp_path_factory):
 
 def test_t35_no_field_is_left_out_of_this_test():
     """T35: a hyper-parameter that nobody reads, found by those who chose it."""
-    assert FIELDS.keys() == Spec.model_fields.keys()
+    assert FIELDS.keys() | OF_FOLDERS.keys() == Spec.model_fields.keys()
     options = {}
     for kind, table in TABLES.items():
         for name, constructor in table.items():
@@ -113,6 +119,25 @@ def test_t35_no_field_is_left_out_of_this_test():
 def test_t35_every_field_of_a_spec_changes_something(outcome, field):
     """T35: a hyper-parameter accepted and ignored."""
     assert outcome({field: FIELDS[field]}) != outcome({})
+
+
+@pytest.mark.parametrize("field", OF_FOLDERS)
+def test_t35_every_field_about_a_folder_changes_what_is_read(tmp_path, field):
+    """T35: the same, of files. Without --convert, the transparent image is refused."""
+    for number, pixels in enumerate(noise(12, (3, 8, 8)).transpose(0, 2, 3, 1)):
+        (tmp_path / "ab"[number % 2]).mkdir(exist_ok=True)
+        Image.fromarray(pixels).save(tmp_path / "ab"[number % 2] / f"{number}.png")
+    if field == "convert":
+        Image.new("RGBA", (8, 8)).save(tmp_path / "a" / "clear.png")
+
+    def read(**fields: object) -> tuple[str, ...]:
+        try:
+            found = load_splits(completed(Spec(data=f"folder:{tmp_path}", **fields)))
+        except DataError:
+            return ()
+        return found.train.sha256, found.test.sha256, str(found.train.class_names)
+
+    assert read(**{field: OF_FOLDERS[field]}) not in (read(), ())
 
 
 @pytest.mark.thorough(0.1, kinds=lambda part, option, value: [part.split()[0]])

@@ -8,6 +8,7 @@ import numpy as np
 from vaelab.data.dataset import seen
 from vaelab.data.fetch import PUBLISHED, official
 from vaelab.data.formats import idx
+from vaelab.data.reading import AS_FOUND, Reading
 from vaelab.data.sources import SOURCES, locate, missing, parse, read, roots
 
 
@@ -55,7 +56,9 @@ class SourceSummary:
     where: Path | None
 
 
-def check(source: str, root: Path | str | None = None) -> tuple[list[SplitSummary], tuple[str, ...]]:
+def check(
+    source: str, root: Path | str | None = None, reading: Reading = AS_FOUND
+) -> tuple[list[SplitSummary], tuple[str, ...]]:
     """Read a source completely: a summary of each split, and what the user should know about how it was read.
 
     The training split has all training images: none are held out for validation.
@@ -63,8 +66,8 @@ def check(source: str, root: Path | str | None = None) -> tuple[list[SplitSummar
     Raises:
         SpecError, DataError: as `load_data`.
     """
-    name, _, _ = parse(source)
-    splits = read(source, root)
+    parsed = parse(source)
+    splits = read(parsed, root, reading)
     rows = []
     for data in (splits.train, splits.validation, splits.test):
         if data is None:
@@ -75,7 +78,7 @@ def check(source: str, root: Path | str | None = None) -> tuple[list[SplitSummar
             labels = {data.class_name(label): count for label, count in zip(values, counts.tolist(), strict=True)}
         rows.append(
             SplitSummary(
-                source=source,
+                source=parsed.text,
                 split=data.split,
                 count=len(data),
                 shape=data.shape,
@@ -83,7 +86,7 @@ def check(source: str, root: Path | str | None = None) -> tuple[list[SplitSummar
                 protocol=data.protocol,
                 note=data.note,
                 labels=labels,
-                official=_official(name, data.split, root),
+                official=_official(parsed.name, data.split, root),
                 seen=None if data is splits.train else seen(splits.train, data),
             )
         )

@@ -9,7 +9,7 @@ import numpy as np
 
 from vaelab.data.checked import checked_images, checked_numbers
 from vaelab.data.stored import Images, Stored, blocks
-from vaelab.system.errors import DataError, SpecError
+from vaelab.system.errors import DataError
 
 SPLITS = ("train", "validation", "test")
 
@@ -193,6 +193,7 @@ class Contents:
     Arguments:
         class_names: the names of the labels; a label may have no name.
         left_out: a description of what was found but not read; "" for nothing.
+        said: lines for the user about how the source was read.
     """
 
     train: Raw
@@ -200,6 +201,7 @@ class Contents:
     test: Raw | None = None
     class_names: Mapping[int, str] = field(default_factory=dict)
     left_out: str = ""
+    said: tuple[str, ...] = ()
 
 
 def raw(
@@ -268,38 +270,3 @@ def raw(
 
 def _header(array: Images) -> bytes:
     return f"{array.dtype.str}{array.shape}".encode()
-
-
-def validation_count(total: int, validation: float) -> int:
-    """Return how many of `total` training images are held out for validation.
-
-    Arguments:
-        validation: 0 for none; below 1, a share of the images; otherwise the number of images.
-
-    Raises:
-        SpecError: `validation` is negative, or a number of images that is not whole, or no training image is left.
-    """
-    if not validation >= 0 or (validation >= 1 and not float(validation).is_integer()):
-        raise SpecError(
-            found=f"validation = {validation}",
-            expected="0, a share between 0 and 1, or a whole number of images",
-            do="choose one of these",
-        )
-    count = int(validation) if validation == 0 or validation >= 1 else max(1, round(validation * total))
-    if count >= total:
-        raise SpecError(
-            found=f"validation = {validation} takes {count:,} of {total:,} training images",
-            expected="one training image or more",
-            do="lower validation, or use more data",
-        )
-    return count
-
-
-def split_off(data: Dataset, count: int, seed: int, split: str) -> tuple[Dataset, Dataset]:
-    """Divide `data` at random into the rest and `count` images named `split`, each in the order of the source.
-
-    A pure function of the number of images, `count` and `seed`; it does not depend on the pixels.
-    """
-    assert 0 < count < len(data)
-    order = np.random.default_rng(seed).permutation(len(data))
-    return data.take(np.sort(order[count:])), data.take(np.sort(order[:count]), split)

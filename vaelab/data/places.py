@@ -22,8 +22,8 @@ def seen_from(source: str, folder: Path) -> str:
 
 
 def _with_paths(source: str, change: Callable[[Path], str]) -> str:
-    name, entry, argument = parse(source)
-    if not argument:
+    found = parse(source)
+    if not found.argument:
         return source
-    paths = argument.split(",") if "," in entry.argument else [argument]
-    return f"{name}:{','.join(change(expanded(path)) for path in paths)}"
+    paths = found.argument.split(",") if "," in found.entry.argument else [found.argument]
+    return f"{found.name}:{','.join(change(expanded(path)) for path in paths)}"

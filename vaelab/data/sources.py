@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 from vaelab.data import digits, shapes
-from vaelab.data.dataset import Contents, Dataset, Raw, Splits, split_off, validation_count
+from vaelab.data.dataset import Contents, Dataset, Raw, Splits
 from vaelab.data.formats import folder, idx, npy, svhn
 from vaelab.data.formats import npz as arrays
 from vaelab.data.protocol import protocol as find_protocol
 from vaelab.data.protocol import with_protocol
+from vaelab.data.reading import AS_FOUND, TEST_SHARE, Reading
+from vaelab.data.splitting import held_out, split_off, validation_count
 from vaelab.parts.contracts import Source
 from vaelab.parts.names import make
 from vaelab.parts.trust import modules_in
@@ -23,7 +25,6 @@ from vaelab.system.files import expanded, user_cache
 # Two runs are comparable only if these are the same in both, whatever their seeds: the test images that are held out
 # if a source has no test images of its own, and the noise of `binary-static`.
 FIXED_SEED = 0
-TEST_SHARE = 0.1
 FREY = "freyfaces.npz"
 KIND = "data source"  # the kind of part, in errors
 ARRAY = "array"  # array:DIGEST names images that were given in Python; see `vaelab.data.in_hand`
@@ -41,6 +42,8 @@ class SourceEntry:
         argument: what the user appends as name:ARGUMENT; "" for none.
         official: the published numbers of training and test images. With other numbers the data are noted as a slice.
         gzipped: whether each of `files` may also be there as FILE.gz.
+        read_as: the same as `read`, of image files, which can be converted and labelled as a Reading says; None for
+            other files.
     """
 
     summary: str
@@ -50,14 +53,23 @@ class SourceEntry:
     argument: str = ""
     official: tuple[int, int] | None = None
     gzipped: bool = False
+    read_as: Callable[[str, Reading], Contents] | None = None
 
 
 class ParsedSource(NamedTuple):
-    """A source as the user names it, read: its name, its entry in `SOURCES`, and its argument ("" if it takes none)."""
+    """A source as the user names it, read.
+
+    Arguments:
+        name: its name.
+        entry: its entry in `SOURCES`.
+        argument: "" if it takes none.
+        said: what the user should know if the name can mean two things, or is short for another; "" for nothing.
+    """
 
     name: str
     entry: SourceEntry
     argument: str
+    said: str = ""
 
     @property
     def text(self) -> str:
@@ -82,10 +94,11 @@ SOURCES = {
     ),
     "npy": SourceEntry("a NumPy array that stays on disk", "8bit", npy.read, argument="IMAGES[,LABELS]"),
     "folder": SourceEntry(
-        "image files of one size, in DIR/train, DIR/val, DIR/test or in DIR; the sub-folders are the classes",
+        "image files, in DIR/train, DIR/val, DIR/test or in DIR; the sub-folders are the classes",
         "8bit",
         folder.read,
         argument="DIR",
+        read_as=folder.read,
     ),
 }
 
@@ -96,12 +109,13 @@ def load_data(
     validation: float = 0.1,
     seed: int = 0,
     protocol: str | None = None,
+    reading: Reading = AS_FOUND,
 ) -> Splits:
     """Read a source and divide it into training, validation and test images.
 
-    The source's own validation and test images are used if it has them. If a source has no test images, a tenth of its
-    training images, one or more, become the test split. These images do not depend on the seed, and neither does the
-    noise of `binary-static`.
+    The source's own validation and test images are used if it has them. If a source has no test images, some of its
+    training images become the test split: `reading.test`, by default a tenth. These images do not depend on the seed,
+    and neither does the noise of `binary-static`.
 
     Arguments:
         source: a name of `SOURCES`, or name:ARGUMENT ("mnist", "idx:fashion", "folder:faces"), or your own source as
@@ -112,17 +126,20 @@ def load_data(
             its own validation images uses those instead, unless this is 0.
         seed: determines which training images become validation images.
         protocol: the name of the protocol; None for the default of the source.
+        reading: how image files are converted and labelled, and how images are held out.
 
     Raises:
-        SpecError: the source or protocol is unknown, or the validation split leaves no training images.
+        SpecError: the source or protocol is unknown, the held-out images leave no training images, or the source cannot
+            be read as `reading` says.
         DataError: a file is missing, damaged, or of another shape; or your own source fails.
     """
     source = parse(source) if isinstance(source, str) else source
     chosen = find_protocol(source.entry.protocol if protocol is None else protocol).name
-    splits = read(source, root)
+    splits = read(source, root, reading)
     if splits.validation is None:
-        count = validation_count(len(splits.train), validation)
-        train, held = split_off(splits.train, count, seed, "validation") if count else (splits.train, None)
+        count, train, held = validation_count(len(splits.train), validation), splits.train, None
+        if count:
+            train, held = split_off(train, count, seed, "validation", reading.stratify)
         return with_protocol(replace(splits, train=train, validation=held), chosen, FIXED_SEED)
     own = f"the {len(splits.validation):,} validation images of {source.text}"
     if validation:
@@ -132,8 +149,8 @@ def load_data(
     return with_protocol(replace(splits, validation=None, said=(*splits.said, said)), chosen, FIXED_SEED)
 
 
-def read(source: str | ParsedSource, root: Path | str | None = None) -> Splits:
-    """Read a source: its training, validation and test images. A tenth becomes the test split if it has none.
+def read(source: str | ParsedSource, root: Path | str | None = None, reading: Reading = AS_FOUND) -> Splits:
+    """Read a source: its training, validation and test images. `reading.test` become the test split if it has none.
 
     `validation` is None if the source has no validation images of its own. The levels are as stored: no protocol is
     applied; `protocol` of the result is only the default name.
@@ -142,8 +159,7 @@ def read(source: str | ParsedSource, root: Path | str | None = None) -> Splits:
         SpecError, DataError: as `load_data`.
     """
     source = parse(source) if isinstance(source, str) else source
-    name, entry = source.name, source.entry
-    where, contents = contents_of(source, root)
+    entry, (where, contents) = source.entry, contents_of(source, root, reading)
     train, validation, test = (
         None if held is None else _split(source.text, split, held, entry.protocol, contents)
         for split, held in (
@@ -151,8 +167,11 @@ def read(source: str | ParsedSource, root: Path | str | None = None) -> Splits:
         )
     )  # fmt: skip
     assert train is not None
+    said = (source.said,) if source.said else ()
     if test is None:
-        train, test = _own_test(train)
+        train, test = _own_test(train, reading)
+    elif reading.test != TEST_SHARE:
+        said += (f"test: the {len(test):,} test images of {source.text}; no training images are held out",)
     for other in (validation, test):
         if other is not None and other.shape != train.shape:
             raise DataError(
@@ -161,18 +180,33 @@ def read(source: str | ParsedSource, root: Path | str | None = None) -> Splits:
                 do="use the files of one data set",
             )
     if entry.official not in (None, (len(train), len(test))):
-        note = f"{name.upper()} slice, {len(train):,}/{len(test):,}"
+        note = f"{source.name.upper()} slice, {len(train):,}/{len(test):,}"
         train, test = replace(train, note=note), replace(test, note=note)
     at = _absolute(where, several="," in entry.argument) if where else ""
-    said = (f"{source.text} is read from {at}",) if at else ()
+    said += ((f"{source.text} is read from {at}",) if at else ()) + contents.said
     if contents.left_out:
         said += (f"left out of {source.text}: {contents.left_out}",)
     return Splits(train, validation, test, at, said)
 
 
-def contents_of(source: ParsedSource, root: Path | str | None = None) -> tuple[str, Contents]:
-    """Read a source as it is: the path that was read ("" if none), and its splits. Raises DataError as `load_data`."""
+def contents_of(
+    source: ParsedSource, root: Path | str | None = None, reading: Reading = AS_FOUND
+) -> tuple[str, Contents]:
+    """Read a source as it is: the path that was read ("" if none), and its splits.
+
+    Raises:
+        DataError: as `load_data`.
+        SpecError: `reading` converts or labels image files, and the source has none.
+    """
     where = str(locate(source.name, root)) if source.entry.files else source.argument
+    if source.entry.read_as is not None:
+        return where, source.entry.read_as(where, reading)
+    if reading.conversion != AS_FOUND.conversion or reading.labels != AS_FOUND.labels:
+        raise SpecError(
+            found=f"resize, grey, convert or labels with {source.text}",
+            expected="image files, such as folder:DIR",
+            do="leave them out: these images are read as they are",
+        )
     return where, source.entry.read(where)
 
 
@@ -184,7 +218,8 @@ def modules_of(source: str) -> list[str]:
 def parse(source: str) -> ParsedSource:
     """Return the name, table entry and argument ("" if there is none) of a source as the user writes it.
 
-    The user's own source, package.module:Name, is imported and constructed. Its entry has no files and no argument.
+    The path of a folder is short for folder:PATH, and FILE.npz for npz:FILE.npz; a name of `SOURCES` comes first. The
+    user's own source, package.module:Name, is imported and constructed. Its entry has no files and no argument.
 
     Raises:
         SpecError: there is no such source; its argument is missing, or it takes none; or the part is not a source.
@@ -195,10 +230,22 @@ def parse(source: str) -> ParsedSource:
     if name == ARRAY:
         return ParsedSource(source, SourceEntry("images given in Python", "8bit", lambda _: _not_at_hand(source)), "")
     if name not in SOURCES:
-        return ParsedSource(source, _own(source), "")
+        return _of_path(source) or ParsedSource(source, _own(source), "")
     if bool(argument) != bool(SOURCES[name].argument):
         raise SpecError(found=f"data source {source!r}", expected=_usage(name), do="write it in that form")
-    return ParsedSource(name, SOURCES[name], argument)
+    same = "" if argument or not Path(name).is_dir() else f"{name} is the data set; the folder here is folder:{name}"
+    return ParsedSource(name, SOURCES[name], argument, same)
+
+
+def _of_path(source: str) -> ParsedSource | None:
+    """The source of a folder, or of a file by its ending; None if there is none, or `source` has a colon."""
+    if not source or ":" in source:
+        return None
+    path = expanded(source)
+    name = "folder" if path.is_dir() else path.suffix.lower().removeprefix(".")
+    if name not in SOURCES or not SOURCES[name].argument or path.is_dir() != (name == "folder") or not path.exists():
+        return None
+    return ParsedSource(name, SOURCES[name], source, f"{source} is read as {name}:{source}")
 
 
 def _not_at_hand(source: str) -> Contents:
@@ -311,14 +358,15 @@ def _absolute(where: str, several: bool) -> str:
     return ",".join(str(expanded(path).absolute()) for path in (where.split(",") if several else [where]))
 
 
-def _own_test(data: Dataset) -> tuple[Dataset, Dataset]:
+def _own_test(data: Dataset, reading: Reading) -> tuple[Dataset, Dataset]:
     if len(data) < 2:
         raise DataError(
             found=f"{data.name}: {len(data)} image",
             expected="two images or more, to train on one and to test on another",
             do="add images",
         )
-    count = max(1, round(TEST_SHARE * len(data)))
+    count = held_out("test", len(data), reading.test)
     own = f"no official test split: {count:,} of {len(data):,} images held out"
+    own += ", from each class in proportion" if reading.stratify else ""
     note = f"{data.note}; {own}" if data.note else own
-    return split_off(replace(data, note=note), count, FIXED_SEED, "test")
+    return split_off(replace(data, note=note), count, FIXED_SEED, "test", reading.stratify)

@@ -178,6 +178,6 @@ def _checked(key: str, claim: Claim, images: Path) -> ShownClaim:
 
 
 def _appendix(member: Member, folder: Path) -> Appendix:
-    parts = [(name.replace("_", " "), str(value)) for name, value in member.spec.model_dump().items()]
+    parts = [(name.replace("_", " "), str(value)) for name, value in member.spec.as_row().items()]
     kl = sorted(member.run.metric("rate").parts, reverse=True)
     return Appendix(member.label, Path(os.path.relpath(member.run.path, folder)).as_posix(), parts, kl)

@@ -9,6 +9,7 @@ from torch import nn
 
 from vaelab.data.protocol import Protocol
 from vaelab.data.protocol import protocol as find_protocol
+from vaelab.data.reading import Reading, parse_reading
 from vaelab.data.sources import ParsedSource, parse
 from vaelab.likelihoods import LIKELIHOODS
 from vaelab.models import MODELS, VAE
@@ -52,6 +53,7 @@ class Blueprint:
         given: the Spec as the user wrote it. It may leave out the protocol, the likelihood and options.
         spec: `given` with every option of every part written out. Its hash names the run.
         source: the data source.
+        reading: how image files are converted and labelled, and how images are held out.
         protocol: how pixels are read.
         model: composes the parts.
         network: the recipe for the encoder and the decoder.
@@ -67,6 +69,7 @@ class Blueprint:
     given: Spec
     spec: Spec
     source: ParsedSource
+    reading: Reading
     protocol: Protocol
     model: Part[VAE]
     network: Part[Network]
@@ -102,6 +105,7 @@ def blueprint_of(spec: Spec) -> Blueprint:
         SpecError: a name or an option is not known, or a part refuses a value.
     """
     source = parse(spec.data)
+    reading = parse_reading(spec.resize, spec.grey, spec.convert, spec.labels, spec.test, spec.stratify)
     protocol = find_protocol(spec.protocol or source.entry.protocol)
     texts = {kind: getattr(spec, kind) for kind in TABLES}
     texts["likelihood"] = spec.likelihood or LIKELIHOOD_OF[protocol.levels]
@@ -116,8 +120,9 @@ def blueprint_of(spec: Spec) -> Blueprint:
     spelt["refit"] = refit.text if refit else ""
     return Blueprint(
         given=spec,
-        spec=spec.model_copy(update={**spelt, "protocol": protocol.name}),
+        spec=spec.model_copy(update={**spelt, "data": source.text, "protocol": protocol.name}),
         source=source,
+        reading=reading,
         protocol=protocol,
         model=parts["model"],
         network=parts["network"],

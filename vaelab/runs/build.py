@@ -29,8 +29,9 @@ def load_splits(blueprint: Blueprint, root: str | None = None, source: str | Par
         SpecError: the model needs labels, and the images have none.
         DataError: as `vaelab.data.load_data`.
     """
-    spec = blueprint.spec
-    data = load_data(source or blueprint.source, root, spec.validation, spec.split_seed, blueprint.protocol.name)
+    spec, protocol = blueprint.spec, blueprint.protocol.name
+    place = source or blueprint.source
+    data = load_data(place, root, spec.validation, spec.split_seed, protocol, blueprint.reading)
     if blueprint.conditional:
         check_labels(data)
     return data

@@ -49,7 +49,7 @@ class Described(TypedDict):
 _TYPES = get_type_hints(Metric, include_extras=True)
 _ALL: dict[str, Any] = {key: (_TYPES[key], ...) for key in ROW_KEYS}  # no default: each must be in the file
 _METRIC = create_model("Metric", __config__=ConfigDict(extra="allow"), **_ALL)
-SpecRow = Annotated[dict[str, Any], _read_as(Described)]  # `Spec.model_dump`
+SpecRow = Annotated[dict[str, Any], _read_as(Described)]  # `Spec.as_row`
 MetricRow = Annotated[dict[str, Any], _read_as(_METRIC)]  # `Metric.as_row`
 
 

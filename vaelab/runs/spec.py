@@ -13,6 +13,8 @@ from vaelab.system.errors import SpecError, in_print, shortened
 from vaelab.system.files import parsed
 from vaelab.training.config import TrainingConfig
 
+# Fields that earlier versions did not have. At its default such a field is not written, so that a Spec keeps its hash.
+ADDED = ("resize", "grey", "convert", "labels", "test", "stratify")
 PARTS = ("data", "model", "network", "likelihood", "posterior", "prior", "refit", "objective", "schedule")
 
 
@@ -26,6 +28,23 @@ class Spec(TrainingConfig):
         default="digits",
         description="images, such as mnist, npz:FILE, folder:DIR or package.module:Name; see `vaelab data list`",
     )
+    resize: str = Field(
+        default="",
+        description="size of the images of a folder, by Pillow's filter LANCZOS. HxW stretches them, crop:HxW cuts "
+        "them to that shape first, around the centre. Empty: as they are",
+    )
+    grey: bool = Field(default=False, description="make the images of a folder grey")
+    convert: bool = Field(
+        default=False,
+        description="read images of a folder that are not opaque 8-bit grey or RGB. Transparent pixels are put on "
+        "white, CMYK becomes RGB, 16-bit grey is divided by 257 and rounded, the first frame of several is read, and "
+        "grey becomes RGB if both are in the folder",
+    )
+    labels: str = Field(
+        default="",
+        description="labels of the images of a folder: csv:FILE[:file=COLUMN:label=COLUMN], or name:REGEX, whose first "
+        "group is the class. Empty: its sub-folders",
+    )
     protocol: str | None = Field(
         default=None,
         description="how pixels are read: binary-dynamic, binary-static, binary-threshold, grey, levels or 8bit. "
@@ -36,6 +55,14 @@ class Spec(TrainingConfig):
         ge=0,
         description="training images to hold out for validation: a proportion (below 1) or a number. "
         "Validation images of the data are used instead, unless this is 0",
+    )
+    test: float = Field(
+        default=0.1,
+        description="images to hold out for the test if the data have no test images of their own: "
+        "a proportion (below 1) or a number",
+    )
+    stratify: bool = Field(
+        default=False, description="hold out images of each class in proportion; the data must have labels"
     )
     split_seed: int = Field(default=0, ge=0, le=2**63 - 1, description="seed that chooses the images that are held out")
 
@@ -92,9 +119,16 @@ class Spec(TrainingConfig):
                 )
         return self
 
+    def as_row(self) -> dict[str, Any]:
+        """The fields as they are written to files: without the `ADDED` ones that have their default."""
+        plain = {field: type(self).model_fields[field].default for field in ADDED}
+        return {
+            field: value for field, value in self.model_dump().items() if field not in plain or value != plain[field]
+        }
+
     def canonical_json(self) -> str:
         """The Spec as JSON with sorted keys; equal Specs give equal text."""
-        return json.dumps(self.model_dump(), sort_keys=True, indent=1) + "\n"
+        return json.dumps(self.as_row(), sort_keys=True, indent=1) + "\n"
 
     @property
     def hash(self) -> str:

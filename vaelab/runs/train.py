@@ -226,7 +226,7 @@ def _result(
     rate = next(metric for metric in metrics if metric.name == "rate")
     objective = build_objective(blueprint, len(data.train))
     return {
-        "spec": blueprint.spec.model_dump(),
+        "spec": blueprint.spec.as_row(),
         "environment": environment(next(model.parameters()).device),
         "data": {s.split: {"images": len(s), "shape": list(s.shape), "sha256": s.sha256} for s in splits},
         "read": {"from": data.where, "said": list(data.said)},

@@ -158,8 +158,10 @@ def opened(path: Path, flags: int) -> int:
     return os.open(path if path.is_symlink() else plain(path), flags, 0o666)
 
 
-def write_atomically(path: Path, content: bytes) -> None:
+def write_atomically(path: Path, *content: bytes | memoryview) -> None:
     """Write a temporary file in the same folder, then rename it: a reader sees the whole old file or the whole new one.
+
+    The pieces of `content` follow each other in the file.
 
     A symbolic link at `path` is replaced, and its target is left alone. Temporary files of killed writes are removed.
 
@@ -171,7 +173,8 @@ def write_atomically(path: Path, content: bytes) -> None:
         _remove_leftovers(path)
         temporary, file = _temporary(path)
         with file:
-            file.write(content)
+            for piece in content:
+                file.write(piece)
             file.flush()
             os.fsync(file.fileno())
             if not WINDOWS:  # it stays locked until it has its name

@@ -1,5 +1,7 @@
 import os
 import struct
+import time
+import tracemalloc
 import zlib
 from pathlib import Path
 
@@ -7,8 +9,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from vaelab.data.formats import folder
+from vaelab.data.conversion import AS_STORED
+from vaelab.data.formats import decode, folder
 from vaelab.data.formats.picture import FORMATS, SUFFIXES, picture
+from vaelab.data.reading import parse_reading
 from vaelab.system.errors import DataError
 
 GREY = np.random.default_rng(0).integers(0, 256, (3, 6, 4), np.uint8)
@@ -320,3 +324,147 @@ def test_another_format_under_a_known_name_is_refused(tmp_path: Path, refused):
     Image.fromarray(GREY[0]).save(tmp_path / "a.png", format="PCX")
     with refused(DataError, tmp_path / "a.png", "not a PNG, JPEG"):
         folder.read(str(tmp_path))
+
+
+def many_bad(tmp_path: Path) -> Path:
+    """Twenty images, of which 13 cannot be read."""
+    for number in range(20):
+        path = save(tmp_path / "photos" / f"{number:02}.png", RGB[0])
+        if number >= 13:
+            path.write_bytes(path.read_bytes()[:-20])
+        elif number >= 7:
+            save(path, np.dstack([RGB[0], np.full((6, 4), 9, np.uint8)]))
+    return tmp_path / "photos"
+
+
+def test_all_files_that_cannot_be_read_are_named_in_one_message(tmp_path: Path, refused):
+    photos = many_bad(tmp_path)
+    words = ["transparent pixels (07.png, 08.png, 09.png, 10.png, 11.png, 12.png)", "(13.png, 14.png, 15.png, 16.png)"]
+    with refused(DataError, f"{photos}: 13 of 20 images cannot be read", *words, "and 3 more files", "damaged (EOF"):
+        folder.read(str(photos))
+    with refused(DataError, f"{photos}: 7 of 20 images cannot be read", "(13.png,", "19.png)"):
+        folder.read(str(photos), parse_reading(convert=True))
+
+
+def test_what_is_converted_is_said_with_the_sizes_found(tmp_path: Path):
+    save(tmp_path / "a.png", RGB[0])
+    save(tmp_path / "b.png", RGB[1].transpose(1, 0, 2).copy())
+    save(tmp_path / "c.png", np.dstack([RGB[2], np.full((6, 4), 9, np.uint8)]))
+    save(tmp_path / "d.png", np.resize(GREY[0], (3, 3)))
+    save(tmp_path / "e.png", np.full((6, 4), 700, np.uint16))
+    contents = folder.read(str(tmp_path), parse_reading(resize="crop:3x3", convert=True))
+    assert contents.train.images.shape == (5, 3, 3, 3)
+    assert contents.said == (
+        f"sizes in folder:{tmp_path}: 6 x 4: 3, 3 x 3: 1, 4 x 6: 1; 4 of 5 images are cropped around the centre to "
+        "that shape and resized to 3 x 3 by Pillow's filter LANCZOS",
+        f"converted in folder:{tmp_path}: 1 grey of 16 bits, divided by 257 and rounded; 1 transparent, put on white; "
+        "2 grey, made RGB",
+    )
+    assert (contents.train.images[4] == 3).all()  # 700 / 257
+    np.testing.assert_array_equal(contents.train.images[3], np.resize(GREY[0], (3, 3))[None].repeat(3, 0))
+    grey = folder.read(str(tmp_path), parse_reading(resize="3x3", convert=True, grey=True))
+    assert grey.train.images.shape == (5, 1, 3, 3)
+    assert grey.said[1].endswith("3 in colour, made grey")
+
+
+def test_grey_images_before_and_after_the_first_in_colour_become_rgb(tmp_path: Path):
+    for number in range(200):
+        save(tmp_path / f"{number:03}.png", GREY[0] if number != 150 else RGB[0])
+    images = folder.read(str(tmp_path), parse_reading(convert=True)).train.images
+    expected = np.repeat(GREY[0][None, None], 200, 0).repeat(3, 1)
+    expected[150] = RGB[0].transpose(2, 0, 1)
+    np.testing.assert_array_equal(images, expected, strict=True)
+
+
+def test_images_of_several_sizes_are_counted_and_told_how_to_be_resized(tmp_path: Path, refused):
+    for number in range(5):
+        save(tmp_path / f"{number}.png", RGB[0] if number < 2 else RGB[0].transpose(1, 0, 2).copy())
+    with refused(DataError, "3 of 5 images differ from it", "--resize 6x4 or --resize crop:6x4"):
+        folder.read(str(tmp_path))
+    save(tmp_path / "1.png", GREY[0])
+    for number in range(2, 5):
+        (tmp_path / f"{number}.png").unlink()
+    with refused(DataError, "6 x 4 RGB", "6 x 4 grey", "--grey, or --convert, which makes them RGB"):
+        folder.read(str(tmp_path))
+
+
+@pytest.mark.parametrize("threads", [1, 5])
+def test_the_number_of_threads_changes_nothing(tmp_path: Path, monkeypatch, threads: int):
+    monkeypatch.setattr(decode, "MOST_THREADS", threads)
+    monkeypatch.setattr(decode, "BLOCK_IMAGES", 3)
+    monkeypatch.setattr(decode, "_processors", lambda: 8)
+    images = np.random.default_rng(3).integers(0, 256, (50, 6, 4), np.uint8)
+    for number, image in enumerate(images):
+        save(tmp_path / f"{number:02}.png", image)
+    np.testing.assert_array_equal(folder.read(str(tmp_path)).train.images[:, 0], images)
+
+
+def test_only_a_few_images_wait_in_memory(tmp_path: Path, monkeypatch):
+    """However many there are: here each takes 1.2 MB, so a thread decodes three at a time."""
+    monkeypatch.setattr(decode, "_processors", lambda: 2)
+    first = save(tmp_path / "000.png", np.zeros((640, 640, 3), np.uint8))
+    for number in range(1, 60):
+        (tmp_path / f"{number:03}.png").symlink_to(first)
+    most, started, decoded = 0, list[int](), decode.decoded
+    original = decode._Found.add
+
+    def add(found, index, name, result):
+        nonlocal most
+        most = max(most, sum(started) - index)
+        time.sleep(0.005)  # as long as other work would take: the threads must wait
+        original(found, index, name, result)
+
+    monkeypatch.setattr(decode, "decoded", lambda *given: started.append(1) or decoded(*given))
+    monkeypatch.setattr(decode._Found, "add", add)
+    assert decode.decode(tmp_path, [f"{n:03}.png" for n in range(60)], AS_STORED).images.shape == (60, 3, 640, 640)
+    assert 0 < most <= 3 * 3 * 2 + 3
+
+
+def gif_bomb() -> bytes:
+    screen = b"GIF89a" + struct.pack("<HHBBB", 65535, 65535, 0x80, 0, 0) + bytes(6)  # with two colours
+    return screen + b"," + struct.pack("<4HB", 0, 0, 65535, 65535, 0) + b"\x02\x02\x44\x01\x00;"
+
+
+def tiff_bomb(width: int, height: int, tile: int) -> bytes:
+    """A TIFF of one tile, or of one strip if `tile` is 0, with hardly any content."""
+    tags = [(256, 4, 1, width), (257, 4, 1, height), (258, 3, 1, 8), (259, 3, 1, 8), (262, 3, 1, 1), (277, 3, 1, 1)]
+    if tile:
+        tags += [(322, 4, 1, tile), (323, 4, 1, tile), (324, 4, 1, 8), (325, 4, 1, 8)]
+    else:
+        tags += [(273, 4, 1, 8), (278, 4, 1, height), (279, 4, 1, 8)]
+    tags.sort()
+    directory = struct.pack("<H", len(tags)) + b"".join(struct.pack("<HHII", *tag) for tag in tags) + bytes(4)
+    return b"II*\0" + struct.pack("<I", 8) + directory
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("a.gif", gif_bomb()),
+        ("image.tif", tiff_bomb(60_000, 60_000, 0)),
+        ("tile.tif", tiff_bomb(16, 16, 60_000)),
+    ],
+)
+def test_a_small_file_that_claims_many_pixels_takes_no_memory(tmp_path: Path, refused, name: str, content: bytes):
+    (tmp_path / name).write_bytes(content)
+    tracemalloc.start()
+    with refused(DataError, tmp_path / name, "more than 178,956,970 pixels in an image or tile"):
+        folder.read(str(tmp_path), parse_reading(convert=True, resize="8x8"))
+    assert tracemalloc.get_traced_memory()[1] < 5e6
+    tracemalloc.stop()
+
+
+def test_a_large_image_is_compared_with_the_free_memory_first(tmp_path: Path, refused, monkeypatch):
+    (tmp_path / "a.tif").write_bytes(tiff_bomb(12_000, 12_000, 0))
+    monkeypatch.setattr("vaelab.system.memory.free_bytes", lambda: 10**9)
+    with refused(DataError, tmp_path / "a.tif", "needs 2.9 GB of memory", "crop it, or save it smaller"):
+        folder.read(str(tmp_path))
+
+
+def test_labels_may_come_from_elsewhere_than_folders(tmp_path: Path):
+    """Then images may be in sub-folders and next to them."""
+    where = tree(tmp_path, "train/1_a.png", "train/deep/2_b.png", "test/x/1_c.png")
+    contents = folder.read(where, parse_reading(labels="name:([0-9]+)_"))
+    assert contents.train.labels.tolist() == [1, 2]
+    assert contents.test.labels.tolist() == [1]
+    assert contents.class_names == {1: "1", 2: "2"}

@@ -24,4 +24,5 @@ COMMANDS = (  # in the order of `vaelab --help`
     "data list",
     "data check",
     "data fetch",
+    "data cache",
 )

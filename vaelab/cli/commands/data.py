@@ -1,14 +1,26 @@
-"""`vaelab data list`, `vaelab data check` and `vaelab data fetch`."""
+"""`vaelab data list`, `check`, `fetch` and `cache`."""
 
-from typing import Annotated
+import time
+from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
-from vaelab.cli.commands.flags import Root
+from vaelab.cli.commands.flags import Root, optional
 from vaelab.data.fetch import PUBLISHED
+from vaelab.data.reading import TEST_SHARE, parse_reading
 from vaelab.data.sources import SOURCES
+from vaelab.runs.spec import Spec
+from vaelab.system.memory import in_words
+
+if TYPE_CHECKING:
+    from vaelab.data.decoded_cache import Entry
 
 WRITTEN = [f"{name}:{source.argument}" if source.argument else name for name, source in SOURCES.items()]
+
+
+def field_help(name: str) -> str:
+    """What the help of `vaelab train` says of a field of the Spec."""
+    return Spec.model_fields[name].description or ""
 
 
 def data_list(root: Root = None) -> None:
@@ -29,16 +41,23 @@ def data_list(root: Root = None) -> None:
 
 def data_check(
     source: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="SOURCE", help=", ".join(WRITTEN))],
+    resize: Annotated[str, optional(field_help("resize"), "as they are", metavar="HxW|crop:HxW")] = "",
+    grey: Annotated[bool, tyro.conf.arg(help=field_help("grey"))] = False,
+    convert: Annotated[bool, tyro.conf.arg(help=field_help("convert"))] = False,
+    labels: Annotated[str, optional(field_help("labels"), "the sub-folders", metavar="csv:FILE|name:REGEX")] = "",
+    test: Annotated[float, tyro.conf.arg(help=field_help("test"))] = TEST_SHARE,
+    stratify: Annotated[bool, tyro.conf.arg(help=field_help("stratify"))] = False,
     root: Root = None,
 ) -> None:
     """Read a data set and print its splits.
 
-    Each split is printed with its counts, classes, shape, hash and protocol.
+    Each split is printed with its counts, classes, shape, hash and protocol. The flags are those of `vaelab train`:
+    they show what a training would read.
     """
     from vaelab.cli import terminal
     from vaelab.data.check import check
 
-    rows, said = check(source, root)
+    rows, said = check(source, root, parse_reading(resize, grey, convert, labels, test, stratify))
     for line in said:
         terminal.console().print(line, highlight=False, soft_wrap=True)
     for row in rows:
@@ -72,3 +91,37 @@ def data_fetch(
         paths = fetch(name, root, progress=progress)
     for path in paths:
         print(path)
+
+
+def data_cache(
+    clear: Annotated[bool, tyro.conf.arg(help="delete them. The images themselves are not touched")] = False,
+) -> None:
+    """List the folders that are kept decoded, or delete what is kept.
+
+    The images of a folder are kept if decoding them takes more than half a second. They are decoded again when one of
+    the files changes. When all together take more than 5 GB, those that were not used for longest are deleted.
+    """
+    from vaelab.cli import terminal
+    from vaelab.data import decoded_cache
+
+    found = decoded_cache.clear() if clear else decoded_cache.entries()
+    rows = [
+        {
+            "folder": entry.description.folder if entry.description else "damaged, will be made again",
+            "images": _images(entry),
+            "size": in_words(entry.size),
+            "used": time.strftime("%Y-%m-%d %H:%M", time.localtime(entry.used)),
+        }
+        for entry in found
+    ]
+    if rows and not clear:
+        terminal.print_records("decoded folders", rows)
+    total = in_words(sum(entry.size for entry in found))
+    print(f"{'deleted ' * clear}{len(found):,} decoded folders in {decoded_cache.place()}, {total}")
+
+
+def _images(entry: "Entry") -> str:
+    if entry.description is None:
+        return ""
+    count, channels, height, width = entry.description.shape
+    return f"{count:,} of {height} x {width} {'RGB' if channels == 3 else 'grey'}"

@@ -1,19 +1,22 @@
-"""Read a folder of image files of one size: its splits, its classes and their names."""
+"""Read a folder of image files: its splits, its classes and their names."""
 
-import os
 import re
-from collections import Counter
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
+from vaelab.data.conversion import CHANGES, FILTER, Conversion
 from vaelab.data.dataset import Contents, Raw, raw
-from vaelab.data.formats.picture import SUFFIXES, picture, size
+from vaelab.data.decoded_cache import decoded_once
+from vaelab.data.formats.decode import Decoded, decode
+from vaelab.data.formats.picture import SUFFIXES
+from vaelab.data.formats.tree import Tree, counted, listed, walk
+from vaelab.data.labelling import class_names
+from vaelab.data.reading import AS_FOUND, Reading
 from vaelab.system.errors import DataError
 from vaelab.system.files import expanded
-from vaelab.system.memory import check_free
 
 # The names of the first-level folders of the splits, in any case; a word such as "set" or "images" may follow.
 SPELLINGS = {"train": "train|training", "validation": "val|valid|validation|dev", "test": "test|testing"}
@@ -22,72 +25,76 @@ _SPLITS = {
     for split, spellings in SPELLINGS.items()
 }
 _LAYOUT = "DIR/train, DIR/val and DIR/test, each with or without a sub-folder for each class"
-DEEPEST, LINKS = 20, 1_000  # levels of nested folders, and the number of links to folders that are followed
+SIZES_NAMED = 6  # number of sizes that a line names
 
 
-@dataclass
-class _Tree:
-    """The files in and below a directory.
-
-    Arguments:
-        images: the files that are read as images, in the order of their paths.
-        others: the visible files that are not read, each with its kind, such as ".txt".
-        hidden: the kinds of the hidden files and folders.
-        empty: folders without visible files.
-    """
-
-    images: list[Path] = field(default_factory=list)
-    others: list[tuple[Path, str]] = field(default_factory=list)
-    hidden: list[str] = field(default_factory=list)
-    empty: list[Path] = field(default_factory=list)
-    links: int = 0  # number of links to folders that were followed
-
-    def left_out(self, folder: Path) -> str:
-        """Count what is not read, by kind, in words; "" for nothing."""
-        said = [_counted(kind for _, kind in self.others), _counted(self.hidden)]
-        if self.empty:
-            names = _listed([str(path.relative_to(folder)) for path in self.empty])
-            said.append(f"{len(self.empty):,} empty folder{'s' * (len(self.empty) > 1)} ({names})")
-        return ", ".join(part for part in said if part)
-
-
-def read(where: str) -> Contents:
+def read(where: str, reading: Reading = AS_FOUND) -> Contents:
     """Read all images in and below a directory, in the order of their paths: grey (C = 1) or RGB (C = 3).
 
     First-level folders with the name of a split (see `SPELLINGS`) are the splits. Without such folders, all images are
-    training images. The other first-level folders, in the directory or in its splits, are the classes. If the names of
-    all classes are whole numbers, these are the labels. Otherwise the label is the index of the folder among the
-    classes of all splits, sorted by name, where 2 comes before 10. Links are followed. Hidden files and folders,
-    `__MACOSX`, and files that are not images are left out and counted.
+    training images. The other first-level folders, in the directory or in its splits, are the classes, unless `reading`
+    says where the labels are. If the names of all classes are whole numbers, these are the labels. Otherwise the label
+    is the index of the class among the classes of all splits, sorted by name, where 2 comes before 10. Links are
+    followed. Hidden files and folders, `__MACOSX`, and files that are not images are left out and counted.
 
     Palettes become RGB, an opaque alpha channel is dropped, and the orientation that a camera recorded is applied.
-    Nothing is resized or clipped.
+    Nothing else is converted unless `reading.conversion` says so.
 
     Raises:
         DataError: there are no images; they differ in size or colour; only some are in sub-folders; there are both
-            splits and classes, or splits without training images; no file of a class is read; or `picture` refuses an
-            image.
+            splits and classes, or splits without training images; no file of a class is read; images cannot be read;
+            or their labels cannot be found.
     """
     folder = expanded(where)
     if not folder.is_dir():
         raise DataError(found=f"{folder}: no such folder", expected="a folder of images", do="check the path")
-    tree = _Tree()
-    _walk(folder, tree, (os.path.realpath(folder),))
+    tree = walk(folder)
     if not tree.images:
-        found = f"{folder}: no images" + (f", but {said}" if (said := tree.left_out(folder)) else "")
+        found = f"{folder}: no images" + (f", but {said}" if (said := tree.left_out()) else "")
         raise DataError(found=found, expected=f"files named {', '.join(SUFFIXES)}", do="check the path")
-    parts = _splits(folder, tree)
-    classes = {split: _classes(base, images) for split, (base, images) in parts.items()}
+    names = list(tree.images)
+    parts = _splits(tree, names)
+    if reading.labels is None:
+        classes = {split: _classes(folder / base, base, names[part]) for split, (base, part) in parts.items()}
+    else:
+        named = class_names(reading.labels, folder, names)
+        classes = {split: named[part] for split, (_, part) in parts.items()}
     for base, _ in parts.values():
         _refuse_lost(tree, base)
     labels = numbered({name for of_split in classes.values() if of_split for name in of_split})
-    first = tree.images[0], picture(tree.images[0])
-    raws = {
-        split: _raw(base, images, None if of_split is None else [labels[name] for name in of_split], first)
-        for (split, (base, images)), of_split in zip(parts.items(), classes.values(), strict=True)
-    }
-    names = {label: name for name, label in labels.items()}
-    return Contents(raws["train"], raws.get("validation"), raws.get("test"), names, tree.left_out(folder))
+    decoded, said = decoded_once(
+        folder,
+        tree.images,
+        reading.conversion,
+        make=lambda: decode(folder, names, reading.conversion),
+        unchanged=lambda: walk(folder).images == tree.images,
+    )
+    raws = dict[str, Raw]()
+    for split, (base, part) in parts.items():
+        numbers = None if (of_split := classes[split]) is None else np.array([labels[name] for name in of_split])
+        found = raw(folder / base, decoded.images[part], numbers)
+        raws[split] = replace(found, names=tuple(name[len(base) + bool(base) :] for name in names[part]))
+    names_of = {label: name for name, label in labels.items()}
+    said += _said(where, len(names), decoded, reading.conversion)
+    return Contents(raws["train"], raws.get("validation"), raws.get("test"), names_of, tree.left_out(), said)
+
+
+def _said(where: str, count: int, decoded: Decoded, conversion: Conversion) -> tuple[str, ...]:
+    """What was converted, in one line for the sizes and one for the rest; nothing if nothing was converted."""
+    said = list[str]()
+    if conversion.resize:
+        target = conversion.resize.height, conversion.resize.width
+        by_count = sorted(decoded.sizes.items(), key=lambda item: (-item[1], item[0]))
+        sizes = listed([f"{height} x {width}: {number:,}" for (height, width), number in by_count], SIZES_NAMED)
+        resized = count - decoded.sizes.get(target, 0)
+        crop = "cropped around the centre to that shape and " * conversion.resize.crop
+        said.append(
+            f"sizes in folder:{where}: {sizes}; {resized:,} of {count:,} images are {crop}resized to "
+            f"{target[0]} x {target[1]} by Pillow's filter {FILTER}"
+        )
+    if changes := "; ".join(f"{decoded.changes[key]:,} {CHANGES[key]}" for key in CHANGES if key in decoded.changes):
+        said.append(f"converted in folder:{where}: {changes}")
+    return tuple(said)
 
 
 def numbered(names: Iterable[str]) -> dict[str, int]:
@@ -104,76 +111,25 @@ def _natural(name: str) -> list[str | int]:
     return [int(part) if at % 2 else part for at, part in enumerate(re.split("([0-9]+)", name))]
 
 
-def _walk(folder: Path, tree: _Tree, above: tuple[str, ...]) -> None:
-    """Add to `tree` what is in and below `folder`; `above` has the real paths of the folders that contain it."""
-    try:
-        entries = sorted(folder.iterdir(), key=lambda path: path.name)
-    except OSError as error:
-        raise DataError(
-            found=f"{folder}: cannot be read ({error.strerror})",
-            expected="a folder that you may read",
-            do="change its permissions, or move it elsewhere",
-        ) from error
-    if odd := next((path for path in entries if not _is_text(path.name)), None):
-        raise DataError(
-            found=f"{odd.parent}: a name that is not UTF-8, {odd.name!r}",
-            expected="names in UTF-8",
-            do="rename it",
-        )
-    visible = [path for path in entries if not (path.name.startswith(".") or path.name == "__MACOSX")]
-    hidden = {*entries} - {*visible}
-    tree.hidden.extend(f"hidden {'folder' if path.is_dir() else 'file'}" for path in hidden)
-    if not visible:
-        tree.empty.append(folder)
-    for path in visible:
-        if path.is_dir():
-            if (real := os.path.realpath(path)) in above:
-                tree.others.append((path, "circular link"))
-            else:
-                tree.links += path.is_symlink()
-                _check_bounds(path, len(above), tree.links)
-                _walk(path, tree, (*above, real))
-        elif not path.is_file():
-            tree.others.append((path, "broken link"))
-        elif path.suffix.lower() in SUFFIXES:
-            tree.images.append(path)
-        else:
-            tree.others.append((path, path.suffix.lower() or "extensionless file"))
-
-
-def _check_bounds(path: Path, depth: int, links: int) -> None:
-    """Raise a DataError if folders are nested too deeply, or too many links to folders were followed."""
-    if depth > DEEPEST or links > LINKS:
-        found = f"more than {DEEPEST} folders deep" if depth > DEEPEST else f"more than {LINKS:,} links to folders"
-        raise DataError(found=f"{path}: {found}", expected="DIR/split/class", do="name the folder that contains them")
-
-
-def _is_text(name: str) -> bool:
-    """Whether a name can be written as UTF-8. Python reads other bytes as lone surrogates."""
-    try:
-        name.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
 def split_of(name: str) -> str | None:
     """The split that this name of a folder stands for, or None."""
     return next((split for split, spelling in _SPLITS.items() if spelling.fullmatch(name)), None)
 
 
-def _splits(folder: Path, tree: _Tree) -> dict[str, tuple[Path, list[Path]]]:
-    """Map each split to its folder and images. Without folders of splits, the whole folder is "train"."""
-    images = tree.images
-    firsts = {path: _first(folder, path) for path in images}
-    named = {first: split for first in dict.fromkeys(firsts.values()) if (split := split_of(first))}
+def _splits(tree: Tree, names: list[str]) -> dict[str, tuple[str, slice]]:
+    """Map each split to its folder in the tree and its images, which follow each other in `names`.
+
+    Without folders of splits, the whole folder "" is "train".
+    """
+    folder, firsts = tree.folder, [_first("", name) for name in names]
+    named = {first: split for first in dict.fromkeys(firsts) if (split := split_of(first))}
     if not named:
-        _refuse_inner_splits(folder, images)
-        return {"train": (folder, images)}
-    _refuse_lost(tree, folder, splits=True)
-    if others := [first or "images" for first in dict.fromkeys(firsts.values()) if first not in named]:
+        _refuse_inner_splits(folder, names)
+        return {"train": ("", slice(len(names)))}
+    _refuse_lost(tree, "", splits=True)
+    if others := [first or "images" for first in dict.fromkeys(firsts) if first not in named]:
         raise DataError(
-            found=f"{folder}: folders of splits ({' and '.join(named)}) next to {_listed(others)}",
+            found=f"{folder}: folders of splits ({' and '.join(named)}) next to {listed(others)}",
             expected=f"only splits ({_LAYOUT}), or only classes",
             do="move the classes into the splits, or rename the folders that are not splits",
         )
@@ -187,88 +143,61 @@ def _splits(folder: Path, tree: _Tree) -> dict[str, tuple[Path, list[Path]]]:
             expected="DIR/train next to them",
             do=f"add it, or use one of these folders alone: folder:{folder / next(iter(named))}",
         )
-    return {split: (folder / first, [p for p in images if firsts[p] == first]) for first, split in named.items()}
+    starts = {first: firsts.index(first) for first in named}
+    return {split: (first, slice(starts[first], starts[first] + firsts.count(first))) for first, split in named.items()}
 
 
-def _refuse_inner_splits(folder: Path, images: list[Path]) -> None:
+def _refuse_inner_splits(folder: Path, names: list[str]) -> None:
     """Raise a DataError if splits are inside other folders, as in classes: test images would become training images."""
-    inner = {path.relative_to(folder).parts[:-1]: path for path in images}
-    found = {parts[: at + 1]: split for parts in inner for at, part in enumerate(parts) if (split := split_of(part))}
+    inner = dict.fromkeys(name.rpartition("/")[0] for name in names)
+    paths = [tuple(path.split("/")) for path in inner if path]
+    found = {parts[: at + 1]: split for parts in paths for at, part in enumerate(parts) if (split := split_of(part))}
     if len(set(found.values())) > 1:
         shown = ["/".join(parts) for parts in found]
         raise DataError(
-            found=f"{folder}: folders of splits inside other folders: {_listed(shown)}",
+            found=f"{folder}: folders of splits inside other folders: {listed(shown)}",
             expected=_LAYOUT,
             do=f"name the folder that contains them: folder:{folder.joinpath(*next(iter(found))[:-1])}, "
             "or put the splits above the classes",
         )
 
 
-def _classes(base: Path, images: list[Path]) -> list[str] | None:
-    """The name of the class of each image; None if there are no classes."""
-    classes = [_first(base, path) for path in images]
+def _classes(folder: Path, base: str, names: list[str]) -> list[str] | None:
+    """The name of the class of each image in `folder`, which is `base` in the tree; None if there are no classes."""
+    classes = [_first(base, name) for name in names]
     if set(classes) == {""}:
         return None
     if "" in classes:
+        beside = names[classes.index("")].rpartition("/")[2]
         raise DataError(
-            found=f"{base}: images both in sub-folders and next to them ({images[classes.index('')].name})",
+            found=f"{folder}: images both in sub-folders and next to them ({beside})",
             expected="either all images in sub-folders, which are the classes, or no image in a sub-folder",
-            do="move the images",
+            do="move the images, or use --labels",
         )
     return classes
 
 
-def _refuse_lost(tree: _Tree, base: Path, splits: bool = False) -> None:
+def _refuse_lost(tree: Tree, base: str, splits: bool = False) -> None:
     """Raise a DataError if a folder in `base` has files but no image that is read: its class or split would be missing.
 
     Arguments:
         splits: check only the folders that are named as splits.
     """
-    read = {_first(base, path) for path in tree.images if path.is_relative_to(base)}
-    lost = [(_first(base, path), kind) for path, kind in tree.others if path.is_relative_to(base)]
+    inside = f"{base}/" if base else ""
+    if not (lost := [(_first(base, name), kind) for name, kind in tree.others if name.startswith(inside)]):
+        return
+    read = {_first(base, name) for name in tree.images if name.startswith(inside)}
     for name in dict.fromkeys(first for first, _ in lost if first and first not in read):
         if split_of(name) if splits else read != {""}:
-            kinds = _counted(kind for first, kind in lost if first == name)
+            kinds = counted(kind for first, kind in lost if first == name)
             raise DataError(
-                found=f"{base / name}: {kinds}, but no image that can be read",
+                found=f"{tree.folder / base / name}: {kinds}, but no image that can be read",
                 expected=f"files named {', '.join(SUFFIXES)}, as in the folders next to it",
                 do="convert its files, or move the folder elsewhere",
             )
 
 
-def _raw(base: Path, paths: list[Path], labels: list[int] | None, first: tuple[Path, np.ndarray]) -> Raw:
-    known, like = first
-    what = f"{base}: {len(paths):,} images of {size(like)}"
-    check_free(what, len(paths) * like.nbytes, "make them smaller, or write them as images.npy, which is read in parts")
-    images = np.empty((len(paths), *like.shape), np.uint8)
-    for index, image in enumerate(_pictures(paths, first)):
-        if image.shape != like.shape:
-            raise DataError(
-                found=f"{paths[index]}: {size(image)}, but {known}: {size(like)}",
-                expected="images of one size, all grey or all RGB",
-                do="crop, resize or convert them, or put each kind into its own folder",
-            )
-        images[index] = image
-    found = raw(base, images, None if labels is None else np.array(labels))
-    return replace(found, names=tuple(path.relative_to(base).as_posix() for path in paths))
-
-
-def _pictures(paths: list[Path], first: tuple[Path, np.ndarray]) -> Iterator[np.ndarray]:
-    for path in paths:
-        yield first[1] if path == first[0] else picture(path)
-
-
-def _first(folder: Path, path: Path) -> str:
-    """The name of the first-level folder of `folder` that contains `path`; "" if `path` is directly in `folder`."""
-    parts = path.relative_to(folder).parts
-    return parts[0] if len(parts) > 1 else ""
-
-
-def _counted(kinds: Iterable[str]) -> str:
-    """Count each kind, in words, the most frequent first."""
-    ordered = sorted(Counter(kinds).items(), key=lambda item: (-item[1], item[0]))
-    return ", ".join(f"{count:,} {kind}{'s' * (count > 1 and kind[0] != '.')}" for kind, count in ordered)
-
-
-def _listed(names: list[str], most: int = 4) -> str:
-    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
+def _first(base: str, name: str) -> str:
+    """The first-level folder of `base` that the file `name` is in; "" if it is directly in `base`."""
+    first, slash, _ = name[len(base) + 1 if base else 0 :].partition("/")
+    return first if slash else ""

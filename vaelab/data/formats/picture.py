@@ -1,16 +1,23 @@
 """Read one image file."""
 
+import errno
+import io
 import math
+import os
 import re
+import stat
 import struct
+import threading
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from vaelab.data.conversion import AS_STORED, DEEP, Conversion, Converted, converted, unknown_mode
 from vaelab.system.errors import DataError
-from vaelab.system.files import plain
 from vaelab.system.memory import check_free
 
 if TYPE_CHECKING:
@@ -26,55 +33,65 @@ FORMATS = {  # Pillow's name of a format -> endings of file names
     "PPM": (".pgm", ".ppm", ".pbm", ".pnm"),
 }
 PER_PIXEL_BYTES = 20  # memory for decoding, with the copies that Pillow makes (a PNG of 13,000 x 13,000: 3.2 GB)
+MOST_PIXELS = 178_956_970  # of an image or of a tile of it; Pillow refuses images of more
+UNCHECKED_BYTES = 32_000_000  # so little memory is taken without a look at how much is free
+LARGE_BYTES = 500_000_000  # images that need more are decoded one at a time
+BITS_PER_SAMPLE, PHOTOMETRIC, TILE_WIDTH, TILE_HEIGHT, WHITE_IS_0 = 258, 262, 322, 323, 0  # tags of TIFF, and a value
 PNG_END = b"\0\0\0\0IEND\xaeB`\x82"  # the last chunk of a PNG
 SUFFIXES = tuple(suffix for suffixes in FORMATS.values() for suffix in suffixes)
+_LARGE = threading.Lock()
 
 
-def picture(path: Path) -> np.ndarray:
+def picture(path: Path, conversion: Conversion = AS_STORED) -> np.ndarray:
     """Read the uint8 [C, H, W] levels of an image file in one of `FORMATS`; its name does not matter.
 
     Raises:
-        DataError: the file is damaged or transparent, has several frames or pages, or more than 8 bits per channel.
+        DataError: the file is damaged or too large, or `conversion` does not allow what it needs.
     """
-    from PIL import Image, ImageOps
+    with without_warnings():
+        return decoded(str(path), conversion).levels
+
+
+@contextmanager
+def without_warnings() -> Iterator[None]:
+    """Ignore Pillow's warnings in all threads: about metadata, and about sizes, which `decoded` checks itself."""
+    from PIL import Image
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        warnings.simplefilter("ignore", UserWarning)  # damaged pixels raise an error
+        yield
+
+
+def decoded(path: str, conversion: Conversion = AS_STORED) -> Converted:
+    """The same as `picture`, with the size in the file and what was converted. Call it in `without_warnings`."""
+    from PIL import Image
 
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # `check_free` below checks the memory
-            warnings.simplefilter("ignore", UserWarning)  # these are about metadata; damaged pixels raise an error
-            with Image.open(plain(path), formats=tuple(FORMATS)) as opened:
-                check_free(str(path), PER_PIXEL_BYTES * math.prod(opened.size), "crop it, or save it smaller")
-                kind, frames, bits = opened.format, getattr(opened, "n_frames", 1), _bits(path, opened)
-                image = ImageOps.exif_transpose(opened)
-            if kind == "PNG" and PNG_END not in path.read_bytes():  # Pillow does not check this
-                raise EOFError
-    except (*_DAMAGED, Image.DecompressionBombError) as error:
+        content = _content(path)
+        with Image.open(io.BytesIO(content), formats=tuple(FORMATS)) as image:
+            if (pixels := _pixels(image)) > MOST_PIXELS:
+                raise Image.DecompressionBombError
+            if (needed := PER_PIXEL_BYTES * pixels) > UNCHECKED_BYTES:
+                check_free(path, needed, "crop it, or save it smaller")
+            with _LARGE if needed > LARGE_BYTES else nullcontext():
+                _refuse_deep(path, content, image)
+                result = converted(image, conversion, path)
+        if image.format == "PNG" and PNG_END not in content:  # Pillow does not check this
+            raise EOFError
+    except Image.DecompressionBombError as error:
+        raise DataError(
+            found=f"{path}: more than {MOST_PIXELS:,} pixels in an image or tile",
+            expected="fewer: a small file may claim so many to take all memory",
+            do="crop it or save it smaller, or remove the file",
+        ) from error
+    except _DAMAGED as error:
         raise DataError(
             found=f"{path}: not a {', '.join(FORMATS)} image, or damaged ({type(error).__name__})",
             expected="complete image files",
             do="replace or remove the file",
         ) from error
-    if frames > 1:
-        raise DataError(
-            found=f"{path}: {frames} frames or pages",
-            expected="one image in each file",
-            do="save each frame as a separate file",
-        )
-    if bits > 8 or image.mode not in _TARGET:
-        raise DataError(
-            found=f"{path}: mode {image.mode} with {bits} bits per channel",
-            expected="grey or RGB with 8 bits per channel",
-            do="convert it with an image program",
-        )
-    if not _opaque(image):
-        raise DataError(
-            found=f"{path}: transparent pixels",
-            expected="an opaque image",
-            do="put it on a background with an image program",
-        )
-    # A GIF always has a palette. Pillow reads some palettes as grey; then images of one set would differ in channels.
-    levels = np.asarray(image.convert("RGB" if kind == "GIF" else _TARGET[image.mode]))
-    return levels[None] if levels.ndim == 2 else levels.transpose(2, 0, 1)
+    return result
 
 
 def size(image: np.ndarray) -> str:
@@ -85,23 +102,52 @@ def size(image: np.ndarray) -> str:
 
 # What Pillow's readers raise on damaged files
 _DAMAGED = (OSError, EOFError, SyntaxError, ValueError, TypeError, LookupError, RuntimeError, struct.error)
-# Pillow's mode of an image -> the mode to which it is converted, without loss.
-_TARGET = {"1": "L", "L": "L", "LA": "L", "RGB": "RGB", "RGBA": "RGB", "P": "RGB"}
 
 
-def _opaque(image: "Image") -> bool:
-    if "A" not in image.mode and "transparency" not in image.info:
-        return True
-    return image.convert("RGBA").getchannel("A").getextrema()[0] == 255
+def _content(path: str) -> bytes:
+    """The bytes of a file. What is no file is refused after it is opened, without waiting: this is one call fewer."""
+    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+    with open(os.open(path, flags), "rb", buffering=0) as file:
+        status = os.fstat(file.fileno())
+        if not stat.S_ISREG(status.st_mode):
+            raise OSError(errno.EINVAL, "a folder, a device or a pipe, not a file", path)
+        if status.st_size > UNCHECKED_BYTES:
+            check_free(path, status.st_size, "crop it, or save it smaller")
+        return file.readall()
 
 
-def _bits(path: Path, image: "Image") -> int:
-    """Bits per channel, read from the file, because Pillow reads 16-bit RGB as 8-bit without a warning."""
+def _pixels(image: "Image") -> int:
+    """The pixels that are decoded at once: those of the image, or of a tile of a TIFF file if that is larger."""
+    pixels = math.prod(image.size)
+    if image.format != "TIFF":
+        return pixels
+    return max(pixels, math.prod(_tag(image, tag, 1) for tag in (TILE_WIDTH, TILE_HEIGHT)))
+
+
+def _refuse_deep(path: str, content: bytes, image: "Image") -> None:
+    """Raise a DataError if the file has more bits than Pillow gives: it reads 16-bit RGB as 8-bit without a warning."""
+    bits = _bits(content, image)
+    grey = image.mode in (*DEEP, "I") and (bits == 16 or image.format == "PPM")  # whose levels Pillow scales to 65535
+    if bits > 8 and not grey:
+        raise unknown_mode(path, image.mode, bits)
+    if bits == 16 and image.format == "TIFF" and _tag(image, PHOTOMETRIC, 1) == WHITE_IS_0:  # Pillow does not invert it
+        raise DataError(
+            found=f"{path}: 16-bit grey in which 0 is white",
+            expected="grey in which 0 is black",
+            do="convert it with an image program",
+        )
+
+
+def _tag(image: "Image", tag: int, otherwise: int) -> int:
+    """The number in a tag of a TIFF image, or the largest of several."""
+    return np.max(image.tag_v2.get(tag, otherwise)).item()  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def _bits(content: bytes, image: "Image") -> int:
+    """Bits per channel, as stored in the file."""
+    header = content[:1000]
     if image.format == "TIFF":
-        stored = image.tag_v2.get(258, 1)  # pyright: ignore[reportAttributeAccessIssue] only TIFF images have tags
-        return max(np.atleast_1d(stored).tolist())
-    with path.open("rb") as file:
-        header = file.read(1000)
+        return _tag(image, BITS_PER_SAMPLE, 1)
     if image.format == "PNG":
         return header[24]
     if image.format == "PPM" and header[:2] in (b"P2", b"P3", b"P5", b"P6"):

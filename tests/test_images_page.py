@@ -1,0 +1,68 @@
+"""docs/images.md is run as it is written."""
+
+import re
+import shlex
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from vaelab.cli.main import main
+from vaelab.runs.directory import Run
+
+PAGE = (Path(__file__).parents[1] / "docs" / "images.md").read_text()
+COMMANDS = re.findall(r"^vaelab ([^#\n]*)", PAGE, re.MULTILINE)
+CLASSES = {"animal": ["cat", "dog"], "csv:labels.csv": ["0", "19"], "name:": ["1", "9"]}
+SHORT = ["--epochs", "0.1", "--latent", "2", "--network", "mlp:hidden=8", "--nll-samples", "2", "--compile", "never"]
+
+
+@pytest.fixture
+def photos(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.chdir(tmp_path)
+    rows = ["file,label,animal"]
+    for kind, size in (("cat", (40, 30)), ("dog", (30, 30))):
+        (tmp_path / "photos" / kind).mkdir(parents=True)
+        for number in range(20):
+            pixels = np.random.default_rng([number, len(rows)]).integers(0, 256, (*size[::-1], 3), np.uint8)
+            image, name = Image.fromarray(pixels), f"{kind}/{number}.jpg"
+            if kind == "dog" and number == 1:
+                name, image = f"{kind}/1.png", Image.fromarray(np.dstack([pixels, pixels[..., :1]]))
+            elif kind == "dog" and number in (2, 3):
+                image = image.convert("CMYK" if number == 2 else "L")
+            elif kind == "dog" and number == 4:
+                image = image.resize((20, 50))
+            image.save(tmp_path / "photos" / name)
+            rows.append(f"{name},{number},{kind}")
+    (tmp_path / "photos" / "labels.csv").write_text("\n".join(rows))
+    return tmp_path / "photos"
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=range(len(COMMANDS)))
+def test_the_commands_work(command, photos, capsys):
+    words = shlex.split(command)
+    status = main([*words, *(SHORT if words[0] == "train" else [])])
+    said = capsys.readouterr()
+    assert status == (2 if command.strip() == "data check photos" else 0)
+    if status:
+        assert "2 of 40 images cannot be read" in said.err
+        assert "dog/1.png" in said.err
+    if words[:2] == ["data", "check"] and "--labels" in words:
+        expected = next(names for labels, names in CLASSES.items() if labels in words[-1])
+        assert all(f"{name}: " in said.out for name in expected)
+    if words[0] == "train":
+        (path,) = Path("runs").iterdir()
+        assert (Run(path).spec.data, Run(path).spec.resize) == ("folder:photos", "crop:16x16")
+        assert Run(path).spec.likelihood.startswith("gaussian")
+
+
+def test_what_data_check_says(photos, capsys):
+    (shown,) = re.findall(r"```\n(photos is read.*?)```", PAGE, re.DOTALL)
+    assert main(shlex.split(COMMANDS[1])) == 0
+    assert capsys.readouterr().out.startswith(shown.replace("…/photos", str(photos)))
+
+
+def test_the_python_example(photos):
+    (code,) = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+    exec(compile(code, "images.md", "exec"), {})
