@@ -192,6 +192,7 @@ class Contents:
     Arguments:
         class_names: the names of the labels; a label may have no name.
         left_out: a description of what was found but not read; "" for nothing.
+        said: lines for the user about how the source was read.
     """
 
     train: Raw
@@ -199,6 +200,7 @@ class Contents:
     test: Raw | None = None
     class_names: Mapping[int, str] = field(default_factory=dict)
     left_out: str = ""
+    said: tuple[str, ...] = ()
 
 
 def raw(
