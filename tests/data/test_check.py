@@ -57,6 +57,14 @@ def test_the_listing_says_what_is_there_and_where(tmp_path: Path):
         "idx:DIR|IMAGES[,LABELS]",
         "npz:FILE",
         "npy:IMAGES[,LABELS]",
+        "h5:FILE",
+        "mat:FILE",
+        "amat:FILE|DIR",
+        "pt:FILE",
+        "safetensors:FILE",
+        "parquet:FILE|DIR",
+        "zip:FILE",
+        "tar:FILE",
         "folder:DIR",
     ]
     assert (rows["digits"].present, rows["digits"].where) == (True, None)

@@ -39,6 +39,7 @@ IMAGES = np.random.default_rng(0).integers(0, 256, (2, 3, 4, 5), np.uint8)
         (IMAGES[0, 0], "images of shape (4, 5)", "reshape the images"),
         (IMAGES.transpose(0, 2, 3, 1), "with channels last", "images.transpose(0, 3, 1, 2)"),
         (IMAGES[:, :1].transpose(0, 2, 3, 1), "(2, 4, 5, 1), with channels last", "images.permute(0, 3, 1, 2)"),
+        (np.zeros((2, 8, 9, 4), np.uint8), "(2, 8, 9, 4), with channels last", "images.transpose(0, 3, 1, 2)"),
         (IMAGES[:0], "no pixels (shape (0, 3, 4, 5))", "add images"),
         (IMAGES.tolist(), "images of type list", "numpy.asarray(images)"),
         (None, "images of type NoneType", "numpy.asarray(images)"),

@@ -228,8 +228,11 @@ def test_one_image_and_unlike_splits_are_refused(tmp_path: Path, refused):
         load_data(f"npz:{tmp_path / 'unlike.npz'}")
 
 
+FORMATS = ("npz", "npy", "h5", "mat", "amat", "pt", "safetensors", "parquet", "zip", "tar")
+
+
 def test_the_table_is_complete():
-    assert list(SOURCES) == ["digits", "shapes", "mnist", "svhn", "frey", "idx", "npz", "npy", "folder"]
+    assert list(SOURCES) == ["digits", "shapes", "mnist", "svhn", "frey", "idx", *FORMATS, "folder"]
     assert [name for name, entry in SOURCES.items() if entry.protocol != "8bit"] == ["digits", "mnist"]
 
 

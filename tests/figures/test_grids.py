@@ -29,10 +29,24 @@ def test_centres_are_the_middles_of_cells():
     assert centres(2, size=4, gap=0) == [1.5, 5.5]
 
 
-def test_mosaic_clips_and_refuses_what_has_no_colours():
+def test_mosaic_clips():
     assert mosaic(torch.tensor([-1.0, 2.0]).reshape(1, 1, 1, 2), 1, 0).ravel().tolist() == [0, 1]
-    with pytest.raises(SpecError, match="2 channels"):
-        mosaic(torch.zeros(1, 2, 3, 3), 1, 0)
+
+
+@pytest.mark.parametrize(
+    ("channels", "drawn", "caption"),
+    [
+        (1, 1, "seed 0"),
+        (2, 1, "seed 0 The first of 2 channels is drawn."),
+        (3, 3, "seed 0"),
+        (13, 3, "seed 0 The first 3 of 13 channels are drawn, as red, green and blue."),
+    ],
+)
+def test_the_caption_says_which_channels_are_drawn(channels, drawn, caption):
+    images = torch.rand(2, channels, 3, 3)
+    np.testing.assert_array_equal(mosaic(images, 2, 1), mosaic(images[:, :drawn], 2, 1))
+    figure, _ = grid_figure([images], 2, 1, caption="seed 0")
+    assert figure.texts[1].get_text().replace("\n", " ") == caption
 
 
 def test_large_images_do_not_make_a_wall():

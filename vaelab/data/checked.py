@@ -7,7 +7,8 @@ import numpy as np
 from vaelab.data.stored import Images, Stored
 from vaelab.system.errors import DataError
 
-CHANNELS = (1, 3)
+# Numbers of channels: a last axis of one of them is read as channels if the second axis is of none.
+CHANNELS = (1, 3), (1, 2, 3, 4)
 
 
 def checked_images(images: Any) -> Images:
@@ -33,7 +34,7 @@ def checked_images(images: Any) -> Images:
         )
     if array.nbytes == 0:
         raise DataError(found=f"no pixels (shape {array.shape})", expected="one image or more", do="add images")
-    if array.shape[1] not in CHANNELS and array.shape[3] in CHANNELS:
+    if any(array.shape[3] in channels and array.shape[1] not in channels for channels in CHANNELS):
         raise DataError(
             found=f"images of shape {array.shape}, with channels last",
             expected="channels second, [N, C, H, W]",

@@ -10,8 +10,9 @@ from typing import NamedTuple
 
 from vaelab.data import digits, shapes
 from vaelab.data.dataset import Contents, Dataset, Raw, Splits
-from vaelab.data.formats import folder, idx, npy, svhn
+from vaelab.data.formats import amat, archive, folder, h5, idx, mat, npy, parquet, svhn, tensors
 from vaelab.data.formats import npz as arrays
+from vaelab.data.formats import options as file_options
 from vaelab.data.protocol import protocol as find_protocol
 from vaelab.data.protocol import with_protocol
 from vaelab.data.reading import AS_FOUND, TEST_SHARE, Reading
@@ -41,6 +42,7 @@ class SourceEntry:
         files: the names of files that must be in ROOT/name (an IDX file may be gzipped); empty if none are needed.
         argument: what the user appends as name:ARGUMENT; "" for none.
         official: the published numbers of training and test images. With other numbers the data are noted as a slice.
+        options: whether options may follow the argument, name:ARGUMENT:option=value; see docs/data.md.
         gzipped: whether each of `files` may also be there as FILE.gz.
         read_as: the same as `read`, of image files, which can be converted and labelled as a Reading says; None for
             other files.
@@ -52,6 +54,7 @@ class SourceEntry:
     files: tuple[str, ...] = ()
     argument: str = ""
     official: tuple[int, int] | None = None
+    options: bool = False
     gzipped: bool = False
     read_as: Callable[[str, Reading], Contents] | None = None
 
@@ -91,8 +94,21 @@ SOURCES = {
         "8bit",
         arrays.read,
         argument="FILE",
+        options=True,
     ),
-    "npy": SourceEntry("a NumPy array that stays on disk", "8bit", npy.read, argument="IMAGES[,LABELS]"),
+    "npy": SourceEntry("a NumPy array that stays on disk", "8bit", npy.read, argument="IMAGES[,LABELS]", options=True),
+    "h5": SourceEntry("HDF5 arrays that stay on disk", "8bit", h5.read, argument="FILE", options=True),
+    "mat": SourceEntry("arrays of a MATLAB v5 file", "8bit", mat.images, argument="FILE", options=True),
+    "amat": SourceEntry(
+        "rows of numbers in text: Larochelle's files", "8bit", amat.read, argument="FILE|DIR", options=True
+    ),
+    "pt": SourceEntry("tensors that torch.save wrote", "8bit", tensors.pt, argument="FILE", options=True),
+    "safetensors": SourceEntry("tensors", "8bit", tensors.safetensors, argument="FILE", options=True),
+    "parquet": SourceEntry(
+        "image files in the column of a table: Hugging Face", "8bit", parquet.read, argument="FILE|DIR", options=True
+    ),
+    "zip": SourceEntry("image files, as in folder, in a zip archive", "8bit", archive.zipped, argument="FILE"),
+    "tar": SourceEntry("image files, as in folder, in a tar archive", "8bit", archive.tarred, argument="FILE"),
     "folder": SourceEntry(
         "image files, in DIR/train, DIR/val, DIR/test or in DIR; the sub-folders are the classes",
         "8bit",
@@ -182,7 +198,8 @@ def read(source: str | ParsedSource, root: Path | str | None = None, reading: Re
     if entry.official not in (None, (len(train), len(test))):
         note = f"{source.name.upper()} slice, {len(train):,}/{len(test):,}"
         train, test = replace(train, note=note), replace(test, note=note)
-    at = _absolute(where, several="," in entry.argument) if where else ""
+    files = file_options.path_of(where) if entry.options else where
+    at = _absolute(files, several="," in entry.argument) if files else ""
     said += ((f"{source.text} is read from {at}",) if at else ()) + contents.said
     if contents.left_out:
         said += (f"left out of {source.text}: {contents.left_out}",)

@@ -2,7 +2,9 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from math import prod
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 
@@ -15,6 +17,17 @@ def _as_stored(levels: np.ndarray) -> np.ndarray:
     return levels
 
 
+class Rows(Protocol):
+    """All images of a file: a call with indices [B] reads them into new memory, as uint8 [B, C, H, W]."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """[N, C, H, W]."""
+        ...
+
+    def __call__(self, places: np.ndarray) -> np.ndarray: ...
+
+
 @dataclass(frozen=True, eq=False)
 class Stored:
     """Images in a file, like an array [N, C, H, W]. Indexing reads only the images that it names, each time again.
@@ -22,14 +35,14 @@ class Stored:
     Arguments:
         path: the file.
         size: its length in bytes.
-        file: uint8 [M, C, H, W], a read-only map of the file.
+        rows: reads images of the file.
         places: int64 [N], the indices of these images in the file, in their order here.
         prepare: levels uint8 [B, C, H, W] -> levels of the same shape; applied to all images that are read.
     """
 
     path: Path
     size: int
-    file: np.ndarray
+    rows: Rows
     places: np.ndarray
     prepare: Callable[[np.ndarray], np.ndarray] = _as_stored
 
@@ -40,18 +53,18 @@ class Stored:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        return (len(self), *self.file.shape[1:])
+        return (len(self), *self.rows.shape[1:])
 
     @property
     def nbytes(self) -> int:
-        return len(self) * self.file[:1].nbytes
+        return prod(self.shape)
 
     def __getitem__(self, at: np.ndarray | slice) -> np.ndarray:
         """Read the images at these indices into memory.
 
         Raises:
             DataError: the file is gone, or its length has changed. Reading a map beyond the end of its file kills the
-                process, so the length is checked first.
+                process, so the length is checked first. Or `rows` cannot read them.
         """
         try:
             size = self.path.stat().st_size
@@ -59,8 +72,7 @@ class Stored:
             raise _lost(self.path, error.strerror or "unreadable") from error
         if size != self.size:
             raise _lost(self.path, f"{size:,} bytes now and not {self.size:,}")
-        # numpy.take and not file[places], which holds Python's global lock while it waits for the disk.
-        return self.prepare(np.take(self.file, self.places[at], axis=0))
+        return self.prepare(self.rows(self.places[at]))
 
     @property
     def unprepared(self) -> bool:
@@ -77,7 +89,11 @@ class Stored:
 
     def __array__(self, dtype: object = None, copy: bool | None = None) -> np.ndarray:
         """All images, in memory."""
-        return self[:]
+        whole, place = np.empty(self.shape, np.uint8), 0
+        for block in blocks(self):  # in pieces: what is read may take more memory than the levels
+            whole[place : place + len(block)] = block
+            place += len(block)
+        return whole
 
 
 Images = np.ndarray | Stored  # uint8 [N, C, H, W]

@@ -9,12 +9,27 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from vaelab.figures.style import DPI, HEADING, SMALL, TEXT, wrapped
-from vaelab.system.errors import SpecError
 
 
 def gap_between(images: Tensor) -> int:
     """The number of white pixels between the images [N, C, H, W] of a grid: about a fourteenth of their width."""
     return max(1, round(images.shape[-1] / 14))
+
+
+def visible(images: Tensor) -> Tensor:
+    """The channels of images [N, C, H, W] that are drawn: the first three, as red, green and blue; or the first."""
+    return images[:, : 3 if images.shape[1] >= 3 else 1]
+
+
+def which_channels(images: Tensor) -> str:
+    """A sentence about the channels that are drawn; "" if all of them are."""
+    channels = images.shape[1]
+    drawn = (
+        "The first 3 of {} channels are drawn, as red, green and blue."
+        if channels >= 3
+        else "The first of {} channels is drawn."
+    )
+    return "" if channels in (1, 3) else drawn.format(channels)
 
 
 def centres(count: int, size: int, gap: int) -> list[float]:
@@ -25,18 +40,11 @@ def centres(count: int, size: int, gap: int) -> list[float]:
 def mosaic(images: Tensor, columns: int, gap: int) -> np.ndarray:
     """Place images [N, C, H, W] on white, row by row: [rows (H + gap) - gap, columns (W + gap) - gap, C].
 
-    Values outside [0, 1] are clipped, so the result is for display and not for measurements.
-
-    Raises:
-        SpecError: the images are neither grey (C = 1) nor in colour (C = 3).
+    The result is grey (C = 1) or in colour (C = 3): `visible` chooses the channels. Values outside [0, 1] are clipped,
+    so the result is for display and not for measurements.
     """
+    images = visible(images)
     count, channels, height, width = images.shape
-    if channels not in (1, 3):
-        raise SpecError(
-            found=f"images of {channels} channels",
-            expected="1 channel (grey) or 3 (colour)",
-            do="use a model of such images",
-        )
     rows = -(-count // columns)
     cells = torch.ones(rows * columns, channels, height + gap, width + gap)
     cells[:count, :, :height, :width] = images.detach().clamp(0, 1)
@@ -45,7 +53,7 @@ def mosaic(images: Tensor, columns: int, gap: int) -> np.ndarray:
 
 
 def image_grid(ax: Axes, images: Tensor, columns: int, gap: int) -> None:
-    """Draw images [N, C, H, W] in [0, 1] as a grid: grey for C = 1, colour for C = 3. Ticks are drawn without marks."""
+    """Draw images [N, C, H, W] in [0, 1] as a grid: grey for C < 3, otherwise colour. Ticks are drawn without marks."""
     grid = mosaic(images, columns, gap)
     if grid.shape[-1] == 1:
         ax.imshow(grid[..., 0], cmap="gray", vmin=0, vmax=1, interpolation="nearest")
@@ -76,11 +84,13 @@ def grid_figure(
     Arguments:
         grids: images [N, C, H, W] in [0, 1] of each grid; all grids have the same shape.
         columns, gap: as in `image_grid`, for every grid.
-        title, titles, caption: the texts above the figure, above each grid and below the figure.
+        title, titles, caption: the texts above the figure, above each grid and below the figure. If not all channels
+            can be drawn, a sentence of the caption says which are.
         left, bottom: inches for the tick and axis labels to the left of each grid and below it.
         margin: inches of white around the figure and between the grids.
         target: the approximate length in inches of the longer side of all grids together.
     """
+    caption = " ".join(filter(None, (caption, which_channels(grids[0]))))
     count, _, image_height, image_width = grids[0].shape
     size = (-(-count // columns) * (image_height + gap) - gap, columns * (image_width + gap) - gap)
     dots_wanted = target * DPI / max(size[0], len(grids) * size[1])

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from vaelab.data.dataset import Dataset
-from vaelab.figures.grids import gap_between, grid_figure
+from vaelab.figures.grids import gap_between, grid_figure, visible
 from vaelab.figures.manifold import SIDE, manifold_images
 from vaelab.figures.model_calls import condition_of, pixels, reconstruct, seeded_model
 from vaelab.figures.reconstructions import SAMPLES
@@ -48,5 +48,5 @@ def _square(images: Tensor) -> Figure:
 
 
 def _bare(images: Tensor, columns: int, gap: int) -> Figure:
-    figure, _ = grid_figure([images], columns, gap, margin=0.0, target=INCHES)
+    figure, _ = grid_figure([visible(images)], columns, gap, margin=0.0, target=INCHES)
     return figure

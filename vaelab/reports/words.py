@@ -194,7 +194,8 @@ def _counts(member: Member) -> str:
     names = {"train": "training"}
     parts = [f"{number(split['images'])} {names.get(name, name)}" for name, split in result["data"].items()]
     channels, height, width = result["data"]["test"]["shape"]
-    kind = {1: "grey", 3: "colour"}.get(channels, f"{channels}-channel")
+    drawn = "the first is drawn" if channels == 2 else "the first three are drawn, as red, green and blue"
+    kind = {1: "grey", 3: "colour"}.get(channels, f"{channels} channels, of which {drawn}")
     return f"{listed(parts)} images, {height} x {width}, {kind}" + (f" ({result['note']})" if result["note"] else "")
 
 

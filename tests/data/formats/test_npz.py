@@ -9,6 +9,7 @@ from vaelab.data.formats import npz as arrays
 from vaelab.system.errors import DataError
 
 GREY = np.random.default_rng(0).integers(0, 256, (5, 6, 4), np.uint8)
+BANDS = np.random.default_rng(2).integers(0, 256, (5, 13, 20, 14), np.uint8)
 RGB = np.random.default_rng(1).integers(0, 256, (5, 3, 6, 4), np.uint8)
 
 
@@ -29,8 +30,30 @@ def write(path: Path, **variables: np.ndarray) -> Path:
         (RGB.astype(">u2"), RGB),
         (RGB / 255, RGB),
         ((RGB / 255).astype(np.float32), RGB),
+        (GREY > 100, 255 * (GREY > 100)[:, None].astype(np.uint8)),
+        ((GREY > 100).astype(np.uint8), 255 * (GREY > 100)[:, None].astype(np.uint8)),
+        (GREY * 0, GREY[:, None] * 0),
+        (RGB[:, :2], RGB[:, :2]),
+        (BANDS, BANDS),
+        (BANDS.transpose(0, 2, 3, 1), BANDS),
     ],
-    ids=["NHW", "N1HW", "NHW1", "N3HW", "NHW3", "int64", "big-endian", "float64", "float32"],
+    ids=[
+        "NHW",
+        "N1HW",
+        "NHW1",
+        "N3HW",
+        "NHW3",
+        "int64",
+        "big-endian",
+        "float64",
+        "float32",
+        "bool",
+        "0 and 1",
+        "only 0",
+        "2 channels",
+        "13 channels",
+        "13 channels last",
+    ],
 )
 def test_each_layout_and_type_reads_the_same_images(tmp_path: Path, stored: np.ndarray, images: np.ndarray):
     contents = arrays.read(str(write(tmp_path / "a.npz", images=stored, other=np.zeros(3))))
@@ -124,14 +147,12 @@ def test_floats_are_rounded_to_the_nearest_level_and_the_note_says_how_far(tmp_p
         (np.full(GREY.shape, np.nan), ("120 of them NaN", "numpy.isfinite")),
         (GREY.astype(np.int16) - 1, ("int16", "-1", "(images - low) / (high - low)")),
         (GREY.astype(np.uint16) * 257, ("uint16", "65535 for 16 bits, 4095 for 12")),
-        (GREY > 100, ("bool", "images.astype(numpy.uint8) * 255 if True is white")),
-        ((GREY > 100).astype(np.uint8), ("uint8 values from 0 to 1", "255 * images if 1 is white")),
         (GREY.astype(complex), ("complex128", "real numbers")),
         (GREY.astype(str), ("<U", "real numbers")),
         (GREY[:0], ("no pixels", "(0, 6, 4)")),
         (GREY.reshape(5, 24), ("(5, 24)", "[N, H, W]")),
-        (RGB[:, :2], ("(5, 2, 6, 4)", "no axis of channels")),
-        (RGB[..., :3], ("(5, 3, 6, 3)", "second or last")),
+        (RGB[..., :3], ("(5, 3, 6, 3)", "second or last", "axes=NCHW or axes=NHWC")),
+        (np.ones((5, 7, 6, 7)), ("(5, 7, 6, 7)", "no axis that must be the channels", "axes=NCHW or axes=NHWC")),
         (np.uint8(7), ("()",)),
     ],
 )
@@ -154,11 +175,13 @@ def test_images_of_another_kind_are_refused(tmp_path: Path, refused, images: np.
         ({"x_train": GREY, "train_images": GREY}, ("x_train and train_images", "two names for one array")),
         ({"train_images": GREY, "val_images": GREY, "valid_images": GREY}, ("val_images and valid_images",)),
         ({"images": GREY, "labels": np.arange(4)}, ("5 images", "(4,)")),
-        ({"images": GREY, "labels": np.eye(5, dtype=int)}, ("(5, 5)", "labels.argmax(1)", "factors")),
-        ({"images": GREY, "labels": np.arange(4)[:, None]}, ("5 images", "(4, 1)", "give the labels of these images")),
-        ({"images": GREY, "labels": np.arange(5.0)}, ("labels: float64",)),
+        ({"images": GREY, "labels": np.ones((5, 2), int)}, ("labels of shape (5, 2)", "factors=KEY")),
+        ({"images": GREY, "labels": np.arange(4)[:, None]}, ("5 images", "(4,)", "give the labels of these images")),
+        ({"images": GREY, "labels": np.arange(5) / 2}, ("labels: float64",)),
+        ({"images": GREY, "labels": np.full(5, np.nan)}, ("labels: float64",)),
         ({"images": GREY, "labels": np.array(["a"] * 5)}, ("labels: <U1",)),
-        ({"images": GREY, "factors": np.zeros((5, 2))}, ("factors: float64",)),
+        ({"images": GREY, "factors": np.full((5, 2), np.nan)}, ("not finite",)),
+        ({"images": GREY, "factors": np.array([["a"]] * 5)}, ("factors: <U1",)),
         ({"images": GREY, "factors": np.zeros((4, 2), int)}, ("5 images", "(4, 2)")),
         ({"images": GREY, "factors": np.zeros((5, 2), int), "factor_names": np.array("x")}, ("2 factors", "x")),
     ],

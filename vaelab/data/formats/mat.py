@@ -1,4 +1,4 @@
-"""Read the real numeric arrays of MATLAB v5 files (.mat).
+"""Read images, or all real numeric arrays, of MATLAB v5 files (.mat).
 
 scipy also reads these files, but a damaged file can make it read beyond its buffers, which kills the process.
 
@@ -16,8 +16,11 @@ from typing import BinaryIO
 
 import numpy as np
 
+from vaelab.data.dataset import Contents
+from vaelab.data.formats import arrays as array_files
+from vaelab.data.formats import options as file_options
 from vaelab.system.errors import DataError
-from vaelab.system.files import plain
+from vaelab.system.files import expanded, plain
 from vaelab.system.memory import check_free
 
 _MATRIX, _COMPRESSED = 14, 15
@@ -25,6 +28,22 @@ _COMPLEX = 0x800
 # Values may be stored in a smaller type than the array's. The first table has types of elements, the second of arrays.
 _STORED = {1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 9: "f8", 12: "i8", 13: "u8"}
 _CLASSES = {6: "f8", 7: "f4", 8: "i1", 9: "u1", 10: "i2", 11: "u2", 12: "i4", 13: "u4", 14: "i8", 15: "u8"}
+
+
+def images(where: str) -> Contents:
+    """Read the images of one file; options of `formats.options.of_arrays` name its arrays and their layout.
+
+    Images are flat in the rows or columns of a matrix, with their `shape`, as in the files of Frey faces and Omniglot;
+    or the option `axes` gives the order of the axes. `formats.arrays.contents` describes the arrays.
+
+    Raises:
+        DataError: as `read`; or there is no such array; or its shape or values are other ones.
+        SpecError: an option is wrong.
+    """
+    at, options = file_options.of_arrays(where)
+    path = expanded(at)
+    found = read(path)
+    return array_files.contents(path, list(found), lambda _: found, options, matlab=True)
 
 
 def read(path: Path) -> dict[str, np.ndarray]:
@@ -40,7 +59,7 @@ def read(path: Path) -> dict[str, np.ndarray]:
                 raise DataError(
                     found=f"{path}: a MATLAB v7.3 (HDF5) file",
                     expected="a MATLAB v5 file",
-                    do="save it from MATLAB with -v7",
+                    do=f"read it with h5:{path}:images=KEY, or save it from MATLAB with -v7",
                 )
             order = {b"\x00\x01IM": "<", b"\x01\x00MI": ">"}[header[124:]]
             end = path.stat().st_size

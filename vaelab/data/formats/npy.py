@@ -1,37 +1,64 @@
 """Read images from a NumPy .npy file without loading it: for data larger than memory. Pickled objects are refused."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from vaelab.data.dataset import Contents, raw
-from vaelab.data.formats.npz import DAMAGED, levels, whole
-from vaelab.data.stored import Stored
+from vaelab.data.dataset import Contents
+from vaelab.data.formats import options as file_options
+from vaelab.data.formats.arrays import of_chosen
+from vaelab.data.formats.damage import DAMAGED
+from vaelab.data.formats.names import Choice
 from vaelab.system.errors import DataError
 from vaelab.system.files import expanded, plain
 
-LOOKED_AT = 100  # number of evenly spaced images whose levels are checked first
+
+@dataclass(frozen=True, eq=False)
+class Mapped:
+    """An array in a file, mapped."""
+
+    path: Path
+    array: np.ndarray
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.array.shape
+
+    @property
+    def dtype(self) -> np.dtype:
+        return self.array.dtype
+
+    def take(self, places: np.ndarray, axis: int) -> np.ndarray:
+        # numpy.take and not array[places], which holds Python's global lock while it waits for the disk.
+        return np.take(self.array, places, axis=axis)
 
 
 def read(where: str) -> Contents:
-    """Read the .npy files "IMAGES" or "IMAGES,LABELS": images uint8 [N, C, H, W] or [N, H, W], labels integers [N].
+    """Read the .npy files "IMAGES" or "IMAGES,LABELS", with the options of `formats.options.of_one_array`.
+
+    The arrays are described in `formats.arrays.contents`. Images are read from the file, and converted, when they are
+    used.
 
     Raises:
-        DataError: a file is missing or damaged, or has another type or shape. Images are not converted, because they
-            are read from the file when they are used.
+        DataError: a file is missing or damaged, in Fortran order, or has another type or shape.
+        SpecError: an option is wrong.
     """
-    images, comma, labels = where.partition(",")
+    paths, options = file_options.of_one_array(where)
+    images, comma, labels = paths.partition(",")
     path = expanded(images)
-    file = _map(path)
-    _check(path, file)
-    if file.ndim == 3:
-        file = file[:, None]
-    stored = Stored(path, path.stat().st_size, file, np.arange(len(file)))
-    if len(stored):
-        levels(images, stored[:: -(-len(stored) // LOOKED_AT)])
-    if not comma:
-        return Contents(raw(path, stored))
-    return Contents(raw(f"{path} with {labels}", stored, _labels(expanded(labels))))
+    arrays = {"": Mapped(path, _map(path))}
+    if arrays[""].array.ndim > 1 and not arrays[""].array.flags.c_contiguous:
+        raise DataError(
+            found=f"{path}: {arrays[''].dtype} of shape {arrays[''].shape}, in Fortran order",
+            expected="C order, in which an image can be read alone",
+            do="save numpy.ascontiguousarray(images)",
+        )
+    parts = {"images": ""}
+    if comma:
+        parts["labels"], at = labels, expanded(labels)
+        arrays[labels] = Mapped(at, _map(at))
+    return of_chosen(path, Choice({"": parts}, []), arrays, options)
 
 
 def _map(path: Path) -> np.ndarray:
@@ -56,27 +83,3 @@ def _map(path: Path) -> np.ndarray:
             expected="a complete .npy file of numbers",
             do="write it again with numpy.save",
         ) from error
-
-
-def _check(path: Path, file: np.ndarray) -> None:
-    """Raise a DataError unless `file` is uint8 [N, C, H, W] or [N, H, W] with the last index fastest."""
-    found, expected = f"{path}: {file.dtype} of shape {file.shape}", "uint8 [N, C, H, W] or [N, H, W] with C 1 or 3"
-    channels_last = file.ndim == 4 and file.shape[1] not in (1, 3) and file.shape[3] in (1, 3)
-    if file.dtype != np.uint8:
-        sample = file[:: -(-len(file) // LOOKED_AT)] if file.ndim and len(file) else file
-        if sample.size and file.dtype.kind in "iufb":
-            levels(str(path), sample)  # raises its own error for values that cannot become levels
-        do = "images" if file.dtype.kind in "iu" else "numpy.round(255 * images)"
-        raise DataError(found=found, expected=expected, do=f"save {do}.astype(numpy.uint8)")
-    if channels_last:
-        found += ", channels last"
-        raise DataError(found=found, expected=expected, do="save numpy.ascontiguousarray(images.transpose(0, 3, 1, 2))")
-    if file.ndim not in (3, 4) or (file.ndim == 4 and file.shape[1] not in (1, 3)):
-        raise DataError(found=found, expected=expected, do="reshape the array")
-    if not file.flags.c_contiguous:
-        found += ", in Fortran order"
-        raise DataError(found=found, expected="C order", do="save numpy.ascontiguousarray(images)")
-
-
-def _labels(path: Path) -> np.ndarray:
-    return np.array(whole(f"{path}, labels", _map(path)))
