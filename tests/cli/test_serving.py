@@ -50,6 +50,47 @@ def test_files_may_be_named_one_by_one(run, photos, tmp_path):
     assert [row["name"] for row in rows(tmp_path / "z.csv")] == names
 
 
+def test_image_files_of_another_size_can_be_resized(run, tmp_path):
+    levels = np.arange(256, dtype=np.uint8).reshape(16, 16)
+    Image.fromarray(levels).convert("RGB").save(tmp_path / "large.png")
+    words = ["encode", str(run), str(tmp_path / "large.png"), "--out", str(tmp_path / "z.csv"), "--overwrite"]
+    assert main(words) == 2
+    assert main([*words, "--resize", "8x8", "--grey"]) == 0
+    with Image.open(tmp_path / "large.png") as opened:
+        small = opened.convert("L").resize((8, 8), Image.Resampling.LANCZOS)
+    expected = vl.load(run).encode(small).mean[0]
+    found = rows(tmp_path / "z.csv")[0]
+    np.testing.assert_allclose([float(found["mean_1"]), float(found["mean_2"])], expected, rtol=1e-4, atol=1e-4)
+
+
+def test_files_are_converted_as_the_training_images_were(run, photos, tmp_path):
+    spec = TINY.model_copy(update={"data": f"folder:{photos}", "resize": "4x4", "protocol": "8bit", "validation": 0.0})
+    small = vl.train(spec, tmp_path, "small", compile="never", callback=vl.SILENT)
+    assert small.model().image_shape == (1, 4, 4)
+    assert main(["encode", str(small.path), str(photos), "--out", str(tmp_path / "z.csv")]) == 0
+    assert len(small.encode(photos)) == 6
+
+
+def test_scores_have_p_values_and_flags(run, photos, tmp_path, capsys):
+    data = vl.load(run).data()
+    out, most = str(tmp_path / "s.csv"), len(data.validation)
+    words = ["score", str(run), "--split", "test", "--samples", "20", "--out", out, "--overwrite"]
+    assert main([*words, "--alarm", "0.2", "--normal", "0", "1"]) == 0
+    said = capsys.readouterr().out
+    assert max(map(len, said.splitlines())) <= 100
+    assert "abnormal and" in said
+    found = rows(tmp_path / "s.csv")
+    assert sum(row["flagged"] == "True" for row in found) == sum(float(row["p_value"]) <= 0.2 for row in found) > 0
+    ranks = np.array([float(row["p_value"]) * (most + 1) for row in found])
+    np.testing.assert_allclose(ranks, np.rint(ranks), atol=1e-6)
+    scores = vl.load(run).score(data.test, samples=20)
+    np.testing.assert_allclose([float(row["nll_nats"]) for row in found], scores.nll_nats, rtol=1e-5)
+    assert main([*words, "--by", "distortion"]) == 0
+    (run / "examples.safetensors").unlink()
+    assert main(words) == 0
+    assert "p_value is absent" in capsys.readouterr().out
+
+
 def test_without_images_those_of_the_run_are_used(run, tmp_path):
     assert main(["encode", str(run), "--split", "test", "--out", str(tmp_path / "z.npz")]) == 0
     with np.load(tmp_path / "z.npz") as found:
@@ -92,6 +133,14 @@ def test_reconstructions_are_beside_the_images(run, photos, tmp_path):
         ("encode RUN --split all4 --out z.csv", "unknown split"),
         ("encode RUN PHOTOS --split test --out z.csv", "no test split"),
         ("encode RUN PHOTOS --draws -1 --out z.csv", "draws = -1"),
+        ("score RUN PHOTOS --alarm 0 --out s.csv", "alarm = 0"),
+        ("score RUN PHOTOS --alarm 1.5 --out s.csv", "alarm = 1.5"),
+        ("score RUN PHOTOS --alarm 0.0001 --out s.csv", "expected at least 9,999"),
+        ("score RUN PHOTOS --samples 0 --out s.csv", "samples = 0"),
+        ("score RUN PHOTOS --by luck --out s.csv", "unknown score 'luck'"),
+        ("score RUN PHOTOS --normal cat --out s.csv", "normal label cat"),
+        ("score RUN PHOTOS --out s.npy", "ends with .npz, .csv"),
+        ("encode RUN PHOTOS --resize 8 --out z.csv", "resize = '8'"),
         ("sample RUN --count 0 --out s.png", "0 samples"),
         ("sample RUN --labels 3 --out s.png", "not conditioned on labels"),
         ("reconstruct RUN PHOTOS --draws 0 --out rec", "draws = 0"),

@@ -59,7 +59,7 @@ def test_bools_are_black_and_white():
         (LEVELS[:, :, :4], r"images of shape (4, 3, 4, 6); expected [N, 3, 5, 6] or [N, 5, 6, 3]"),
         (LEVELS[:, :2], "images of shape (4, 2, 5, 6)"),
         (LEVELS % 2, "only the levels 0 and 1"),
-        (Image.new("RGBA", (6, 5)), "PIL image of mode RGBA"),
+        (Image.new("RGBA", (6, 5)), "a PIL image: transparent pixels"),
         ("x", "images of type str"),
         ([], "images of type list"),
     ],

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from vaelab.data.conversion import AS_STORED, Conversion, parse_resize
 from vaelab.models import VAE
 from vaelab.runs.directory import Run
 from vaelab.serving.source import NamedImages, of_splits, open_images
@@ -15,14 +16,25 @@ def model_of(path: Path, device: Device, trust: Sequence[str]) -> VAE:
 
 
 def opened(
-    path: Path, images: Sequence[str], split: str, root: str | None, device: Device, trust: Sequence[str]
+    path: Path,
+    images: Sequence[str],
+    split: str,
+    root: str | None,
+    device: Device,
+    trust: Sequence[str],
+    conversion: Conversion = AS_STORED,
 ) -> tuple[VAE, NamedImages]:
-    """The model of the run at `path`, and the images that the user named; without a name, those of the run."""
+    """The model of the run at `path`, and the images that the user named; without a name, those of the run.
+
+    Image files are converted as the training images were, unless `conversion` says how.
+    """
     run = Run(path, trust)
     model = run.served.to(find_device(device))
     if not images:
         return model, of_splits(run.data(root), split)
-    return model, open_images(model, images[0] if len(images) == 1 else list(images), split=split, root=root)
+    used = run.blueprint.reading.conversion if conversion == AS_STORED else conversion
+    named = images[0] if len(images) == 1 else list(images)
+    return model, open_images(model, named, split=split, root=root, conversion=used)
 
 
 def row_names(found: NamedImages) -> dict[str, Sequence[str]]:
@@ -36,3 +48,8 @@ def labels_in(words: Sequence[str]) -> list[int] | list[str] | None:
     if not words:
         return None
     return [int(word) for word in words] if all(word.lstrip("-").isdecimal() for word in words) else list(words)
+
+
+def conversion_of(resize: str, grey: bool, convert: bool) -> Conversion:
+    """The Conversion that the flags describe; SpecError if the size cannot be read."""
+    return Conversion(parse_resize(resize), grey, convert)

@@ -303,6 +303,10 @@ class Run:
         assert self._loaded is not None
         return self._loaded
 
+    def _images(self, images: Any, labels: Any) -> Dataset:
+        """Images for the model, converted as the training images were."""
+        return open_images(self.served, images, labels, conversion=self.blueprint.reading.conversion).data
+
     def encode(self, images: Any, labels: Any = None, draws: int = 0, seed: int = 0) -> Latents:
         """Return mean and scale of q(z|x) for images that may be new.
 
@@ -315,11 +319,11 @@ class Run:
         Raises:
             VaelabError: the images do not fit the model, or the run is not finished.
         """
-        return encode(self.served, open_images(self.served, images, labels).data, draws, seed)
+        return encode(self.served, self._images(images, labels), draws, seed)
 
     def reconstruct(self, images: Any, labels: Any = None, draws: int = DRAWS, seed: int = 0) -> Reconstructions:
         """Return the mean of p(x|z) over `draws` draws z ~ q(z|x) for images that may be new; arguments as `encode`."""
-        return reconstruct(self.served, open_images(self.served, images, labels).data, draws, seed)
+        return reconstruct(self.served, self._images(images, labels), draws, seed)
 
     def score(
         self,
@@ -341,7 +345,7 @@ class Run:
         Raises:
             VaelabError: the images do not fit the model, or the run is not finished.
         """
-        data = open_images(self.served, images, labels).data
+        data = self._images(images, labels)
         return score_images(self, self.served, data, samples, seed, regret, by)
 
     def sample(

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from vaelab.data.conversion import AS_STORED, Conversion, convert_image
 from vaelab.data.dataset import Dataset
 from vaelab.data.protocol import prepare, protocol
 from vaelab.models import VAE
@@ -15,7 +16,9 @@ NAME = "images"  # the name of a Dataset of images in hand
 ROUNDING = 1e-4  # of values in [0, 1]: what float32 arithmetic may leave outside
 
 
-def dataset_of(model: VAE, images: Any, labels: Any = None, name: str = NAME) -> Dataset:
+def dataset_of(
+    model: VAE, images: Any, labels: Any = None, conversion: Conversion = AS_STORED, name: str = NAME
+) -> Dataset:
     """Return images in hand as a Dataset of the model's shape and protocol.
 
     Arguments:
@@ -23,6 +26,7 @@ def dataset_of(model: VAE, images: Any, labels: Any = None, name: str = NAME) ->
             [0, 1], which are rounded to levels; [C, H, W] or [H, W, C], with or without a batch axis, and without an
             axis of channels if they are grey.
         labels: one label or name of a class, or one for each image. Only a conditional model needs them.
+        conversion: how PIL images become levels, such as their size.
 
     Raises:
         DataError: the images have another shape, type or range of values.
@@ -32,7 +36,7 @@ def dataset_of(model: VAE, images: Any, labels: Any = None, name: str = NAME) ->
         if labels is None:
             return images
         return replace(images, labels=labels_of(model, labels, len(images)), class_names=names_of(model))
-    levels = levels_of(images, model.image_shape)
+    levels = levels_of(images, model.image_shape, conversion)
     numbers = None if labels is None else labels_of(model, labels, len(levels))
     if model.protocol is None:
         raise SpecError(
@@ -77,36 +81,26 @@ def labels_of(model: VAE, labels: Any, count: int) -> np.ndarray:
     return np.broadcast_to(known, (count,)).astype(np.int64)
 
 
-def levels_of(images: Any, shape: tuple[int, ...]) -> np.ndarray:
+def levels_of(images: Any, shape: tuple[int, ...], conversion: Conversion = AS_STORED) -> np.ndarray:
     """Return images in hand as uint8 levels [N, C, H, W], where `shape` is (C, H, W); see `dataset_of`."""
     if isinstance(images, list | tuple) and images:
-        return np.concatenate([levels_of(image, shape) for image in images])
-    array = _array(images)
-    return np.ascontiguousarray(_levels(_in_order(array, tuple(shape))))
+        return np.concatenate([levels_of(image, shape, conversion) for image in images])
+    array = _array(images, conversion)
+    return np.require(_levels(_in_order(array, tuple(shape))), requirements="CW")
 
 
-def _array(images: Any) -> np.ndarray:
+def _array(images: Any, conversion: Conversion) -> np.ndarray:
     if isinstance(images, np.ndarray):
         return images
     if hasattr(images, "numpy"):  # a tensor
         return images.numpy(force=True)
     if hasattr(images, "getbands"):  # an image of PIL
-        return _of_picture(images)
+        return convert_image(images, conversion, "a PIL image")
     raise DataError(
         found=f"images of type {type(images).__name__}",
         expected="a path, PIL images, a NumPy array or a tensor",
         do="convert them: numpy.asarray(images)",
     )
-
-
-def _of_picture(picture: Any) -> np.ndarray:
-    if picture.mode not in ("1", "L", "RGB"):
-        raise DataError(
-            found=f"a PIL image of mode {picture.mode}",
-            expected="mode L (grey) or RGB",
-            do="convert it: image.convert('L') or image.convert('RGB')",
-        )
-    return np.asarray(picture.convert("L") if picture.mode == "1" else picture)
 
 
 def _in_order(array: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:

@@ -114,7 +114,7 @@ def posteriors(
     device, pixels = next(model.parameters()).device, protocol(data.protocol).pixels
     for start in range(0, len(data), at_a_time):
         at = slice(start, start + at_a_time)
-        levels = torch.from_numpy(np.ascontiguousarray(data.images[at])).to(device)
+        levels = torch.from_numpy(np.array(data.images[at])).to(device)
         noise = image_noise(data, at, seed, device)
         with evaluating(model), torch.no_grad():
             with noise:

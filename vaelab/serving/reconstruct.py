@@ -61,7 +61,7 @@ def reconstruct(
         with torch.no_grad():
             mean = torch.stack([conditioned.likelihood(z[:, s]).mean for s in range(draws)]).mean(0).cpu()
         images.append(_finite(mean))
-        levels = torch.from_numpy(np.ascontiguousarray(data.images[at])).double() / 255
+        levels = torch.from_numpy(np.array(data.images[at])).double() / 255
         errors.append((levels - mean.double()).square().flatten(1).mean(1))
     return Reconstructions(torch.cat(images).numpy(), torch.cat(errors).numpy())
 

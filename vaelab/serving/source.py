@@ -7,8 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from vaelab.data.conversion import AS_STORED, Conversion
 from vaelab.data.dataset import SPLITS, Dataset, Raw, Splits
 from vaelab.data.formats.picture import SUFFIXES, picture, size
+from vaelab.data.reading import AS_FOUND, Reading
 from vaelab.data.sources import SOURCES, contents_of, parse
 from vaelab.models import VAE
 from vaelab.serving.images import as_read, dataset_of, labels_of, names_of
@@ -39,7 +41,12 @@ class NamedImages:
 
 
 def open_images(
-    model: VAE, images: Any, labels: Any = None, split: str = EVERY, root: str | None = None
+    model: VAE,
+    images: Any,
+    labels: Any = None,
+    split: str = EVERY,
+    root: str | None = None,
+    conversion: Conversion = AS_STORED,
 ) -> NamedImages:
     """Open images for `model`.
 
@@ -49,6 +56,7 @@ def open_images(
         labels: labels or names of classes, for a conditional model; by default those of the source.
         split: of a source that has several: train, validation, test or all.
         root: the data directory of named sources.
+        conversion: how image files and PIL images become levels, such as their size.
 
     Raises:
         DataError: the images cannot be read, or have another shape than those of the model.
@@ -56,14 +64,14 @@ def open_images(
     """
     paths = _paths(images)
     if paths is None:
-        data = dataset_of(model, images, labels)
+        data = dataset_of(model, images, labels, conversion)
         return NamedImages(data, [str(i) for i in range(len(data))])
     if model.protocol is None:
         raise SpecError(found="a model without a protocol", expected="a trained model", do="use the model of a run")
     if len(paths) == 1 and Path(paths[0]).suffix.lower() not in SUFFIXES:
-        data, names = _of_source(paths[0], split, root)
+        data, names = _of_source(paths[0], split, root, conversion)
     else:
-        data, names = _of_files(paths, model)
+        data, names = _of_files(paths, model, conversion)
     _check_shape(model, data)
     if labels is None:
         data = _with_model_labels(model, data)
@@ -108,24 +116,26 @@ def _paths(images: Any) -> list[str] | None:
     return None
 
 
-def _of_files(paths: Sequence[str], model: VAE) -> tuple[Dataset, list[str]]:
+def _of_files(paths: Sequence[str], model: VAE, conversion: Conversion) -> tuple[Dataset, list[str]]:
     found = list[np.ndarray]()
     for path in map(expanded, paths):
         if not path.is_file():
             do = "name folders and sources one at a time" if path.is_dir() or len(paths) > 1 else "check the path"
             raise DataError(found=f"{path}: not a file", expected="an image file", do=do)
-        image = picture(path)
+        image = picture(path, conversion)
         if image.shape != model.image_shape:
             raise _wrong_shape(str(path), image.shape, model)
         found.append(image)
     return Dataset("files", "test", np.stack(found), None, "grey"), list(paths)
 
 
-def _of_source(text: str, split: str, root: str | None) -> tuple[Dataset, list[str]]:
+def _of_source(text: str, split: str, root: str | None, conversion: Conversion) -> tuple[Dataset, list[str]]:
     if split not in (EVERY, *SPLITS):
         raise unknown("split", split, (EVERY, *SPLITS))
-    source = parse(_as_source(text))
-    _, contents = contents_of(source, root)
+    _check_path(text)
+    source = parse(text)
+    reading = Reading(conversion) if source.entry.read_as is not None else AS_FOUND
+    _, contents = contents_of(source, root, reading)
     held = {"train": contents.train, "validation": contents.validation, "test": contents.test}
     there: dict[str, Raw] = {name: raw for name, raw in held.items() if raw is not None}
     if split != EVERY and split not in there:
@@ -155,21 +165,17 @@ def _of_source(text: str, split: str, root: str | None) -> tuple[Dataset, list[s
     return data, names
 
 
-def _as_source(text: str) -> str:
-    """The source that a path stands for; a source is returned as it is."""
-    if text.partition(":")[0] in SOURCES and not Path(text).exists():
-        return text
-    path = expanded(text)
-    if path.is_dir():
-        return f"folder:{path}"
-    if path.is_file() and (kind := path.suffix.lower()[1:]) in SOURCES:
-        return f"{kind}:{path}"
-    if path.exists() or "/" in text.partition(":")[0]:
-        found = f"{path}: {'a file of another format' if path.exists() else 'no such file or folder'}"
+def _check_path(text: str) -> None:
+    """Raise DataError if `text` is a path, and vaelab cannot read what is there."""
+    path, name = expanded(text), text.partition(":")[0]
+    if name in SOURCES or path.is_dir() or path.suffix.lower()[1:] in SOURCES:
+        return
+    if path.exists() or "/" in name:
         raise DataError(
-            found=found, expected="a folder, an image file, or a file of arrays (.npz, .npy)", do="check the path"
+            found=f"{path}: {'a file of another format' if path.exists() else 'no such file or folder'}",
+            expected="a folder, an image file, or a file of arrays such as .npz",
+            do="check the path",
         )
-    return text
 
 
 def _check_shape(model: VAE, data: Dataset) -> None:
@@ -182,7 +188,7 @@ def _wrong_shape(what: str, shape: tuple[int, ...], model: VAE) -> DataError:
     return DataError(
         found=f"{what}: {size(np.empty(shape, np.uint8))}",
         expected=f"{ours}, the size of this model's images",
-        do="resize or convert the images, or train a model for them",
+        do="use --resize HxW (and --grey), or train a model for such images",
     )
 
 

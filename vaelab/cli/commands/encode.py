@@ -5,7 +5,21 @@ from typing import Annotated
 
 import tyro
 
-from vaelab.cli.commands.flags import Device, Images, Overwrite, Root, RunPath, Seed, Split, Threads, Trust, use_threads
+from vaelab.cli.commands.flags import (
+    Convert,
+    Device,
+    Grey,
+    Images,
+    Overwrite,
+    Resize,
+    Root,
+    RunPath,
+    Seed,
+    Split,
+    Threads,
+    Trust,
+    use_threads,
+)
 
 
 def encode(
@@ -16,6 +30,9 @@ def encode(
     draws: Annotated[int, tyro.conf.arg(help="draws of z for each image, in addition to the mean and scale")] = 0,
     images: Images = (),
     split: Split = "all",
+    resize: Resize = "",
+    grey: Grey = False,
+    convert: Convert = False,
     seed: Seed = 0,
     overwrite: Overwrite = False,
     device: Device = "auto",
@@ -29,13 +46,14 @@ def encode(
     there is one, of its class.
     """
     from vaelab.cli import terminal
-    from vaelab.cli.serving import opened, row_names
+    from vaelab.cli.serving import conversion_of, opened, row_names
     from vaelab.serving import latents, table
 
     use_threads(threads)
+    conversion = conversion_of(resize, grey, convert)
     table.check_output(out, table.SUFFIXES, overwrite)
     with terminal.working(terminal.console(), "encoding") as progress:
-        model, found = opened(run, images, split, root, device, trust)
+        model, found = opened(run, images, split, root, device, trust, conversion)
         made = latents.encode(model, found.data, draws, seed, progress)
     arrays = made.arrays()
     table.write_table(out, {"mean": made.mean} if out.suffix.lower() == ".npy" else row_names(found) | arrays)

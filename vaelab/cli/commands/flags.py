@@ -60,6 +60,11 @@ Images = Annotated[
 Split = Annotated[
     str, tyro.conf.arg(metavar="SPLIT", help="train, validation, test or all: which images of data with several splits")
 ]
+Resize = Annotated[str, optional("resize image files: HxW or crop:HxW", "as the training images were", metavar="HxW")]
+Grey = Annotated[bool, optional("make image files grey", "as the training images were")]
+Convert = Annotated[
+    bool, optional("convert transparent, CMYK, 16-bit and animated image files", "as the training images were")
+]
 Seed = Annotated[int, tyro.conf.arg(help="seed of the noise of pixels and of z")]
 Overwrite = Annotated[bool, optional("replace the output if it exists", "off")]
 

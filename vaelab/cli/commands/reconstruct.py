@@ -5,7 +5,21 @@ from typing import Annotated
 
 import tyro
 
-from vaelab.cli.commands.flags import Device, Images, Overwrite, Root, RunPath, Seed, Split, Threads, Trust, use_threads
+from vaelab.cli.commands.flags import (
+    Convert,
+    Device,
+    Grey,
+    Images,
+    Overwrite,
+    Resize,
+    Root,
+    RunPath,
+    Seed,
+    Split,
+    Threads,
+    Trust,
+    use_threads,
+)
 
 
 def reconstruct(
@@ -14,6 +28,9 @@ def reconstruct(
     draws: Annotated[int, tyro.conf.arg(help="draws of z that a reconstruction averages")] = 16,
     images: Images = (),
     split: Split = "all",
+    resize: Resize = "",
+    grey: Grey = False,
+    convert: Convert = False,
     seed: Seed = 0,
     overwrite: Overwrite = False,
     device: Device = "auto",
@@ -27,13 +44,14 @@ def reconstruct(
     the mean over its pixels of the squared error, for pixels in [0, 1].
     """
     from vaelab.cli import terminal
-    from vaelab.cli.serving import opened, row_names
+    from vaelab.cli.serving import conversion_of, opened, row_names
     from vaelab.serving import pictures, reconstruct
 
     use_threads(threads)
+    conversion = conversion_of(resize, grey, convert)
     pictures.check_folder(out, overwrite)
     with terminal.working(terminal.console(), "reconstructing") as progress:
-        model, found = opened(run, images, split, root, device, trust)
+        model, found = opened(run, images, split, root, device, trust, conversion)
         made = reconstruct.reconstruct(model, found.data, draws, seed, progress)
         levels = reconstruct.levels_of_pixels(made.images, found.data.protocol)
         pairs = pictures.beside(found.data.in_memory, levels)

@@ -6,9 +6,12 @@ from typing import Annotated
 import tyro
 
 from vaelab.cli.commands.flags import (
+    Convert,
     Device,
+    Grey,
     Images,
     Overwrite,
+    Resize,
     Root,
     RunPath,
     Seed,
@@ -48,6 +51,9 @@ def score(
     samples: Annotated[int, tyro.conf.arg(metavar="K", help="draws of z for each image")] = 100,
     regret: Annotated[bool, optional("compute the likelihood regret too, which is slow", "off")] = False,
     split: Split = "all",
+    resize: Resize = "",
+    grey: Grey = False,
+    convert: Convert = False,
     seed: Seed = 0,
     overwrite: Overwrite = False,
     device: Device = "auto",
@@ -61,7 +67,7 @@ def score(
     that are at least as unusual. docs/scores.md says what each score means and when it fails.
     """
     from vaelab.cli import terminal
-    from vaelab.cli.serving import opened, row_names
+    from vaelab.cli.serving import conversion_of, opened, row_names
     from vaelab.runs.directory import Run
     from vaelab.runs.score import score_images
     from vaelab.serving import ranking, table
@@ -69,11 +75,12 @@ def score(
     from vaelab.serving.scores import UNUSUAL
 
     use_threads(threads)
+    conversion = conversion_of(resize, grey, convert)
     table.check_output(out, [suffix for suffix in table.SUFFIXES if suffix != ".npy"], overwrite)
     if alarm is not None:
         check_alarm(alarm)
     with terminal.working(terminal.console(), "scoring") as progress:
-        model, found = opened(run, images, split, root, device, trust)
+        model, found = opened(run, images, split, root, device, trust, conversion)
         unusual = ranking.abnormal(found.data, normal) if normal else None
         scores = score_images(Run(run, trust), model, found.data, samples, seed, regret, by, alarm, progress)
     columns = row_names(found) | scores.columns()
