@@ -32,7 +32,12 @@ def test_the_commands_work(line, done, labelled, tmp_path, monkeypatch, capsys):
         Image.fromarray(data.images[i, 0]).save(tmp_path / "photos" / f"{i}.png")
     monkeypatch.chdir(tmp_path)
     run = labelled if "--labels" in words else done.path
-    assert main([str(run) if word == "runs/x" else word for word in words]) == 0, capsys.readouterr().err
+    words = [str(run) if word == "runs/x" else word for word in words]
+    if words[0] == "resume":
+        spec = TINY.model_copy(update={"epochs": 1.0})
+        words[1] = str(vl.train(spec, tmp_path, "run", compile="never", callback=vl.SILENT).path)
+        words += ["--out", "longer", "--compile", "never"]
+    assert main(words) == 0, capsys.readouterr().err
     out = Path(words[words.index("--out") + 1])
     assert out.exists()
     assert str(out) in capsys.readouterr().out
@@ -40,7 +45,7 @@ def test_the_commands_work(line, done, labelled, tmp_path, monkeypatch, capsys):
 
 def test_every_method_of_the_table_is_there(done):
     methods = re.findall(r"`run\.(\w+)\(", PAGE)
-    assert {"encode", "sample", "reconstruct", "decode"} <= set(methods)
+    assert {"encode", "score", "sample", "reconstruct", "decode"} <= set(methods)
     assert all(callable(getattr(done, name)) for name in methods)
     images = done.data().test.images[:3]
     assert len(done.encode(images)) == len(done.reconstruct(images)) == 3
