@@ -6,11 +6,12 @@ import math
 import pytest
 import torch
 from safetensors.torch import load, save
-from torch import Tensor
+from torch import Tensor, nn
 from torch.distributions import Categorical, Independent
 from torch.func import functional_call, vmap
 
 from vaelab.distributions import Autoregressive, CausalTransformer, Codebook, Coded, Quantised
+from vaelab.distributions.transformer import HEADS, TransformerLayer
 from vaelab.randomness.noise import Noise, key_of
 from vaelab.system.errors import SpecError
 
@@ -276,6 +277,22 @@ class TestTransformer:
             changed = (network(other[:, :-1]) - logits).abs().amax((0, 2)) > 1e-5
             assert changed.tolist() == [site > s for site in range(6)]
 
+    def test_a_layer_is_that_of_torch(self):
+        """Its encoder layer with the norm first, the same weights and a causal mask."""
+        torch.manual_seed(0)
+        ours, h = TransformerLayer(8), torch.randn(3, 5, 8)
+        theirs = nn.TransformerEncoderLayer(8, HEADS, 32, 0.0, "gelu", batch_first=True, norm_first=True)
+        norm, wide, _, narrow = ours.own
+        pairs = [(theirs.norm1, ours.norm), (theirs.self_attn.out_proj, ours.attended), (theirs.norm2, norm),
+                 (theirs.linear1, wide), (theirs.linear2, narrow)]  # fmt: skip
+        for layer, same in pairs:
+            layer.load_state_dict(same.state_dict())
+        with torch.no_grad():
+            theirs.self_attn.in_proj_weight.copy_(ours.project.weight)
+            theirs.self_attn.in_proj_bias.zero_()
+        mask = nn.Transformer.generate_square_subsequent_mask(5)
+        torch.testing.assert_close(ours(h), theirs(h, mask), rtol=1e-4, atol=1e-5)
+
     def test_a_number_means_something_else_at_each_level(self):
         network, k = transformer(2, 2, 3), torch.ones(1, 3, dtype=torch.int64)
         (gradient,) = torch.autograd.grad(network(k).square().sum(), network.embedding)
@@ -314,3 +331,10 @@ def test_all_of_q_is_at_its_z():
     other[1, 2, 5] += 1e-3
     assert q.log_prob(other)[1, 2] == -math.inf
     assert torch.autograd.grad(drawn.sum(), z)[0].eq(3).all()
+
+
+def test_all_axes_of_a_point_mass_but_the_last_are_a_batch():
+    for batch in ((), (2,), (2, 3)):
+        q = Quantised(torch.zeros(*batch, 6), torch.zeros(*batch, 1, 3, 2))
+        assert (q.batch_shape, q.event_shape) == (batch, (6,))
+        assert q.sample((4,)).shape == (4, *batch, 6)

@@ -13,6 +13,7 @@ from scipy import stats
 from tests.thorough import each_value
 from vaelab.data.protocol import protocol
 from vaelab.distributions import discretised_logistic
+from vaelab.distributions.discretised import LOGISTIC
 
 LEVELS = torch.arange(256) / 255
 MEANS = [-3.0, -0.01, 0.0, 0.2, 0.5, 128 / 255, 128.5 / 255, 1.0, 1.7]
@@ -141,6 +142,15 @@ def test_mean_is_the_sum_over_levels(mean, log_scale):
     assert single.dtype == torch.float32
     terms = 255 * (1 + abs(mean) + math.exp(log_scale))  # what the sum is the difference of, in levels
     assert 255 * single[0].item() == pytest.approx(expected, abs=1e-5 + 3e-7 * terms)
+
+
+def test_derivatives_of_the_sigmoid_are_exact():
+    """The first, third and fifth, which correct the mean. The fifth changes sign near 0.9 and 3.2."""
+    at = [-20.0, -3.2, -1.0, 0.0, 0.85, 3.15, 12.0]
+    with mpmath.workdps(60):
+        expected = [[float(mpmath.diff(lambda t: 1 / (1 + mpmath.exp(-t)), a, n)) for a in at] for n in (1, 3, 5)]
+    found = torch.stack(LOGISTIC.derivatives(torch.tensor(at, dtype=torch.float64)))
+    torch.testing.assert_close(found, torch.tensor(expected, dtype=torch.float64), rtol=1e-9, atol=1e-14)
 
 
 def test_mean_of_a_mixture_is_the_sum_over_levels():

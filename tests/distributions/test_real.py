@@ -8,6 +8,7 @@ import torch
 from scipy import stats
 
 from vaelab.distributions import beta, student_t
+from vaelab.distributions.beta import LARGE, _rest
 
 
 @pytest.mark.parametrize("df", [1.01, 2.0, 5.0, 1e6])
@@ -52,6 +53,19 @@ def test_the_beta_density_and_its_gradients_are_exact_however_narrow(logit, log_
             slack = nats + 4 * torch.finfo(dtype).eps * math.exp(log_nu)
             assert log_p.item() == pytest.approx(expected[0], rel=rtol, abs=slack)
             assert slopes.tolist() == pytest.approx(expected[1:], rel=10 * rtol, abs=3 * slack)
+
+
+def test_the_rest_of_stirling_s_formula_is_exact_on_both_sides_of_the_switch():
+    """Each term of the series counts: the last one is 6e-12 where the series begins."""
+    at = [0.3, 2.0, LARGE, LARGE + 1e-6, 9.0, 12.0, 40.0, 1e4]
+    with mpmath.workdps(60):
+        half = mpmath.mpf("0.5")
+        expected = [
+            float(mpmath.loggamma(t) - (t - half) * mpmath.log(t) + t - half * mpmath.log(2 * mpmath.pi))
+            for t in map(mpmath.mpf, at)
+        ]
+    found = _rest(torch.tensor(at, dtype=torch.float64))
+    torch.testing.assert_close(found, torch.tensor(expected, dtype=torch.float64), rtol=0, atol=1e-12)
 
 
 def test_torch_s_own_beta_loses_what_this_one_keeps():

@@ -3,6 +3,7 @@
 import math
 from itertools import pairwise
 
+import mpmath
 import numpy as np
 import pytest
 import torch
@@ -100,6 +101,19 @@ def test_in_many_dimensions_the_range_of_angles_begins_above_0(kappa, dimension)
     assert total == pytest.approx(1 - 2.0**-24, abs=2e-7)
 
 
+@pytest.mark.parametrize("kappa", [50.0, 1e3, 1e4])
+def test_in_many_dimensions_too_constant_and_mean_are_ratios_of_bessel_functions(kappa):
+    """The range of angles is narrow enough for the quadrature to be exact."""
+    angle = _Angle(torch.tensor(kappa).double(), 3000)
+    with mpmath.workdps(40):
+        bessel = mpmath.besseli(1499, kappa)
+        log_c = 1500 * mpmath.log(2 * mpmath.pi) + mpmath.log(bessel) - 1499 * mpmath.log(kappa)
+        log_area_around = mpmath.log(2) + 2999 * mpmath.log(mpmath.pi) / 2 - mpmath.loggamma(mpmath.mpf(2999) / 2)
+        log_z, fall = log_c - kappa - log_area_around, 1 - mpmath.besseli(1500, kappa) / bessel
+    assert angle.log_z.item() == pytest.approx(float(log_z), abs=1e-10)
+    assert angle.fall.item() == pytest.approx(float(fall), abs=1e-13)
+
+
 @pytest.mark.parametrize("dimension", [2, 3, 20, 100])
 def test_a_draw_moves_with_kappa_as_its_quantile_does(dimension):
     """The implicit gradient against the difference of two quantiles."""
@@ -153,6 +167,12 @@ def test_around_mu_the_draws_point_everywhere_alike(mu):
     assert (z.norm(dim=-1) - 1).abs().max() < 1e-12
     one = q.mean - z.mean(0)
     assert (one.abs() < 4.5 * z.std(0) / 200).all()
+
+
+def test_both_distributions_say_that_their_draws_carry_gradients():
+    uniform = UniformSphere(pole(3))
+    assert uniform.has_rsample
+    assert VonMisesFisher(pole(3), torch.tensor(1.0).double()).has_rsample
 
 
 def test_in_float32_draws_stay_on_the_sphere():

@@ -194,3 +194,10 @@ def test_bfloat16_needs_no_instructions_of_a_newer_processor(monkeypatch):
     exact = logits_of(model.likelihood, z)
     error = (logits_of(rounded, z) - exact).abs().max() / exact.abs().max()
     assert 1e-4 < error < 3e-2  # eight bits of mantissa
+
+
+@pytest.mark.parametrize(("machine", "used"), [("x86_64", True), ("AMD64", True), ("aarch64", False), ("arm64", False)])
+def test_onednn_is_used_on_x86_processors_alone(machine, used, monkeypatch):
+    monkeypatch.setattr(inference, "has_onednn_linear", lambda dtype: True)
+    monkeypatch.setattr("platform.machine", lambda: machine)
+    assert inference._has_onednn(torch.float32) == used

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from sklearn.cluster import KMeans
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
 from sklearn.neighbors import KNeighborsClassifier
@@ -17,6 +18,7 @@ from vaelab.data import Dataset
 from vaelab.evaluation import representation
 from vaelab.evaluation.measure import Metric
 from vaelab.evaluation.representation import Points, Representation
+from vaelab.randomness.seeds import derive
 from vaelab.system.errors import DataError, SpecError
 
 IDENTITY = affine(torch.eye(2) * 255, torch.zeros(2), [0.1, 0.1])  # the codes are the levels
@@ -152,6 +154,46 @@ def test_the_penalty_is_chosen_by_training_images():
     for name in ("probe_accuracy", "knn_accuracy", "probe_accuracy_pixels"):
         assert flipped[name].value == pytest.approx(1 - rows[name].value)
         assert flipped[name].note.split(";")[0] == rows[name].note.split(";")[0]
+
+
+def test_every_fifth_image_of_each_label_is_held_out(monkeypatch):
+    """2 of 10 and 1 of 5. A label of 4 images keeps them all."""
+    random = np.random.default_rng(0)
+    labels, known = random.permutation(np.repeat([0, 1, 2], [10, 5, 4])), random.standard_normal((19, 2))
+    fitted, scored = list[np.ndarray](), list[np.ndarray]()
+
+    class Recorded(LogisticRegression):
+        def fit(self, points, labels):
+            fitted.append(np.bincount(labels, minlength=3))
+            return super().fit(points, labels)
+
+        def score(self, points, labels):
+            scored.append(np.bincount(labels, minlength=3))
+            return super().score(points, labels)
+
+    monkeypatch.setattr("sklearn.linear_model.LogisticRegression", Recorded)
+    test = blobs(CORNERS, [3] * 3, 5, "test")
+    points = Points(known, test.images[:, 0, 0].astype(float), labels, test.labels)
+    representation._probe(context(IDENTITY, test, test), "probe_accuracy", points)
+    assert np.array_equal(scored, [[2, 1, 0]] * 2)
+    assert np.array_equal(fitted, [[8, 4, 4], [8, 4, 4], [10, 5, 4]])
+
+
+def test_intervals_of_clusters_are_shifted_percentiles_of_the_resamples_of_a_seed():
+    train, test = blobs(CORNERS, [60] * 3, 60, "train"), blobs(CORNERS, [40] * 3, 60, "test", seed=1)
+    row = measured(train, test, seed=3)["kmeans_ari"]
+    # k-means again, with the draws that the measure makes
+    known, unseen = train.some(0), test.some(0)
+    scaler = StandardScaler().fit(known.images[:, 0, 0] / 255)
+    one, other = (scaler.transform(data.images[:, 0, 0] / 255) for data in (known, unseen))
+    means = KMeans(3, n_init=representation.STARTS, random_state=derive(3, "evaluation") % 2**32).fit(one)
+    truth, cluster = unseen.labels, means.predict(other)
+    random = np.random.default_rng(derive(3, "evaluation", 1))
+    resamples = [random.integers(120, size=120) for _ in range(representation.RESAMPLES)]
+    scores = np.array([adjusted_rand_score(truth[rows], cluster[rows]) for rows in resamples])
+    assert row.value == pytest.approx(adjusted_rand_score(truth, cluster), abs=1e-12)
+    expected = row.value + np.quantile(scores, (0.025, 0.975)) - scores.mean()
+    assert row.interval == pytest.approx(expected.tolist(), abs=1e-12)
 
 
 def test_intervals_of_clusters_have_the_spread_of_new_images(monkeypatch):

@@ -204,6 +204,17 @@ class TestCritic:
         assert all(gradient is None for gradient in unused)
         assert all(g.abs().max() > 0 for g in torch.autograd.grad(loss.own.sum(), list(factor.parameters())))
 
+    def test_its_loss_is_low_where_it_tells_z_from_shuffled_draws(self):
+        """-(log D(z) + log(1 - D(z'))) / 2 (Kim & Mnih 2018, algorithm 2)."""
+        factor, odds = Factor(2, hidden=(8,)).double(), list[torch.Tensor]()
+        factor.critic.register_forward_hook(lambda _m, _i, output: odds.append(output.squeeze(-1)))
+        torch.manual_seed(0)
+        loss, _ = factor(ORACLE.model, X, STEP)
+        of_z, again, of_shuffled = odds
+        assert torch.equal(of_z, again)
+        right = of_z.sigmoid().log() + (1 - of_shuffled.sigmoid()).log()
+        torch.testing.assert_close(loss.own, -right / 2)
+
     def test_its_odds_become_the_total_correlation(self):
         """Of z ~ N(0, [[1, rho], [rho, 1]]) it is -log(1 - rho^2) / 2 (Kim & Mnih 2018, equation 3)."""
         rho = 0.8

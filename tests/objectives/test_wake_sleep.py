@@ -127,3 +127,17 @@ def test_who_learns_what():
     torch.manual_seed(0)
     loss, draw = WakeSleep()(model, x, torch.tensor(0))
     torch.testing.assert_close(loss.generative, draw.kl - draw.log_lik.mean(0))
+
+
+def test_the_chain_of_monte_carlo_em_carries_no_gradient():
+    """Not by z, and not by the step size, which would keep the graph of every step of training."""
+    model, x, objective = linear_vae(), torch.randn(4, *SHAPE), Mcem(moves=2)
+
+    def log_joint(z):
+        return model.prior().log_prob(z) + model.likelihood(z).log_prob(x)
+
+    z, acceptance = transition(log_joint, torch.randn(4, LATENT), torch.tensor(0.1), 3)
+    assert not z.requires_grad
+    assert not acceptance.requires_grad
+    objective(model, x, torch.tensor(0))
+    assert not objective.log_size.requires_grad

@@ -139,6 +139,21 @@ def test_the_standard_error_of_a_gap_is_its_deviation_between_sets_of_images():
     assert np.mean([row.se for row in rows if row.se]) == pytest.approx(between, rel=5 * np.sqrt(1 / 58 + 1 / 58 / 30))
 
 
+def test_the_standard_error_of_informativeness_is_over_the_fits_and_over_the_images(monkeypatch: pytest.MonkeyPatch):
+    random = np.random.default_rng(0)
+    fits = [scores.Dci(np.eye(4), random.random((600, 4)) < 0.5 + 0.1 * i) for i in range(disentanglement.FITS)]
+    left = iter(fits)
+    monkeypatch.setattr(scores, "dci", lambda *parts: next(left))
+    coded = disentanglement._Coded(np.zeros((600, 4)), np.ones(4, bool), random.integers(4, size=(600, 4)), "")
+    rows = {row.name: row for row in disentanglement._dci(context(), coded, coded, lambda share: None)}
+    row = rows["dci_informativeness"]
+    assert row.value == pytest.approx(np.mean([fit.correct for fit in fits]))
+    over_fits = np.var([fit.correct.mean() for fit in fits], ddof=1) / len(fits)
+    over_images = np.var([np.mean([fit.correct[n] for fit in fits]) for n in range(600)], ddof=1) / 600
+    assert row.se == pytest.approx(np.sqrt(over_fits + over_images))
+    assert rows["dci_completeness"].se == 0  # no image takes part, and the fits agree
+
+
 def refusals() -> dict[str, tuple[EvaluationContext, type[VaelabError], str]]:
     of, test = context(), data("test", 600, 2)
     factors = test.factors

@@ -167,6 +167,8 @@ def test_a_fit_is_the_same_with_any_number_of_threads_and_their_number_is_left_a
     one = weights_sha256(classifiers._fit(context.train).network)
     torch.set_num_threads(2)
     try:
+        with classifiers._one_thread():
+            assert torch.get_num_threads() == 1
         assert weights_sha256(classifiers._fit(context.train).network) == one
         assert torch.get_num_threads() == 2
     finally:
