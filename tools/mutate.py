@@ -44,6 +44,7 @@ METHODS = {"sum": "mean", "mean": "sum", "max": "min", "min": "max", "amax": "am
 # Sizes of pieces of work: they change memory and time but no result
 PIECES = ("ENTRIES", "PASSES", "CHUNK", "BLOCKS", "CACHE_MB", "MEMORY_MB", "POINTS", "NUMBERS", "ROWS", "ENCODING")
 CHECKS = ("strict", "validate_args")  # arguments that only turn on checks in torch and zip
+OF_SETTINGS = "tests/runs/test_defaults.py::"
 FOUND, MISSED, UNTESTED = "found", "missed", "no test executes it"
 
 
@@ -195,13 +196,15 @@ def digest() -> str:
 def tests_of(fault: Fault, learned: dict[str, Any], limit: float) -> list[str]:
     """Return the tests that execute the lines of the fault, the fastest first, with `limit` seconds in total at most.
 
-    For a line that runs when its module is imported, such as a default value, these are all tests of the file.
+    For a line that runs when its module is imported, such as a default value, these are all tests of the file, and those
+    of the table of settings, which read values and execute no line.
     """
     lines, seconds = learned["lines"].get(fault.path, {}), learned["seconds"]
     run = [lines[line] for line in map(str, range(fault.line, fault.end_line + 1)) if line in lines]
     tests = {test for found in run for test in found}
     if run and not tests:  # only the import executes the line
         tests = {test for found in lines.values() for test in found}
+        tests |= {test for test in seconds if test.startswith(OF_SETTINGS)}
     chosen, spent = list[str](), 0.0
     for test in sorted(tests, key=lambda test: (seconds.get(test, 0.0), test)):
         spent += seconds.get(test, 0.0)

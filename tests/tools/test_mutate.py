@@ -45,4 +45,11 @@ def test_the_fastest_tests_of_a_line_come_first_within_the_limit():
     assert mutate.tests_of(fault, learned, limit=5.0) == ["fast", "mid"]
     assert mutate.tests_of(mutate.Fault("a.py", 1, 0, 1, 1, "", ""), learned, limit=0.0) == ["fast", "other"]
     assert mutate.tests_of(mutate.Fault("a.py", 2, 0, 2, 1, "", ""), learned, limit=0.0) == []
+
+
+def test_a_line_that_an_import_executes_is_held_to_the_table_of_settings():
+    settings = f"{mutate.OF_SETTINGS}test_settings"
+    learned = {"lines": {"a.py": {"1": [], "5": ["user"]}}, "seconds": {"user": 2.0, settings: 1.0, "other": 1.0}}
+    assert mutate.tests_of(mutate.Fault("a.py", 1, 0, 1, 1, "", ""), learned, limit=9.0) == [settings, "user"]
+    assert mutate.tests_of(mutate.Fault("a.py", 5, 0, 5, 1, "", ""), learned, limit=9.0) == ["user"]
     assert mutate.tests_of(mutate.Fault("b.py", 1, 0, 1, 1, "", ""), learned, limit=0.0) == []
