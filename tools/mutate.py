@@ -196,8 +196,8 @@ def digest() -> str:
 def tests_of(fault: Fault, learned: dict[str, Any], limit: float) -> list[str]:
     """Return the tests that execute the lines of the fault, the fastest first, with `limit` seconds in total at most.
 
-    For a line that runs when its module is imported, such as a default value, these are all tests of the file, and those
-    of the table of settings, which read values and execute no line.
+    For a line that runs when its module is imported, such as a default value, these are all tests of the file, and the
+    table of settings, which reads values and executes no line.
     """
     lines, seconds = learned["lines"].get(fault.path, {}), learned["seconds"]
     run = [lines[line] for line in map(str, range(fault.line, fault.end_line + 1)) if line in lines]
