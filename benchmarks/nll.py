@@ -48,13 +48,13 @@ def by_vaelab(task: Task) -> None:
     """Time vaelab's estimate for the first images."""
     from benchmarks.vaelab_peer import prepare
     from vaelab.evaluation.likelihood.likelihood import estimate_bounds
-    from vaelab.runs.build import load_data
+    from vaelab.runs.build import load_splits
     from vaelab.system.processor import at_full_speed
 
     ready = prepare(task)
     put_weights(task, ready.model)
     count, common = task.workload.sizes["vaelab"], task.workload.sizes["pythae"]
-    data = load_data(ready.blueprint).test.take(np.arange(count))
+    data = load_splits(ready.blueprint).test.take(np.arange(count))
     precision = "bfloat16" if task.precision == "bfloat16" else "float32"
     with at_full_speed():
         estimate_bounds(

@@ -28,7 +28,7 @@ from benchmarks.peer import Task
 from benchmarks.workloads import NLL_SAMPLES, THREADS, Workload, workloads
 from vaelab.evaluation.likelihood.likelihood import estimate_bounds
 from vaelab.figures.style import DPI, PALETTE, SMALL, label_axes, plot_figure
-from vaelab.runs.build import load_data
+from vaelab.runs.build import load_splits
 
 PRODUCTS = "matrix products and convolutions"
 ELEMENTWISE = "elementwise kernels"
@@ -108,7 +108,7 @@ def of_training(task: Task) -> Profile:
 def of_evaluation(task: Task) -> Profile:
     """Profile `estimate_bounds` with fewer draws than (e), scaled to its number: each draw costs the same."""
     ready = vaelab_peer.prepare(task)
-    data = load_data(ready.blueprint).test.take(np.arange(NLL_IMAGES))
+    data = load_splits(ready.blueprint).test.take(np.arange(NLL_IMAGES))
     estimate_bounds(ready.model, data, 10, 0)
     with profile(activities=[ProfilerActivity.CPU]) as profiled:
         began = time.perf_counter()

@@ -13,7 +13,7 @@ from benchmarks.peer import Stopwatch, Task, read_task, report
 from benchmarks.workloads import COMPONENTS, LEARNING_RATE, THREADS, Trainer
 from vaelab.models import VAE
 from vaelab.runs.blueprint import Blueprint, blueprint_of
-from vaelab.runs.build import build_model, build_objective, load_data
+from vaelab.runs.build import build_model, build_objective, load_splits
 from vaelab.runs.spec import Spec
 from vaelab.system.processor import at_full_speed
 from vaelab.training.setup import TrainingSetup, bfloat16
@@ -87,7 +87,7 @@ def prepare(task: Task) -> Ready:
     """The model, data and state of `task`."""
     spec = spec_of(task.training, f"npz:{task.array.with_suffix('.npz')}", task.precision, task.seed)
     blueprint = blueprint_of(spec)
-    data = load_data(blueprint)
+    data = load_splits(blueprint)
     model = start_as_torch_does(build_model(blueprint, data.train.shape), task.seed)
     setup = TrainingSetup.of(model, build_objective(blueprint), data.train, spec, blueprint.schedule)
     return Ready(blueprint, setup, TrainState.start(model, spec), model, task.precision == "bfloat16", [])

@@ -323,9 +323,9 @@ def test_a_picture_that_is_larger_than_memory_is_not_decoded(tmp_path, capsys, m
     from PIL import Image
 
     for number in range(3):
-        Image.new("L", (1000, 1000)).save(tmp_path / f"{number}.png")
+        Image.new("L", (2000, 1000)).save(tmp_path / f"{number}.png")
     monkeypatch.setattr("vaelab.system.memory.free_bytes", lambda: 10_000_000)
-    assert "needs 20.0 MB of memory, 10.0 MB are free" in told(capsys, "data", "check", f"folder:{tmp_path}")
+    assert "needs 40.0 MB of memory, 10.0 MB are free" in told(capsys, "data", "check", f"folder:{tmp_path}")
 
 
 def test_weights_that_cannot_be_read_are_not_called_damaged(tmp_path, capsys):
