@@ -158,6 +158,7 @@ def test_what_is_trusted_by_name_works(here, capsys):
     assert main(["figure", "runs/theirs", "curves"]) == 0
 
 
+@pytest.mark.thorough(0.25, group="processes of a study")
 def test_a_study_that_is_trusted_works_in_processes_of_its_own(here):
     words = {"metrics": 'metrics = ["fidelity:features=evil.Flat:images=100"]', "grid": 'prior = ["evil:Prior"]'}
     Path("mine.toml").write_text(STUDY.format(spec="", **words))

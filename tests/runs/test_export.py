@@ -83,6 +83,7 @@ np.savez(sys.argv[1], image=image, picture=picture, **found)
 """
 
 
+@pytest.mark.thorough(0.3, group="exported")
 def test_onnxruntime_and_numpy_are_enough(done, whole, tmp_path):
     alone(["numpy", "onnxruntime"], ONNX_ALONE, whole, str(tmp_path / "found.npz"))
     found, model = np.load(tmp_path / "found.npz"), done.model()
@@ -129,6 +130,7 @@ def test_it_is_loaded_bit_for_bit_without_the_run(run, tmp_path, monkeypatch):
     assert torch.equal(model.posterior(x).mean, expected.posterior(x).mean)
 
 
+@pytest.mark.thorough(0.3, group="exported")
 def test_a_model_with_labels_and_a_refitted_prior(tmp_path):
     spec = vl.Spec(
         data="digits", latent=2, network="mlp:hidden=4", epochs=0.2, nll_samples=2, condition="labels",

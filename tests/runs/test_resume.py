@@ -73,6 +73,7 @@ KINDS = {
 }
 
 
+@pytest.mark.thorough(0.2, group="resumed")
 @pytest.mark.parametrize("kind", KINDS)
 def test_two_epochs_and_two_more_are_four_bit_for_bit(kind, tmp_path):
     spec = BASE.model_copy(update=KINDS[kind])
@@ -156,6 +157,7 @@ def test_stopped_in_the_middle_of_what_was_added_and_resumed(tmp_path):
     assert run.result["provenance"]["resumed_from"]["run"] == "half"
 
 
+@pytest.mark.thorough(0.2, group="resumed")
 @pytest.mark.parametrize("before", ["log.jsonl", "checkpoint.safetensors", "examples.safetensors", "result.json"])
 def test_killed_before_a_file_is_there_and_resumed(before, tmp_path):
     """SIGKILL in the place of a write; training the longer Spec itself resumes it too."""

@@ -42,6 +42,7 @@ def test_the_noise_of_an_image_does_not_depend_on_the_others(made):
     np.testing.assert_allclose(reconstruct(model, data).images[5], image, rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.thorough(0.3)
 def test_draws_have_the_mean_and_the_scale(made):
     kind, model, data = made
     latents = encode(model, data, draws=2000)

@@ -88,6 +88,7 @@ def test_stopped_and_resumed_is_never_stopped_bit_for_bit(tmp_path, extra):
     assert without_time(tmp_path / "whole/log.jsonl") == without_time(tmp_path / "halved/log.jsonl")
 
 
+@pytest.mark.thorough(0.25, group="processes of a study")
 def test_killed_and_resumed_is_never_stopped(tmp_path, monkeypatch):
     """SIGKILL behind a checkpoint: the steps since are taken again, and the log has no line twice."""
     monkeypatch.setattr(loop, "CHECKPOINT_SECONDS", 0.0)

@@ -68,7 +68,7 @@ def exported(model: VAE, name: str) -> tuple[Graph, bytes]:
     return graph, content
 
 
-@pytest.mark.thorough(0.1)
+@pytest.mark.thorough(0.03)
 @pytest.mark.parametrize(("network", "likelihood"), list(product(NETWORKS, EVERY)))
 def test_decoder_of_network_and_likelihood(network, likelihood):
     graph, _ = exported(model_of(network=SMALL[network], likelihood=likelihood), "decoder")
@@ -76,14 +76,14 @@ def test_decoder_of_network_and_likelihood(network, likelihood):
     assert len(graph.outputs) > 1
 
 
-@pytest.mark.thorough(0.3)
+@pytest.mark.thorough(0.2)
 @pytest.mark.parametrize("network", NETWORKS)
 def test_encoder_of_network(network):
     graph, _ = exported(model_of(network=SMALL[network]), "encoder")
     assert graph.outputs.keys() == {"mean", "scale"}
 
 
-@pytest.mark.thorough(0.3)
+@pytest.mark.thorough(0.2)
 @pytest.mark.parametrize("posterior", POSTERIORS)
 def test_encoder_of_posterior(posterior):
     model = model_of(posterior=SMALL.get(posterior, posterior), prior=PRIORS.get(posterior, "standard"))
