@@ -86,7 +86,7 @@ def levels_of(images: Any, shape: tuple[int, ...], conversion: Conversion = AS_S
     if isinstance(images, list | tuple) and images:
         return np.concatenate([levels_of(image, shape, conversion) for image in images])
     array = _array(images, conversion)
-    return np.require(_levels(_in_order(array, tuple(shape))), requirements="CW")
+    return np.require(_levels(_in_order(array, tuple(shape))), requirements=["C", "W"])
 
 
 def _array(images: Any, conversion: Conversion) -> np.ndarray:
