@@ -140,6 +140,8 @@ def test_reconstructions_are_beside_the_images(run, photos, tmp_path):
         ("score RUN PHOTOS --by luck --out s.csv", "unknown score 'luck'"),
         ("score RUN PHOTOS --normal cat --out s.csv", "normal label cat"),
         ("score RUN PHOTOS --out s.npy", "ends with .npz, .csv"),
+        ("encode RUN --resize 8x8 --out z.csv", "--resize, --grey or --convert without images"),
+        ("encode RUN digits --grey --out z.csv", "resize, grey, convert or labels with digits"),
         ("encode RUN PHOTOS --resize 8 --out z.csv", "resize = '8'"),
         ("sample RUN --count 0 --out s.png", "0 samples"),
         ("sample RUN --labels 3 --out s.png", "not conditioned on labels"),

@@ -289,7 +289,7 @@ def test_a_folder_that_cannot_get_its_name_leaves_the_old_one(run, tmp_path, mon
             raise OSError(errno.EACCES, "Permission denied")
         rename(source, target)
 
-    monkeypatch.setattr("vaelab.serving.export.folder.os.rename", second_fails)
+    monkeypatch.setattr("vaelab.serving.folder.os.rename", second_fails)
     with pytest.raises(RunError, match="cannot be written"):
         quick(run, out, overwrite=True)
     assert (out / "README.md").read_text() == "first"

@@ -8,6 +8,7 @@ from vaelab.models import VAE
 from vaelab.runs.directory import Run
 from vaelab.serving.source import NamedImages, of_splits, open_images
 from vaelab.system.device import Device, find_device
+from vaelab.system.errors import SpecError
 
 
 def model_of(path: Path, device: Device, trust: Sequence[str]) -> VAE:
@@ -30,11 +31,18 @@ def opened(
     """
     run = Run(path, trust)
     model = run.served.to(find_device(device))
+    asked = conversion != AS_STORED
     if not images:
+        if asked:
+            raise SpecError(
+                found="--resize, --grey or --convert without images",
+                expected="image files to convert: the run's own images are converted as they were in training",
+                do="name a folder or files, or leave the flags out",
+            )
         return model, of_splits(run.data(root), split)
-    used = run.blueprint.reading.conversion if conversion == AS_STORED else conversion
+    used = conversion if asked else run.blueprint.reading.conversion
     named = images[0] if len(images) == 1 else list(images)
-    return model, open_images(model, named, split=split, root=root, conversion=used)
+    return model, open_images(model, named, split=split, root=root, conversion=used, asked=asked)
 
 
 def row_names(found: NamedImages) -> dict[str, Sequence[str]]:

@@ -22,9 +22,9 @@ from vaelab.runs.directory import CLASS_NAMES, OWNER, SHAPE, Run
 from vaelab.runs.model_card import LAYOUT, card_of, config_of
 from vaelab.runs.spec import Spec
 from vaelab.serving.export.card import readme
-from vaelab.serving.export.folder import new_folder
 from vaelab.serving.export.graphs import graphs_of
 from vaelab.serving.export.programs import check_packages, onnx, pt2, traced
+from vaelab.serving.folder import new_folder
 from vaelab.system.errors import RunError, unknown
 from vaelab.system.files import check_no_link, expanded, parsed, write_atomically
 from vaelab.system.memory import check_free

@@ -10,14 +10,13 @@ from vaelab.data.dataset import Dataset
 from vaelab.evaluation.likelihood.likelihood import Samples
 from vaelab.models import VAE
 from vaelab.serving.conformal import check_alarm
-from vaelab.serving.scores import Scores, score, with_p_values
+from vaelab.serving.scores import UNUSUAL, Scores, score, with_p_values
 from vaelab.system.errors import VaelabError, unknown
 
 if TYPE_CHECKING:
     from vaelab.runs.directory import Run
 
-SHORT = {"nll": "nll_nats", "elbo": "elbo_nats", "distortion": "distortion_nats", "rate": "rate_nats",
-         "complexity-corrected": "complexity_corrected_nats", "regret": "regret_nats"}  # fmt: skip
+SHORT = {name.removesuffix("_nats").replace("_", "-"): name for name in UNUSUAL}  # a score as it is typed -> its name
 
 
 def score_images(

@@ -1,17 +1,15 @@
 """Write images as PNG files: one for each, pairs, or a grid."""
 
 import io
-import shutil
-import tempfile
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
+from vaelab.serving.folder import new_folder
 from vaelab.serving.table import Column, check_new, write_table
 from vaelab.system.errors import DataError, RunError
-from vaelab.system.files import as_run_error, make_folder, write_atomically
+from vaelab.system.files import make_folder, write_atomically
 
 GAP = 2  # white pixels between two images
 LONGEST = 80  # characters of a file's name
@@ -28,32 +26,6 @@ def check_folder(folder: Path, overwrite: bool) -> None:
         raise RunError(found=found, expected="only pictures and tables of vaelab", do="choose another --out")
 
 
-@contextmanager
-def new_folder(folder: Path) -> Iterator[Path]:
-    """A temporary folder that becomes `folder` at the end; what is at `folder` is replaced then.
-
-    Raises:
-        RunError: it cannot be written. Then nothing is left of it, and what was there is unchanged.
-    """
-    make_folder(folder.absolute().parent)
-    try:
-        temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name[:LONGEST]}.", dir=folder.absolute().parent))
-        try:
-            yield temporary
-            temporary.chmod(0o755)
-            if folder.exists():
-                old = temporary.with_name(f"{temporary.name}.old")
-                folder.rename(old)
-                temporary.rename(folder)
-                shutil.rmtree(old)
-            else:
-                temporary.rename(folder)
-        finally:
-            shutil.rmtree(temporary, ignore_errors=True)
-    except OSError as error:
-        raise as_run_error(error, folder) from error
-
-
 def write_each(folder: Path, images: np.ndarray, columns: Mapping[str, Column]) -> None:
     """Write each of the levels uint8 [N, C, H, W] as a picture, and `columns` as images.csv.
 
@@ -61,7 +33,7 @@ def write_each(folder: Path, images: np.ndarray, columns: Mapping[str, Column]) 
         columns: a value for each image; the first is its name, from which the name of its file is made.
     """
     names = file_names(next(iter(columns.values())))
-    with new_folder(folder) as at:
+    with new_folder(folder, folder.exists()) as at:
         for name, image in zip(names, images, strict=True):
             (at / name).write_bytes(png(image))  # the folder appears as a whole
         write_table(at / "images.csv", {"file": names, **columns})

@@ -47,6 +47,7 @@ def open_images(
     split: str = EVERY,
     root: str | None = None,
     conversion: Conversion = AS_STORED,
+    asked: bool = False,
 ) -> NamedImages:
     """Open images for `model`.
 
@@ -57,6 +58,8 @@ def open_images(
         split: of a source that has several: train, validation, test or all.
         root: the data directory of named sources.
         conversion: how image files and PIL images become levels, such as their size.
+        asked: whether the user asked for `conversion`; then a source without image files is refused. Otherwise its
+            images are read as they are.
 
     Raises:
         DataError: the images cannot be read, or have another shape than those of the model.
@@ -69,7 +72,7 @@ def open_images(
     if model.protocol is None:
         raise SpecError(found="a model without a protocol", expected="a trained model", do="use the model of a run")
     if len(paths) == 1 and Path(paths[0]).suffix.lower() not in SUFFIXES:
-        data, names = _of_source(paths[0], split, root, conversion)
+        data, names = _of_source(paths[0], split, root, conversion, asked)
     else:
         data, names = _of_files(paths, model, conversion)
     _check_shape(model, data)
@@ -129,12 +132,14 @@ def _of_files(paths: Sequence[str], model: VAE, conversion: Conversion) -> tuple
     return Dataset("files", "test", np.stack(found), None, "grey"), list(paths)
 
 
-def _of_source(text: str, split: str, root: str | None, conversion: Conversion) -> tuple[Dataset, list[str]]:
+def _of_source(
+    text: str, split: str, root: str | None, conversion: Conversion, asked: bool
+) -> tuple[Dataset, list[str]]:
     if split not in (EVERY, *SPLITS):
         raise unknown("split", split, (EVERY, *SPLITS))
     _check_path(text)
     source = parse(text)
-    reading = Reading(conversion) if source.entry.read_as is not None else AS_FOUND
+    reading = Reading(conversion) if asked or source.entry.read_as is not None else AS_FOUND
     _, contents = contents_of(source, root, reading)
     held = {"train": contents.train, "validation": contents.validation, "test": contents.test}
     there: dict[str, Raw] = {name: raw for name, raw in held.items() if raw is not None}
