@@ -1,21 +1,18 @@
-"""The table of sources of images, the search for their files, and their division into splits."""
+"""Sources of images: what the user writes, the search for their files, and their division into splits."""
 
 import inspect
 import os
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import NamedTuple
 
-from vaelab.data import digits, shapes
 from vaelab.data.dataset import Contents, Dataset, Raw, Splits
-from vaelab.data.formats import amat, archive, folder, h5, idx, mat, npy, parquet, svhn, tensors
-from vaelab.data.formats import npz as arrays
 from vaelab.data.formats import options as file_options
 from vaelab.data.protocol import protocol as find_protocol
 from vaelab.data.protocol import with_protocol
 from vaelab.data.reading import AS_FOUND, TEST_SHARE, Reading
+from vaelab.data.source_table import SOURCES, SourceEntry
 from vaelab.data.splitting import held_out, split_off, validation_count
 from vaelab.parts.contracts import Source
 from vaelab.parts.names import make
@@ -26,37 +23,8 @@ from vaelab.system.files import expanded, user_cache
 # Two runs are comparable only if these are the same in both, whatever their seeds: the test images that are held out
 # if a source has no test images of its own, and the noise of `binary-static`.
 FIXED_SEED = 0
-FREY = "freyfaces.npz"
 KIND = "data source"  # the kind of part, in errors
 ARRAY = "array"  # array:DIGEST names images that were given in Python; see `vaelab.data.in_hand`
-
-
-@dataclass(frozen=True)
-class SourceEntry:
-    """An entry of the table of data sources. The user's own `vaelab.parts.contracts.Source` also becomes an entry.
-
-    Arguments:
-        summary: one line that describes the images.
-        protocol: the name of the default protocol.
-        read: the directory of `files`, or the user's argument -> the images of each split.
-        files: the names of files that must be in ROOT/name (an IDX file may be gzipped); empty if none are needed.
-        argument: what the user appends as name:ARGUMENT; "" for none.
-        official: the published numbers of training and test images. With other numbers the data are noted as a slice.
-        options: whether options may follow the argument, name:ARGUMENT:option=value; see docs/data.md.
-        gzipped: whether each of `files` may also be there as FILE.gz.
-        read_as: the same as `read`, of image files, which can be converted and labelled as a Reading says; None for
-            other files.
-    """
-
-    summary: str
-    protocol: str
-    read: Callable[[str], Contents]
-    files: tuple[str, ...] = ()
-    argument: str = ""
-    official: tuple[int, int] | None = None
-    options: bool = False
-    gzipped: bool = False
-    read_as: Callable[[str, Reading], Contents] | None = None
 
 
 class ParsedSource(NamedTuple):
@@ -78,45 +46,6 @@ class ParsedSource(NamedTuple):
     def text(self) -> str:
         """NAME or NAME:ARGUMENT, as the user writes it."""
         return f"{self.name}:{self.argument}" if self.argument else self.name
-
-
-SOURCES = {
-    "digits": SourceEntry("8 x 8 digits inside scikit-learn, 1,797", "binary-dynamic", lambda _: digits.read()),
-    "shapes": SourceEntry("32 x 32 RGB, generated: shapes with known factors", "8bit", lambda _: shapes.read()),
-    "mnist": SourceEntry(
-        "28 x 28 digits", "binary-dynamic", idx.read, idx.FILES, official=(60_000, 10_000), gzipped=True
-    ),
-    "svhn": SourceEntry("32 x 32 RGB house numbers", "8bit", svhn.read, svhn.FILES, official=(73_257, 26_032)),
-    "frey": SourceEntry("28 x 20 grey frames of one face", "8bit", lambda at: arrays.read(f"{at}/{FREY}"), (FREY,)),
-    "idx": SourceEntry("IDX files with MNIST's names, or one pair", "8bit", idx.read, argument="DIR|IMAGES[,LABELS]"),
-    "npz": SourceEntry(
-        "NumPy arrays: images, or train_images, val_images, test_images, or Keras' names",
-        "8bit",
-        arrays.read,
-        argument="FILE",
-        options=True,
-    ),
-    "npy": SourceEntry("a NumPy array that stays on disk", "8bit", npy.read, argument="IMAGES[,LABELS]", options=True),
-    "h5": SourceEntry("HDF5 arrays that stay on disk", "8bit", h5.read, argument="FILE", options=True),
-    "mat": SourceEntry("arrays of a MATLAB v5 file", "8bit", mat.images, argument="FILE", options=True),
-    "amat": SourceEntry(
-        "rows of numbers in text: Larochelle's files", "8bit", amat.read, argument="FILE|DIR", options=True
-    ),
-    "pt": SourceEntry("tensors that torch.save wrote", "8bit", tensors.pt, argument="FILE", options=True),
-    "safetensors": SourceEntry("tensors", "8bit", tensors.safetensors, argument="FILE", options=True),
-    "parquet": SourceEntry(
-        "image files in the column of a table: Hugging Face", "8bit", parquet.read, argument="FILE|DIR", options=True
-    ),
-    "zip": SourceEntry("image files, as in folder, in a zip archive", "8bit", archive.zipped, argument="FILE"),
-    "tar": SourceEntry("image files, as in folder, in a tar archive", "8bit", archive.tarred, argument="FILE"),
-    "folder": SourceEntry(
-        "image files, in DIR/train, DIR/val, DIR/test or in DIR; the sub-folders are the classes",
-        "8bit",
-        folder.read,
-        argument="DIR",
-        read_as=folder.read,
-    ),
-}
 
 
 def load_data(
