@@ -68,5 +68,7 @@ def digest(tensors: Mapping[str, Tensor], header: Mapping[str, str] | None = Non
     found = hashlib.sha256(json.dumps(sorted((header or {}).items())).encode() if header else b"")
     for name, tensor in sorted(tensors.items()):
         found.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-        found.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
+        flat = tensor.detach().cpu().contiguous().flatten()
+        flat = flat.as_strided(flat.shape, (1,))  # a single number may have any stride, and then has no view as bytes
+        found.update(flat.view(torch.uint8).numpy().data)
     return found.hexdigest()

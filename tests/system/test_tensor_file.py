@@ -1,0 +1,27 @@
+"""Files of tensors: every layout of a tensor in memory gives the same file."""
+
+import pytest
+import torch
+
+from vaelab.system.tensor_file import digest, read_tensors, write_tensors
+
+ONE = torch.arange(64, dtype=torch.float64).reshape(8, 8)
+LAYOUTS = {
+    "one number of a transposed array": ONE.t()[3:4, 2:3],
+    "one number of a column": ONE[:, 1][5:6],
+    "one image, channels last": torch.arange(12.0).reshape(1, 2, 2, 3).movedim(-1, 1)[:, :1, :1, :1],
+    "transposed": ONE.t(),
+    "a scalar": torch.tensor(1.5),
+    "empty": ONE[:, :0],
+}
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_a_tensor_of_any_layout_is_written_and_read(layout, tmp_path):
+    tensor = LAYOUTS[layout]
+    write_tensors(tmp_path / "t.safetensors", {"t": tensor})
+    found, _ = read_tensors(tmp_path / "t.safetensors")
+    assert torch.equal(found["t"], tensor)
+    assert digest({"t": tensor}) == digest(
+        {"t": torch.tensor(tensor.tolist(), dtype=tensor.dtype).reshape(tensor.shape)}
+    )
