@@ -8,9 +8,9 @@ from PIL import Image
 
 from vaelab.cli.main import main
 from vaelab.data import decoded_cache, load_data
-from vaelab.data.formats import decode, folder
+from vaelab.data.formats import decode, folder, tree
 from vaelab.data.reading import AS_FOUND, parse_reading
-from vaelab.system.errors import DataError
+from vaelab.system.errors import DataError, RunError
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (12, 6, 4, 3), np.uint8)
 
@@ -80,6 +80,24 @@ def test_a_folder_that_changed_is_decoded_again(photos: Path, decodings: list[st
     images, labels, _ = read(photos)
     assert len(decodings) == 2
     assert len(images) == len(labels) == 12 + (change == "added") - (change == "removed")
+
+
+def test_folders_that_exchange_their_names_are_decoded_again(photos: Path, decodings: list[str], monkeypatch):
+    """Only where the files are changes: neither a size nor a time of a file does."""
+    stamp = tree.stamp  # the time that no program can set is that of files which were written in one moment
+    monkeypatch.setattr(tree, "stamp", lambda status: stamp(status)._replace(changed_ns=0))
+    for of_a, of_b in zip(*(sorted((photos / name).iterdir()) for name in "ab"), strict=True):
+        of_b.rename(of_b.with_name(of_a.name))
+    for path in photos.glob("*/*"):
+        path.write_bytes(path.read_bytes().ljust(999, b"\0"))
+        os.utime(path, ns=(0, 0))
+    first = read(photos)[0]
+    for old, new in (("a", "c"), ("b", "a"), ("c", "b")):
+        (photos / old).rename(photos / new)
+    times = {(path.stat().st_size, path.stat().st_mtime_ns) for path in photos.glob("*/*")}
+    assert times == {(999, 0)}
+    np.testing.assert_array_equal(read(photos)[0], np.concatenate([first[6:], first[:6]]))
+    assert len(decodings) == 2
 
 
 @pytest.mark.parametrize("damage", ["pixel", "short", "long", "shape", "text", "missing", "writable", "link"])
@@ -173,6 +191,31 @@ def test_the_commands_list_and_clear_the_cache(photos: Path, capsys):
     assert main(["data", "cache"]) == 0
     assert "0 decoded folders in" in capsys.readouterr().out
     assert len(folder.read(str(photos), AS_FOUND).train.images) == 12
+
+
+def test_files_of_the_user_in_the_cache_stay(photos: Path, monkeypatch):
+    place = decoded_cache.place()
+    read(photos)
+    mine = {place / name: name.encode() for name in ("my-embeddings.npy", "my-embeddings.json", f"{'A' * 32}.npy")}
+    for path, content in mine.items():
+        path.write_bytes(content)
+    assert len(decoded_cache.entries()) == 1
+    monkeypatch.setattr(decoded_cache, "LARGEST_BYTES", IMAGES.nbytes)
+    read(photos, resize="4x6")  # makes room
+    assert len(decoded_cache.clear()) == 1
+    assert {path: path.read_bytes() for path in place.iterdir()} == mine
+
+
+def test_a_folder_that_the_cache_is_a_link_to_is_left_alone(photos: Path, tmp_path: Path, refused):
+    read(photos)
+    decoded_cache.place().rename(tmp_path / "elsewhere")
+    decoded_cache.place().symlink_to(tmp_path / "elsewhere")
+    there = sorted((tmp_path / "elsewhere").iterdir())
+    assert decoded_cache.entries() == []
+    with refused(RunError, "decoded is a symbolic link"):
+        decoded_cache.clear()
+    assert "cannot be kept" in read(photos, resize="4x6")[2][0]
+    assert sorted((tmp_path / "elsewhere").iterdir()) == there
 
 
 def test_a_description_of_someone_else_is_no_entry(photos: Path):

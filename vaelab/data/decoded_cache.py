@@ -1,13 +1,15 @@
 """The cache of decoded folders: two files for each folder and conversion, which can be deleted at any time.
 
 KEY.npy has the images, and KEY.json their digest and what was converted. The key is a digest of the folder's path, the
-name, size and times of each file, and the conversion. A damaged entry is made again.
+name and stamp of each file, and the conversion. A damaged entry is made again. Other files in the folder of the cache
+are the user's own: they are neither counted nor deleted.
 """
 
 import hashlib
 import io
 import math
 import os
+import re
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -21,13 +23,14 @@ from vaelab.data.conversion import Conversion
 from vaelab.data.formats.decode import Decoded
 from vaelab.data.formats.tree import Stamp
 from vaelab.system.errors import VaelabError
-from vaelab.system.files import is_private, opened, small, user_cache, write_atomically
+from vaelab.system.files import check_no_link, is_private, opened, small, user_cache, write_atomically
 from vaelab.system.memory import check_free
 
-VERSION = 1  # of the rules of conversion and of these files
+VERSION = 2  # of the rules of conversion and of these files
 LARGEST_BYTES = 5_000_000_000  # of all entries together; those that were not used for longest are deleted first
 WORTH_SECONDS = 0.5  # images that are decoded in less time are not kept
 SETTLED_SECONDS = 2  # a file that changed so recently may change again without another time in its stamp
+IMAGES = re.compile("[0-9a-f]{32}[.]npy")  # the names of the files with images; see `_key`
 
 
 class Description(BaseModel):
@@ -109,9 +112,10 @@ def place() -> Path:
 
 
 def entries() -> list[Entry]:
-    """The entries of the cache, those that were used last first."""
+    """The entries of the cache, those that were used last first; none if its folder is a link."""
     found = list[Entry]()
-    for path in place().glob("*.npy"):
+    ours = [] if place().is_symlink() else [path for path in place().glob("*.npy") if IMAGES.fullmatch(path.name)]
+    for path in ours:
         with suppress(OSError):  # deleted by another process
             images, beside = path.lstat(), path.with_suffix(".json")
             size = images.st_size + (beside.lstat().st_size if beside.is_file() else 0)
@@ -120,7 +124,12 @@ def entries() -> list[Entry]:
 
 
 def clear() -> list[Entry]:
-    """Delete all entries, and return what they were. A process that uses one at the moment is not disturbed."""
+    """Delete all entries, and return what they were. A process that uses one at the moment is not disturbed.
+
+    Raises:
+        RunError: the folder of the cache is a symbolic link.
+    """
+    check_no_link(place())
     gone = entries()
     for entry in gone:
         _delete(entry)
@@ -133,7 +142,7 @@ def _key(folder: Path, files: Mapping[str, Stamp], conversion: Conversion) -> st
     words = [VERSION, PIL.__version__, os.path.realpath(folder), conversion]
     key = hashlib.sha256("\0".join(map(str, words)).encode(errors="surrogateescape"))
     for name, stamp in sorted(files.items()):
-        key.update(f"\0{name}\0{stamp.size} {stamp.modified_ns} {stamp.changed_ns}".encode())
+        key.update(f"\0{name}\0{' '.join(map(str, stamp))}".encode())
     return key.hexdigest()[:32]
 
 
@@ -170,8 +179,9 @@ def _keep(path: Path, folder: Path, decoded: Decoded) -> None:
     """Write an entry, after those that were not used for longest were deleted to make room.
 
     Raises:
-        OSError, RunError: the cache cannot be written to.
+        OSError, RunError: the cache cannot be written to, or its folder is a symbolic link.
     """
+    check_no_link(path.parent)
     images = decoded.images
     count, channels, height, width = images.shape
     if images.nbytes > LARGEST_BYTES:

@@ -1,6 +1,8 @@
 """Images that stay in a .npy file are those that memory would hold, and a file that cannot be used so is refused."""
 
 import hashlib
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -206,6 +208,34 @@ def test_other_and_damaged_files_are_refused(path: Path, tmp_path: Path, refused
         npy.read(str(tmp_path / "nowhere.npy"))
     with refused(DataError, tmp_path, "directory"):
         npy.read(str(tmp_path))
+
+
+def headed(path: Path, descr: str, shape: tuple[int, ...], content: bytes = b"") -> Path:
+    """A file of `content` whose header claims values of this type and shape."""
+    with path.open("wb") as file:
+        np.lib.format.write_array_header_1_0(file, {"descr": descr, "fortran_order": False, "shape": shape})
+        file.write(content)
+    return path
+
+
+@pytest.mark.thorough(0.3)  # each in a process of its own, because it may be killed
+@pytest.mark.parametrize("claim", [("|S0", (2**40, 8, 8)), ("<U0", (2**40, 8, 8)), ("|V0", (2**40, 8, 8))])
+@pytest.mark.parametrize("part", ["images", "labels"])
+def test_a_header_of_values_without_bytes_does_not_end_the_process(path: Path, claim, part):
+    odd = headed(path.with_name("odd.npy"), *claim, b"0" * 64)
+    where = f"npy:{odd}" if part == "images" else f"npy:{path},{odd}"
+    done = subprocess.run(
+        [sys.executable, "-m", "vaelab", "data", "check", where], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2, done.stderr
+    assert "odd.npy: empty, truncated or not an .npy file" in done.stderr
+    assert done.stderr.strip().count("\n") == 0
+
+
+@pytest.mark.parametrize("shape", [(2**62, 8, 8), (2**40, 2**40, 2**40), (-1, 8, 8), (3, 8, 8)])
+def test_a_header_that_claims_more_than_the_file_has_is_refused(tmp_path: Path, refused, shape):
+    with refused(DataError, "truncated or not an .npy file"):
+        npy.read(str(headed(tmp_path / "a.npy", "|u1", shape, b"0" * 128)))
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from vaelab.data.formats import options as file_options
 from vaelab.data.formats.arrays import of_chosen
 from vaelab.data.formats.damage import DAMAGED
 from vaelab.data.formats.names import Choice
+from vaelab.data.formats.npy_header import announced_bytes, read_header
 from vaelab.system.errors import DataError
 from vaelab.system.files import expanded, plain
 
@@ -64,13 +65,16 @@ def read(where: str) -> Contents:
 def _map(path: Path) -> np.ndarray:
     try:
         with plain(path).open("rb") as opened:
-            head = opened.read(6)
-        if head.startswith(b"PK"):
-            raise DataError(
-                found=f"{path}: an .npz archive, which cannot be mapped",
-                expected="an .npy file of one array",
-                do=f"use npz:{path} if it fits in memory, or write the array with numpy.save",
-            )
+            if opened.read(2) == b"PK":
+                raise DataError(
+                    found=f"{path}: an .npz archive, which cannot be mapped",
+                    expected="an .npy file of one array",
+                    do=f"use npz:{path} if it fits in memory, or write the array with numpy.save",
+                )
+            opened.seek(0)
+            shape, dtype = read_header(opened)
+            if not dtype.hasobject and opened.tell() + announced_bytes(shape, dtype) > path.stat().st_size:
+                raise ValueError("cut short")
         return np.asarray(np.lib.format.open_memmap(path, mode="r"))
     except OSError as error:
         raise DataError(

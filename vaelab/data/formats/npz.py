@@ -1,6 +1,5 @@
 """Read images from a NumPy .npz file. Pickled objects are refused."""
 
-import math
 import zipfile
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +11,7 @@ from vaelab.data.formats import options as file_options
 from vaelab.data.formats.arrays import of_chosen
 from vaelab.data.formats.damage import DAMAGED
 from vaelab.data.formats.names import Choice, choose
+from vaelab.data.formats.npy_header import announced_bytes, read_header
 from vaelab.data.formats.options import Options
 from vaelab.system.errors import DataError
 from vaelab.system.files import expanded, plain
@@ -72,7 +72,4 @@ def _arrays(path: Path, options: Options) -> tuple[Choice, dict[str, np.ndarray]
 def _bytes_of(path: Path, key: str) -> int:
     """The size of an array in memory, from the header of its file in the archive."""
     with zipfile.ZipFile(path) as archive, archive.open(key if key in archive.namelist() else f"{key}.npy") as file:
-        version = np.lib.format.read_magic(file)
-        read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-        shape, _, dtype = read_header(file)
-    return math.prod(shape) * dtype.itemsize
+        return announced_bytes(*read_header(file))

@@ -15,11 +15,18 @@ DEEPEST, LINKS = 20, 1_000  # levels of nested folders, and the number of links 
 
 
 class Stamp(NamedTuple):
-    """What the file system knows of a file: another size or time means another content."""
+    """What the file system knows of a file: another size, time or place means another content."""
 
     size: int  # bytes
     modified_ns: int
     changed_ns: int  # when the file or what is known of it changed; no program can set it
+    device: int
+    inode: int  # its number on the device, which it keeps when its folder gets another name
+
+
+def stamp(status: os.stat_result) -> Stamp:
+    """The stamp of a file; that of its target if it is a link."""
+    return Stamp(status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_dev, status.st_ino)
 
 
 @dataclass
@@ -115,7 +122,7 @@ def _add(name: str, entry: "os.DirEntry[str]", tree: Tree) -> None:
     if status is None or not stat.S_ISREG(status.st_mode):
         tree.others.append((name, "broken link"))
     elif suffix in SUFFIXES:
-        tree.images[name] = Stamp(status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+        tree.images[name] = stamp(status)
     else:
         tree.others.append((name, suffix if len(suffix) > 1 else "extensionless file"))
 
