@@ -50,6 +50,15 @@ def test_a_result_of_other_values(values, run, capsys):
         assert re.search(r"result\.json (is damaged|has no (seconds|environment)\.)", told(capsys, *words))
 
 
+@pytest.mark.parametrize("name", ["model.safetensors", "examples.safetensors"])
+def test_a_name_of_a_class_as_long_as_a_book(name, run):
+    tensors, header = read_tensors(run / name)
+    write_tensors(run / name, tensors, header | {"class_names": json.dumps({0: "0" * 10**6})})
+    with pytest.raises(RunError, match=rf"{name} does not fit") as refused:
+        Run(run).model() if name.startswith("model") else Run(run).examples("test")
+    assert len(str(refused.value)) < 1000
+
+
 def test_a_number_that_is_too_large_to_be_one(run, capsys):
     rows = json.loads((run / "result.json").read_text())["metrics"]
     changed(run / "result.json", metrics=[{**rows[0], "interval": [-1e308, 1e308]}, *rows[1:]])

@@ -1,9 +1,12 @@
+import time
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from vaelab.data import name_pattern
 from vaelab.data.formats import folder
 from vaelab.data.labelling import FromCsv, parse_labels
 from vaelab.data.reading import parse_reading
@@ -36,6 +39,9 @@ def test_the_first_group_of_a_pattern_is_the_class(images: Path):
     [
         ("name:.*", ("without a group", "a group in brackets")),
         ("name:(", ("missing )", "a regular expression")),
+        ("name:(a){99999999999999999}", ("too large",)),
+        (f"name:{'(' * 499}a{')' * 499}", ("nested too deeply",)),
+        (f"name:{'(' * 5000}", ("at most 1,000 characters",)),
         ("name:", ("csv:FILE",)),
         ("csv:", ("csv:FILE",)),
         ("json:a", ("csv:FILE",)),
@@ -53,6 +59,22 @@ def test_a_pattern_begins_at_the_beginning_of_the_name(images: Path, refused):
         read(images, "name:([wxyz])")
     with refused(DataError, "1 of 4 names give no label: test/10_w.png"):
         read(images, "name:([78]?)")
+
+
+def test_a_pattern_that_needs_forever_is_stopped(images: Path, refused, monkeypatch):
+    """It may be that of another person's run. The processor time is limited in the process that matches."""
+    monkeypatch.setattr(name_pattern, "LIMIT_SECONDS", 1)
+    Image.fromarray(np.full((4, 4), 200, np.uint8)).save(images / "train" / f"{'a' * 60}b.png")
+    began = time.monotonic()
+    with refused(DataError, "'name:((a+)+)$', which takes too long for 5 names", "a repetition inside a repetition"):
+        read(images, "name:((a+)+)$")
+    assert time.monotonic() - began < name_pattern.WAIT_SECONDS / 2
+
+
+def test_a_pattern_that_may_mean_something_else_one_day_says_nothing(images: Path, capfd, recwarn):
+    assert read(images, "name:([[0-9]+)")[1] == [10]
+    assert capfd.readouterr() == ("", "")
+    assert not recwarn.list
 
 
 def test_names_that_do_not_match_are_listed(images: Path, refused):
@@ -98,6 +120,26 @@ def test_the_columns_of_a_csv_file_are_read(images: Path, monkeypatch):
 def test_a_csv_file_that_does_not_fit_is_refused(images: Path, refused, text: str, words: tuple[str, ...]):
     (images / "labels.csv").write_text(text)
     with refused(DataError, "labels.csv", *words):
+        read(images, "csv:labels.csv")
+
+
+def test_no_more_of_a_csv_file_is_kept_than_the_images_need(images: Path, refused):
+    columns = ",".join(f"c{n}" for n in range(20_000))
+    (images / "labels.csv").write_text(f"file,label,{columns}\n" + ",\n" * 500_000)
+    tracemalloc.start()
+    try:
+        with refused(DataError, "labels.csv: more than 1,008 rows, for 4 images"):
+            read(images, "csv:labels.csv")
+        assert tracemalloc.get_traced_memory()[1] < 30_000_000
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("label", ["1" * 5_000, "c" * 256])
+def test_the_name_of_a_class_is_not_longer_than_that_of_a_folder(images: Path, refused, label: str):
+    names = ("train/a/7_x.png", "8_y.png", "train/7_z.png", "10_w.png")
+    (images / "labels.csv").write_text("file,label\n" + "".join(f"{name},{label}\n" for name in names))
+    with refused(DataError, f"a name of a class of {len(label):,} characters", "at most 255"):
         read(images, "csv:labels.csv")
 
 

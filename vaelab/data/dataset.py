@@ -1,7 +1,7 @@
 """Images, in memory or on disk, and their division into training, validation and test images."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
@@ -12,6 +12,7 @@ from vaelab.data.stored import Images, Stored, blocks
 from vaelab.system.errors import DataError
 
 SPLITS = ("train", "validation", "test")
+LONGEST_CLASS = 255  # characters of the name of a class: a folder has no longer name
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,7 +28,7 @@ class Dataset:
         note: a text to show with every number computed on these images ("SVHN slice, 900/183"), or "".
         factors: int64 [N, F], the value of each of the F generative factors of an image; None if they are unknown.
         factor_names: F different names; () if the factors are unknown.
-        class_names: the names of the labels; a label may have no name.
+        class_names: the names of the labels, of at most `LONGEST_CLASS` characters; a label may have no name.
         originals: `digests` of the images before the protocol changed their levels; None if it changed none.
 
     The constructor converts tensors, images in another memory order, and integers of any type.
@@ -55,6 +56,7 @@ class Dataset:
             found = f"split {self.split!r}"
             raise DataError(found=found, expected=f"one of {', '.join(SPLITS)}", do="choose one of these")
         protocol(self.protocol)
+        check_class_names(self.class_names.values())
         object.__setattr__(self, "images", checked_images(self.images))
         object.__setattr__(self, "labels", checked_numbers("labels", self.labels, (len(self),)))
         if (self.factors is None) != (not self.factor_names):
@@ -202,6 +204,16 @@ class Contents:
     class_names: Mapping[int, str] = field(default_factory=dict)
     left_out: str = ""
     said: tuple[str, ...] = ()
+
+
+def check_class_names(names: Iterable[str]) -> None:
+    """Raise a DataError if the name of a class is too long to be shown, or to be a number."""
+    if long := next((name for name in names if len(name) > LONGEST_CLASS), None):
+        raise DataError(
+            found=f"a name of a class of {len(long):,} characters, {long[:20]}...",
+            expected=f"at most {LONGEST_CLASS}",
+            do="shorten it",
+        )
 
 
 def raw(

@@ -3,14 +3,17 @@
 import csv
 import io
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain, islice
 from pathlib import Path
 
+from vaelab.data.name_pattern import first_groups, parse_pattern
 from vaelab.system.errors import DataError, SpecError
 from vaelab.system.files import expanded, parsed
 
 NAMED = 10  # number of files that an error names
+SPARE_ROWS = 1_000  # number of rows of a CSV file without an image that are read for its error
 USAGE = "csv:FILE[:file=COLUMN:label=COLUMN] or name:REGEX"
 
 
@@ -44,7 +47,7 @@ def parse_labels(text: str) -> Labelling | None:
     """Read "csv:FILE", with ":file=COLUMN" and ":label=COLUMN" behind it if needed, or "name:REGEX"; None for "".
 
     Raises:
-        SpecError: it is neither, or the regular expression is invalid or has no group.
+        SpecError: it is neither, or the regular expression is too long, invalid or has no group.
     """
     if not text:
         return None
@@ -53,19 +56,7 @@ def parse_labels(text: str) -> Labelling | None:
         return _from_csv(rest)
     if kind != "name" or not rest:
         raise SpecError(found=f"labels = {text!r}", expected=USAGE, do="write it in that form")
-    try:
-        pattern = re.compile(rest)
-    except re.error as error:
-        raise SpecError(
-            found=f"labels = {text!r} ({error})", expected="a regular expression after name:", do="correct it"
-        ) from error
-    if not pattern.groups:
-        raise SpecError(
-            found=f"labels = {text!r}, without a group",
-            expected="a group in brackets, which is the class",
-            do=r"write, for example, 'name:(\d+)_.*'",
-        )
-    return FromName(pattern)
+    return FromName(parse_pattern(rest))
 
 
 def _from_csv(text: str) -> FromCsv:
@@ -88,41 +79,40 @@ def class_names(labelling: Labelling, folder: Path, names: Sequence[str]) -> lis
         names: their paths in it, with "/" between folders.
 
     Raises:
-        DataError: an image has no label, the CSV file has a file that does not exist or cannot be read, or a column is
-            missing.
+        DataError: an image has no label, the regular expression takes too long, the CSV file has a file that does not
+            exist or cannot be read, or a column is missing.
     """
     if isinstance(labelling, FromCsv):
         return _of_csv(labelling, folder, names)
-    found = {name: labelling.pattern.match(name.rpartition("/")[2]) for name in names}
-    if without := [name for name, match in found.items() if match is None or not match[1]]:
+    found = first_groups(labelling.pattern, [name.rpartition("/")[2] for name in names])
+    if without := [name for name, group in zip(names, found, strict=True) if not group]:
         raise DataError(
             found=f"{folder}: {len(without):,} of {len(names):,} names give no label: {_some(without)}",
             expected=f"names that begin as {labelling.pattern.pattern} says, with a text in its first group",
             do="change --labels, or move those files elsewhere",
         )
-    return [match[1] for match in found.values() if match is not None]
+    return [group for group in found if group is not None]
 
 
 def _of_csv(labelling: FromCsv, folder: Path, names: Sequence[str]) -> list[str]:
     path = expanded(labelling.path)
     if not path.exists() and (folder / path).exists():
         path = folder / path
+    most = 2 * len(names) + SPARE_ROWS
     rows = parsed(
         path,
-        _rows,
+        lambda text: _rows(text, labelling, path, most),
         expected="a CSV file in UTF-8 with a header",
         do="write it again",
         error=DataError,
     )
-    columns = [column for column in (rows[0] if rows else {}) if column is not None]
-    for column in (labelling.file, labelling.label):
-        if column not in columns:
-            raise DataError(
-                found=f"{path}: no column {column!r}" + (f", but {', '.join(columns)}" if rows else ": no rows"),
-                expected="a column with the file and one with the label of each image",
-                do=f"name them: --labels csv:{labelling.path}:file=COLUMN:label=COLUMN",
-            )
-    labels, unknown = _matched(rows, labelling, path, names)
+    if len(rows) > most:
+        raise DataError(
+            found=f"{path}: more than {most:,} rows, for {len(names):,} images",
+            expected="a row for each image, and an image for each row",
+            do="remove the rows of other images",
+        )
+    labels, unknown = _matched(rows, path, names)
     without = [name for name in names if name not in labels]
     if unknown or without:
         sides = [
@@ -138,23 +128,32 @@ def _of_csv(labelling: FromCsv, folder: Path, names: Sequence[str]) -> list[str]
     return [labels[name] for name in names]
 
 
-def _rows(text: str) -> list[dict[str, str]]:
+def _rows(text: str, labelling: FromCsv, path: Path, most: int) -> list[tuple[str, str]]:
+    """File and label of the first rows that are not empty, one more than `most`; the other columns are not kept."""
+    lines = filter(None, csv.reader(io.StringIO(text.removeprefix("\ufeff"), newline=""), strict=True))
+    wanted = (labelling.file, labelling.label)
     try:
-        return list(csv.DictReader(io.StringIO(text.removeprefix("\ufeff"), newline=""), strict=True))
+        header, rows = next(lines, []), [*islice(lines, 1)]
+        if missing := [column for column in wanted if not rows or column not in header]:
+            raise DataError(
+                found=f"{path}: no column {missing[0]!r}" + (f", but {_some(header)}" if rows else ": no rows"),
+                expected="a column with the file and one with the label of each image",
+                do=f"name them: --labels csv:{labelling.path}:file=COLUMN:label=COLUMN",
+            )
+        file, label = map(header.index, wanted)
+        padding = [""] * len(header)
+        return [((row + padding)[file], (row + padding)[label]) for row in islice(chain(rows, lines), most + 1)]
     except csv.Error as error:
         raise ValueError(str(error)) from error
 
 
-def _matched(
-    rows: Sequence[Mapping[str, str]], labelling: FromCsv, path: Path, names: Sequence[str]
-) -> tuple[dict[str, str], list[str]]:
+def _matched(rows: Sequence[tuple[str, str]], path: Path, names: Sequence[str]) -> tuple[dict[str, str], list[str]]:
     """The label of each image that has a row, and the files of rows without an image."""
     known, by_name = {*names}, dict[str, list[str]]()
     for name in names:
         by_name.setdefault(name.rpartition("/")[2], []).append(name)
     labels, unknown = dict[str, str](), list[str]()
-    for number, row in enumerate(rows, 2):
-        file, label = (row[column] or "" for column in (labelling.file, labelling.label))
+    for number, (file, label) in enumerate(rows, 2):
         file = file.removeprefix("./")
         same = [file] if file in known else by_name.get(file, [])
         if not same:

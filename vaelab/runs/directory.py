@@ -26,7 +26,7 @@ from vaelab.models import VAE
 from vaelab.parts.trust import check_trust
 from vaelab.runs.blueprint import Blueprint, blueprint_of
 from vaelab.runs.build import build_model, load_splits, model_bytes
-from vaelab.runs.examples import OWNER, read_examples
+from vaelab.runs.examples import CLASS_NAMES, OWNER, read_examples
 from vaelab.runs.result_file import Result, read_result
 from vaelab.runs.score import score_images
 from vaelab.runs.spec import Spec
@@ -47,7 +47,7 @@ OF_PIXELS = {"posterior.centre", "likelihood.offset"}  # older runs do not have 
 AGAIN = "re-measure with --again"
 # The values in the header of model.safetensors
 Axis = Annotated[int, Field(ge=1)]
-SHAPE, CLASS_NAMES = TypeAdapter(tuple[Axis, Axis, Axis]), TypeAdapter(dict[int, str])
+SHAPE = TypeAdapter(tuple[Axis, Axis, Axis])
 
 
 @dataclass(frozen=True, init=False)

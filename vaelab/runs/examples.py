@@ -4,12 +4,13 @@ import json
 from collections.abc import Mapping
 from math import prod
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 import torch
-from pydantic import TypeAdapter
+from pydantic import Field, TypeAdapter
 
-from vaelab.data.dataset import Dataset, Splits
+from vaelab.data.dataset import LONGEST_CLASS, Dataset, Splits
 from vaelab.runs.result_file import Result
 from vaelab.runs.spec import Spec
 from vaelab.system.errors import DataError, RunError, SpecError
@@ -20,7 +21,7 @@ EXAMPLES = "examples.safetensors"
 EXAMPLES_BYTES = 16_000_000  # of the images in that file; labels and names are far smaller
 MOST = {"validation": 1000, "test": 100}
 OWNER = "spec"  # a key in the header of a file of tensors: the hash of the Spec that the file belongs to
-CLASS_NAMES = TypeAdapter(dict[int, str])
+CLASS_NAMES = TypeAdapter(dict[int, Annotated[str, Field(max_length=LONGEST_CLASS)]])
 ELSEWHERE = "use the data (--data says where they are), or train the run again"
 
 

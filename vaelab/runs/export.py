@@ -18,7 +18,8 @@ from vaelab.models import VAE
 from vaelab.parts.trust import check_trust
 from vaelab.runs.blueprint import Blueprint, blueprint_of
 from vaelab.runs.build import build_model, model_bytes
-from vaelab.runs.directory import CLASS_NAMES, OWNER, SHAPE, Run
+from vaelab.runs.directory import OWNER, SHAPE, Run
+from vaelab.runs.examples import CLASS_NAMES
 from vaelab.runs.model_card import LAYOUT, card_of, config_of
 from vaelab.runs.spec import Spec
 from vaelab.serving.export.card import readme

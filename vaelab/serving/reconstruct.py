@@ -1,5 +1,6 @@
 """Reconstruct images, and decode latent vectors."""
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +15,7 @@ from vaelab.models import VAE, rows
 from vaelab.serving.images import labels_of
 from vaelab.serving.latents import drawn_from, posteriors
 from vaelab.system.errors import DataError, NonFiniteError, SpecError
+from vaelab.system.memory import check_free
 
 DRAWS = 16  # of z, that a reconstruction averages
 AT_A_TIME = 100  # images
@@ -46,11 +48,14 @@ def reconstruct(
     The noise of an image depends on `seed` and on its pixels only.
 
     Raises:
-        DataError, SpecError: the images do not fit the model, or there is no draw.
+        DataError, SpecError: the images do not fit the model, there is no draw, or memory has no room for so many.
         NonFiniteError: a pixel is not finite.
     """
     if draws < 1:
         raise SpecError(found=f"draws = {draws}", expected="at least 1 draw of z", do="use draws=1 or more")
+    # float32, of the images of a pass: z and the means of all draws, and their copy in one tensor
+    needed = 4 * draws * min(AT_A_TIME, len(data)) * (model.latent + 2 * math.prod(model.image_shape))
+    check_free(f"{draws:,} draws of z", needed, "ask for fewer draws", SpecError)
     images, errors, start = list[Tensor](), list[Tensor](), 0
     for q, noise in posteriors(model, data, seed, progress, AT_A_TIME):
         at = slice(start, start + AT_A_TIME)

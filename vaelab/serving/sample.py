@@ -1,5 +1,6 @@
 """Sample images from a trained model."""
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +14,7 @@ from vaelab.models import VAE
 from vaelab.randomness.seeds import derive
 from vaelab.serving.images import labels_of
 from vaelab.system.errors import NonFiniteError, SpecError
+from vaelab.system.memory import check_free
 
 AT_A_TIME = 100  # images
 
@@ -56,7 +58,8 @@ def sample(
         draw: return draws from p(x|z) instead of its means.
 
     Raises:
-        SpecError: no image is asked for; T is negative, or the prior has none; a label is unknown.
+        SpecError: no image is asked for, or more than memory has room for; T is negative, or the prior has none; a
+            label is unknown.
         NonFiniteError: a pixel is not finite.
     """
     if count < 1:
@@ -64,6 +67,8 @@ def sample(
     if not 0 <= temperature < float("inf"):
         found = f"temperature = {temperature:g}"
         raise SpecError(found=found, expected="a finite number, 0 or more", do="use 1 for the prior itself")
+    needed = 4 * count * (model.latent + 2 * math.prod(model.image_shape))  # float32: z, the images and their copy
+    check_free(f"{count:,} samples", needed, "ask for fewer at a time", SpecError)
     given = None if labels is None else labels_of(model, labels, count)
     device, images = next(model.parameters()).device, list[Tensor]()
     with evaluating(model), torch.no_grad():

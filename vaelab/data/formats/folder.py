@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from vaelab.data.conversion import CHANGES, FILTER, Conversion
-from vaelab.data.dataset import Contents, Raw, raw
+from vaelab.data.dataset import Contents, Raw, check_class_names, raw
 from vaelab.data.decoded_cache import decoded_once
 from vaelab.data.formats.decode import Decoded, decode
 from vaelab.data.formats.picture import SUFFIXES
@@ -98,7 +98,13 @@ def _said(where: str, count: int, decoded: Decoded, conversion: Conversion) -> t
 
 
 def numbered(names: Iterable[str]) -> dict[str, int]:
-    """Return the label of each class by its name, in ascending order of the labels."""
+    """Return the label of each class by its name, in ascending order of the labels.
+
+    Raises:
+        DataError: a name is too long.
+    """
+    names = list(names)
+    check_class_names(names)
     ordered = sorted(names, key=lambda name: (_natural(name), name))
     whole = [int(name) for name in ordered if re.fullmatch("[0-9]{1,18}", name)]
     if len(set(whole)) == len(ordered):
