@@ -18,8 +18,9 @@ from tests.told import told
 from vaelab.cli.main import main
 from vaelab.parts.trust import imported
 from vaelab.runs.directory import Run
-from vaelab.system.errors import RunError
+from vaelab.system.errors import UNPRINTED, RunError
 from vaelab.system.files import is_private, user_cache
+from vaelab.system.markdown import as_markdown
 from vaelab.system.tensor_file import read_tensors, write_tensors
 from vaelab.training import loop
 from vaelab.training.callback import Callback, Status
@@ -48,6 +49,30 @@ def test_a_result_of_other_values(values, run, capsys):
     changed(run / "result.json", **values)
     for words in (["compare", run], ["evaluate", run, "--samples", "3"]):
         assert re.search(r"result\.json (is damaged|has no (seconds|environment)\.)", told(capsys, *words))
+
+
+def test_text_of_a_run_is_text_in_the_model_card(run, tmp_path):
+    """Neither a link, nor HTML, nor a line of its own, nor an escape of the terminal."""
+    evil = "x`</td><script>alert(1)</script>[click](https://evil.example)\n# Buy\r\n---\x1b[2J\x85|cell"
+    result = json.loads((run / "result.json").read_text())
+    result["metrics"] = [row | {"note": evil, "unit": evil} for row in result["metrics"]]
+    result["provenance"]["note"] = evil
+    result["data"]["test"]["sha256"] = evil
+    result["findings"] = [{"kind": "collapse", "says": evil, "do": ""}]
+    changed(run / "result.json", **result | {"note": evil})
+    out = tmp_path / "a`b<i>\x1bc"
+    exported = vl.export(run, out, "weights", callback=vl.SILENT).path
+    _, front, text = (exported / "README.md").read_text().split("---\n", 2)
+    prose = re.sub("`[^`\\n]+`", "", text)  # without code, which is shown as it is
+    assert not re.search(r"<script>|<i>|(?<!\\)\[click", prose)
+    assert not UNPRINTED.search((front + text).replace("\n", ""))
+    assert not re.search("^# Buy|^---", text, re.MULTILINE)
+    assert all(line.count("`") % 2 == 0 for line in text.splitlines() if not line.startswith("```"))
+    tables = [block.splitlines() for block in text.split("\n\n") if block.startswith("|")]
+    for table in tables:
+        assert len({len(re.findall(r"(?<!\\)[|]", line)) for line in table}) == 1
+    (line,) = (line for line in front.splitlines() if '"type": "nll"' in line)
+    assert json.loads(line.partition("- ")[2])["args"]["note"] == evil
 
 
 @pytest.mark.parametrize("name", ["model.safetensors", "examples.safetensors"])
@@ -293,7 +318,6 @@ def test_a_study_of_other_values(field, said, tmp_path, capsys):
 
 
 def test_text_of_a_study_makes_no_link_or_heading_of_report_md(tmp_path):
-    from vaelab.reports.write import as_markdown
 
     assert as_markdown("Please [read the docs][x]") == r"Please \[read the docs\]\[x\]"
     assert as_markdown("[x]: https://evil.example") == r"\[x\]: https://evil.example"

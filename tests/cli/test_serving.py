@@ -91,6 +91,22 @@ def test_scores_have_p_values_and_flags(run, photos, tmp_path, capsys):
     assert "p_value is absent" in capsys.readouterr().out
 
 
+def test_names_are_printed_without_their_control_characters(run, photos, tmp_path, capsys):
+    for number, path in enumerate(sorted(photos.glob("*/*.png"))):
+        path.rename(path.with_name(f"\x1b[2J{number}.png"))
+    assert (
+        main(
+            ["score", str(run), str(photos), "--samples", "20", "--alarm", "0.99", "--out", str(tmp_path / "s\x1b.csv")]
+        )
+        == 0
+    )
+    said = capsys.readouterr().out
+    assert "\\x1b[2J0.png" in said
+    assert "s\\x1b.csv" in said
+    assert "\x1b" not in said
+    assert rows(tmp_path / "s\x1b.csv")[0]["name"].endswith("\x1b[2J0.png")  # the table has the names as they are
+
+
 def test_without_images_those_of_the_run_are_used(run, tmp_path):
     assert main(["encode", str(run), "--split", "test", "--out", str(tmp_path / "z.npz")]) == 0
     with np.load(tmp_path / "z.npz") as found:
@@ -146,6 +162,8 @@ def test_reconstructions_are_beside_the_images(run, photos, tmp_path):
         ("sample RUN --count 0 --out s.png", "0 samples"),
         ("sample RUN --labels 3 --out s.png", "not conditioned on labels"),
         ("reconstruct RUN PHOTOS --draws 0 --out rec", "draws = 0"),
+        (f"reconstruct RUN PHOTOS --draws {10**30} --out rec", "draws of z: needs"),
+        (f"sample RUN --count {10**30} --out s.npz", "samples: needs"),
         ("reconstruct RUN PHOTOS --out RUN", "add --overwrite"),
         ("reconstruct RUN PHOTOS --overwrite --out RUN", "expected only pictures and tables of vaelab"),
     ],

@@ -96,6 +96,12 @@ def console() -> Console:
     return found
 
 
+def say(text: object = "") -> None:
+    """Print lines as they are, for people and programs; control characters, which a name may hold, are escaped."""
+    for line in str(text).split("\n"):
+        print(in_print(line))
+
+
 def print_records(title: str, records: list[dict[str, Any]]) -> None:
     """Print records with equal keys as a table, a row each."""
     table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False)

@@ -1,7 +1,6 @@
 """Write a study's report: report.html, which is complete in itself, and report.md with its pictures next to it."""
 
 import os
-import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +20,7 @@ from vaelab.runs.claim import check_claim
 from vaelab.studies.study import Member, Study
 from vaelab.system.errors import RunError
 from vaelab.system.files import make_folder, small, write_atomically
+from vaelab.system.markdown import as_markdown
 
 VERDICT_CLASSES = {
     "supported": "supported",
@@ -30,10 +30,6 @@ VERDICT_CLASSES = {
     QUICK: "unjudged",
     UNTESTED: "unjudged",
 }
-MARKS = str.maketrans(
-    {"\\": "\\\\", "<": "&lt;", "`": "'", **{mark: f"\\{mark}" for mark in "|[]*~!"}}  # of Markdown
-)
-BLOCK = re.compile(r"^([0-9]*)(#|>|[-+] |(?<=[0-9])[.)] )")  # a heading, a quotation or a list
 TEXT_COLUMNS = ("group", "data", "protocol", "likelihood", "network")  # aligned left; numbers are aligned right
 
 
@@ -117,22 +113,19 @@ def _template(name: str) -> Template:
     environment = Environment(
         loader=loader,
         autoescape=not of_markdown,
-        finalize=as_markdown if of_markdown else None,
+        finalize=_in_markdown if of_markdown else None,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
     environment.filters["number"] = number
-    environment.filters["cells"] = lambda row: Markup(" | ".join(map(as_markdown, row)))
+    environment.filters["cells"] = lambda row: Markup(" | ".join(map(_in_markdown, row)))
     return environment.get_template(f"{name}.j2")
 
 
-def as_markdown(value: object) -> str:
-    """Escape a text for Markdown, so that it cannot start or end a cell, line, tag, link or code."""
-    if isinstance(value, Markup):  # a table
-        return value
-    return BLOCK.sub(r"\1\\\2", " ".join(str(value).splitlines()).translate(MARKS))
+def _in_markdown(value: object) -> str:
+    return value if isinstance(value, Markup) else as_markdown(str(value))  # a table is Markdown already
 
 
 def _context(context: ReportContext, folder: Path, images: Path) -> dict[str, object]:

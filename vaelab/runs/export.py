@@ -26,7 +26,7 @@ from vaelab.serving.export.card import readme
 from vaelab.serving.export.graphs import graphs_of
 from vaelab.serving.export.programs import check_packages, onnx, pt2, traced
 from vaelab.serving.folder import new_folder
-from vaelab.system.errors import RunError, unknown
+from vaelab.system.errors import RunError, in_print, unknown
 from vaelab.system.files import check_no_link, expanded, parsed, write_atomically
 from vaelab.system.memory import check_free
 from vaelab.system.tensor_file import read_tensors, write_tensors
@@ -141,10 +141,14 @@ def upload_command(folder: Path | str) -> str:
     """Return the command that uploads an exported folder to the Hugging Face Hub; USER stands for the user's name.
 
     Raises:
-        RunError: it is not an exported folder.
+        RunError: it is not an exported folder, or its name cannot be printed.
     """
     path = expanded(folder)
     _read_config(path)
+    if in_print(str(folder)) != str(folder):
+        raise RunError(
+            found=f"{folder}, with a character that cannot be printed", expected="a name that can", do="rename it"
+        )
     name = re.sub(r"[^A-Za-z0-9._-]+", "-", path.absolute().name).strip("-.") or "model"
     return f"hf upload USER/{name} {shlex.quote(str(folder))} ."
 

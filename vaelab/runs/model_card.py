@@ -14,6 +14,7 @@ from vaelab.serving.export.card import Card
 from vaelab.serving.export.graphs import Graph
 from vaelab.serving.export.pixels import READINGS
 from vaelab.serving.export.programs import BATCHES, TOLERANCE
+from vaelab.system.markdown import as_code, as_markdown
 
 LAYOUT = 1  # version of config.json
 
@@ -100,19 +101,21 @@ def _prior_in_words(run: Run, model: VAE) -> str:
 def _limits(spec: Spec, model: VAE, result: dict[str, Any]) -> list[str]:
     """What a reader must know before using the model, in sentences."""
     limits = [
-        f"It describes images like those of `{spec.data}`, of {' x '.join(map(str, model.image_shape))} pixels. It "
-        "says nothing sure about other images.",
+        f"It describes images like those of {as_code(spec.data)}, of {' x '.join(map(str, model.image_shape))} "
+        "pixels. It says nothing sure about other images.",
         "A high likelihood does not mean that an image is usual: models of this kind give higher likelihoods to some "
         "other data sets than to their own test images (Nalisnick et al. 2019).",
         f"The numbers are of one training, with seed {spec.seed}. Another seed gives other numbers.",
     ]
     if note := result["provenance"]["note"]:
-        limits.append(f"Its likelihood of these pixels is {note}: do not compare it with likelihoods.")
+        limits.append(f"Its likelihood of these pixels is {as_markdown(note)}: do not compare it with likelihoods.")
     if result["note"]:
-        limits.append(f"The data have {result['note']}.")
+        limits.append(f"The data have {as_markdown(result['note'])}.")
     if count := result["test_images_trained_on"]:
         limits.append(f"{count:,} of the test images are also training images.")
-    limits += [f"The diagnosis of the training found: {finding['says']}." for finding in result["findings"]]
+    limits += [
+        f"The diagnosis of the training found: {as_markdown(finding['says'])}." for finding in result["findings"]
+    ]
     return [
         *limits,
         "Nobody has chosen a license: `license` in the first lines of this file is `unknown`. Set it before you "

@@ -24,4 +24,4 @@ def compare(
     found = comparison.compare(list(runs), metric)
     terminal.print_rankings(metric, found)
     if len(found) > 1:
-        print(f"{len(found)} rankings: numbers in different rankings are not comparable.")
+        terminal.say(f"{len(found)} rankings: numbers in different rankings are not comparable.")

@@ -36,7 +36,7 @@ def data_list(root: Root = None) -> None:
     terminal.print_records("data sets", rows)
     for row in found:
         if row.where:
-            print(f"{row.usage}: {'in' if row.present else 'belongs in'} {row.where}")
+            terminal.say(f"{row.usage}: {'in' if row.present else 'belongs in'} {row.where}")
 
 
 def data_check(
@@ -90,7 +90,7 @@ def data_fetch(
     with terminal.downloading(terminal.console()) as progress:
         paths = fetch(name, root, progress=progress)
     for path in paths:
-        print(path)
+        terminal.say(path)
 
 
 def data_cache(
@@ -117,7 +117,7 @@ def data_cache(
     if rows and not clear:
         terminal.print_records("decoded folders", rows)
     total = in_words(sum(entry.size for entry in found))
-    print(f"{'deleted ' * clear}{len(found):,} decoded folders in {decoded_cache.place()}, {total}")
+    terminal.say(f"{'deleted ' * clear}{len(found):,} decoded folders in {decoded_cache.place()}, {total}")
 
 
 def _images(entry: "Entry") -> str:

@@ -63,4 +63,4 @@ def encode(
     if made.estimated:
         said["note"] = f"mean or scale from {latents.ESTIMATED_FROM} draws: q(z|x) has no closed form"
     terminal.print_facts("", said)
-    print(out)
+    terminal.say(out)

@@ -31,4 +31,4 @@ def export(
     with terminal.watching(terminal.console()) as callback:
         written = exports.export(Run(run, trust), out, formats, overwrite, callback)
     for path in written.files:
-        print(f"{path}  {path.stat().st_size:,} bytes")
+        terminal.say(f"{path}  {path.stat().st_size:,} bytes")

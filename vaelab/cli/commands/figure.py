@@ -34,4 +34,4 @@ def figure(
     with terminal.watching(terminal.console()) as callback:
         paths = pictures.figure(opened, kinds, seed, root, data, callback)
     for path in paths:
-        print(path)
+        terminal.say(path)

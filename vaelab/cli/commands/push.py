@@ -14,6 +14,7 @@ def push(
     It uploads nothing. Put your name on the Hugging Face Hub in the place of USER. The command `hf` comes with
     `pip install huggingface_hub`; `hf auth login` is needed once.
     """
+    from vaelab.cli import terminal
     from vaelab.runs.export import upload_command
 
-    print(upload_command(folder))
+    terminal.say(upload_command(folder))

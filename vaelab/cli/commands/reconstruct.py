@@ -59,4 +59,4 @@ def reconstruct(
     terminal.print_facts(
         "", {"images": f"{len(found):,}", "squared error": f"{made.squared_error.mean():.4g} per pixel"}
     )
-    print(out)
+    terminal.say(out)

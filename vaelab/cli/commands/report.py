@@ -24,6 +24,7 @@ def report(
     trust: Trust = (),
 ) -> None:
     """Write the report of a study again, from its finished runs."""
+    from vaelab.cli import terminal
     from vaelab.reports import check_report
 
     opened = named_study(name, out, quick, seeds, trust)
@@ -32,7 +33,7 @@ def report(
         if missing := check_report(opened, page):
             found = f"{page} lacks {len(missing)} things: {'; '.join(missing[:5])}"
             raise RunError(found=found, expected="a complete report", do=f"run `{opened.command}` to train the rest")
-        print(f"complete: {len(opened.members)} runs, with every panel, table cell and verdict")
+        terminal.say(f"complete: {len(opened.members)} runs, with every panel, table cell and verdict")
 
 
 def named_study(name: str, out: Path, quick: bool, seeds: int, trust: tuple[str, ...]) -> "Study":
@@ -56,7 +57,7 @@ def write_report(opened: "Study", root: str | None) -> Path:
     for title, records in published:
         terminal.print_records(title, records)
     if any(FEW_MARK in cell for _, records in published for record in records for cell in record.values()):
-        print(f"{FEW_MARK} {FEW_EFFECTIVE}")
-    print(text)
-    print(page)
+        terminal.say(f"{FEW_MARK} {FEW_EFFECTIVE}")
+    terminal.say(text)
+    terminal.say(page)
     return page

@@ -68,4 +68,4 @@ def sample(
             "z": f"{'p(z)' if temperature == 1 else f'p(z) at temperature {temperature:g}'}, seed {seed}",
         },
     )
-    print(out)
+    terminal.say(out)

@@ -88,16 +88,17 @@ def score(
     if alarm is not None and p is not None:
         columns["flagged"] = p <= alarm
     table.write_table(out, columns)
-    print(scores, end="\n\n")
+    terminal.say(f"{scores}\n")
     if unusual is not None:
         there = [name for name in UNUSUAL if getattr(scores, name) is not None]
-        print(ranking.table({name: ranking.rank(scores.unusual(name), unusual) for name in there}), end="\n\n")
+        ranks = ranking.table({name: ranking.rank(scores.unusual(name), unusual) for name in there})
+        terminal.say(f"{ranks}\n")
     if alarm is not None and p is not None:
         flagged = sorted((p <= alarm).nonzero()[0].tolist(), key=lambda i: p[i])
-        print(f"{len(flagged):,} of {len(found):,} images have a p-value of at most {alarm:g}:")
+        terminal.say(f"{len(flagged):,} of {len(found):,} images have a p-value of at most {alarm:g}:")
         for i in flagged[:SHOWN]:
-            print(f"  {p[i]:<8.4g} {found.names[i]}")
+            terminal.say(f"  {p[i]:<8.4g} {found.names[i]}")
         if len(flagged) > SHOWN:
-            print(f"  and {len(flagged) - SHOWN:,} more, in {out}")
-        print()
-    print(out)
+            terminal.say(f"  and {len(flagged) - SHOWN:,} more, in {out}")
+        terminal.say()
+    terminal.say(out)

@@ -1,6 +1,7 @@
 """The model card: README.md of an exported folder, with the metadata that the Hugging Face Hub reads."""
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -8,6 +9,8 @@ from typing import Any
 from vaelab.evaluation.measure import Metric, draws_in_words
 from vaelab.serving.export.graphs import Graph
 from vaelab.serving.export.pixels import Reading
+from vaelab.system.errors import UNPRINTED
+from vaelab.system.markdown import as_code, as_markdown
 
 TAGS = ("vae", "variational-autoencoder", "generative-model", "representation-learning", "pytorch")
 FIRST = ("nll", "elbo", "rate", "distortion", "bits_per_dim")  # metrics that the table starts with
@@ -28,7 +31,7 @@ class Card:
         data: the name of the data.
         splits: for each split, the number of images and their SHA-256.
         metrics: of the test images.
-        limits: sentences.
+        limits: sentences, in Markdown.
         command: trains the model again.
         differences: for each file, its largest difference from torch.
         graphs: encoder and decoder, as they are in the files.
@@ -55,9 +58,9 @@ def readme(card: Card) -> str:
     """Return README.md: YAML metadata, then text."""
     sections = [
         _front_matter(card),
-        f"# {card.title}",
+        f"# {as_markdown(card.title)}",
         f"A variational autoencoder of images of {_shape(card.image_shape)} pixels (channels x height x width), "
-        f"trained on `{card.data}` with vaelab {card.version}.",
+        f"trained on {as_code(card.data)} with vaelab {card.version}.",
         "![Samples from the prior: means of the decoder, and draws](samples.png)",
         _model(card),
         _numbers(card),
@@ -65,7 +68,10 @@ def readme(card: Card) -> str:
         _files(card),
         "## Limits\n\n" + "\n".join(f"- {limit}" for limit in card.limits),
         f"## Train it again\n\n```sh\n{card.command}\n```\n\nThe data must have these SHA-256 digests:\n\n"
-        + _table(("split", "images", "SHA-256"), [(k, f"{n:,}", f"`{s}`") for k, (n, s) in card.splits.items()]),
+        + _table(
+            ("split", "images", "SHA-256"),
+            [(as_markdown(k), f"{n:,}", as_code(s)) for k, (n, s) in card.splits.items()],
+        ),
     ]
     return "\n\n".join(sections) + "\n"
 
@@ -110,28 +116,30 @@ def _entry(metric: Metric) -> dict[str, Any]:
 
 
 def _model(card: Card) -> str:
-    rows = [(name, f"`{value}`") for name, value in card.parts.items()]
+    rows = [(name, as_code(value)) for name, value in card.parts.items()]
     return "## The model\n\n" + _table(("part", "as vaelab writes it"), rows)
 
 
 def _numbers(card: Card) -> str:
     rows = [
         (
-            f"`{metric.name}`",
+            as_code(metric.name),
             f"{metric.value:.4g}" + (f" ± {metric.se:.2g}" if metric.se is not None else ""),
-            metric.unit,
+            as_markdown(metric.unit),
             draws_in_words(metric),
             f"{metric.images:,}",
-            f"{metric.better} is better" if metric.better != "neither" else "",
+            f"{as_markdown(metric.better)} is better" if metric.better != "neither" else "",
         )
         for metric in _ordered(card.metrics)
     ]
-    notes = dict.fromkeys(f"`{metric.name}`: {metric.note}." for metric in card.metrics if metric.note)
+    notes = dict.fromkeys(
+        f"{as_code(metric.name)}: {as_markdown(metric.note)}." for metric in card.metrics if metric.note
+    )
     return "\n\n".join(
         [
             "## Numbers",
-            f"On the test images, read by the protocol `{card.protocol}`. ± is the standard error over images, and K "
-            "the number of draws of z for each image. Numbers of other data or protocols are not comparable.",
+            f"On the test images, read by the protocol {as_code(card.protocol)}. ± is the standard error over images, "
+            "and K the number of draws of z for each image. Numbers of other data or protocols are not comparable.",
             _table(("metric", "value", "unit", "K", "images", ""), rows),
             *notes,
         ]
@@ -144,8 +152,8 @@ def _use(card: Card) -> str:
     says = [
         f"The encoder takes float32 pixels in [0, 1] of shape [N, {channels}, {height}, {width}], N of any size. It "
         "subtracts the mean of the training images itself: give it plain pixels. Stored levels u = 0 (black) to 255 "
-        f"are read by the protocol `{card.protocol}`: {card.reading.words}",
-        f"The decoder takes z [N, {decoder.inputs['z'].shape[0]}]. {card.prior}",
+        f"are read by the protocol {as_code(card.protocol)}: {card.reading.words}",
+        f"The decoder takes z [N, {decoder.inputs['z'].shape[0]}]. {as_markdown(card.prior)}",
     ]
     if "label" in encoder.inputs:
         says.append("Both take `label`, int64 [N], whose values `config.json` lists; another value is an error.")
@@ -213,7 +221,7 @@ def _ordered(metrics: Sequence[Metric]) -> list[Metric]:
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    cells = [head, ["---"] * len(head), *[[cell.replace("|", "\\|") for cell in row] for row in rows]]
+    cells = [head, ["---"] * len(head), *[[re.sub(r"(?<!\\)[|]", r"\|", cell) for cell in row] for row in rows]]
     return "\n".join(f"| {' | '.join(row)} |" for row in cells)
 
 
@@ -222,4 +230,5 @@ def _shape(shape: tuple[int, ...]) -> str:
 
 
 def _json(value: object) -> str:
-    return json.dumps(value, ensure_ascii=False)
+    """JSON in which no character ends a line or moves a cursor."""
+    return UNPRINTED.sub(lambda found: f"\\u{ord(found[0]):04x}", json.dumps(value, ensure_ascii=False))
