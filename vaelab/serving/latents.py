@@ -98,7 +98,9 @@ def encode(
             part = of.numpy(force=True)
             if name not in arrays:
                 # One array for all: small tensors that stay between large ones that go would keep the memory of both
-                check_free(f"{name} of {len(data):,} images", len(data) * part[0].nbytes, "encode fewer images at a time")
+                check_free(
+                    f"{name} of {len(data):,} images", len(data) * part[0].nbytes, "encode fewer images at a time"
+                )
                 arrays[name] = np.empty((len(data), *part.shape[1:]), part.dtype)
             arrays[name][start : start + len(part)] = part
     return Latents(**arrays, groups=model.groups, estimated=estimated)
