@@ -78,7 +78,8 @@ def encode(
         raise SpecError(found=f"draws = {draws}", expected="0 or more", do="use draws=0 for the mean and scale alone")
     head, estimated = head_of(model.posterior), False
     arrays = dict[str, np.ndarray]()
-    for start, (q, noise) in zip(range(0, len(data), AT_A_TIME), posteriors(model, data, seed, progress), strict=True):
+    passes = posteriors(model, data, seed, progress, AT_A_TIME)
+    for start, (q, noise) in zip(range(0, len(data), AT_A_TIME), passes, strict=True):
         with noise:
             if has(head, HasCodebooks):  # a point, without a spread
                 mean, scale = q.mean, torch.zeros_like(q.mean)
@@ -97,7 +98,7 @@ def encode(
         for name, of in found.items():
             part = of.numpy(force=True)
             if name not in arrays:
-                # One array for all: small tensors that stay between large ones that go would keep the memory of both
+                # One array for all: many small tensors, kept among large ones that are freed, would scatter the memory
                 check_free(
                     f"{name} of {len(data):,} images", len(data) * part[0].nbytes, "encode fewer images at a time"
                 )
