@@ -30,20 +30,20 @@ class Spec(TrainingConfig):
     )
     resize: str = Field(
         default="",
-        description="size of the images of a folder, by Pillow's filter LANCZOS. HxW stretches them, crop:HxW cuts "
+        description="size of image files, by Pillow's filter LANCZOS. HxW stretches them, crop:HxW cuts "
         "them to that shape first, around the centre. Empty: as they are",
     )
-    grey: bool = Field(default=False, description="make the images of a folder grey")
+    grey: bool = Field(default=False, description="make image files grey")
     convert: bool = Field(
         default=False,
-        description="read images of a folder that are not opaque 8-bit grey or RGB. Transparent pixels are put on "
+        description="read image files that are not opaque 8-bit grey or RGB. Transparent pixels are put on "
         "white, CMYK becomes RGB, 16-bit grey is divided by 257 and rounded, the first frame of several is read, and "
-        "grey becomes RGB if both are in the folder",
+        "grey becomes RGB if both are among them",
     )
     labels: str = Field(
         default="",
-        description="labels of the images of a folder: csv:FILE[:file=COLUMN:label=COLUMN], or name:REGEX, whose first "
-        "group is the class. Empty: its sub-folders",
+        description="labels of image files: csv:FILE[:file=COLUMN:label=COLUMN], or name:REGEX, whose first "
+        "group is the class. Empty: their sub-folders",
     )
     protocol: str | None = Field(
         default=None,

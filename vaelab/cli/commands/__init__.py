@@ -26,3 +26,4 @@ COMMANDS = (  # in the order of `vaelab --help`
     "data fetch",
     "data cache",
 )
+RESUMED = ("train", "resume", "study", "data fetch")  # those that go on where they stopped if they are run again
