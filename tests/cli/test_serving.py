@@ -4,6 +4,7 @@ import csv
 import errno
 import os
 import shutil
+from contextlib import contextmanager
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from PIL import Image
 import vaelab as vl
 from tests.conftest import TINY
 from tests.told import told
+from vaelab.cli import terminal
 from vaelab.cli.main import main
 from vaelab.system import files
 
@@ -91,6 +93,83 @@ def test_scores_have_p_values_and_flags(run, photos, tmp_path, capsys):
     assert "p_value is absent" in capsys.readouterr().out
 
 
+LATE = {
+    "encode RUN PHOTOS --out OUT/z.csv": "z.csv",
+    "encode RUN PHOTOS --out OUT/z.npz": "z.npz",
+    "score RUN PHOTOS --samples 20 --out OUT/s.csv": "s.csv",
+    "sample RUN --count 2 --out OUT/s.png": "s.png",
+    "sample RUN --count 2 --out OUT/s.npz": "s.npz",
+    "sample RUN --count 2 --out OUT/s": "s/sub/mine",
+    "reconstruct RUN PHOTOS --out OUT/r": "r/mine",
+    "reconstruct RUN PHOTOS --overwrite --out OUT/r": "r/mine.png",
+}
+
+
+@pytest.mark.parametrize("words", LATE)
+def test_what_appears_while_a_command_works_stays(words, run, photos, tmp_path, monkeypatch, capsys):
+    mine = tmp_path / "out" / LATE[words]
+
+    @contextmanager
+    def working(*given):
+        mine.parent.mkdir(parents=True)
+        mine.write_text("precious")
+        yield lambda share: None
+
+    monkeypatch.setattr(terminal, "working", working)
+    named = {"RUN": str(run), "PHOTOS": str(photos)}
+    said = told(capsys, *[named.get(word, word.replace("OUT", str(tmp_path / "out"))) for word in words.split()])
+    assert "mine.png, and no images.csv of vaelab that names it" in said if "--overwrite" in words else "exists" in said
+    assert mine.read_text() == "precious"
+    assert [path for path in (tmp_path / "out").rglob("*") if path.is_file()] == [mine]
+
+
+def test_images_that_are_read_are_not_replaced(run, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(["sample", str(run), "--count", "3", "--out", "in"]) == 0  # a folder that --overwrite may replace
+    np.savez("a.npz", images=np.random.default_rng(0).integers(0, 256, (3, 8, 8), np.uint8))
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    for words in (
+        "reconstruct RUN in --out in",
+        "reconstruct RUN folder:in --out ./in",
+        "reconstruct RUN in/sample-1.png --out in",
+        "encode RUN a.npz --out a.npz",
+        "encode RUN npz:a.npz:axes=NHW --out ../NAME/a.npz",
+    ):
+        typed = words.replace("RUN", str(run)).replace("NAME", tmp_path.name).split()
+        assert "which has the images that are read" in told(capsys, *typed, "--overwrite")
+        assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
+    assert main(["reconstruct", str(run), "in", "--out", "other"]) == 0
+    assert main(["reconstruct", str(run), "in", "--out", "other", "--overwrite"]) == 0
+
+
+def test_an_output_without_a_name_is_refused(run, tmp_path, monkeypatch, capsys):
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    for command in ("sample", "reconstruct", "export"):
+        for out in (".", "", ".."):
+            assert "expected a folder with a name" in told(capsys, command, run, "--overwrite", "--out", out)
+    with pytest.raises(vl.VaelabError, match="a folder with a name"):
+        vl.export(run, tmp_path / "a\0b" / "c", "weights", callback=vl.SILENT)
+    assert not list((tmp_path / "here").iterdir())
+
+
+def test_names_in_any_script_fit_into_those_of_files(run, photos, tmp_path):
+    (photo,) = list(photos.glob("*/0.png"))
+    for letter in "\U00020000é":
+        photo = photo.rename(photo.with_name(letter * (250 // len(letter.encode()) - 2) + ".png"))
+        assert main(["reconstruct", str(run), str(photo), "--out", str(tmp_path / f"out-{letter}")]) == 0
+        assert main(["encode", str(run), str(photo), "--out", str(tmp_path / f"{letter * 58}.csv")]) == 0
+
+
+@pytest.mark.skipif(os.name == "nt", reason="names are text there")
+def test_a_name_that_is_not_text_is_told(run, photos, tmp_path, capsys):
+    (photo,) = map(os.fsencode, photos.glob("*/0.png"))
+    odd = os.path.join(os.path.dirname(photo), b"\xff.png")
+    os.rename(photo, odd)
+    for command, out in (("encode", "z.csv"), ("score", "s.csv"), ("reconstruct", "r")):
+        assert "a name that is not UTF-8" in told(capsys, command, run, os.fsdecode(odd), "--out", tmp_path / out)
+
+
 def test_names_are_printed_without_their_control_characters(run, photos, tmp_path, capsys):
     for number, path in enumerate(sorted(photos.glob("*/*.png"))):
         path.rename(path.with_name(f"\x1b[2J{number}.png"))
@@ -165,7 +244,7 @@ def test_reconstructions_are_beside_the_images(run, photos, tmp_path):
         (f"reconstruct RUN PHOTOS --draws {10**30} --out rec", "draws of z: needs"),
         (f"sample RUN --count {10**30} --out s.npz", "samples: needs"),
         ("reconstruct RUN PHOTOS --out RUN", "add --overwrite"),
-        ("reconstruct RUN PHOTOS --overwrite --out RUN", "expected only pictures and tables of vaelab"),
+        ("reconstruct RUN PHOTOS --overwrite --out RUN", "expected a folder with files of vaelab only"),
     ],
 )
 def test_a_mistake_is_one_line_and_leaves_nothing(words, says, run, photos, tmp_path, monkeypatch, capsys):
@@ -190,7 +269,7 @@ def test_a_full_disk_leaves_nothing(run, photos, tmp_path, monkeypatch, capsys):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     (tmp_path / "out").mkdir()
-    monkeypatch.setattr(files.os, "replace", full)
+    monkeypatch.setattr(files.os, "fsync", full)
     assert "no room to write" in told(capsys, "encode", run, photos, "--out", tmp_path / "out" / "z.csv")
     assert "no room to write" in told(capsys, "reconstruct", run, photos, "--out", tmp_path / "out" / "rec")
     assert not list((tmp_path / "out").iterdir())

@@ -206,6 +206,18 @@ def test_files_of_the_user_in_the_cache_stay(photos: Path, monkeypatch):
     assert {path: path.read_bytes() for path in place.iterdir()} == mine
 
 
+def test_what_killed_processes_left_is_cleared(photos: Path):
+    read(photos)
+    (entry,) = decoded_cache.entries()
+    key, place = entry.path.stem, decoded_cache.place()
+    (place / f".{key}.npy.0123456789abcdef.tmp").write_bytes(b"half")
+    (place / f".{key[::-1]}.json.0123456789abcdef.tmp").write_bytes(b"half")
+    (place / f"{'0' * 32}.json").write_text("{}")
+    (place / ".mine.npy.0123456789abcdef.tmp").write_bytes(b"mine")
+    decoded_cache.clear()
+    assert [path.name for path in place.iterdir()] == [".mine.npy.0123456789abcdef.tmp"]
+
+
 def test_a_folder_that_the_cache_is_a_link_to_is_left_alone(photos: Path, tmp_path: Path, refused):
     read(photos)
     decoded_cache.place().rename(tmp_path / "elsewhere")

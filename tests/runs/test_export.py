@@ -206,7 +206,8 @@ def test_a_folder_that_exists_is_kept(run, tmp_path, capsys):
     before = (out / "README.md").stat().st_ino
     said = told(capsys, "export", run, "--out", out, "--formats", "weights")
     assert (
-        said == f"vaelab: {out} exists; expected a new folder; choose another --out, or add --overwrite to replace it"
+        said
+        == f"vaelab: {out} exists; expected a path that does not exist yet; add --overwrite, or choose another --out"
     )
     assert (out / "README.md").stat().st_ino == before
     (out / "encoder.onnx").write_text("old")

@@ -1,13 +1,16 @@
 """Tables and pictures: formats, names, and what is never half-written."""
 
 import csv
+import errno
+import os
 
 import numpy as np
 import pytest
 from PIL import Image
 
 import vaelab as vl
-from vaelab.serving.pictures import beside, check_folder, file_names, grid, write_each
+from vaelab.serving.folder import check_new_folder
+from vaelab.serving.pictures import beside, file_names, foreign, grid, write_each
 from vaelab.serving.table import check_output, write_table
 
 COLUMNS = {"name": ["a", "b, c"], "mean": np.array([[0.1, 2], [3, np.nan]], np.float32), "nll": np.array([1.5, 2.5])}
@@ -59,12 +62,55 @@ def test_a_folder_with_other_files_is_not_replaced(tmp_path):
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.tex").write_text("years")
     with pytest.raises(vl.VaelabError, match=r"thesis\.tex"):
-        check_folder(tmp_path / "mine", True)
+        check_new_folder(tmp_path / "mine", foreign, True)
     with pytest.raises(vl.VaelabError, match="add --overwrite"):
-        check_folder(tmp_path / "mine", False)
+        check_new_folder(tmp_path / "mine", foreign, False)
     (tmp_path / "link").symlink_to(tmp_path / "mine")
-    with pytest.raises(vl.VaelabError, match="not a folder"):
-        check_folder(tmp_path / "link", True)
+    with pytest.raises(vl.VaelabError, match="symbolic link"):
+        check_new_folder(tmp_path / "link", foreign, True)
+
+
+MINE = {
+    "no table": {"wedding.png": b"us", "thesis.csv": b"years"},
+    "another table": {"a.png": b"us", "images.csv": b"name,day\na.png,1\n"},
+    "a picture more": {"a.png": b"us", "b.png": b"us", "images.csv": b"file,name\na.png,a\n"},
+    "a table that is no text": {"a.png": b"us", "images.csv": b"file,name\na.png,\xff\n"},
+    "a table alone": {"images.csv": b"id\n1\n"},
+}
+
+
+@pytest.mark.parametrize("kind", MINE)
+def test_the_users_own_pictures_and_tables_are_not_replaced(kind, tmp_path):
+    (tmp_path / "mine").mkdir()
+    for name, content in MINE[kind].items():
+        (tmp_path / "mine" / name).write_bytes(content)
+    with pytest.raises(vl.VaelabError, match=r"has .*(no images\.csv of vaelab|vaelab did not write)"):
+        write_each(tmp_path / "mine", np.zeros((1, 1, 3, 3), np.uint8), {"name": ["a"]}, True)
+    assert {path.name: path.read_bytes() for path in (tmp_path / "mine").iterdir()} == MINE[kind]
+
+
+@pytest.mark.parametrize("hard_links", [True, False])
+def test_a_file_that_appears_before_the_last_moment_is_not_replaced(hard_links, tmp_path, monkeypatch):
+    path, fsync = tmp_path / "t.csv", os.fsync
+
+    def late(file):
+        fsync(file)
+        path.write_text("precious")
+
+    def no_links(*given):
+        raise OSError(errno.EPERM, "Operation not permitted")
+
+    if not hard_links:
+        monkeypatch.setattr(os, "link", no_links)
+        write_table(tmp_path / "u.csv", COLUMNS)
+        (tmp_path / "u.csv").unlink()
+    monkeypatch.setattr(os, "fsync", late)
+    with pytest.raises(vl.VaelabError, match=r"t\.csv exists; .* add --overwrite"):
+        write_table(path, COLUMNS)
+    assert path.read_text() == "precious"
+    assert list(tmp_path.iterdir()) == [path]
+    write_table(path, COLUMNS, True)
+    assert path.read_text() != "precious"
 
 
 def test_a_folder_appears_as_a_whole_or_not_at_all(tmp_path):
@@ -73,10 +119,10 @@ def test_a_folder_appears_as_a_whole_or_not_at_all(tmp_path):
     with pytest.raises(vl.VaelabError, match="4 channels"):  # at the first picture
         write_each(tmp_path / "new", np.zeros((2, 4, 3, 3), np.uint8), {"name": ["a", "b"]})
     with pytest.raises(vl.VaelabError, match="4 channels"):
-        write_each(tmp_path / "out", np.zeros((2, 4, 3, 3), np.uint8), {"name": ["a", "b"]})
+        write_each(tmp_path / "out", np.zeros((2, 4, 3, 3), np.uint8), {"name": ["a", "b"]}, True)
     assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["a.png", "b.png", "images.csv"]
     assert [p.name for p in tmp_path.iterdir()] == ["out"]
-    write_each(tmp_path / "out", images[:1], {"name": ["c"]})
+    write_each(tmp_path / "out", images[:1], {"name": ["c"]}, True)
     assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["c.png", "images.csv"]
 
 

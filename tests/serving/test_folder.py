@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from vaelab.serving.folder import new_folder
+from vaelab.system.errors import RunError
 
 KILLED = """
 import os, signal, sys
@@ -22,9 +23,14 @@ def killing(*names):
         os.kill(os.getpid(), signal.SIGKILL)
     rename(*names)
 os.rename = killing
-with new_folder(Path(sys.argv[1]), Path(sys.argv[1]).exists()) as folder:
+with new_folder(Path(sys.argv[1]), lambda folder: "", True) as folder:
     (folder / "file").write_text("new")
 """
+
+
+def nothing(folder: Path) -> str:
+    """Nothing in a folder is foreign: it may be replaced."""
+    return ""
 
 
 def killed_at(rename: int, path: Path) -> None:
@@ -34,7 +40,7 @@ def killed_at(rename: int, path: Path) -> None:
 
 
 def write(path: Path, text: str) -> None:
-    with new_folder(path, path.exists()) as folder:
+    with new_folder(path, nothing, True) as folder:
         (folder / "file").write_text(text)
 
 
@@ -47,7 +53,7 @@ def test_folders_of_killed_writes_are_removed_and_no_others(tmp_path: Path):
     (tmp_path / ".out.0123456789abcdef.tmp").symlink_to(other)
     killed_at(1, path)
     assert len(list(tmp_path.glob(".out.*"))) == 3
-    with new_folder(path) as alive:
+    with new_folder(path, nothing) as alive:
         write(tmp_path / "out", "another's")  # at the same time: the folder of a living write is not removed
         assert alive.exists()
         (path / "file").unlink()
@@ -58,6 +64,45 @@ def test_folders_of_killed_writes_are_removed_and_no_others(tmp_path: Path):
     assert other.exists()
 
 
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_what_appears_while_the_folder_is_written_stays(tmp_path: Path, overwrite):
+    def foreign(folder: Path) -> str:
+        return "" if [path.name for path in folder.iterdir()] == ["file"] else "mine"
+
+    path = tmp_path / "out"
+    if overwrite:
+        write(path, "old")
+    writing = new_folder(path, foreign, overwrite)
+    writing.__enter__()
+    path.mkdir(exist_ok=True)
+    (path / "mine").write_text("precious")
+    with pytest.raises(RunError, match="has mine" if overwrite else "exists"):
+        writing.__exit__(None, None, None)
+    assert (path / "mine").read_text() == "precious"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, OSError(13, "Permission denied")])
+@pytest.mark.parametrize("after", [1, 2])
+def test_an_interrupt_between_two_renamings_leaves_the_old_folder_or_the_new(tmp_path: Path, monkeypatch, error, after):
+    path, rename, calls = tmp_path / "out", os.rename, []
+    write(path, "old")
+
+    def interrupted(*names):
+        calls.append(names)
+        rename(*names)
+        if len(calls) == after:
+            raise error
+
+    monkeypatch.setattr("vaelab.serving.folder.os.rename", interrupted)
+    with pytest.raises((KeyboardInterrupt, RunError)):
+        write(path, "new")
+    monkeypatch.undo()
+    assert (path / "file").read_text() == ("old" if after == 1 else "new")
+    write(path, "newer")
+    assert list(tmp_path.iterdir()) == [path]
+
+
 @pytest.mark.skipif(os.name == "nt", reason="Windows locks no folders")
 def test_the_only_folder_is_kept_until_there_is_another(tmp_path: Path):
     """A write is killed after it moved the old folder away, and before it moved the new one to its place."""
@@ -65,7 +110,7 @@ def test_the_only_folder_is_kept_until_there_is_another(tmp_path: Path):
     write(path, "old")
     killed_at(2, path)
     assert not path.exists()
-    with pytest.raises(ZeroDivisionError), new_folder(path):
+    with pytest.raises(ZeroDivisionError), new_folder(path, nothing):
         raise ZeroDivisionError
     (left,) = tmp_path.iterdir()
     assert (left / "file").read_text() == "old"

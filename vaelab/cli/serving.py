@@ -1,6 +1,7 @@
 """What the commands that use a trained model have in common."""
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from vaelab.data.conversion import AS_STORED, Conversion, parse_resize
@@ -9,6 +10,7 @@ from vaelab.runs.directory import Run
 from vaelab.serving.source import NamedImages, of_splits, open_images
 from vaelab.system.device import Device, find_device
 from vaelab.system.errors import SpecError
+from vaelab.system.files import expanded
 
 
 def model_of(path: Path, device: Device, trust: Sequence[str]) -> VAE:
@@ -18,6 +20,7 @@ def model_of(path: Path, device: Device, trust: Sequence[str]) -> VAE:
 
 def opened(
     path: Path,
+    out: Path,
     images: Sequence[str],
     split: str,
     root: str | None,
@@ -28,8 +31,12 @@ def opened(
     """The model of the run at `path`, and the images that the user named; without a name, those of the run.
 
     Image files are converted as the training images were, unless `conversion` says how.
+
+    Arguments:
+        out: where the output will be: images that it would replace are refused.
     """
     run = Run(path, trust)
+    _refuse_input(out, images or run.result.get("source", {}).values())
     model = run.served.to(find_device(device))
     asked = conversion != AS_STORED
     if not images:
@@ -43,6 +50,19 @@ def opened(
     used = conversion if asked else run.blueprint.reading.conversion
     named = images[0] if len(images) == 1 else list(images)
     return model, open_images(model, named, split=split, root=root, conversion=used, asked=asked)
+
+
+def _refuse_input(out: Path, sources: Iterable[str]) -> None:
+    """Raise SpecError if the output is, or contains, what one of the sources names."""
+    at = out.resolve()
+    for source in sources:
+        for part in (source, *re.split("[:,]", source)):  # a path, or a source with a path, such as npz:a.npz
+            if part and at.exists() and at in ((there := expanded(part).resolve()), *there.parents) and there.exists():
+                raise SpecError(
+                    found=f"--out {out}, which has the images that are read",
+                    expected="another place for the output",
+                    do="choose another --out",
+                )
 
 
 def row_names(found: NamedImages) -> dict[str, Sequence[str]]:

@@ -23,7 +23,7 @@ from vaelab.data.conversion import Conversion
 from vaelab.data.formats.decode import Decoded
 from vaelab.data.formats.tree import Stamp
 from vaelab.system.errors import VaelabError
-from vaelab.system.files import check_no_link, is_private, opened, small, user_cache, write_atomically
+from vaelab.system.files import check_no_link, is_private, opened, remove_leftovers, small, user_cache, write_atomically
 from vaelab.system.memory import check_free
 
 VERSION = 2  # of the rules of conversion and of these files
@@ -31,6 +31,8 @@ LARGEST_BYTES = 5_000_000_000  # of all entries together; those that were not us
 WORTH_SECONDS = 0.5  # images that are decoded in less time are not kept
 SETTLED_SECONDS = 2  # a file that changed so recently may change again without another time in its stamp
 IMAGES = re.compile("[0-9a-f]{32}[.]npy")  # the names of the files with images; see `_key`
+# The names of the other files: descriptions, and temporary files
+BESIDE = re.compile("[0-9a-f]{32}[.]json|[.]([0-9a-f]{32}[.](?:npy|json))[.][0-9a-f]{16}[.]tmp")
 
 
 class Description(BaseModel):
@@ -124,7 +126,9 @@ def entries() -> list[Entry]:
 
 
 def clear() -> list[Entry]:
-    """Delete all entries, and return what they were. A process that uses one at the moment is not disturbed.
+    """Delete all entries and what killed processes left, and return the entries.
+
+    A process that uses one at the moment is not disturbed.
 
     Raises:
         RunError: the folder of the cache is a symbolic link.
@@ -133,7 +137,20 @@ def clear() -> list[Entry]:
     gone = entries()
     for entry in gone:
         _delete(entry)
+    _sweep()
     return gone
+
+
+def _sweep() -> None:
+    """Delete what killed processes left: descriptions without images, and files that were not written completely."""
+    for path in list(place().glob("*")):
+        if not (found := BESIDE.fullmatch(path.name)):
+            continue
+        if found[1]:
+            remove_leftovers(path.with_name(found[1]))
+        elif not path.with_suffix(".npy").exists():
+            with suppress(OSError):
+                path.unlink()
 
 
 def _key(folder: Path, files: Mapping[str, Stamp], conversion: Conversion) -> str:

@@ -25,9 +25,9 @@ from vaelab.runs.spec import Spec
 from vaelab.serving.export.card import readme
 from vaelab.serving.export.graphs import graphs_of
 from vaelab.serving.export.programs import check_packages, onnx, pt2, traced
-from vaelab.serving.folder import new_folder
+from vaelab.serving.folder import check_new_folder, new_folder
 from vaelab.system.errors import RunError, in_print, unknown
-from vaelab.system.files import check_no_link, expanded, parsed, write_atomically
+from vaelab.system.files import expanded, parsed, write_atomically
 from vaelab.system.memory import check_free
 from vaelab.system.tensor_file import read_tensors, write_tensors
 from vaelab.training.callback import Callback
@@ -84,9 +84,9 @@ def export(
         raise unknown("format", wrong[0], FORMATS)
     if "onnx" in asked:
         check_packages()
-    _check_out(path, overwrite)
+    check_new_folder(path, _foreign, overwrite)
     result, model = run.result, run.model()
-    with torch.no_grad(), seeded_model(model, 0), new_folder(path, overwrite and path.exists()) as folder:
+    with torch.no_grad(), seeded_model(model, 0), new_folder(path, _foreign, overwrite) as folder:
         graphs, differences = graphs_of(model), dict[str, float]()
         for graph in graphs:
             program = traced(graph) if {"onnx", "pt2"} & {*asked} else None
@@ -157,24 +157,18 @@ def _in_words(difference: float) -> str:
     return f"differs from torch by at most {difference:.0e}" if difference else "is equal to torch"
 
 
-def _check_out(path: Path, overwrite: bool) -> None:
-    """Raise RunError if `path` exists, unless `overwrite` may replace it: it has only files of an exported folder."""
-    check_no_link(path)
-    if not path.exists():
-        return
-    if not overwrite:
-        raise RunError(
-            found=f"{path} exists", expected="a new folder", do="choose another --out, or add --overwrite to replace it"
-        )
-    do = "choose another --out"
-    if not path.is_dir():
-        raise RunError(found=f"{path} is a file", expected="a folder that vaelab exported", do=do)
-    names = sorted(entry.name for entry in path.iterdir())
-    if foreign := [name for name in names if name not in FILES]:
-        found = f"{path} has {foreign[0]}, which vaelab did not write"
-        raise RunError(found=found, expected="a folder with exported files only", do=f"move that file, or {do}")
+def _foreign(folder: Path) -> str:
+    """What a folder has that `export` does not write, in words; "" for nothing.
+
+    Raises:
+        RunError: it has exported files, but its config.json is missing, damaged or of another program.
+    """
+    names = sorted(entry.name for entry in folder.iterdir())
+    if others := [name for name in names if name not in FILES]:
+        return f"{others[0]}, which vaelab did not write"
     if names:
-        _read_config(path)
+        _read_config(folder)
+    return ""
 
 
 def _read_config(folder: Path) -> dict[str, Any]:

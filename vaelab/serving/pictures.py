@@ -1,5 +1,6 @@
 """Write images as PNG files: one for each, pairs, or a grid."""
 
+import csv
 import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -7,36 +8,50 @@ from pathlib import Path
 import numpy as np
 
 from vaelab.serving.folder import new_folder
-from vaelab.serving.table import Column, check_new, write_table
-from vaelab.system.errors import DataError, RunError
-from vaelab.system.files import make_folder, write_atomically
+from vaelab.serving.table import Column, write_table
+from vaelab.system.errors import DataError
+from vaelab.system.files import make_folder, small, write_atomically
 
 GAP = 2  # white pixels between two images
-LONGEST = 80  # characters of a file's name
-OURS = (".png", ".csv")  # a folder with other files is not replaced
+LONGEST = 160  # bytes of a file's name
+TABLE = "images.csv"
+FIRST_COLUMNS = ["file", "name"]  # of images.csv
 
 
-def check_folder(folder: Path, overwrite: bool) -> None:
-    """Raise RunError if `folder` exists, unless `overwrite` is set and it has only what vaelab writes."""
-    check_new(folder, overwrite)
-    if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
-        raise RunError(found=f"{folder} is not a folder", expected="a folder", do="choose another --out")
-    if folder.is_dir() and (other := next((p for p in folder.iterdir() if p.suffix not in OURS or p.is_dir()), None)):
-        found = f"{folder} contains {other.name}"
-        raise RunError(found=found, expected="only pictures and tables of vaelab", do="choose another --out")
+def foreign(folder: Path) -> str:
+    """What a folder has that `write_each` does not write, in words; "" for nothing.
+
+    A picture is that of vaelab if images.csv names it: other pictures may be the user's only ones.
+    """
+    there = sorted(folder.iterdir())
+    if not there:
+        return ""
+    try:
+        lines = csv.reader(io.StringIO(small(folder / TABLE).read_text(encoding="utf-8"), newline=""))
+        named = {line[0] for line in lines if line} if next(lines, [])[:2] == FIRST_COLUMNS else None
+    except (OSError, ValueError, csv.Error):
+        named = None
+    if named is None:
+        return f"{there[0].name}, and no {TABLE} of vaelab that names it"
+    others = (path for path in there if path.name not in (TABLE, *named) or path.is_symlink() or path.is_dir())
+    return next((f"{path.name}, which vaelab did not write" for path in others), "")
 
 
-def write_each(folder: Path, images: np.ndarray, columns: Mapping[str, Column]) -> None:
+def write_each(folder: Path, images: np.ndarray, columns: Mapping[str, Column], overwrite: bool = False) -> None:
     """Write each of the levels uint8 [N, C, H, W] as a picture, and `columns` as images.csv.
 
     Arguments:
         columns: a value for each image; the first is its name, from which the name of its file is made.
+        overwrite: whether to replace a folder that this function wrote.
+
+    Raises:
+        RunError: the folder exists, or cannot be written; nothing is left of it.
     """
     names = file_names(next(iter(columns.values())))
-    with new_folder(folder, folder.exists()) as at:
+    with new_folder(folder, foreign, overwrite) as at:
         for name, image in zip(names, images, strict=True):
             (at / name).write_bytes(png(image))  # the folder appears as a whole
-        write_table(at / "images.csv", {"file": names, **columns})
+        write_table(at / TABLE, {FIRST_COLUMNS[0]: names, **columns})
 
 
 def beside(left: np.ndarray, right: np.ndarray) -> np.ndarray:
@@ -57,10 +72,10 @@ def grid(images: np.ndarray) -> np.ndarray:
     return whole[:, :-GAP, :-GAP]
 
 
-def write_grid(path: Path, images: np.ndarray) -> None:
-    """Write levels uint8 [N, C, H, W] as one picture."""
+def write_grid(path: Path, images: np.ndarray, overwrite: bool = False) -> None:
+    """Write levels uint8 [N, C, H, W] as one picture; RunError if there is a file that is not to be replaced."""
     make_folder(path.absolute().parent)
-    write_atomically(path, png(grid(images)))
+    write_atomically(path, png(grid(images)), replace=overwrite)
 
 
 def png(image: np.ndarray) -> bytes:
@@ -88,7 +103,8 @@ def file_names(names: Column) -> list[str]:
     for name in map(str, names):
         path = Path(name)
         base = "_".join(part for part in (*path.parts[:-1], path.stem) if part not in ("/", "..", "."))
-        base = "".join(c if c.isalnum() or c in "-_." else "_" for c in base).lstrip(".")[-LONGEST:] or "image"
+        base = "".join(c if c.isalnum() or c in "-_." else "_" for c in base).lstrip(".")
+        base = base.encode()[-LONGEST:].decode(errors="ignore") or "image"
         file, number = f"{base}.png", 1
         while file.lower() in taken:
             number += 1

@@ -10,6 +10,7 @@ import numpy as np
 from vaelab.data.conversion import AS_STORED, Conversion
 from vaelab.data.dataset import SPLITS, Dataset, Raw, Splits
 from vaelab.data.formats.picture import SUFFIXES, picture, size
+from vaelab.data.formats.tree import is_text
 from vaelab.data.reading import AS_FOUND, Reading
 from vaelab.data.sources import SOURCES, contents_of, parse
 from vaelab.models import VAE
@@ -122,6 +123,8 @@ def _paths(images: Any) -> list[str] | None:
 def _of_files(paths: Sequence[str], model: VAE, conversion: Conversion) -> tuple[Dataset, list[str]]:
     found = list[np.ndarray]()
     for path in map(expanded, paths):
+        if not is_text(str(path)):
+            raise DataError(found=f"a name that is not UTF-8, {str(path)!r}", expected="names in UTF-8", do="rename it")
         if not path.is_file():
             do = "name folders and sources one at a time" if path.is_dir() or len(paths) > 1 else "check the path"
             raise DataError(found=f"{path}: not a file", expected="an image file", do=do)

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from vaelab.system.errors import RunError, SpecError
-from vaelab.system.files import make_folder, write_atomically
+from vaelab.system.errors import SpecError
+from vaelab.system.files import exists, make_folder, write_atomically
 
 SUFFIXES = (".npz", ".npy", ".csv", ".parquet")
 Column = np.ndarray | Sequence[str]  # a value for each row: [N, ...], or text
@@ -34,18 +34,21 @@ def check_output(path: Path, suffixes: Sequence[str], overwrite: bool) -> Path:
 def check_new(path: Path, overwrite: bool) -> None:
     """Raise RunError if `path` exists and `overwrite` is not set."""
     if (path.exists() or path.is_symlink()) and not overwrite:
-        raise RunError(found=f"{path} exists", expected="a new file", do="add --overwrite, or choose another --out")
+        raise exists(path)
 
 
-def write_table(path: Path, columns: Mapping[str, Column]) -> None:
+def write_table(path: Path, columns: Mapping[str, Column], overwrite: bool = False) -> None:
     """Write columns with a value for each row.
 
     .npz holds each column as an array, .npy only the first column that is an array. In .csv and .parquet an array with
     several numbers for a row becomes as many columns, NAME_1, NAME_2, ...
 
+    Arguments:
+        overwrite: whether to replace a file at `path`.
+
     Raises:
         SpecError: another suffix, or .parquet without pyarrow.
-        RunError: the file cannot be written; nothing is left of it.
+        RunError: the file exists, or cannot be written; nothing is left of it.
     """
     kind = path.suffix.lower()
     if kind == ".npz":
@@ -59,7 +62,7 @@ def write_table(path: Path, columns: Mapping[str, Column]) -> None:
     else:
         raise SpecError(found=f"suffix {kind!r}", expected=f"one of {', '.join(SUFFIXES)}", do="choose one of these")
     make_folder(path.parent)
-    write_atomically(path, content)
+    write_atomically(path, content, replace=overwrite)
 
 
 def _npz(columns: Mapping[str, Column]) -> memoryview:

@@ -159,19 +159,24 @@ def opened(path: Path, flags: int) -> int:
     return os.open(path if path.is_symlink() else plain(path), flags, 0o666)
 
 
-def write_atomically(path: Path, *content: bytes | memoryview) -> None:
+def write_atomically(path: Path, *content: bytes | memoryview, replace: bool = True) -> None:
     """Write a temporary file in the same folder, then rename it: a reader sees the whole old file or the whole new one.
 
     The pieces of `content` follow each other in the file.
 
     A symbolic link at `path` is replaced, and its target is left alone. Temporary files of killed writes are removed.
 
+    Arguments:
+        replace: whether a file at `path` is replaced. Otherwise it stays, even if it appears at the last moment (on a
+            file system without hard links, at the last but one).
+
     Raises:
-        RunError: the disk is full, or the folder cannot be written to. The old file is unchanged.
+        RunError: the disk is full, the folder cannot be written to, or there is a file that is not to be replaced. The
+            old file is unchanged.
     """
     temporary = None
     try:
-        _remove_leftovers(path)
+        remove_leftovers(path)
         temporary, file = _temporary(path)
         with file:
             for piece in content:
@@ -179,14 +184,39 @@ def write_atomically(path: Path, *content: bytes | memoryview) -> None:
             file.flush()
             os.fsync(file.fileno())
             if not WINDOWS:  # it stays locked until it has its name
-                os.replace(temporary, path)
+                _give_name(temporary, path, replace)
         if WINDOWS:  # which renames no open file
-            os.replace(temporary, path)
+            _give_name(temporary, path, replace)
     except OSError as error:
         with suppress(OSError):
             if temporary is not None:
                 temporary.unlink()
-        raise as_run_error(error, path) from error
+        there = isinstance(error, FileExistsError) and not replace
+        raise (exists(path) if there else as_run_error(error, path)) from error
+
+
+def _give_name(temporary: Path, path: Path, replace: bool) -> None:
+    """Rename a file; FileExistsError if `path` exists and is not to be replaced."""
+    if replace:
+        os.replace(temporary, path)
+        return
+    try:
+        os.link(temporary, path)
+    except OSError:
+        if os.path.lexists(path):
+            raise FileExistsError(errno.EEXIST, "File exists", str(path)) from None
+        os.replace(temporary, path)  # a file system without hard links
+    else:
+        temporary.unlink()
+
+
+def exists(path: Path) -> RunError:
+    """The error for an output that is there already."""
+    return RunError(
+        found=f"{path} exists",
+        expected="a path that does not exist yet",
+        do="add --overwrite, or choose another --out",
+    )
 
 
 def _temporary(path: Path) -> tuple[Path, BinaryIO]:
@@ -202,10 +232,10 @@ def _temporary(path: Path) -> tuple[Path, BinaryIO]:
 
 def mark(path: Path) -> str:
     """How the names of the temporary files of `path` begin."""
-    return f".{path.name[:100]}."
+    return f".{os.fsencode(path.name)[:100].decode(errors='ignore')}."
 
 
-def _remove_leftovers(path: Path) -> None:
+def remove_leftovers(path: Path) -> None:
     """Remove the temporary files of `path` that no process has locked: those of killed writes."""
     with suppress(OSError), os.scandir(path.parent) as entries:
         for entry in entries:
@@ -285,6 +315,8 @@ def make_folder(path: Path) -> None:
     Raises:
         RunError: it cannot be made, or `path` is a symbolic link.
     """
+    if "\0" in str(path):
+        raise RunError(found=f"the path {path}", expected="a path without NUL", do="choose another --out")
     check_no_link(path)
     try:
         path.mkdir(parents=True, exist_ok=True)

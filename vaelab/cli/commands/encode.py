@@ -53,10 +53,11 @@ def encode(
     conversion = conversion_of(resize, grey, convert)
     table.check_output(out, table.SUFFIXES, overwrite)
     with terminal.working(terminal.console(), "encoding") as progress:
-        model, found = opened(run, images, split, root, device, trust, conversion)
+        model, found = opened(run, out, images, split, root, device, trust, conversion)
         made = latents.encode(model, found.data, draws, seed, progress)
     arrays = made.arrays()
-    table.write_table(out, {"mean": made.mean} if out.suffix.lower() == ".npy" else row_names(found) | arrays)
+    columns = {"mean": made.mean} if out.suffix.lower() == ".npy" else row_names(found) | arrays
+    table.write_table(out, columns, overwrite)
     said = {"images": f"{len(found):,}", **{name: str(list(of.shape)) for name, of in arrays.items()}}
     if len(made.groups) > 1:
         said["groups of z"] = ", ".join(map(str, made.groups)) + " dimensions, from the top"

@@ -45,17 +45,17 @@ def reconstruct(
     """
     from vaelab.cli import terminal
     from vaelab.cli.serving import conversion_of, opened, row_names
-    from vaelab.serving import pictures, reconstruct
+    from vaelab.serving import folder, pictures, reconstruct
 
     use_threads(threads)
     conversion = conversion_of(resize, grey, convert)
-    pictures.check_folder(out, overwrite)
+    folder.check_new_folder(out, pictures.foreign, overwrite)
     with terminal.working(terminal.console(), "reconstructing") as progress:
-        model, found = opened(run, images, split, root, device, trust, conversion)
+        model, found = opened(run, out, images, split, root, device, trust, conversion)
         made = reconstruct.reconstruct(model, found.data, draws, seed, progress)
         levels = reconstruct.levels_of_pixels(made.images, found.data.protocol)
         pairs = pictures.beside(found.data.in_memory, levels)
-        pictures.write_each(out, pairs, row_names(found) | {"squared_error": made.squared_error})
+        pictures.write_each(out, pairs, row_names(found) | {"squared_error": made.squared_error}, overwrite)
     terminal.print_facts(
         "", {"images": f"{len(found):,}", "squared error": f"{made.squared_error.mean():.4g} per pixel"}
     )

@@ -38,14 +38,14 @@ def sample(
     """Write images for draws z ~ p(z)."""
     from vaelab.cli import terminal
     from vaelab.cli.serving import labels_in, model_of
-    from vaelab.serving import pictures, reconstruct, sample, table
+    from vaelab.serving import folder, pictures, reconstruct, sample, table
 
     use_threads(threads)
     suffix = out.suffix.lower()
     if suffix in (".png", ".npz"):
         table.check_new(out, overwrite)
     else:
-        pictures.check_folder(out, overwrite)
+        folder.check_new_folder(out, pictures.foreign, overwrite)
     with terminal.working(terminal.console(), "sampling"):
         model = model_of(run, device, trust)
         made = sample.sample(model, count, labels_in(labels), temperature, draw, seed)
@@ -53,14 +53,14 @@ def sample(
         levels = reconstruct.levels_of_pixels(made.images, model.protocol)
         if suffix == ".npz":
             known = {} if made.labels is None else {"labels": made.labels}
-            table.write_table(out, {"images": made.images, "z": made.z, **known})
+            table.write_table(out, {"images": made.images, "z": made.z, **known}, overwrite)
         elif suffix == ".png":
-            pictures.write_grid(out, levels)
+            pictures.write_grid(out, levels, overwrite)
         else:
             columns: dict[str, table.Column] = {"name": pictures.numbered("sample", count)}
             if model.labels is not None and made.labels is not None:
                 columns["label"] = [model.labels.name(label) for label in made.labels.tolist()]
-            pictures.write_each(out, levels, columns | {"z": made.z})
+            pictures.write_each(out, levels, columns | {"z": made.z}, overwrite)
     terminal.print_facts(
         "",
         {

@@ -80,14 +80,14 @@ def score(
     if alarm is not None:
         check_alarm(alarm)
     with terminal.working(terminal.console(), "scoring") as progress:
-        model, found = opened(run, images, split, root, device, trust, conversion)
+        model, found = opened(run, out, images, split, root, device, trust, conversion)
         unusual = ranking.abnormal(found.data, normal) if normal else None
         scores = score_images(Run(run, trust), model, found.data, samples, seed, regret, by, alarm, progress)
     columns = row_names(found) | scores.columns()
     p = scores.p_value
     if alarm is not None and p is not None:
         columns["flagged"] = p <= alarm
-    table.write_table(out, columns)
+    table.write_table(out, columns, overwrite)
     terminal.say(f"{scores}\n")
     if unusual is not None:
         there = [name for name in UNUSUAL if getattr(scores, name) is not None]

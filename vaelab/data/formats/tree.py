@@ -79,7 +79,7 @@ def _walk(inside: str, tree: Tree, above: tuple[str, ...]) -> None:
             expected="a folder that you may read",
             do="change its permissions, or move it elsewhere",
         ) from error
-    if odd := next((entry.name for entry in entries if not _is_text(entry.name)), None):
+    if odd := next((entry.name for entry in entries if not is_text(entry.name)), None):
         raise DataError(
             found=f"{folder}: a name that is not UTF-8, {odd!r}",
             expected="names in UTF-8",
@@ -134,7 +134,7 @@ def _check_bounds(path: str, depth: int, links: int) -> None:
         raise DataError(found=f"{path}: {found}", expected="DIR/split/class", do="name the folder that contains them")
 
 
-def _is_text(name: str) -> bool:
+def is_text(name: str) -> bool:
     """Whether a name can be written as UTF-8. Python reads other bytes as lone surrogates."""
     try:
         name.encode()
