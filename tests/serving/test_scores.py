@@ -54,7 +54,7 @@ def test_complexity_is_that_of_the_image_that_nll_counts(protocol):
     found = score(model, data, samples=2)
     if protocol == "grey":
         assert found.complexity_corrected_nats is None
-        assert "continuum" in found.absent["complexity_corrected_nats"]
+        assert "not the length of a code" in found.absent["complexity_corrected_nats"]
     else:
         assert np.allclose(found.complexity_corrected_nats, found.nll_nats - found.complexity_bits * log(2))
     if protocol != "binary-dynamic":
@@ -96,7 +96,7 @@ def test_regret_is_there_on_request():
     assert "regret_nats" not in found.absent
     plain = score(model, data, 2, progress=shares.append)
     assert plain.regret_nats is None
-    assert plain.absent["regret_nats"].endswith("regret=True")
+    assert plain.absent["regret_nats"].endswith("regret=True)")
     assert np.array_equal(plain.nll_nats, found.nll_nats)
     assert shares[-1] == 1
     shares.clear()

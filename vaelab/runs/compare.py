@@ -73,7 +73,7 @@ def compare(paths: Sequence[Path | str], metric: str) -> list[Ranking]:
         RunError: a run is not done, or it does not have this metric. No run is left out silently.
     """
     if not paths:
-        raise RunError(found="no run to rank", expected="directories of runs", do="name them, as in runs/*")
+        raise RunError(found="no run to rank", expected="run directories", do="name them, as in runs/*")
     alike: dict[str, list[tuple[Run, Metric]]] = {}
     runs = [Run(path) for path in paths]
     without = [run for run in runs if all(found.name != metric for found in run.metrics)]
@@ -100,7 +100,11 @@ def _without(without: list[Run], runs: list[Run], metric: str) -> RunError:
         found, expected = f"{who} 'bits_per_dim', read by {readings}", "pixels as 8-bit levels, protocol levels or 8bit"
         return RunError(found=found, expected=expected, do="rank them by another metric, or leave them out")
     names = sorted({found.name for run in runs for found in run.metrics})
-    return RunError(found=f"{who} '{metric}'", expected=f"one of {', '.join(names)}", do="measure it first")
+    return RunError(
+        found=f"{who} '{metric}'",
+        expected=f"one of {', '.join(names)}",
+        do="measure it first, with `vaelab evaluate RUN --metrics`",
+    )
 
 
 def _ranked(pairs: list[tuple[Run, Metric]]) -> list[Ranked]:

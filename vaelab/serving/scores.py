@@ -18,10 +18,10 @@ from vaelab.system.errors import SpecError, unknown
 
 BLOCK = 100  # images whose PNGs are made at a time
 QUANTILES = (0.05, 0.5, 0.95)
-NO_LEVELS = "only the protocols 8bit and levels count 8-bit levels"
-NO_CODE = "under the protocol grey, nll is that of a continuum and no length of a code"
-NOT_ASKED = "it is slow: ask for it with regret=True"
-NOT_CALIBRATED = "it takes scores of validation images: see with_p_values"
+NO_LEVELS = "only the protocols 8bit and levels describe 8-bit levels"
+NO_CODE = "under the protocol grey, the nll is not the length of a code"
+NOT_ASKED = "it is slow; add --regret (in Python, regret=True)"
+NOT_CALIBRATED = "it needs the scores of validation images: see with_p_values"
 
 # Score by which images can be ranked -> its sign: 1 if higher is more unusual
 UNUSUAL = {

@@ -245,6 +245,6 @@ def test_without_its_packages_onnx_is_refused_in_one_line(monkeypatch):
     with pytest.raises(SpecError) as caught:
         programs.check_packages()
     assert str(caught.value) == (
-        "no package onnxscript, which ONNX files need; expected these packages, or other formats; "
+        "no package onnxscript, which ONNX files need; expected these packages, or another format; "
         "run `pip install 'vaelab[export]'`, or add --formats pt2"
     )

@@ -56,7 +56,7 @@ def train(
     """Train one model, evaluate it and draw its figures.
 
     If the run was interrupted, rerun the command to resume. `--preset` or `--spec` gives the starting values;
-    other flags change them.
+    the other flags change them.
     """
     # `preset`, `spec_file` and `trust` are in `spec` by now: `starting_values` reads them before the other flags
     from vaelab.cli import terminal
