@@ -147,7 +147,7 @@ def test_reconstructions_are_beside_the_images(run, photos, tmp_path):
         ("sample RUN --labels 3 --out s.png", "not conditioned on labels"),
         ("reconstruct RUN PHOTOS --draws 0 --out rec", "draws = 0"),
         ("reconstruct RUN PHOTOS --out RUN", "add --overwrite"),
-        ("reconstruct RUN PHOTOS --overwrite --out RUN", "expected only pictures and tables of vaelab"),
+        ("reconstruct RUN PHOTOS --overwrite --out RUN", "expected a folder with pictures and tables only"),
     ],
 )
 def test_a_mistake_is_one_line_and_leaves_nothing(words, says, run, photos, tmp_path, monkeypatch, capsys):
