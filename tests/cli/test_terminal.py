@@ -88,6 +88,21 @@ def test_a_number_that_rests_on_few_draws_is_marked_in_a_ranking(capsys):
     assert FEW_MARK not in printed(capsys)
 
 
+def test_a_terminal_of_80_columns_shows_every_name_and_mark(monkeypatch, capsys):
+    monkeypatch.setattr(terminal.SafeConsole, "is_terminal", True)
+    monkeypatch.setenv("COLUMNS", "80")
+    nll = replace(NLL, value=-16966.4, se=82.0, unit="nats/image", samples=100, images=180)
+    share = replace(nll, name="effective_below_2", value=0.0056, se=None, interval=(0.001, 0.0308), unit="share")
+    mean = replace(nll, name="aggregate_correlation_mean", value=0.07, unit="latent dimensions", note="of 2")
+    terminal.print_metrics("run", [nll, share, mean, replace(nll, name="nll_ais", images=50)])
+    out = re.sub(r"\x1b\[[\d;]*m", "", capsys.readouterr().out)
+    assert max(len(line.rstrip()) for line in out.splitlines()) <= 80
+    assert re.search(r"^nll +-16966 +82 +0\.0021 +nats/image +100\b", out, re.MULTILINE)
+    assert re.search(r"^aggregate_correlation\b.*\[1\] *\n_mean ", out, re.MULTILINE)
+    counts = re.findall(r"^run: (.*)", out, re.MULTILINE)
+    assert counts == ["180 test images, binary-dynamic", "50 test images, binary-dynamic"]
+
+
 def test_a_range_of_draws_is_shown_as_one(capsys):
     terminal.print_metrics("run", [replace(NLL, fewest_samples=100, samples=10_000, note=FEW_EFFECTIVE)])
     out = printed(capsys)
