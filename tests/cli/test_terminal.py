@@ -127,6 +127,12 @@ def test_names_in_brackets_are_facts_and_records_too(capsys):
     assert all(name in out for name in ("[a]", "network[0]", "layers [b]", "features[bold]", "[i]"))
 
 
+def test_a_long_name_in_a_record_is_folded_and_not_cut(capsys):
+    path = f"/home/{'a-long-name/' * 10}photos"
+    terminal.print_records("decoded folders", [{"folder": path, "images": "40 of 16 x 16 RGB", "size": "1.0 MB"}])
+    assert joined(printed(capsys).split("size", 1)[1]) == path
+
+
 def status(
     elbo: float,
     beside: tuple[Status, ...] = (),

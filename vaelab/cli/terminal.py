@@ -102,7 +102,8 @@ def print_records(title: str, records: list[dict[str, Any]]) -> None:
     """Print records with equal keys as a table, a row each."""
     table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False)
     for key, value in records[0].items():
-        table.add_column(str(key).replace("_", " "), justify="right" if isinstance(value, int | float) else "left")
+        justify = "right" if isinstance(value, int | float) else "left"
+        table.add_column(str(key).replace("_", " "), justify=justify, overflow="fold")  # nothing is cut off
     for record in records:
         table.add_row(
             *(f"{v:,}" if isinstance(v, int) and not isinstance(v, bool) else str(v) for v in record.values())
