@@ -127,6 +127,11 @@ def test_names_in_brackets_are_facts_and_records_too(capsys):
     assert all(name in out for name in ("[a]", "network[0]", "layers [b]", "features[bold]", "[i]"))
 
 
+def test_an_error_of_rounding_alone_does_not_ask_for_more_digits(capsys):
+    terminal.print_metrics("run", [replace(NLL, name="mutual_information", value=4.094344562222, se=1.8e-13)])
+    assert re.search(r"^mutual_information +4\.0943446 +0\.0000000 ", printed(capsys), re.MULTILINE)
+
+
 def test_a_long_name_in_a_record_is_folded_and_not_cut(capsys):
     path = f"/home/{'a-long-name/' * 10}photos"
     terminal.print_records("decoded folders", [{"folder": path, "images": "40 of 16 x 16 RGB", "size": "1.0 MB"}])

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from vaelab.runs.result_file import Result
 
 WIDEST = 100  # columns
+MOST_DIGITS = 8  # of a value: an uncertainty of rounding alone asks for more
 ONE_LINE = 26  # longest metric name that leaves room for the other columns in a wide terminal
 NARROW_LINE = 21  # and in one of 80 columns
 
@@ -210,7 +211,8 @@ def _decimals(m: Metric) -> int:
     """Decimals that show two digits of the uncertainty; four digits of a value without one, none of a whole number."""
     error = (m.interval[1] - m.interval[0]) / 4 if m.interval is not None else m.se or m.monte_carlo_se
     if error:
-        return max(0, 1 - math.floor(math.log10(error)))
+        most = MOST_DIGITS - 1 - math.floor(math.log10(abs(m.value))) if m.value else math.inf
+        return int(max(0, min(1 - math.floor(math.log10(error)), most)))
     return 0 if float(m.value).is_integer() else max(0, 3 - math.floor(math.log10(abs(m.value))))
 
 
