@@ -319,3 +319,8 @@ def test_the_hash_of_a_spec_does_not_depend_on_the_folder(project, monkeypatch, 
         "absolute": f"folder:{project / 'faces'}",
         "from_run": "folder:../../faces",
     }
+
+
+def test_a_run_is_no_study(project):
+    with pytest.raises(SpecError, match=r"a Run in the place of a study; expected what vl.study returns"):
+        vl.report(vl.load(project / "runs" / "done"))  # type: ignore[arg-type]

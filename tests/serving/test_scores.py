@@ -1,3 +1,4 @@
+import re
 from dataclasses import replace
 from math import log
 
@@ -151,6 +152,13 @@ def test_it_prints_quantiles_that_fit_a_terminal():
     assert f"{np.median(found.nll_nats):,.4g}" in text
     assert "regret_nats is absent" in text
     assert max(len(line) for line in text.splitlines()) <= 80
+
+
+def test_large_numbers_are_printed_in_full():
+    found = score(model_for("8bit"), images("8bit"), 2)
+    text = repr(replace(found, nll_nats=np.full(30, 16_476.4), rate_nats=np.full(30, 1.23456)))
+    assert re.search(r"nll_nats +16,476 +16,476 +16,476\n", text)
+    assert re.search(r"rate_nats +1.235 +1.235 +1.235\n", text)
 
 
 def test_names():

@@ -66,20 +66,26 @@ def kind(run: Run, metric: Metric) -> dict[str, Any]:
     return same
 
 
-def compare(paths: Sequence[Path | str], metric: str) -> list[Ranking]:
+def compare(runs: Sequence[Run | Path | str], metric: str = "nll") -> list[Ranking]:
     """Rank the runs by `metric`, in one ranking for each kind of number; a run may be in several rankings.
+
+    Arguments:
+        runs: runs, or their directories.
 
     Raises:
         RunError: a run is not done, or it does not have this metric. No run is left out silently.
     """
-    if not paths:
-        raise RunError(found="no run to rank", expected="run directories", do="name them, as in runs/*")
+    if isinstance(runs, Run | Path | str):
+        one = runs.path if isinstance(runs, Run) else runs
+        raise RunError(found=f"one run, {one}", expected="a list of runs", do="give a list, as in [run, other]")
+    if not runs:
+        raise RunError(found="no run to rank", expected="directories of runs", do="name them, as in runs/*")
     alike: dict[str, list[tuple[Run, Metric]]] = {}
-    runs = [Run(path) for path in paths]
-    without = [run for run in runs if all(found.name != metric for found in run.metrics)]
+    opened = [run if isinstance(run, Run) else Run(run) for run in runs]
+    without = [run for run in opened if all(found.name != metric for found in run.metrics)]
     if without:
-        raise _without(without, runs, metric)
-    for run in runs:
+        raise _without(without, opened, metric)
+    for run in opened:
         for found in run.metrics:
             if found.name == metric:
                 of = "  ".join(f"{what} {value}" for what, value in kind(run, found).items())

@@ -117,7 +117,8 @@ def data_cache(
     if rows and not clear:
         terminal.print_records("decoded folders", rows)
     total = in_words(sum(entry.size for entry in found))
-    print(f"{'deleted ' * clear}{len(found):,} decoded folders in {decoded_cache.place()}, {total}")
+    folders = "1 decoded folder" if len(found) == 1 else f"{len(found):,} decoded folders"
+    print(f"{'deleted ' * clear}{folders} in {decoded_cache.place()}, {total}")
 
 
 def _images(entry: "Entry") -> str:

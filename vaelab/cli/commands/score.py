@@ -97,7 +97,7 @@ def score(
         print(ranking.table({name: ranking.rank(scores.unusual(name), unusual) for name in there}), end="\n\n")
     if alarm is not None and p is not None:
         flagged = sorted((p <= alarm).nonzero()[0].tolist(), key=lambda i: p[i])
-        print(f"{len(flagged):,} of {len(found):,} images have a p-value of at most {alarm:g}:")
+        print(f"{len(flagged):,} of {len(found):,} images have a p-value of at most {alarm:g}{':' * bool(flagged)}")
         for i in flagged[:SHOWN]:
             print(f"  {p[i]:<8.4g} {found.names[i]}")
         if len(flagged) > SHOWN:
