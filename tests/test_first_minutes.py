@@ -11,6 +11,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
+from matplotlib.text import Text
 from PIL import Image
 from sklearn.datasets import load_digits
 
@@ -63,7 +65,8 @@ def told(capsys, *words: object) -> str:
 @pytest.mark.parametrize(
     ("slip", "says"),
     [
-        (lambda: vl.train("digits"), r"a str instead of a Spec; .* vl.Spec\(data='digits'"),
+        (lambda: vl.train("digits"), r"a str instead of a Spec; .* vl.train\(data='digits'"),
+        (lambda: vl.train(latent=0), "latent = 0; expected greater than or equal to 1"),
         (lambda: vl.Spec(data=np.zeros((50, 50))), "data = a ndarray; expected a valid string"),
         (lambda: vl.Spec(laten=2), "unknown field 'laten'; .* did you mean 'latent'"),
         (lambda: vl.figure("nowhere", "samples"), "no nowhere/spec.json"),
@@ -89,6 +92,19 @@ def test_pictures_and_numbers_are_had_by_the_name_of_a_run_too(copied):
     path = copied / "runs" / "done"
     assert vl.figure(str(path), "samples") == [path / "figures" / "samples.png"]
     assert vl.evaluate(str(path))[0] in vl.Run(path).metrics
+
+
+def test_a_figure_is_had_in_hand_and_writes_no_file(copied, monkeypatch):
+    path = copied / "runs" / "done"
+    before = sorted(path.rglob("*"))
+    monkeypatch.setattr("vaelab.runs.directory.load_splits", None)  # samples and curves need no images
+    for kind in ("samples", "curves"):
+        figure = vl.draw(path, kind, callback=vl.SILENT)
+        assert isinstance(figure, Figure)
+        assert f"done: {kind}" in [text.get_text() for text in figure.findobj(Text)]
+    assert sorted(path.rglob("*")) == before
+    with pytest.raises(SpecError, match="unknown figure 'sample'"):
+        vl.draw(path, "sample")
 
 
 # the names ----------------------------------------------------------------------------------------------------------
@@ -221,7 +237,7 @@ def test_one_added_image_leaves_the_pictures_of_the_decoder_and_says_what_change
     Image.fromarray(np.zeros((8, 8), np.uint8)).save("faces/new.png")
     assert vl.figure(vl.Run("runs/done"), "manifold")
     line = told(capsys, "evaluate", "runs/done", "--metrics", "latents:images=3")
-    assert "made with other images than those of folder:faces now (33 train images, 32 then)" in line
+    assert "made with other images than folder:faces has now (33 train images, 32 then)" in line
     assert "put those files back, name a copy of them with --data" in line
     assert main(["figure", "runs/done"]) == 0
     out = " ".join(capsys.readouterr().out.split())
@@ -319,3 +335,8 @@ def test_the_hash_of_a_spec_does_not_depend_on_the_folder(project, monkeypatch, 
         "absolute": f"folder:{project / 'faces'}",
         "from_run": "folder:../../faces",
     }
+
+
+def test_a_run_is_no_study(project):
+    with pytest.raises(SpecError, match=r"a Run in the place of a study; expected what vl.study returns"):
+        vl.report(vl.load(project / "runs" / "done"))  # type: ignore[arg-type]

@@ -36,7 +36,7 @@ def opened(
         out: where the output will be: images that it would replace are refused.
     """
     run = Run(path, trust)
-    _refuse_input(out, images or run.result.get("source", {}).values())
+    _refuse_input(out, images or map(str, run.result.get("source", {}).values()))
     model = run.served.to(find_device(device))
     asked = conversion != AS_STORED
     if not images:

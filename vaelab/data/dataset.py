@@ -15,7 +15,7 @@ SPLITS = ("train", "validation", "test")
 LONGEST_CLASS = 255  # characters of the name of a class: a folder has no longer name
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Dataset:
     """One split of one source.
 
@@ -67,6 +67,12 @@ class Dataset:
 
     def __len__(self) -> int:
         return len(self.images)
+
+    def __repr__(self) -> str:
+        """What it is, without its pixels."""
+        said = [f"{self.split} images of {self.name}: {len(self):,} of {list(self.shape)}", self.protocol]
+        said += [what for what in ("labels", "factors") if getattr(self, what) is not None]
+        return f"Dataset({', '.join(said)})"
 
     @property
     def shape(self) -> tuple[int, int, int]:

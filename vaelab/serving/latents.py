@@ -90,7 +90,7 @@ def encode(
             raise NonFiniteError(
                 found="latents that are not finite",
                 expected="finite latents",
-                do="look for diverged training in the run's log, or train again",
+                do="see in the run's log.jsonl whether training diverged, or train again",
             )
         found = {"mean": mean, "scale": scale, **({"draws": drawn} if draws else {})}
         if has(head, HasCodebooks):

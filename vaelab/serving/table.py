@@ -112,7 +112,9 @@ def _parquet(columns: Mapping[str, Column]) -> memoryview:
         from pyarrow import parquet  # pyright: ignore[reportMissingImports]
     except ImportError as error:
         raise SpecError(
-            found="a .parquet file without pyarrow", expected="pyarrow", do="pip install pyarrow, or write .csv"
+            found="a .parquet file without pyarrow",
+            expected="this package",
+            do="run `pip install pyarrow`, or write .csv",
         ) from error
     arrays = {name: arrow.array(column) for name, column in flat_columns(columns).items()}
     file = io.BytesIO()

@@ -223,7 +223,7 @@ def _tree(path: Path, archive: Archive) -> tuple[Tree, dict[str, str]]:
         elif member.odd:
             tree.others.append((at, member.odd))
         elif name.suffix.lower() in SUFFIXES:
-            members[member.name], images[at] = at, Stamp(member.bytes, 0, 0)
+            members[member.name], images[at] = at, Stamp(member.bytes, 0, 0, 0, 0)
         else:
             tree.others.append((at, name.suffix.lower() or "extensionless file"))
     tree.images.update(sorted(images.items(), key=lambda item: item[0].split("/")))
