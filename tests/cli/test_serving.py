@@ -246,6 +246,7 @@ def test_reconstructions_are_beside_the_images(run, photos, tmp_path):
         ("sample RUN --labels 3 --out s.png", "not conditioned on labels"),
         ("reconstruct RUN PHOTOS --draws 0 --out rec", "draws = 0"),
         (f"reconstruct RUN PHOTOS --draws {10**30} --out rec", "draws of z: needs"),
+        (f"encode RUN PHOTOS --draws {10**30} --out z.csv", "draws of 6 images: needs"),
         (f"sample RUN --count {10**30} --out s.npz", "samples: needs"),
         ("reconstruct RUN PHOTOS --out RUN", "add --overwrite"),
         ("reconstruct RUN PHOTOS --overwrite --out RUN", "expected a folder with files of vaelab only"),

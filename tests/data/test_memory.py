@@ -13,8 +13,11 @@ import pytest
 from PIL import Image
 
 import vaelab as vl
+from vaelab.data.conversion import Conversion, parse_resize
 from vaelab.data.formats import folder, idx, mat
 from vaelab.data.formats import npz as arrays
+from vaelab.data.formats.picture import picture
+from vaelab.data.reading import parse_reading
 from vaelab.system import memory
 from vaelab.system.errors import DataError, SpecError
 
@@ -99,3 +102,12 @@ def test_a_model_that_is_too_large(tmp_path: Path):
         vl.train(spec, tmp_path, compile="never", callback=vl.SILENT)
     assert not list(tmp_path.iterdir())
     tracemalloc.clear_traces()  # modules were imported
+
+
+def test_images_that_are_made_larger_are_compared_with_the_memory_first(tmp_path: Path, refused):
+    for name in "abc":
+        Image.fromarray(np.zeros((8, 8), np.uint8)).save(tmp_path / f"{name}.png")
+    with refused(DataError, "3 images of 16000x16000 pixels: needs 768.0 MB", "--resize"):
+        folder.read(str(tmp_path), parse_reading(resize="16000x16000"))
+    with refused(DataError, "a.png: needs", "choose a smaller --resize"):
+        picture(tmp_path / "a.png", Conversion(parse_resize("16000x16000")))

@@ -71,11 +71,14 @@ def encode(
         draws: S, draws of z for each image.
 
     Raises:
-        DataError, SpecError: the images do not fit the model, `draws` is negative, or labels are missing.
+        DataError, SpecError: the images do not fit the model, `draws` is negative, labels are missing, or memory has
+            no room for so many latents.
         NonFiniteError: a latent is not finite.
     """
     if draws < 0:
         raise SpecError(found=f"draws = {draws}", expected="0 or more", do="use draws=0 for the mean and scale alone")
+    needed = 4 * len(data) * model.latent * (2 + draws)  # float32: mean, scale and draws
+    check_free(f"{draws:,} draws of {len(data):,} images", needed, "encode fewer images at a time", SpecError)
     head, estimated = head_of(model.posterior), False
     arrays = dict[str, np.ndarray]()
     passes = posteriors(model, data, seed, progress, AT_A_TIME)
@@ -99,9 +102,6 @@ def encode(
             part = of.numpy(force=True)
             if name not in arrays:
                 # One array for all: many small tensors, kept among large ones that are freed, would scatter the memory
-                check_free(
-                    f"{name} of {len(data):,} images", len(data) * part[0].nbytes, "encode fewer images at a time"
-                )
                 arrays[name] = np.empty((len(data), *part.shape[1:]), part.dtype)
             arrays[name][start : start + len(part)] = part
     return Latents(**arrays, groups=model.groups, estimated=estimated)

@@ -47,6 +47,38 @@ def tarred(path: Path, files: Mapping[str, bytes], mode: str = "w:gz") -> Path:
     return path
 
 
+def test_texts_about_all_members_are_few_and_are_not_kept(tmp_path: Path, refused):
+    for keys in (20, 70_000):
+        with tarfile.open(tmp_path / f"{keys}.tar", "w", pax_headers={f"k{n}": "v" for n in range(keys)}) as file:
+            for name, content in PETS.items():
+                header = tarfile.TarInfo(name)
+                header.size = len(content)
+                file.addfile(header, io.BytesIO(content))
+    assert len(load_data(f"tar:{tmp_path}/20.tar", validation=0).train) == 12
+    with tarfile.open(tmp_path / "20.tar", tarinfo=archive.Header) as file:
+        assert len(list(archive.Tar(file).members())) == len(PETS)
+        assert not any(one.pax_headers for one in file.getmembers())
+    with refused(DataError, "70000.tar: damaged"):
+        load_data(f"tar:{tmp_path}/70000.tar")
+
+
+def test_the_number_of_members_is_compared_with_the_memory(tmp_path: Path, refused, monkeypatch):
+    monkeypatch.setattr("vaelab.system.memory.free_bytes", lambda: 10_000)
+    monkeypatch.setattr(archive, "AT_A_TIME", 8)
+    with refused(DataError, "a.zip: 8 members or more: needs 0.0 MB"):
+        load_data(f"zip:{zipped(tmp_path / 'a.zip', PETS)}")
+
+
+def test_odd_names_are_refused(tmp_path: Path, refused):
+    for name in ("", "."):
+        with zipfile.ZipFile(zipped(tmp_path / "a.zip", PETS)) as file:
+            file.infolist()[0].filename = name  # zipfile reads an empty name and does not write it
+            with refused(DataError, f"a member with the path '{name}'"):
+                archive._tree(tmp_path / "a.zip", archive.Zip(file))
+    with refused(DataError, "a name that is not UTF-8"):
+        load_data(f"tar:{tarred(tmp_path / 'a.tar', {chr(0xDCFF) + '.png': png(1), **PETS})}")
+
+
 @pytest.mark.parametrize("kind", ["zip", "w", "w:gz", "w:bz2", "w:xz"])
 def test_an_archive_is_read_as_its_folder(tmp_path: Path, kind: str):
     files = dict(reversed((PETS | MORE).items()))

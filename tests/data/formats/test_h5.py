@@ -143,3 +143,16 @@ def test_without_h5py_the_package_is_named(path: Path, refused, monkeypatch):
     monkeypatch.setitem(sys.modules, "h5py", None)
     with refused(DataError, "h5py is not installed", "pip install 'vaelab[h5]'"):
         h5.read(str(path))
+
+
+def test_names_that_are_not_text_and_damaged_chunks_are_one_line(path: Path, refused, monkeypatch):
+    with h5py.File(path, "a") as file:
+        file[b"\xff"] = FACTORS
+    assert "\\xff" in h5.read(f"{path}:images=images").left_out
+
+    def damaged(array: object) -> int:
+        raise RuntimeError("incorrect metadata checksum after all read attempts")
+
+    monkeypatch.setattr(h5.math, "prod", damaged)  # where the number of chunks is compared, which h5py fails to count
+    with refused(DataError, path, "incorrect metadata checksum"):
+        h5.read(f"{path}:images=images")

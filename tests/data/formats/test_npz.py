@@ -236,3 +236,18 @@ def test_the_factors_of_dsprites_have_their_published_names_and_its_pickle_is_no
     assert arrays.read(str(write(path, imgs=bits, latents_classes=classes[:, :5]))).train.factor_names[0] == "factor1"
     named = write(path, images=GREY, factors=classes)
     assert arrays.read(str(named)).train.factor_names[0] == "factor1"
+
+
+@pytest.mark.parametrize("kind", ["<U1", "|S0"])
+def test_names_of_factors_that_are_a_book_are_not_read(tmp_path: Path, refused, kind):
+    images = np.arange(48, dtype=np.uint8).reshape(3, 4, 4)
+    with zipfile.ZipFile(tmp_path / "a.npz", "w", zipfile.ZIP_DEFLATED) as file:
+        for name, array in (("images", images), ("factors", np.eye(3, dtype=int))):
+            with file.open(f"{name}.npy", "w") as member:
+                np.lib.format.write_array(member, array)
+        with file.open("factor_names.npy", "w") as member:
+            header = {"descr": kind, "fortran_order": False, "shape": (10**6,)}
+            np.lib.format.write_array_header_1_0(member, header)
+            member.write(bytes(10**6 * np.dtype(kind).itemsize))
+    with refused(DataError, "a.npz, factor_names: 4,000,000 bytes" if kind == "<U1" else "a.npz: not an .npz file"):
+        arrays.read(str(tmp_path / "a.npz"))

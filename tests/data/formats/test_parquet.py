@@ -150,3 +150,20 @@ def test_without_pyarrow_the_package_is_named(tmp_path: Path, refused, monkeypat
     monkeypatch.setitem(sys.modules, "pyarrow.parquet", None)
     with refused(DataError, "pyarrow is not installed", "pip install 'vaelab[parquet]'"):
         parquet.read(str(written(tmp_path / "a.parquet", slice(2))))
+
+
+def test_rows_that_share_a_value_are_not_all_in_memory(tmp_path: Path, refused, monkeypatch):
+    """A value of a dictionary is stored once: 250 rows of it take 1 KB in the file."""
+    value, largest, read = bytes(4_000_000), list[int](), parquet.Found.read
+    monkeypatch.setattr(
+        parquet.Found, "read", lambda *given: (largest.append(arrow.total_allocated_bytes()), read(*given))
+    )
+    for name, column in (("flat", [value] * 250), ("struct", [{"bytes": value, "path": "a"}] * 250)):
+        path = tmp_path / f"{name}.parquet"
+        tables.write_table(arrow.table({"image": column}), path, dictionary_pagesize_limit=10**9)
+        assert path.stat().st_size < 1_000_000
+        del column
+        with refused(DataError, f"{name}.parquet"):
+            parquet.read(str(path))
+    assert len(largest) == 500
+    assert max(largest) < 200_000_000

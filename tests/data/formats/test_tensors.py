@@ -141,3 +141,20 @@ def test_a_compressed_archive_is_refused(tmp_path: Path, refused):
         archive.writestr("a/data.pkl", bytes(10_000))
     with refused(DataError, tmp_path / "a.pt", "not an archive as torch writes it"):
         tensors.pt(str(tmp_path / "a.pt"))
+
+
+ODD = {
+    "complex32": lambda: torch.zeros(3, 1, 4, 4, dtype=torch.complex32),
+    "quint8": lambda: torch.quantize_per_tensor(torch.zeros(3, 1, 4, 4), 0.1, 0, torch.quint8),
+    "a nested tensor": lambda: torch.nested.nested_tensor([torch.zeros(2, 4, 4), torch.zeros(1, 4, 4)]),
+    "float4_e2m1fn_x2": lambda: torch.zeros(3, 1, 4, 4, dtype=torch.uint8).view(torch.float4_e2m1fn_x2),
+    "bits8": lambda: torch.zeros(3, 1, 4, 4, dtype=torch.uint8).view(torch.bits8),
+}
+
+
+@pytest.mark.filterwarnings("ignore")  # torch warns of what it makes here
+@pytest.mark.parametrize("kind", ODD)
+def test_values_that_are_no_numbers_of_an_array_are_refused(tmp_path: Path, refused, kind):
+    torch.save({"images": ODD[kind]()}, tmp_path / "a.pt")
+    with refused(DataError, tmp_path / "a.pt", kind):
+        tensors.pt(str(tmp_path / "a.pt"))

@@ -14,7 +14,7 @@ from vaelab.data.dataset import Contents
 from vaelab.data.formats import folder as folders
 from vaelab.data.formats.decode import Decoded, Found
 from vaelab.data.formats.picture import SUFFIXES, without_warnings
-from vaelab.data.formats.tree import Stamp, Tree
+from vaelab.data.formats.tree import Stamp, Tree, is_text
 from vaelab.data.reading import AS_FOUND, Reading
 from vaelab.system.errors import DataError
 from vaelab.system.files import expanded, plain
@@ -30,6 +30,8 @@ TEXTS = (
     tarfile.SOLARIS_XHDTYPE,
 )
 LONGEST_TEXT = 2**20  # bytes of a long name, or of other texts in a header
+LONGEST_GLOBAL = 2**12  # bytes of a text about all members that follow, which each of them copies
+MEMBER_BYTES, AT_A_TIME = 1_500, 10_000  # memory for what is known of a member, and after how many it is checked
 # What zipfile and tarfile raise for a damaged archive.
 DAMAGED = (
     zipfile.BadZipFile,
@@ -105,7 +107,7 @@ class Zip:
 
     def members(self) -> Iterator[Member]:
         for one in self.file.infolist():
-            if not one.is_dir():
+            if not one.filename.endswith("/"):
                 refused = "encrypted" if one.flag_bits & 1 else ""
                 if one.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
                     refused = "compressed in another way than by deflate"
@@ -122,7 +124,8 @@ class Header(tarfile.TarInfo):
     """A header of a tar archive, whose texts are not larger than texts are: tarfile reads them into memory."""
 
     def _proc_member(self, tarfile_: tarfile.TarFile) -> tarfile.TarInfo:
-        if self.size > LONGEST_TEXT and self.type in TEXTS:
+        longest = LONGEST_GLOBAL if self.type == tarfile.XGLTYPE else LONGEST_TEXT
+        if self.size > longest and self.type in TEXTS:
             raise tarfile.ReadError("a header that is too long")
         return super()._proc_member(tarfile_)  # pyright: ignore[reportAttributeAccessIssue] to be overridden
 
@@ -135,6 +138,7 @@ class Tar:
 
     def members(self) -> Iterator[Member]:
         for one in self.file:
+            one.pax_headers = {}  # tarfile keeps all members
             if not one.isdir():
                 odd = "link" if one.islnk() or one.issym() else "" if one.isreg() else "device"
                 yield Member(one.name, one.size, odd, "stored as a sparse file" if one.issparse() else "")
@@ -203,9 +207,20 @@ def _tree(path: Path, archive: Archive) -> tuple[Tree, dict[str, str]]:
                 expected="files as zip and tar programs write them",
                 do="write the archive again",
             )
+        if seen and len(seen) % AT_A_TIME == 0:
+            check_free(f"{path}: {len(seen):,} members or more", MEMBER_BYTES * AT_A_TIME, "use a smaller archive")
         check_free(f"{path}, {member.name}", 2 * member.bytes, "remove it from the archive")
         name = PurePosixPath(member.name)
-        if name.is_absolute() or ".." in name.parts or "\\" in member.name or ":" in member.name.partition("/")[0]:
+        if not is_text(member.name):
+            found = f"{path}: a name that is not UTF-8, {member.name!r}"
+            raise DataError(found=found, expected="names in UTF-8", do="write the archive again with other names")
+        if (
+            name.is_absolute()
+            or not name.parts
+            or ".." in name.parts
+            or "\\" in member.name
+            or ":" in member.name.partition("/")[0]
+        ):
             raise DataError(
                 found=f"{path}: a member with the path {member.name!r}, which may leave the folder",
                 expected="paths below the archive's own folder",

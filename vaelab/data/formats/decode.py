@@ -93,6 +93,10 @@ class Found:
     failures: list[tuple[str, DataError]] = field(default_factory=list)
     unlike: list[tuple[str, np.ndarray]] = field(default_factory=list)  # files of another shape; only the first image
 
+    def __post_init__(self) -> None:
+        if target := self.conversion.resize:  # otherwise the first image says how large all are
+            self._check(f"{target} pixels", len(self.names) * target.height * target.width)
+
     def shown(self, index: int) -> str:
         """The name of a file in errors."""
         return f"{self.where}{self.mark}{self.names[index]}"
@@ -127,9 +131,11 @@ class Found:
             self.unlike.append((self.shown(index), levels if not self.unlike else levels[:0]))
 
     def _allocate(self, like: np.ndarray) -> None:
-        what = f"{self.where}: {len(self.names):,} images of {size(like)}"
+        self._check(size(like), len(self.names) * like.nbytes)
+
+    def _check(self, of: str, needed_bytes: int) -> None:
         do = "make them smaller with --resize, or write them as images.npy, which is read in parts"
-        check_free(what, len(self.names) * like.nbytes, do)
+        check_free(f"{self.where}: {len(self.names):,} images of {of}", needed_bytes, do)
 
     def decoded(self) -> Decoded:
         """All images, after each of them was added.

@@ -75,7 +75,7 @@ def read(where: str) -> Contents:
         file = h5py.File(path, "r", rdcc_nbytes=CACHE)
         found = dict[str, "h5py.Dataset"]()
         file.visititems(lambda key, one: found.update({key: one}) if isinstance(one, h5py.Dataset) else None)
-        arrays = {key: one for key, one in found.items() if one.shape is not None and one.dtype.kind in "biufc"}
+        arrays = {_text(key): one for key, one in found.items() if one.shape is not None and one.dtype.kind in "biufc"}
     except DAMAGED as error:
         raise _damaged(path, error) from error
     return contents(path, list(arrays), lambda keys: {key: _opened(path, key, arrays[key]) for key in keys}, options)
@@ -83,6 +83,13 @@ def read(where: str) -> Contents:
 
 def _opened(path: Path, key: str, array: "h5py.Dataset") -> Stretch:
     """The array, after what its header says is compared with what is stored."""
+    try:
+        return _checked(path, key, array)
+    except DAMAGED as error:
+        raise _damaged(path, error) from error
+
+
+def _checked(path: Path, key: str, array: "h5py.Dataset") -> Stretch:
     where = f"{path}, {key}"
     if array.is_virtual or array.external:
         raise DataError(
@@ -105,6 +112,11 @@ def _opened(path: Path, key: str, array: "h5py.Dataset") -> Stretch:
             do="write the file again",
         )
     return Stretch(path, array, shape, dtype)
+
+
+def _text(key: str | bytes) -> str:
+    """The name of an array: h5py gives bytes that are not UTF-8 as they are."""
+    return key.decode(errors="backslashreplace") if isinstance(key, bytes) else key
 
 
 def _damaged(path: Path, error: Exception) -> DataError:

@@ -18,6 +18,7 @@ from vaelab.system.files import expanded, plain
 from vaelab.system.memory import check_free
 
 FACTOR_NAMES = "factor_names"
+LARGEST_NAMES = 1_000_000  # bytes of the names of factors, in memory
 
 
 def read(where: str) -> Contents:
@@ -56,6 +57,12 @@ def _arrays(path: Path, options: Options) -> tuple[Choice, dict[str, np.ndarray]
                 check_free(str(path), 2 * needed, "save a part of it, or write images alone as images.npy")
                 arrays = {key: np.asarray(loaded[key]) for key in chosen.keys}
                 if FACTOR_NAMES in loaded.files:
+                    if (size := _bytes_of(path, FACTOR_NAMES)) > LARGEST_NAMES:
+                        raise DataError(
+                            found=f"{path}, {FACTOR_NAMES}: {size:,} bytes",
+                            expected=f"a name for each factor, together at most {LARGEST_NAMES:,} bytes",
+                            do="correct it, or leave it out",
+                        )
                     chosen = replace(chosen, factor_names=tuple(map(str, np.atleast_1d(loaded[FACTOR_NAMES]))))
                 return chosen, arrays
     except OSError as error:

@@ -28,7 +28,8 @@ if TYPE_CHECKING:
     from pyarrow.parquet import ParquetFile
 
 DEFAULTS = {"image": ("image", "img"), "label": ("label", "labels")}  # names of the columns, if the user gives none
-ROWS = 256  # rows that are read at a time
+# Rows that are read at a time: few, because rows can share a value, which is small in the file and not in memory
+ROWS, LARGE_BYTES = 8, 2**28  # one row where a group of rows has more bytes
 NAME_BYTES = 200  # memory for the name of a row
 DAMAGED = (OSError, ValueError, KeyError, TypeError, RuntimeError, MemoryError)  # what pyarrow raises
 
@@ -175,7 +176,9 @@ def _rows(file: Path, table: "ParquetFile", image: str, label: str | None) -> It
     check_free(f"{file}: a group of rows", 2 * largest, "write the file with smaller groups of rows")
     row = 0
     try:
-        for batch in table.iter_batches(ROWS, columns=[image, *([label] if label else [])]):
+        for batch in table.iter_batches(
+            ROWS if largest <= LARGE_BYTES else 1, columns=[image, *([label] if label else [])]
+        ):
             pictures = batch.column(image)
             if pictures.type.num_fields and pictures.type.get_field_index("bytes") >= 0:
                 pictures = pictures.field("bytes")

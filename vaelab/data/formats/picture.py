@@ -76,8 +76,11 @@ def decoded(path: str, conversion: Conversion = AS_STORED, content: bytes | None
         with Image.open(io.BytesIO(content), formats=tuple(FORMATS)) as image:
             if (pixels := _pixels(image)) > MOST_PIXELS:
                 raise Image.DecompressionBombError
-            if (needed := PER_PIXEL_BYTES * pixels) > UNCHECKED_BYTES:
-                check_free(path, needed, "crop it, or save it smaller")
+            target = conversion.resize
+            made = target.height * target.width if target else 0
+            if (needed := PER_PIXEL_BYTES * max(pixels, made)) > UNCHECKED_BYTES:
+                do = "choose a smaller --resize" if made > pixels else "crop it, or save it smaller"
+                check_free(path, needed, do)
             with _LARGE if needed > LARGE_BYTES else nullcontext():
                 _refuse_deep(path, content, image)
                 result = converted(image, conversion, path)

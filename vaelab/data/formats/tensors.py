@@ -17,7 +17,7 @@ from vaelab.system.files import expanded, plain
 from vaelab.system.memory import check_free
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from torch import Tensor, dtype
 
 EXPECTED_PT = "a tensor, a pair of images and labels, or a dictionary of tensors"
 
@@ -147,17 +147,31 @@ def _array(where: str, tensor: "Tensor") -> np.ndarray:
     """A tensor in memory. A tensor may be larger than its file: its rows may be one row, repeated."""
     import torch
 
+    known = _known_types()
+    if tensor.is_nested or tensor.dtype not in known:
+        raise DataError(
+            found=f"{where}: {'a nested tensor' if tensor.is_nested else f'values of type {tensor.dtype}'}",
+            expected=f"a plain tensor of {', '.join(str(one).removeprefix('torch.') for one in known)}",
+            do="save it as one of these",
+        )
     needed = 2 * math.prod(tensor.shape) * tensor.element_size()
     check_free(where, needed, "save a part of it, or write images alone as images.npy")
-    if tensor.is_quantized or tensor.device.type != "cpu":
-        raise DataError(
-            found=f"{where}: a tensor that is quantised or has no values",
-            expected="a plain tensor",
-            do="save its values",
-        )
+    if tensor.device.type != "cpu":
+        found = f"{where}: a tensor without values"
+        raise DataError(found=found, expected="a plain tensor", do="save its values")
     # A copy, because the tensor is a map of its file: to read it kills the process if the file is cut short meanwhile.
     small = tensor.is_floating_point() and tensor.dtype not in (torch.float16, torch.float32, torch.float64)
     return (tensor.float() if small else tensor.detach().resolve_neg().resolve_conj()).clone().numpy()
+
+
+def _known_types() -> tuple["dtype", ...]:
+    """The types of values that become those of an array: torch adds types, some of which it cannot convert."""
+    import torch
+
+    whole = (torch.bool, torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
+    wide = (torch.uint16, torch.uint32, torch.uint64)
+    floats = (torch.float8_e4m3fn, torch.float8_e5m2, torch.float16, torch.bfloat16, torch.float32, torch.float64)
+    return (*whole, *wide, *floats, torch.complex64, torch.complex128)
 
 
 def _unreadable(path: Path, error: OSError, expected: str) -> DataError:
