@@ -1,0 +1,163 @@
+"""The functions of a model that a page runs. Every draw of noise is an input, so that they are pure functions."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.distributions import Distribution
+
+from vaelab.models import VAE
+from vaelab.parts.capabilities import HasCodebooks, declared, has, head_of
+from vaelab.randomness.noise import Noise
+from vaelab.serving.export.graphs import codes_of, labelled
+
+Tensors = dict[str, Tensor]
+
+
+@dataclass(frozen=True)
+class Draw:
+    """Noise that a function takes: U[0, 1) or N(0, 1).
+
+    Arguments:
+        kind: "uniform" or "normal".
+        shape: of the tensor.
+    """
+
+    kind: str
+    shape: tuple[int, ...]
+
+
+class GivenNoise(Noise):
+    """A context in which the draws of torch are tensors that were given, in order; without any, they are drawn.
+
+    Arguments:
+        given: one tensor for each draw.
+    """
+
+    def __init__(self, given: Sequence[Tensor] | None = None) -> None:
+        super().__init__(torch.zeros(2, dtype=torch.int32), torch.zeros((), dtype=torch.int32))
+        self.given, self.asked = given, list[Draw]()
+
+    def uniform(self, shape: torch.Size) -> Tensor:
+        return self._next("uniform", shape)
+
+    def normal(self, shape: torch.Size) -> Tensor:
+        return self._next("normal", shape)
+
+    def _next(self, kind: str, shape: torch.Size) -> Tensor:
+        self.asked.append(Draw(kind, tuple(shape)))
+        if self.given is not None:
+            return self.given[len(self.asked) - 1]
+        return drawn(self.asked[-1])
+
+
+def drawn(draw: Draw) -> Tensor:
+    """Return such noise from torch's generator."""
+    return torch.rand(draw.shape) if draw.kind == "uniform" else torch.randn(draw.shape)
+
+
+@dataclass(frozen=True)
+class Function:
+    """A function of one image or of one z, whose noise is an input.
+
+    Arguments:
+        name: a key of `FUNCTIONS`.
+        module: takes the tensors of `inputs`, then those of `draws`; returns tensors by name.
+        inputs: an example of each input, by name; the first axis has length 1.
+        draws: the noise that it takes.
+    """
+
+    name: str
+    module: nn.Module
+    inputs: Tensors
+    draws: tuple[Draw, ...]
+
+
+class _OfNoise(nn.Module):
+    def __init__(self, model: VAE, call: Callable[..., Tensors], names: Sequence[str]) -> None:
+        super().__init__()
+        self.model, self.call, self.names = model, call, tuple(names)
+
+    def forward(self, *tensors: Tensor) -> Tensors:
+        count = len(self.names)
+        given = dict(zip(self.names, tensors[:count], strict=True))
+        model = labelled(self.model, given.pop("label", None))
+        with GivenNoise(tensors[count:]):
+            return self.call(model, *given.values())
+
+
+def function_of(model: VAE, name: str) -> Function:
+    """Return a function of `model`, which is in evaluation mode on the CPU: "encode", "decode", "bound" or "prior"."""
+    call, inputs = FUNCTIONS[name]
+    examples: Tensors = {}
+    if inputs == "image":
+        examples["image"] = torch.rand(1, *model.image_shape)
+    elif inputs == "z":
+        examples["z"] = torch.randn(1, model.latent)
+    if model.labels is not None and inputs:
+        examples["label"] = model.labels.classes[:1].clone()
+    with torch.no_grad(), GivenNoise() as noise:
+        conditioned = labelled(model, examples.get("label"))
+        call(conditioned, *(tensor for key, tensor in examples.items() if key != "label"))
+    return Function(name, _OfNoise(model, call, list(examples)).eval(), examples, tuple(noise.asked))
+
+
+def encode(model: VAE, image: Tensor) -> Tensors:
+    """Image [1, C, H, W] -> mean and scale of q(z|x), [1, D], if they have closed forms."""
+    if has(head := head_of(model.posterior), HasCodebooks):
+        return codes_of(model, head, image)
+    q = model.posterior(image)
+    known = {} if declared(q, "mean_is_estimated") else _moments(q, {"mean": "mean", "scale": "stddev"})
+    return known | {"z": q.rsample()}
+
+
+def decode(model: VAE, z: Tensor) -> Tensors:
+    """z [1, D] -> the mean of p(x|z), its standard deviation for each pixel, and a draw, [1, C, H, W]."""
+    p = model.likelihood(z)
+    return _moments(p, {"mean": "mean", "spread": "stddev"}) | {"draw": p.sample()}
+
+
+def bound(model: VAE, image: Tensor) -> Tensors:
+    """Image [1, C, H, W] -> a draw z ~ q(z|x), the log-densities of a bound in nats, and the mean of p(x|z)."""
+    if has(head := head_of(model.posterior), HasCodebooks):
+        coded = codes_of(model, head, image)
+        z = coded["mean"]
+        prior: Any = model.prior()
+        p = model.likelihood(z)
+        rate = -prior.numbers.log_prob(coded["codes"])
+        return {"z": z, "rate": rate, "distortion": -p.log_prob(image), "mean": p.mean, "codes": coded["codes"]}
+    draw = model.draw(image, model.posterior(image), 1)
+    estimated = draw.log_post[0] - draw.log_prior[0]
+    return {
+        "z": draw.z[0],
+        "rate": estimated if draw.kl is None else draw.kl,
+        "distortion": -draw.log_lik[0],
+        "log_weight": draw.log_lik[0] - estimated,
+        "mean": draw.likelihood.mean[0],
+    }
+
+
+def prior(model: VAE) -> Tensors:
+    """Return a draw z ~ p(z), [1, D]."""
+    return {"z": model.prior().sample(torch.Size([1]))}
+
+
+FUNCTIONS: dict[str, tuple[Callable[..., Tensors], str]] = {
+    "encode": (encode, "image"),
+    "decode": (decode, "z"),
+    "bound": (bound, "image"),
+    "prior": (prior, ""),
+}
+
+
+def _moments(p: Distribution, names: dict[str, str]) -> Tensors:
+    """Return the moments that have a closed form, by the names on the left."""
+    found: Tensors = {}
+    for name, attribute in names.items():
+        try:
+            found[name] = getattr(p, attribute)
+        except NotImplementedError:
+            continue
+    return found
