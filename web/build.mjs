@@ -19,6 +19,7 @@ export const options = (entry, out, format = "iife") => ({
   outfile: out,
   bundle: true,
   format,
+  globalName: "vaelab",
   target: "es2022",
   charset: "utf8",
   legalComments: "none",

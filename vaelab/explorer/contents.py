@@ -1,7 +1,6 @@
 """What a page holds of each run: its programs, its codes, some of its images and its results."""
 
 from collections.abc import Callable, Sequence
-
 from importlib.metadata import version
 from typing import Any
 
@@ -69,7 +68,7 @@ def _model(run: Run, test: Dataset | None, pack: Pack, progress: Progress) -> di
     for i, name in enumerate(FUNCTIONS):
         if name == "prior" and has(head_of(model.posterior), HasCodebooks):
             continue  # a draw is hundreds of passes of a transformer: the page has stored ones
-        programs[name] = _as_json(lowered(function_of(model, name)), pack)
+        programs[name] = as_json(lowered(function_of(model, name)), pack)
         progress((i + 1) / (len(FUNCTIONS) + 2))
     latents = encode(model, shown)
     held, validation = _held(run, model)
@@ -136,7 +135,7 @@ def _rates(run: Run, model: VAE) -> list[float]:
     return _rounded(np.array(parts)) if len(parts) == model.latent else []
 
 
-def _as_json(program: Program, pack: Pack) -> dict[str, Any]:
+def as_json(program: Program, pack: Pack) -> dict[str, Any]:
     return {
         "inputs": {name: port.as_json() for name, port in program.inputs.items()},
         "noise": [port.as_json() for port in program.noise],

@@ -10,12 +10,13 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.fx import Node
+from torch.fx.node import Node, map_arg
 from torch.utils import _pytree as pytree
 
+from vaelab.explorer.elementwise import copied
 from vaelab.explorer.functions import Function, drawn
 from vaelab.explorer.program import DTYPES, Builder, Port, Program, Ref
-from vaelab.explorer.rules import RULES, SAME, VIEWS, copied
+from vaelab.explorer.rules import RULES, SAME, VIEWS
 from vaelab.serving.export.programs import quiet
 from vaelab.system.errors import SpecError
 
@@ -35,7 +36,9 @@ def lowered(function: Function) -> Program:
     except Exception as error:  # of any kind: the parts may be the user's own
         why = " ".join(str(error).split())[:120]
         found = f"{function.name}, which torch.export cannot trace ({type(error).__name__}: {why})"
-        raise SpecError(found=found, expected="parts that can be traced, for a page that runs the model", do=DO) from error
+        raise SpecError(
+            found=found, expected="parts that can be traced, for a page that runs the model", do=DO
+        ) from error
     build, env = Builder(), _constants(traced)
     entries = [node for node in traced.graph.nodes if node.op == "placeholder" and node not in env]
     for node in entries:
@@ -45,7 +48,8 @@ def lowered(function: Function) -> Program:
             env[node] = _call(function.name, build, node, env)
     ports = [_port(env[node]) for node in entries]
     count = len(function.inputs)
-    returned = pytree.tree_unflatten(next(iter(reversed(traced.graph.nodes))).args[0], traced.call_spec.out_spec)
+    (last,) = (node for node in traced.graph.nodes if node.op == "output")
+    returned: dict[str, Node] = pytree.tree_unflatten(last.args[0], traced.call_spec.out_spec)
     return Program(
         inputs=dict(zip(function.inputs, ports[:count], strict=True)),
         noise=tuple(
@@ -81,7 +85,7 @@ def _needed(nodes: Iterable[Node]) -> list[Node]:
 
 def _call(name: str, build: Builder, node: Node, env: dict[Node, Any]) -> Any:
     target: Any = node.target
-    args, kwargs = torch.fx.node.map_arg((node.args, node.kwargs), env.__getitem__)
+    args, kwargs = map_arg((node.args, node.kwargs), env.__getitem__)
     if target is operator.getitem:
         return args[0][args[1]]
     if torch.Tag.nondeterministic_seeded in target.tags:
@@ -112,4 +116,3 @@ def _view(build: Builder, target: Any, of: Ref, *args: Any, **kwargs: Any) -> An
 
 def _port(ref: Ref) -> Port:
     return Port(ref.operand, ref.shape, DTYPES[ref.dtype])
-

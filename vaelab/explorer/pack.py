@@ -46,7 +46,6 @@ class Pack:
         return base64.b64encode(compressor.compress(content) + compressor.flush()).decode(), len(content)
 
 
-
 def _bytes_of(array: np.ndarray) -> tuple[str, bytes]:
     """Bytes in an order that compresses well: the first byte of all numbers, then the second byte, and so on."""
     little = np.ascontiguousarray(array.astype(array.dtype.newbyteorder("<")))

@@ -90,9 +90,6 @@ const WITH_SETTINGS: Record<string, (settings: Settings) => Unary> = {
     return (x) => (x > 0 ? scale * x : scale * alpha * Math.expm1(x * input_scale));
   },
   leaky_relu: ({ slope }) => (x) => (x > 0 ? x : slope * x),
-  softplus: ({ beta, threshold }) => {
-    return (x) => (x * beta > threshold ? x : Math.log1p(Math.exp(x * beta)) / beta);
-  },
 };
 
 const BINARY: Record<string, Binary> = {
