@@ -49,7 +49,7 @@ def lowered(function: Function) -> Program:
     ports = [_port(env[node]) for node in entries]
     count = len(function.inputs)
     (last,) = (node for node in traced.graph.nodes if node.op == "output")
-    returned: dict[str, Node] = pytree.tree_unflatten(last.args[0], traced.call_spec.out_spec)
+    returned: dict[str, Node] = pytree.tree_unflatten(last.args[0], traced.call_spec.out_spec)  # pyright: ignore
     return Program(
         inputs=dict(zip(function.inputs, ports[:count], strict=True)),
         noise=tuple(
@@ -85,7 +85,8 @@ def _needed(nodes: Iterable[Node]) -> list[Node]:
 
 def _call(name: str, build: Builder, node: Node, env: dict[Node, Any]) -> Any:
     target: Any = node.target
-    args, kwargs = map_arg((node.args, node.kwargs), env.__getitem__)
+    args: Any = map_arg(node.args, env.__getitem__)
+    kwargs: Any = map_arg(node.kwargs, env.__getitem__)
     if target is operator.getitem:
         return args[0][args[1]]
     if torch.Tag.nondeterministic_seeded in target.tags:

@@ -16,7 +16,7 @@ def gather(build: Builder, val: Tensor, x: Any, axis: int, index: Any) -> Ref:
     return _indexed(build, val, own, strides, [build.ref(index)], [axis])
 
 
-def index(build: Builder, val: Tensor, x: Any, indices: Sequence[Any]) -> Ref:
+def by_index(build: Builder, val: Tensor, x: Any, indices: Sequence[Any]) -> Ref:
     own = build.ref(x)
     axes = [axis for axis, each in enumerate(indices) if each is not None]
     if axes != list(range(axes[0], axes[0] + len(axes))):
@@ -32,7 +32,7 @@ def index(build: Builder, val: Tensor, x: Any, indices: Sequence[Any]) -> Ref:
 
 
 def selected(build: Builder, val: Tensor, x: Any, axis: int, index: Any) -> Ref:
-    return index(build, val, x, [*(None for _ in range(axis % build.ref(x).meta.dim())), index])
+    return by_index(build, val, x, [*(None for _ in range(axis % build.ref(x).meta.dim())), index])
 
 
 def flipped(build: Builder, val: Tensor, x: Any, axes: Sequence[int]) -> Ref:
@@ -43,7 +43,7 @@ def flipped(build: Builder, val: Tensor, x: Any, axes: Sequence[int]) -> Ref:
 
 
 def rows(build: Builder, val: Tensor, weight: Any, index: Any, *_rest: Any) -> Ref:
-    return index(build, val, weight, [index])
+    return by_index(build, val, weight, [index])
 
 
 def _indexed(

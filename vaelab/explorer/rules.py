@@ -237,7 +237,7 @@ RULES: dict[str, Rule] = {
     "native_group_norm": _group_norm,
     "_native_batch_norm_legit_no_training": _batch_norm,
     "gather": places.gather,
-    "index": places.index,
+    "index": places.by_index,
     "index_select": places.selected,
     "embedding": places.rows,
     "flip": places.flipped,
