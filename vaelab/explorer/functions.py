@@ -40,6 +40,20 @@ class GivenNoise(Noise):
         super().__init__(torch.zeros(2, dtype=torch.int32), torch.zeros((), dtype=torch.int32))
         self.given, self.asked = given, list[Draw]()
 
+    def __torch_function__(
+        self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        if func is torch.multinomial:
+            return self._choice(*args, **(kwargs or {}))
+        return super().__torch_function__(func, types, args, kwargs)
+
+    def _choice(self, weights: Tensor, num_samples: int, replacement: bool = False) -> Tensor:
+        """Indices with these weights [N, K], [N, num_samples]: the quantiles of uniform noise."""
+        assert replacement or num_samples == 1
+        below = weights.cumsum(-1)
+        u = self.uniform(torch.Size([len(weights), num_samples]))
+        return (below.unsqueeze(1) <= (u * below[:, -1:]).unsqueeze(-1)).sum(-1)
+
     def uniform(self, shape: torch.Size) -> Tensor:
         return self._next("uniform", shape)
 

@@ -84,6 +84,9 @@ def _call(name: str, build: Builder, node: Node, env: dict[Node, Any]) -> Any:
     args, kwargs = torch.fx.node.map_arg((node.args, node.kwargs), env.__getitem__)
     if target is operator.getitem:
         return args[0][args[1]]
+    if torch.Tag.nondeterministic_seeded in target.tags:
+        found = f"{name} with the random operation {target.overloadpacket.__name__}, whose noise is no input"
+        raise SpecError(found=found, expected="draws by torch.rand, torch.randn and the like", do=DO)
     if not any(isinstance(leaf, Ref) for leaf in pytree.tree_leaves((args, kwargs))):
         return target(*args, **kwargs)
     operation = target.overloadpacket.__name__

@@ -120,6 +120,16 @@ def _reduced(name: str) -> Rule:
     return rule
 
 
+def _norm(
+    build: Builder, val: Tensor, x: Any, order: float = 2, axes: Sequence[int] | None = None, keep: bool = False, **_: Any
+) -> Ref:
+    if order != 2:
+        raise NotImplementedError("a norm that is not Euclidean")
+    own = build.ref(x)
+    squares = elementwise(build, own.meta, "square", [own])
+    return elementwise(build, val, "sqrt", [_reduced("sum")(build, val, squares, axes, keep)])
+
+
 def _along(name: str) -> Rule:
     """Operations along one axis that keep its length: softmax, cumulative sums."""
 
@@ -133,47 +143,54 @@ def _along(name: str) -> Rule:
     return rule
 
 
-def _matmul(build: Builder, val: Tensor, a: Any, b: Any, bias: Any = None, scale: float = 1) -> Ref:
-    """Products [B, M, K] x [B, K, N]; without B for matrices."""
-    left, right = build.ref(a), build.ref(b)
-    shape, depth = list(val.shape), left.shape[-1]
-    batch = [0] * (3 - len(shape))
+def _matmul(build: Builder, val: Tensor, a: Any, b: Any, bias: Any = None) -> Ref:
+    """Products [B, M, K] x [B, K, N] -> [B, M, N], to which a bias is added; without B for matrices.
 
-    def operand(ref: Ref) -> Operand:
-        own = ref.operand
-        return Operand(own.value, (*batch, *own.strides), own.offset)
-
-    operands = [operand(left), operand(right)]
+    The interpreter wants one of two layouts of b without gaps: [N, K], as weights lie in memory, or [K, N].
+    """
+    left, right = (_of_matrices(build.ref(each)) for each in (a, b))
+    shape = [*left.shape[:-1], right.shape[-1]]
+    left = left if _dense_last_two(left) else copied(build, left)
+    transposed = Ref(right.value, right.meta.transpose(-1, -2))
+    if not (_dense_last_two(right) or _dense_last_two(transposed)):
+        right = copied(build, right)
+    operands = [left.operand, right.operand]
     if bias is not None:
-        own = build.ref(bias).expanded(val.shape)
-        operands.append(Operand(own.value, (*batch, *own.strides), own.offset))
-    full = [1] * len(batch) + shape
-    made = build.emit("matmul", full, val.dtype, operands, {"depth": depth, "scale": scale})
+        operands.append(build.ref(bias).expanded(shape))
+    made = build.emit("matmul", shape, val.dtype, operands, {"depth": left.shape[-1]})
     return Ref(made.value, made.meta.view(val.shape))
+
+
+def _of_matrices(ref: Ref) -> Ref:
+    return Ref(ref.value, ref.meta.unsqueeze(0)) if ref.meta.dim() == 2 else ref
+
+
+def _dense_last_two(ref: Ref) -> bool:
+    rows, columns = ref.shape[-2:]
+    across, along = ref.operand.strides[-2:]
+    return (along == 1 or columns == 1) and (across == columns or rows == 1)
 
 
 def _addmm(build: Builder, val: Tensor, bias: Any, a: Any, b: Any, beta: float = 1, alpha: float = 1) -> Ref:
     if beta != 1:
         raise NotImplementedError("addmm with beta")
-    return _matmul(build, val, a, b, bias, alpha)
+    if alpha != 1:
+        left = build.ref(a)
+        a = elementwise(build, left.meta, "mul", [left, torch.tensor(alpha, dtype=left.dtype)])
+    return _matmul(build, val, a, b, bias)
 
 
-def _dense(build: Builder, x: Any) -> Operand:
-    """An operand without gaps, in row-major order."""
-    if isinstance(x, Tensor):
-        x = x.contiguous()
-    ref = build.ref(x)
-    if not (ref.meta.is_contiguous() and ref.operand.offset == 0):
-        ref = copied(build, ref)
-    return Operand(ref.value, tuple(torch.empty(ref.shape, device="meta").stride()))
+def _dense(build: Builder, x: Ref) -> Ref:
+    """The same without gaps, in row-major order."""
+    return x if x.meta.is_contiguous() and not x.operand.offset else copied(build, x)
 
 
 def _convolution(
     build: Builder,
     val: Tensor,
     x: Any,
-    weight: Any,
-    bias: Any,
+    weight: Tensor,
+    bias: Tensor | None,
     stride: Sequence[int],
     padding: Sequence[int],
     dilation: Sequence[int],
@@ -181,13 +198,32 @@ def _convolution(
     output_padding: Sequence[int],
     groups: int,
 ) -> Ref:
+    """A product with a matrix whose columns are the patches of the image, or for a transpose the other way round."""
     if val.dim() != 4:
-        raise NotImplementedError("a convolution that is not of images")
-    operands = [_dense(build, each) for each in (x, weight, bias) if each is not None]
-    sizes = {"input": list(build.ref(x).shape), "kernel": list(weight.shape)}
-    settings = {"stride": list(stride), "padding": list(padding), "dilation": list(dilation), "groups": groups}
-    name = "convolution_transposed" if transposed else "convolution"
-    return build.emit(name, val.shape, val.dtype, operands, {**sizes, **settings})
+        raise NotImplementedError("a convolution of something else than images")
+    if val.shape[0] > 1 and groups > 1:
+        raise NotImplementedError("a convolution in groups, of several images")
+    image, n = _dense(build, build.ref(x)), val.shape[0] * groups
+    settings = {"stride": list(stride), "padding": list(padding), "dilation": list(dilation)}
+    kernel = list(weight.shape[2:])
+    if not transposed:
+        patches = {"input": list(image.shape), "kernel": kernel, "output": list(val.shape[2:]), **settings}
+        rows = weight.contiguous().view(groups, weight.shape[0] // groups, -1)
+        size = [n, rows.shape[-1], val.shape[2:].numel()]
+        columns = build.emit("columns", size, val.dtype, [image.operand], patches)
+        shifts = None if bias is None else bias.view(groups, -1, 1)
+        product = [n, rows.shape[1], size[-1]]
+        out = torch.empty(product, dtype=val.dtype, device="meta")
+        made = _matmul(build, out, rows.expand(n, -1, -1), columns, shifts)
+        return Ref(made.value, made.meta.view(val.shape))
+    inputs = weight.shape[0] // groups
+    rows = weight.contiguous().view(groups, inputs, -1).transpose(1, 2).contiguous()
+    pixels = Ref(image.value, image.meta.view(n, inputs, -1))
+    out = torch.empty([n, rows.shape[1], pixels.shape[-1]], dtype=val.dtype, device="meta")
+    columns = _matmul(build, out, rows.expand(n, -1, -1), pixels)
+    patches = {"input": list(val.shape), "kernel": kernel, "output": list(image.shape[2:]), **settings}
+    made = build.emit("overlapped", val.shape, val.dtype, [columns.operand], patches)
+    return made if bias is None else elementwise(build, val, "add", [made, bias.view(1, -1, 1, 1)], {"alpha": 1})
 
 
 def _layer_norm(build: Builder, val: Any, x: Any, shape: Sequence[int], weight: Any, bias: Any, eps: float) -> Any:
@@ -202,7 +238,7 @@ def _layer_norm(build: Builder, val: Any, x: Any, shape: Sequence[int], weight: 
 def _group_norm(
     build: Builder, val: Any, x: Any, weight: Any, bias: Any, n: int, channels: int, size: int, groups: int, eps: float
 ) -> Any:
-    dense, over = _dense(build, x), [channels // groups * size]
+    dense, over = _dense(build, build.ref(x)), [channels // groups * size]
     rows = Operand(dense.value, (over[0], 1))
     made = build.emit("normalise", [n * groups, *over], val[0].dtype, [rows], {"over": over, "eps": eps})
     shape = (1, channels, *(1 for _ in val[0].shape[2:]))
@@ -316,6 +352,7 @@ RULES: dict[str, Rule] = {
     "full_like": _filled,
     "where": _where,
     **{name: _reduced(name) for name in ("sum", "mean", "amax", "amin", "prod", "any", "argmin", "argmax")},
+    "linalg_vector_norm": _norm,
     "_softmax": _along("softmax"),
     "_log_softmax": _along("log_softmax"),
     "cumsum": _along("cumsum"),

@@ -19,7 +19,9 @@ export interface Model {
   latent: number; // D
   image: [channels: number, height: number, width: number];
   support: "real" | "sphere" | "codes";
-  binary: boolean; // whether pixels are 0 or 1, so that a draw is black and white
+  levels: "binary" | "grey" | "256" | "8bit"; // what pixel values are: see vaelab/data/protocol.py
+  binary: boolean; // whether they are 0 or 1, so that a draw is black and white
+  offset: number; // nats to add to a distortion, so that it is that of the 256 levels
   classes: { label: number; name: string }[]; // of the labels; empty without labels
   conditional: boolean; // whether encode, decode and bound take `label`, a class
   groups: number[]; // dimensions of each group of z, from the top
@@ -31,11 +33,13 @@ export interface Model {
   // Codes: means of q(z|x) of test images, [N, D]
   codes: Packed;
   codeLabels: number[]; // class of each, or empty
-  // Test images [n, C, H, W], levels 0 to 255 (0 and 255 for binary pixels); image i has code i
+  // Test images [n, C, H, W], levels 0 to 255; image i has code i
   examples: Packed;
   priorDraws: Packed; // z ~ p(z), [m, D]
-  // -ELBO of validation images with one draw, nats, sorted: the p-value of a new image comes from them
+  draws: number; // of z, that the -ELBO of one image averages
+  // -ELBO of validation images, nats, sorted: the p-value of a new image comes from them
   validation: number[];
+  validationOf: string; // why there are none; else empty
 }
 
 export interface Contents {

@@ -21,4 +21,5 @@ export interface Engine {
   call(call: Call, slot?: string): Promise<Answer | null>;
 }
 
+// What the worker gets first.
 export type Start = { contents: Contents; bytes: ArrayBuffer };

@@ -1,10 +1,17 @@
 // The interpreter's table of operations. Its keys are the names of steps in vaelab/explorer/rules.py.
 
 import { eachRow, gathered, size, type Numbers, type View } from "./arrays";
-import { convolution, convolutionTransposed } from "./convolution";
 import { ELEMENTWISE, type Settings } from "./elementwise";
+import { type Heap } from "./heap";
+import { columns, overlapped } from "./patches";
 
-export type Operation = (out: Numbers, shape: readonly number[], views: readonly View[], settings: Settings) => void;
+export type Operation = (
+  out: Numbers,
+  shape: readonly number[],
+  views: readonly View[],
+  settings: Settings,
+  heap: Heap,
+) => void;
 
 // Reductions: the last axes, of lengths `over`, become one number.
 function reduction(reduce: (row: Numbers) => number): Operation {
@@ -98,56 +105,44 @@ function normalise(out: Numbers, shape: readonly number[], [x]: readonly View[],
   }
 }
 
-// out[b, m, n] = scale * sum over k of a[b, m, k] b[b, k, n], plus a bias.
-function matmul(out: Numbers, shape: readonly number[], views: readonly View[], settings: Settings): void {
+// out[b, m, n] = sum over k of a[b, m, k] b[b, k, n], plus a bias. a has no gaps, and b is [N, K] or [K, N] without gaps.
+function matmul(out: Numbers, shape: readonly number[], views: readonly View[], { depth }: Settings, heap: Heap): void {
   const [a, b, bias] = views;
   const [batches, rows, columns] = shape;
-  const { depth, scale } = settings;
-  const row = new Float64Array(depth);
-  const sums = new Float64Array(columns);
-  const [bk, bn] = [b.strides[1], b.strides[2]];
+  if (bias === undefined) out.fill(0);
+  else gathered(bias, shape, out);
+  const transposed = b.strides[1] === 1 && (columns === 1 || b.strides[2] !== 1);
+  const fast = out instanceof Float32Array;
   for (let batch = 0; batch < batches; batch++) {
-    const from = b.offset + batch * b.strides[0];
-    for (let m = 0; m < rows; m++) {
-      const place = a.offset + batch * a.strides[0] + m * a.strides[1];
-      for (let k = 0; k < depth; k++) row[k] = a.data[place + k * a.strides[2]];
-      if (bk === 1 || columns === 1) dots(row, b.data, from, bn, bk, sums);
-      else combination(row, b.data, from, bk, bn, sums);
-      const start = (batch * rows + m) * columns;
-      for (let n = 0; n < columns; n++) out[start + n] = scale * sums[n];
-      if (bias === undefined) continue;
-      const add = bias.offset + batch * bias.strides[0] + m * bias.strides[1];
-      for (let n = 0; n < columns; n++) out[start + n] = scale * sums[n] + bias.data[add + n * bias.strides[2]];
+    const left = a.offset + batch * a.strides[0];
+    const right = b.offset + batch * b.strides[0];
+    const to = batch * rows * columns;
+    const places = fast ? [place(out, to), place(a.data, left), place(b.data, right)] : [];
+    if (!fast) slowly(out, to, a, left, b, right, [rows, columns, depth]);
+    else if (!transposed) heap.kernels.products(places[0], places[1], places[2], rows, depth, columns);
+    else {
+      for (let m = 0; m < rows; m++) {
+        heap.kernels.dots(places[0] + 4 * m * columns, places[1] + 4 * m * depth, places[2], depth, columns);
+      }
     }
   }
 }
 
-// The product of `row` with each row of a weight, four sums at a time.
-function dots(row: Float64Array, w: Numbers, from: number, dn: number, dk: number, sums: Float64Array): void {
-  const depth = row.length;
-  const even = depth - (depth % 4);
-  for (let n = 0; n < sums.length; n++) {
-    let at = from + n * dn;
-    let [s0, s1, s2, s3] = [0, 0, 0, 0];
-    let k = 0;
-    for (; k < even; k += 4, at += 4 * dk) {
-      s0 += row[k] * w[at];
-      s1 += row[k + 1] * w[at + dk];
-      s2 += row[k + 2] * w[at + 2 * dk];
-      s3 += row[k + 3] * w[at + 3 * dk];
-    }
-    for (; k < depth; k++, at += dk) s0 += row[k] * w[at];
-    sums[n] = s0 + s1 + s2 + s3;
-  }
+function place(data: Numbers, index: number): number {
+  return data.byteOffset + index * data.BYTES_PER_ELEMENT;
 }
 
-// The sum of the columns of a weight, each times a number of `row`. Numbers that are 0, as after a ReLU, cost nothing.
-function combination(row: Float64Array, w: Numbers, from: number, dk: number, dn: number, sums: Float64Array): void {
-  sums.fill(0);
-  for (let k = 0; k < row.length; k++) {
-    const factor = row[k];
-    if (factor === 0) continue;
-    for (let n = 0, at = from + k * dk; n < sums.length; n++, at += dn) sums[n] += factor * w[at];
+// For numbers of another type than the kernels have.
+function slowly(out: Numbers, to: number, a: View, left: number, b: View, right: number, sizes: number[]): void {
+  const [rows, columns, depth] = sizes;
+  for (let m = 0; m < rows; m++) {
+    for (let n = 0; n < columns; n++) {
+      let sum = 0;
+      for (let k = 0; k < depth; k++) {
+        sum += a.data[left + m * a.strides[1] + k * a.strides[2]] * b.data[right + k * b.strides[1] + n * b.strides[2]];
+      }
+      out[to + m * columns + n] += sum;
+    }
   }
 }
 
@@ -170,7 +165,7 @@ function index(out: Numbers, shape: readonly number[], views: readonly View[], s
 }
 
 // Each operand is written at its place; the rest is filled with one number.
-function place(out: Numbers, shape: readonly number[], views: readonly View[], settings: Settings): void {
+function placed(out: Numbers, shape: readonly number[], views: readonly View[], settings: Settings): void {
   const { fill, places, sizes } = settings;
   if (fill !== 0) out.fill(fill);
   const own = shape.map((_, axis) => size(shape.slice(axis + 1)));
@@ -222,9 +217,9 @@ export const OPERATIONS: Record<string, Operation> = {
   cumprod: rowwise(cumulative((x, y) => x * y)),
   normalise,
   matmul,
-  convolution,
-  convolution_transposed: convolutionTransposed,
+  columns,
+  overlapped,
   index,
-  place,
+  place: placed,
   solve,
 };

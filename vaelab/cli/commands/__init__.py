@@ -18,6 +18,7 @@ COMMANDS = (  # in the order of `vaelab --help`
     "report",
     "export",
     "push",
+    "explore",
     "replay",
     "presets",
     "parts",

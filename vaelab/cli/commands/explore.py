@@ -1,0 +1,37 @@
+"""`vaelab explore`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from vaelab.cli.commands.flags import Trust, optional
+
+
+def explore(
+    runs: Annotated[
+        tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="RUN [RUN ...]", help="1 to 4 run directories")
+    ],
+    save: Annotated[
+        Path | None, optional("the page to write", "explorer.html in the first run", metavar="FILE")
+    ] = None,
+    open: Annotated[bool, optional("open the page in the browser", "on, in a terminal")] = True,
+    trust: Trust = (),
+) -> None:
+    """Write a page in which the trained models run: walk through the latent space, and compare models.
+
+    The page is one file. It needs no network and no Python: it can be sent by e-mail. It has up to 100 test images of
+    each run.
+    """
+    import sys
+    import webbrowser
+
+    from vaelab.cli import terminal
+    from vaelab.explorer import page
+    from vaelab.runs.directory import Run
+
+    with terminal.watching(terminal.console()):
+        path = page.explore([Run(run, trust) for run in runs], save)
+    print(f"{path}  {path.stat().st_size:,} bytes")
+    if open and sys.stdout.isatty():
+        webbrowser.open(path.resolve().as_uri())

@@ -1,0 +1,151 @@
+"""What a page holds of each run: its programs, its codes, some of its images and its results."""
+
+from collections.abc import Callable, Sequence
+
+from importlib.metadata import version
+from typing import Any
+
+import numpy as np
+
+from vaelab.data.dataset import Dataset
+from vaelab.data.protocol import protocol
+from vaelab.explorer.functions import FUNCTIONS, function_of
+from vaelab.explorer.lower import lowered
+from vaelab.explorer.pack import Pack
+from vaelab.explorer.program import Program
+from vaelab.models import VAE
+from vaelab.parts.capabilities import HasCodebooks, has, head_of
+from vaelab.runs.directory import Run
+from vaelab.serving.latents import encode
+from vaelab.serving.sample import sample
+from vaelab.serving.scores import score
+from vaelab.system.errors import SpecError, VaelabError
+
+Progress = Callable[[float], None]
+MOST_CODES = 5000
+EXAMPLES = 100  # test images that the page shows
+PRIOR_DRAWS = 256
+DRAWS = 16  # of z, that the -ELBO of one image averages
+MOST_BYTES = 40_000_000  # of all arrays: a larger page takes seconds to open
+FACTS = ("data", "protocol", "network", "latent", "likelihood", "posterior", "prior", "objective")
+SHOWN = {  # metric -> its name on the page, its sign, and what it is
+    "elbo": ("-ELBO", -1, "the upper bound of -log p(x) that is trained"),
+    "nll": ("-log p(x)", 1, "the importance-weighted estimate"),
+    "rate": ("rate", 1, "KL(q(z|x) || p(z)): what the code of an image tells"),
+    "distortion": ("distortion", 1, "-E[log p(x|z)]: what the code leaves open"),
+}
+
+
+def contents_of(
+    runs: Sequence[Run], test: Dataset | None = None, progress: Progress = lambda share: None
+) -> tuple[dict[str, Any], str]:
+    """Return what the page reads, as JSON and as packed bytes.
+
+    Arguments:
+        runs: 1 to 4 finished runs.
+        test: test images whose codes are shown; by default those that each run keeps.
+
+    Raises:
+        SpecError: a model cannot run in a page, or the page would be too large.
+        RunError: a run is not finished, or keeps no images and none are given.
+    """
+    pack, models = Pack(), list[dict[str, Any]]()
+    for i, run in enumerate(runs):
+        models.append(_model(run, test, pack, lambda share, i=i: progress((i + share) / len(runs))))
+    packed, length = pack.packed()
+    if length > MOST_BYTES:
+        found = f"{length / 1e6:,.0f} MB of weights and images"
+        do = "use --serve, which runs the models in Python, or fewer runs"
+        raise SpecError(found=found, expected=f"at most {MOST_BYTES / 1e6:.0f} MB in a page", do=do)
+    page = {"version": version("vaelab"), "models": models, "arrays": pack.entries, "bytes": length}
+    return page, packed
+
+
+def _model(run: Run, test: Dataset | None, pack: Pack, progress: Progress) -> dict[str, Any]:
+    model = run.served
+    shown = run.examples("test") if test is None else test.some(MOST_CODES)
+    shown = _examples_first(shown)
+    programs: dict[str, Any] = {}
+    for i, name in enumerate(FUNCTIONS):
+        if name == "prior" and has(head_of(model.posterior), HasCodebooks):
+            continue  # a draw is hundreds of passes of a transformer: the page has stored ones
+        programs[name] = _as_json(lowered(function_of(model, name)), pack)
+        progress((i + 1) / (len(FUNCTIONS) + 2))
+    latents = encode(model, shown)
+    held, validation = _held(run, model)
+    progress(1.0)
+    classes = shown.class_names if shown.labels is not None else {}
+    numbers = sorted(set(shown.labels.tolist())) if shown.labels is not None else []
+    if model.labels is not None:
+        numbers = model.labels.classes.tolist()
+    reading = protocol(shown.protocol)
+    return {
+        "name": run.path.name,
+        "facts": [(name, str(value)) for name in FACTS if (value := getattr(run.spec, name))],
+        "results": _results(run),
+        "latent": model.latent,
+        "image": model.image_shape,
+        "support": model.support,
+        "levels": reading.levels,
+        "binary": reading.levels == "binary",
+        "offset": reading.nats_offset(model.image_shape),
+        "classes": [{"label": label, "name": str(classes.get(label, label))} for label in numbers],
+        "conditional": model.labels is not None,
+        "groups": model.groups,
+        "programs": programs,
+        "kl": _rates(run, model),
+        "mean": _rounded(latents.mean.mean(0)),
+        "scale": _rounded(np.sqrt(latents.mean.var(0) + (latents.scale**2).mean(0))),
+        "codes": pack.entries[pack.add(latents.mean.astype(np.float16))],
+        "codeLabels": [] if shown.labels is None else [numbers.index(label) for label in shown.labels.tolist()],
+        "examples": pack.entries[pack.add(np.asarray(shown.images[:EXAMPLES]))],
+        "priorDraws": pack.entries[pack.add(sample(model, PRIOR_DRAWS).z.astype(np.float16))],
+        "draws": DRAWS,
+        "validation": validation,
+        "validationOf": held,
+    }
+
+
+def _examples_first(data: Dataset) -> Dataset:
+    """The images, in an order that their content decides: the page shows the pixels of the first ones."""
+    return data.take(data.by_content)
+
+
+def _held(run: Run, model: VAE) -> tuple[str, list[float]]:
+    """-ELBO in nats of the validation images that the run keeps, sorted; or why there are none."""
+    try:
+        held = run.examples("validation")
+    except VaelabError as error:
+        return error.found, []
+    return "", _rounded(np.sort(-score(model, held, DRAWS, seed=1).elbo_nats))
+
+
+def _results(run: Run) -> list[tuple[str, str, str]]:
+    found = list[tuple[str, str, str]]()
+    for name, (shown, sign, meaning) in SHOWN.items():
+        if (metric := run.find(name)) is None:
+            continue
+        error = "" if metric.se is None else f" ± {metric.se:.2f}"
+        found.append((shown, f"{sign * metric.value:.2f}{error} {metric.unit}", meaning))
+    return found
+
+
+def _rates(run: Run, model: VAE) -> list[float]:
+    metric = run.find("rate")
+    parts = () if metric is None else metric.parts
+    return _rounded(np.array(parts)) if len(parts) == model.latent else []
+
+
+def _as_json(program: Program, pack: Pack) -> dict[str, Any]:
+    return {
+        "inputs": {name: port.as_json() for name, port in program.inputs.items()},
+        "noise": [port.as_json() for port in program.noise],
+        "constants": [(value, pack.weights(tensor)) for value, tensor in program.constants.items()],
+        "steps": [step.as_json() for step in program.steps],
+        "outputs": {name: port.as_json() for name, port in program.outputs.items()},
+        "values": program.values,
+    }
+
+
+def _rounded(values: np.ndarray) -> list[float]:
+    return [float(f"{value:.6g}") for value in values]

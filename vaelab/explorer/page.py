@@ -1,0 +1,79 @@
+"""Write the page."""
+
+import json
+from collections.abc import Sequence
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from vaelab.data.dataset import Dataset
+from vaelab.explorer.contents import Progress, contents_of
+from vaelab.runs.directory import Run
+from vaelab.system.errors import RunError, SpecError
+from vaelab.system.files import check_no_link, make_folder, write_atomically
+
+MOST_RUNS = 4
+OURS = b"<!-- explorer by vaelab -->"
+
+
+def explore(
+    runs: Sequence[Run | Path | str],
+    save: Path | None = None,
+    test: Dataset | None = None,
+    progress: Progress = lambda share: None,
+) -> Path:
+    """Write a page in which the trained models of `runs` run; return its path. `vaelab explore` in Python.
+
+    Arguments:
+        runs: 1 to 4 finished runs, or their directories.
+        save: the file; by default explorer.html in the directory of the first run.
+        test: test images whose codes are shown; by default those that each run keeps.
+
+    Raises:
+        SpecError: there are too many runs, or a model cannot run in a page.
+        RunError: a run is not finished, a file of the user is in the place of the page, or the disk is full.
+    """
+    opened = [Run.of(run) for run in runs]
+    if not 1 <= len(opened) <= MOST_RUNS:
+        raise SpecError(found=f"{len(opened)} runs", expected=f"1 to {MOST_RUNS} runs", do="name fewer runs")
+    path = opened[0].path / "explorer.html" if save is None else save
+    _check_ours(path)
+    content = page(opened, test, progress)
+    check_no_link(path.parent)
+    make_folder(path.parent)
+    write_atomically(path, content.encode())
+    return path
+
+
+def page(runs: Sequence[Run], test: Dataset | None = None, progress: Progress = lambda share: None) -> str:
+    """Return the page of these runs as HTML. Raises SpecError and RunError as `contents_of`."""
+    found, packed = contents_of(runs, test, progress)
+    environment = Environment(
+        loader=PackageLoader("vaelab", "explorer"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+    )
+    own = files("vaelab.explorer")
+    return environment.get_template("page.html.j2").render(
+        title=" and ".join(run.path.name for run in runs),
+        contents=in_script(found),
+        packed=Markup(packed),
+        style=Markup((own / "page.css").read_text("utf-8")),
+        program=Markup((own / "page.js").read_text("utf-8").replace("</script", "<\\/script")),
+    )
+
+
+def in_script(value: Any) -> Markup:
+    """JSON that cannot end the element that it stands in."""
+    text = json.dumps(value, separators=(",", ":"), allow_nan=False, ensure_ascii=True)
+    return Markup(text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026"))
+
+
+def _check_ours(path: Path) -> None:
+    """Raise RunError if there is a file that vaelab did not write."""
+    if path.is_dir():
+        raise RunError(found=f"{path} is a directory", expected="a file to write", do="choose another --save")
+    if path.is_file() and OURS not in path.read_bytes()[:400]:
+        found = f"{path}, which vaelab did not write"
+        raise RunError(found=found, expected="a page by vaelab, or no file", do="choose another --save")
