@@ -1,7 +1,6 @@
 // The page: reads what Python has written into it, and puts its parts together.
 
-import { type Contents } from "./data";
-import { start } from "./start";
+import { inWorker, start } from "./start";
 import { read, written } from "./ui/address";
 import { type App } from "./ui/app";
 import { firstAxes } from "./ui/atlas";
@@ -22,7 +21,7 @@ const WRITTEN_AFTER = 250; // milliseconds: browsers limit how often an address 
 
 async function main(): Promise<void> {
   const { contents, engine, array } = await start();
-  const models = loaded(contents as Contents, array);
+  const models = loaded(contents, array);
   const kept = read(location.hash, models.map((model) => model.latent));
   const model = models[kept.model ?? 0];
   const pins = firstPins(model);
@@ -76,8 +75,10 @@ function keepAddress(store: Store): void {
   });
 }
 
-main().catch((error: unknown) => {
+function fail(error: unknown): void {
   const message = error instanceof Error ? error.message : String(error);
   byId("failure").textContent = `This page could not start: ${message}`;
   byId("failure").hidden = false;
-});
+}
+
+if (!inWorker) main().catch(fail);

@@ -2,7 +2,7 @@
 
 import { bandwidth, densityOf, frameOf, isEmpty, peak, type Density, type Frame } from "./density";
 import { deviations, ofPoints, type Ellipse } from "./ellipse";
-import { className, row, type Loaded } from "./models";
+import { row, type Loaded } from "./models";
 import { axisPlane, project, type Plane, type Point } from "./plane";
 import { principalPlane } from "./principal";
 import { type Axes } from "./state";
@@ -36,11 +36,11 @@ function make(model: Loaded, axes: Axes): Atlas {
   const { radius } = model;
   const frame = frameOf(points, prior ? corners(prior) : radius > 0 ? [[-radius, -radius], [radius, radius]] : []);
   const names: Atlas["names"] = [];
-  if (model.labelRows && model.classes.length <= NAMED) {
+  if (model.codeLabels.length > 0 && model.classes.length <= NAMED) {
     const width = bandwidth(points);
-    model.classes.forEach(({ label }, index) => {
-      const own = points.filter((_, i) => model.labelRows![i] === label);
-      if (own.length > 0) names.push({ text: className(model, label), at: peak(densityOf(own, frame, width, 60)), index });
+    model.classes.forEach(({ name }, index) => {
+      const own = points.filter((_, i) => model.codeLabels[i] === index);
+      if (own.length > 0) names.push({ text: name, at: peak(densityOf(own, frame, width, 60)), index });
     });
   }
   return { plane, frame, points, density: densityOf(points, frame), prior, names };

@@ -7,7 +7,7 @@ import { type Loaded } from "./models";
 export function codeGrid(model: Loaded, codes: Numbers): HTMLElement {
   const shape = model.programs.bound?.outputs["codes"]?.shape ?? model.programs.encode?.outputs["codes"]?.shape ?? [codes.length];
   const columns = columnsOf(shape, codes.length);
-  const top = Math.max(1, codes.reduce((best: number, v: number) => Math.max(best, v), 0));
+  const top = Math.max(1, ...codes);
   const cells = Array.from(codes, (code) => {
     const cell = el("span", {}, [String(code)]);
     cell.style.backgroundColor = `hsl(${Math.round((320 * code) / top)} 45% 86%)`;

@@ -6,6 +6,7 @@ import { classColour } from "./colours";
 import { byId, checkbox, choices, el, select } from "./dom";
 import { codeOf } from "./models";
 import { dimensionName } from "./plane";
+import { dimensionsByKl } from "./sliders";
 import { type Axes } from "./state";
 import { firstPins } from "./strip";
 import { onTheme, theme } from "./theme";
@@ -61,9 +62,9 @@ function mapTools(app: App): void {
       store.set({ axes: next });
       mapTools(app);
     };
-    const order = model.kl.length > 0 ? model.kl.map((_, d) => d).sort((p, q) => model.kl[q] - model.kl[p]) : [];
+    const order = dimensionsByKl(model);
     const kinds: [string, string][] = [["principal", "principal components"], ["two", "two dimensions"]];
-    if (order.length > 0) {
+    if (model.support !== "codes") {
       tools.push(select("Map of", kinds, axes === "principal" ? "principal" : "two", (kind) =>
         set(kind === "principal" ? "principal" : [order[0], order[1]]), "axes"));
     }
@@ -90,14 +91,14 @@ function legend(app: App): void {
   const model = current(app);
   const { dark } = theme();
   const key = (kind: string, text: string): HTMLElement => el("li", {}, [el("span", { class: `key ${kind}`, "aria-hidden": "true" }), text]);
-  const items = [key("dense", "where the codes of test images are dense")];
+  const items = [key("dense", `where the codes of ${model.count.toLocaleString("en")} test images are dense`)];
   if (model.support === "real") items.push(key("prior", "1, 2, 3 standard deviations of the prior"));
   if (model.support === "sphere") items.push(key("sphere", "edge of the sphere of all z"));
   if (model.support !== "codes") items.push(key("hole", "holes: the prior draws z there, but hardly any test image has its code there"));
   if (model.support === "codes") items.push(key("none", "a place stands for the nearest code of a test image"));
   if (model.latent > 2) items.push(key("none", "a shadow of all dimensions: places that look close can be far apart"));
   byId("legend").replaceChildren(...items);
-  const names = model.labelRows ? model.classes : [];
+  const names = model.codeLabels.length > 0 ? model.classes : [];
   byId("classes").replaceChildren(
     ...names.map(({ name }, index) => {
       const dot = el("span", { class: "dot", "aria-hidden": "true" });

@@ -4,7 +4,7 @@ import { current, currentAtlas, labelFor, shownPoint, shownZ, type App } from ".
 import { densityAt } from "./density";
 import { nearest, placeOf, type Place } from "./atlas";
 import { byId, button, choices, fixed } from "./dom";
-import { className, hasOutput, labelOf } from "./models";
+import { classOf, hasOutput } from "./models";
 import { paint, sizeFor, topOf } from "./paint";
 import { dimensionName, norm, project } from "./plane";
 import { type View } from "./state";
@@ -88,7 +88,7 @@ function spoken(app: App, where: string, place: Place): string {
   const atlas = currentAtlas(app);
   const at = project(atlas.plane, shownZ(app));
   const index = nearest(atlas, at, model.count);
-  const near = index >= 0 ? className(model, labelOf(model, index)) : "";
+  const near = classOf(model, index)?.name;
   const dense = `density ${Math.round(100 * densityAt(atlas.density, at))} % of the highest`;
   return `${where}. ${PLACES[place]} ${near ? `The nearest test image is of class ${near}; ` : ""}${dense}.`;
 }

@@ -121,13 +121,12 @@ function contours(pen: Pen, scale: Scale, { prior, plane }: Atlas, colours: Them
 }
 
 function drawPoints(pen: Pen, scale: Scale, atlas: Atlas, model: Loaded, colours: Theme, alpha: number): void {
-  const order = new Map(model.classes.map(({ label }, index) => [label, index]));
   const many = model.classes.length;
-  const radius = atlas.points.length > 2000 ? 1.7 : 2.4;
+  const radius = atlas.points.length > 2000 ? 1.7 : atlas.points.length > 300 ? 2.4 : 3.4;
   pen.globalAlpha = alpha;
   atlas.points.forEach((point, i) => {
     const [x, y] = toPixel(scale, point);
-    const index = model.labelRows ? order.get(model.labelRows[i]) : undefined;
+    const index = model.codeLabels[i];
     pen.fillStyle = index === undefined ? colours.accent : classColour(index, many, colours.dark);
     pen.beginPath();
     pen.arc(x, y, radius, 0, 2 * Math.PI);

@@ -3,6 +3,7 @@
 import { type Numbers } from "../arrays";
 import { type Contents, type FunctionName, type Model, type Packed } from "../data";
 import { type Answer, type Call, type Engine } from "../engine";
+import { pixels } from "../start";
 import { norm, type Vector } from "./plane";
 import { type View } from "./state";
 
@@ -10,7 +11,6 @@ export interface Loaded extends Model {
   index: number;
   count: number; // of codes
   codeRows: Numbers; // [count, D]
-  labelRows: Numbers | null; // [count]
   exampleCount: number;
   exampleRows: Numbers; // [n, C, H, W], levels
   drawCount: number;
@@ -38,7 +38,6 @@ export function loaded(contents: Contents, array: (packed: Packed) => Numbers): 
   return contents.models.map((model, index) => {
     const drawRows = array(model.priorDraws);
     const drawCount = model.priorDraws.shape[0];
-    const labels = model.codeLabels.shape[0] > 0 ? array(model.codeLabels) : null;
     const priorMean = new Float32Array(model.latent);
     for (let i = 0; i < drawRows.length; i++) priorMean[i % model.latent] += drawRows[i] / drawCount;
     const rows = Array.from({ length: drawCount }, (_, i) => norm(row(drawRows, model.latent, i)));
@@ -47,7 +46,6 @@ export function loaded(contents: Contents, array: (packed: Packed) => Numbers): 
       index,
       count: model.codes.shape[0],
       codeRows: array(model.codes),
-      labelRows: labels,
       exampleCount: model.examples.shape[0],
       exampleRows: array(model.examples),
       drawCount,
@@ -71,16 +69,12 @@ export function codeOf(model: Loaded, index: number): Vector {
 
 export function exampleOf(model: Loaded, index: number): Float32Array {
   const size = model.image[0] * model.image[1] * model.image[2];
-  return row(model.exampleRows, size, index).map((level) => level / 255);
+  return pixels(model, row(model.exampleRows, size, index));
 }
 
-export function labelOf(model: Loaded, index: number): number | null {
-  return model.labelRows === null ? null : model.labelRows[index];
-}
-
-export function className(model: Loaded, label: number | null): string {
-  if (label === null) return "";
-  return model.classes.find((each) => each.label === label)?.name ?? String(label);
+// The class of a code; null without labels.
+export function classOf(model: Loaded, index: number): Model["classes"][number] | null {
+  return model.classes[model.codeLabels[index]] ?? null;
 }
 
 export function canRun(model: Loaded, name: FunctionName): boolean {
@@ -89,6 +83,12 @@ export function canRun(model: Loaded, name: FunctionName): boolean {
 
 export function hasOutput(model: Loaded, name: FunctionName, output: string): boolean {
   return model.programs[name]?.outputs[output] !== undefined;
+}
+
+function total(numbers: Numbers): number {
+  let sum = 0;
+  for (const v of numbers) sum += v;
+  return sum;
 }
 
 export class Asker {
@@ -122,8 +122,7 @@ export class Asker {
     const call = this.call(model, "bound", { image }, label, wanted);
     const answer: Answer | null = await this.engine.call(seed === undefined ? call : { ...call, noise: "draw", seed }, slot);
     if (!answer) return null;
-    const sum = (numbers: Numbers): number => numbers.reduce((total: number, v: number) => total + v, 0);
-    const [rate, distortion] = [sum(answer["rate"]), sum(answer["distortion"])];
+    const [rate, distortion] = [total(answer["rate"]), total(answer["distortion"]) + model.offset];
     const z = Float32Array.from(answer["z"]);
     return { rate, distortion, loss: rate + distortion, mean: answer["mean"], z, codes: codes ? answer["codes"] : null };
   }

@@ -1,5 +1,6 @@
 // An image of the visitor's own: what q(z|x) says of it, its bound, and how unusual it is.
 
+import { pixels } from "../start";
 import { current, labelFor, type App } from "./app";
 import { codeGrid } from "./codes";
 import { byId, checkbox, choices, el, fixed, nats } from "./dom";
@@ -11,8 +12,7 @@ import { mountPen, type Drawing, type Paper } from "./pen";
 import { converted, type Rgba } from "./picture";
 import { estimate, unusual, type Estimate } from "./statistics";
 
-const DRAWS = 16;
-const FIRST_SEED = 1; // its draw is the score: validation images have one draw too
+const FIRST_SEED = 1;
 const BOX = 168;
 
 export function mountOwn(app: App, map: MapView): void {
@@ -27,10 +27,11 @@ export function mountOwn(app: App, map: MapView): void {
   const convert = (): void => {
     if (!picture) return;
     const model = current(app);
-    const { pixels, steps } = converted(picture, { image: model.image, binary: model.binary, paper, swapped });
+    const { pixels: levels, steps } = converted(picture, { image: model.image, binary: model.binary, paper, swapped });
+    const own = pixels(model, levels.map((level) => Math.round(255 * level)));
     byId("own-steps").textContent = [...notes, ...steps].join("; ") + (notes.length + steps.length > 0 ? "." : "");
     byId("own-error").textContent = "";
-    store.set({ own: { pixels, shape: model.image } });
+    store.set({ own: { pixels: own, shape: model.image } });
   };
   const ask = async (): Promise<void> => {
     const { own, label } = store.state;
@@ -43,7 +44,7 @@ export function mountOwn(app: App, map: MapView): void {
     map.showPosterior(posterior);
     if (!canRun(model, "bound")) return;
     const bounds: Bound[] = [];
-    for (let i = 0; i < DRAWS; i++) {
+    for (let i = 0; i < model.draws; i++) {
       const bound = await app.asker.bound(model, own.pixels, given, "own bound", FIRST_SEED + i);
       if (mine !== turn || !bound) return;
       bounds.push(bound);
@@ -142,10 +143,10 @@ function usualPaper(model: Loaded): Paper {
   return sum < 0.5 ? "black" : "white";
 }
 
-function showPictures(model: Loaded, pixels: Float32Array, bound: Bound): void {
+function showPictures(model: Loaded, given: Float32Array, bound: Bound): void {
   const seen = imageCanvas(model.image, BOX, "What the model is given", "own-image");
   const again = imageCanvas(model.image, BOX, "Its reconstruction", "own-reconstruction");
-  paint(seen, pixels, model.image);
+  paint(seen, given, model.image);
   paint(again, bound.mean, model.image);
   byId("own-pictures").replaceChildren(
     el("figure", {}, [seen, el("figcaption", {}, ["what the model is given"])]),
@@ -164,17 +165,18 @@ function showNumbers(model: Loaded, bounds: readonly Bound[]): void {
   ];
   byId("own-facts").replaceChildren(...rows.flatMap(([what, value]) => [el("dt", {}, [what]), el("dd", {}, [value])]));
   byId("own-draws").textContent = `Mean of ${bounds.length} draws of z ± its standard error.`;
-  byId("own-verdict").textContent = verdict(model, bounds[0].loss);
+  byId("own-verdict").textContent = verdict(model, estimate(bounds.map((bound) => bound.loss)).mean);
 }
 
 function withError({ mean, error }: Estimate): string {
   return error > 0.005 ? `${nats(mean).replace(" nats", "")} ± ${fixed(error, error < 1 ? 2 : 1)} nats` : nats(mean);
 }
 
-export function verdict({ validation }: Loaded, loss: number): string {
-  if (validation.length === 0) return "";
+// The score is the same mean over draws as that of the validation images.
+export function verdict({ validation, validationOf }: Loaded, loss: number): string {
+  if (validation.length === 0) return `How unusual it is cannot be said: ${validationOf || "the page has no validation images"}.`;
   const { p, asHigh, of } = unusual(validation, loss);
   const word = p <= 0.01 ? "very unusual" : p <= 0.05 ? "unusual" : "not unusual";
-  const count = asHigh === 0 ? "none has" : asHigh === 1 ? "1 has" : `${asHigh.toLocaleString("en")} have`;
-  return `For this model the image is ${word}: of ${of.toLocaleString("en")} validation images, ${count} a −ELBO as high as its first draw, ${nats(loss)} (p = ${p.toPrecision(2)}).`;
+  const count = asHigh === 0 ? "none has" : asHigh === 1 ? "one has" : `${asHigh.toLocaleString("en")} have`;
+  return `For this model the image is ${word}: of ${of.toLocaleString("en")} validation images, ${count} a −ELBO of ${nats(loss)} or more (p = ${Number(p.toPrecision(2))}).`;
 }

@@ -38,7 +38,9 @@ export function paint(canvas: HTMLCanvasElement, numbers: ArrayLike<number>, sha
 
 // The level that is shown white: 1, or the largest number of a spread.
 export function topOf(numbers: Numbers): number {
-  return Math.max(1e-9, numbers.reduce((best: number, v: number) => Math.max(best, v), 0));
+  let top = 1e-9;
+  for (const v of numbers) top = Math.max(top, v);
+  return top;
 }
 
 // A canvas of the same pixels, for drawing at other sizes.

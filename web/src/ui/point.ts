@@ -4,7 +4,7 @@ import { current, currentAtlas, labelFor, shownPoint, type App } from "./app";
 import { nearest } from "./atlas";
 import { codeGrid } from "./codes";
 import { byId, button, el, nats } from "./dom";
-import { canRun, className, codeOf, exampleOf, labelOf, type Bound, type Loaded } from "./models";
+import { canRun, classOf, codeOf, exampleOf, type Bound, type Loaded } from "./models";
 import { imageCanvas, paint } from "./paint";
 
 const BOX = 112; // CSS pixels of an image
@@ -20,11 +20,11 @@ export function mountPoint(app: App): void {
     if (index < 0 || key === shown) return;
     shown = key;
     const pixels = exampleOf(model, index);
-    const truth = labelOf(model, index);
-    const bound = canRun(model, "bound") ? await app.asker.bound(model, pixels, labelFor(model, truth ?? label), "point") : null;
+    const truth = classOf(model, index);
+    const bound = canRun(model, "bound") ? await app.asker.bound(model, pixels, labelFor(model, truth?.label ?? label), "point") : null;
     if (shown !== key) return;
     if (canRun(model, "bound") && !bound) shown = ""; // replaced by a newer question
-    else fill(model, index, truth, pixels, bound);
+    else fill(model, index, truth?.name, pixels, bound);
   };
   const step = (by: number): void => {
     const model = current(app);
@@ -41,8 +41,7 @@ export function mountPoint(app: App): void {
   void update();
 }
 
-function fill(model: Loaded, index: number, label: number | null, pixels: Float32Array, bound: Bound | null): void {
-  const name = className(model, label);
+function fill(model: Loaded, index: number, name: string | undefined, pixels: Float32Array, bound: Bound | null): void {
   const image = imageCanvas(model.image, BOX, `Test image ${index + 1}${name ? `, ${name}` : ""}`, "point-image");
   paint(image, pixels, model.image);
   const pictures = [el("figure", {}, [image, el("figcaption", {}, ["test image"])])];
@@ -53,7 +52,7 @@ function fill(model: Loaded, index: number, label: number | null, pixels: Float3
   }
   byId("point-pictures").replaceChildren(...pictures);
   const facts: (readonly [string, string])[] = [["test image", `${index + 1} of ${model.exampleCount}`]];
-  if (label !== null) facts.push(["label", name]);
+  if (name !== undefined) facts.push(["label", name]);
   if (bound) facts.push(...boundFacts(bound));
   byId("point-facts").replaceChildren(...facts.flatMap(([what, value]) => [el("dt", {}, [what]), el("dd", {}, [value])]));
   byId("point-codes").replaceChildren(...(bound?.codes ? [codeGrid(model, bound.codes)] : []));

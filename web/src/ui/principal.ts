@@ -24,7 +24,7 @@ export function principalPlane(codes: ArrayLike<number>, dimensions: number, rad
 
 // The direction of the largest variance at right angles to `against`. Its largest number is positive: a sign is no news.
 function component(rows: readonly Vector[], dimensions: number, against: Vector | null): Vector {
-  let direction = Float32Array.from({ length: dimensions }, (_, i) => 1 + 0.3 * Math.sin(1 + 7 * i));
+  let direction: Vector = Float32Array.from({ length: dimensions }, (_, i) => 1 + 0.3 * Math.sin(1 + 7 * i));
   direction = unit(without(direction, against), against);
   for (let i = 0; i < ITERATIONS; i++) {
     const next = new Float32Array(dimensions);

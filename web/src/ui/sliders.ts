@@ -22,11 +22,13 @@ export function mountSliders(app: App): void {
   let sorted: Float32Array[] = [];
   const build = (): void => {
     const model = current(app);
-    byId("dimensions").hidden = model.kl.length === 0;
-    if (model.kl.length === 0) return;
+    byId("dimensions").hidden = model.support === "codes";
+    if (model.support === "codes") return;
     sorted = Array.from({ length: model.latent }, (_, d) => column(model, d).sort());
-    const order = model.kl.map((_, d) => d).sort((p, q) => model.kl[q] - model.kl[p]);
-    const [active, rest] = [order.filter((d) => model.kl[d] >= INACTIVE_NATS), order.filter((d) => model.kl[d] < INACTIVE_NATS)];
+    const known = model.kl.length > 0;
+    const order = dimensionsByKl(model);
+    const active = order.filter((d) => !known || model.kl[d] >= INACTIVE_NATS);
+    const rest = order.filter((d) => known && model.kl[d] < INACTIVE_NATS);
     sliders = [];
     const rows = (list: number[]): HTMLElement => {
       const made = list.map((d) => slider(app, model, sorted, d));
@@ -39,8 +41,9 @@ export function mountSliders(app: App): void {
     ]);
     byId("slider-rows").replaceChildren(rows(active), ...(rest.length > 0 ? [folded] : []));
     const total = model.kl.reduce((sum, v) => sum + v, 0);
-    byId("slider-note").textContent =
-      `${active.length} of ${model.latent} dimensions are active; together they carry ${fixed(total, 1)} nats (mean over test images).`;
+    byId("slider-note").textContent = !known
+      ? "The KL of this model has no part for each dimension, so they stand in their own order."
+      : `${active.length} of ${model.latent} dimensions are active; together they carry ${fixed(total, 1)} nats (mean over test images).`;
     byId("slider-tools").replaceChildren(
       choices("units", "Units", [["sd", "standard deviations"], ["quantile", "quantiles"]], store.state.units, (units) => store.set({ units })),
       button("all to the mean", () => store.set({ z: priorMean(model), hover: null, example: null }), { class: "quiet", "data-testid": "reset" }),
@@ -79,8 +82,14 @@ function slider(app: App, model: Loaded, sorted: readonly Float32Array[], dimens
     }
     app.store.set({ z: next, hover: null, example: null });
   });
-  const name = el("label", { for: id }, [el("b", {}, [dimensionName(dimension)]), ` ${fixed(model.kl[dimension])} nats`]);
+  const name = el("label", { for: id }, [el("b", {}, [dimensionName(dimension)]), model.kl.length > 0 ? ` ${fixed(model.kl[dimension])} nats` : ""]);
   return { row: el("div", { class: "slider" }, [name, input, output]), slider: { dimension, input, output } };
+}
+
+// The most informative first; in their own order where the KL has no part for each.
+export function dimensionsByKl({ kl, latent }: Loaded): number[] {
+  const order = Array.from({ length: latent }, (_, d) => d);
+  return kl.length === 0 ? order : order.sort((p, q) => kl[q] - kl[p]);
 }
 
 function setRange(input: HTMLInputElement, units: Units): void {

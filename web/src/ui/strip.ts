@@ -2,7 +2,7 @@
 
 import { current, labelFor, type App } from "./app";
 import { byId, button, choices, el, fixed } from "./dom";
-import { codeOf, labelOf, type Loaded } from "./models";
+import { codeOf, type Loaded } from "./models";
 import { paint, imageCanvas } from "./paint";
 import { between } from "./paths";
 import { norm, type Vector } from "./plane";
@@ -65,9 +65,9 @@ function onSupport(model: Loaded, z: Vector): Vector {
 // Two codes of different classes, so that the strip shows something at first: those nearest to the means of their classes.
 export function firstPins(model: Loaded): [Vector, Vector] | null {
   if (model.count < 2) return null;
-  if (!model.labelRows || model.classes.length < 2) return [codeOf(model, 0), codeOf(model, 1)];
-  const typical = model.classes.map(({ label }) => {
-    const own = Array.from({ length: model.count }, (_, i) => i).filter((i) => labelOf(model, i) === label);
+  if (model.codeLabels.length === 0 || model.classes.length < 2) return [codeOf(model, 0), codeOf(model, 1)];
+  const typical = model.classes.map((_, index) => {
+    const own = Array.from({ length: model.count }, (_, i) => i).filter((i) => model.codeLabels[i] === index);
     if (own.length === 0) return null;
     const codes = own.map((i) => codeOf(model, i));
     const mean = codes[0].map((_, d) => codes.reduce((sum, code) => sum + code[d], 0) / codes.length);
