@@ -27,7 +27,7 @@ async function main(): Promise<void> {
   const pins = firstPins(model);
   const first: State = {
     model: model.index,
-    z: pins?.[0] ?? codeOf(model, 0),
+    z: codeOf(model, 0),
     hover: null,
     view: "mean",
     seed: 1,
@@ -47,6 +47,7 @@ async function main(): Promise<void> {
   };
   const store = makeStore(first);
   const app: App = { models, asker: new Asker(engine), store };
+  byId("version").textContent = contents.version;
   mountHeader(app);
   const map = mountMap(app);
   mountLive(app);

@@ -83,8 +83,17 @@ test("the kernel has the width that was asked for", () => {
   const density = densityOf([[0, 0]], { x: 0, y: 0, half: 5 }, 0.8, 201);
   near(densityAt(density, [0.8, 0]), Math.exp(-0.5), 0.03);
   near(densityAt(density, [0, -1.6]), Math.exp(-2), 0.03);
-  const [x, y] = peak(density);
+  const [x, y] = peak(density, density);
   near(Math.hypot(x, y), 0, 0.05);
+});
+
+test("a class is named where most of the codes are its own", () => {
+  const frame = { x: 0, y: 0, half: 5 };
+  const cloud = (x: number, count: number): Point[] => Array.from({ length: count }, (): Point => [x + 0.5 * normal(), 0.5 * normal()]);
+  const own = [...cloud(0, 600), ...cloud(3, 500)];
+  const all = densityOf([...own, ...cloud(0, 3000)], frame, 0.3, 60);
+  const [x] = peak(densityOf(own, frame, 0.3, 60), all);
+  near(x, 3, 0.6);
 });
 
 test("an ellipse is that of the points' covariance", () => {

@@ -17,6 +17,7 @@ export interface Atlas {
 }
 
 export const REACH = 3; // standard deviations of the prior inside which an empty place is a hole
+const NAMING_CELLS = 60;
 const NAMED = 40; // classes at most: more names would cover the map
 
 const made = new Map<string, Atlas>();
@@ -38,9 +39,10 @@ function make(model: Loaded, axes: Axes): Atlas {
   const names: Atlas["names"] = [];
   if (model.codeLabels.length > 0 && model.classes.length <= NAMED) {
     const width = bandwidth(points);
+    const all = densityOf(points, frame, width, NAMING_CELLS);
     model.classes.forEach(({ name }, index) => {
       const own = points.filter((_, i) => model.codeLabels[i] === index);
-      if (own.length > 0) names.push({ text: name, at: peak(densityOf(own, frame, width, 60)), index });
+      if (own.length > 0) names.push({ text: name, at: peak(densityOf(own, frame, width, NAMING_CELLS), all), index });
     });
   }
   return { plane, frame, points, density: densityOf(points, frame), prior, names };

@@ -14,13 +14,16 @@ export interface Density {
   frame: Frame;
   cells: number; // on each side
   values: Float32Array; // [cells, cells], from the bottom row up; 1 at the densest cell
+  top: number; // codes in the densest cell
   low: number; // 99 % of the codes lie where the density is above this
 }
 
 export const CELLS = 120;
 const COVERED = 0.99;
+const MANY = 1000; // codes
 
-// Scott's rule for the spread of the codes, times 0.6: classes make the codes lumpier than one normal distribution.
+// Scott's rule for the spread of the codes; of many codes times 0.6, as classes make them lumpier than one normal
+// distribution. Of few codes, gaps say nothing.
 export function bandwidth(points: readonly Point[]): number {
   const n = points.length;
   if (n < 2) return 1;
@@ -28,7 +31,7 @@ export function bandwidth(points: readonly Point[]): number {
     const sorted = Float32Array.from(points, (p) => p[axis]).sort();
     return (quantile(sorted, 0.84) - quantile(sorted, 0.16)) / 2;
   });
-  return 0.6 * Math.max(1e-9, Math.sqrt((spread[0] ** 2 + spread[1] ** 2) / 2)) * n ** (-1 / 6);
+  return (n < MANY ? 1 : 0.6) * Math.max(1e-9, Math.sqrt((spread[0] ** 2 + spread[1] ** 2) / 2)) * n ** (-1 / 6);
 }
 
 export function densityOf(points: readonly Point[], frame: Frame, width = bandwidth(points), cells = CELLS): Density {
@@ -41,7 +44,7 @@ export function densityOf(points: readonly Point[], frame: Frame, width = bandwi
   const kernel = gaussian(Math.max(0.5, width / size));
   const values = blurred(blurred(counts, cells, kernel, 1), cells, kernel, cells);
   const top = values.reduce((best, v) => Math.max(best, v), 0) || 1;
-  const density = { frame, cells, values: values.map((v) => v / top), low: 0 };
+  const density = { frame, cells, values: values.map((v) => v / top), top, low: 0 };
   const own = Float32Array.from(points.filter((p) => cellOf(frame, cells, p) >= 0), (p) => densityAt(density, p)).sort();
   return { ...density, low: own.length > 0 ? quantile(own, 1 - COVERED) : 0 };
 }
@@ -62,10 +65,11 @@ export function isEmpty(density: Density, point: Point): boolean {
   return densityAt(density, point) < density.low;
 }
 
-// The middle of the densest cell: where a class is named.
-export function peak({ frame, cells, values }: Density): Point {
+// Where a class is named: where its codes are dense, and most of the codes there are its own.
+export function peak({ frame, cells, values, top }: Density, all: Density): Point {
+  const score = values.map((v, i) => (v > 0 ? (v * top) ** 2 / (all.values[i] * all.top) : 0));
   let best = 0;
-  values.forEach((v, i) => (best = v > values[best] ? i : best));
+  score.forEach((v, i) => (best = v > score[best] ? i : best));
   const size = (2 * frame.half) / cells;
   return [frame.x - frame.half + ((best % cells) + 0.5) * size, frame.y - frame.half + (Math.floor(best / cells) + 0.5) * size];
 }
@@ -102,6 +106,6 @@ export function frameOf(points: readonly Point[], corners: readonly Point[]): Fr
     const all = [...ends, ...corners.map((p) => p[axis])];
     return [Math.min(...all), Math.max(...all)];
   });
-  const half = 0.53 * Math.max(bounds[0][1] - bounds[0][0], bounds[1][1] - bounds[1][0], 1e-6);
+  const half = 0.54 * Math.max(bounds[0][1] - bounds[0][0], bounds[1][1] - bounds[1][0], 1e-6);
   return { x: (bounds[0][0] + bounds[0][1]) / 2, y: (bounds[1][0] + bounds[1][1]) / 2, half };
 }

@@ -31,10 +31,10 @@ export async function open(file: Blob): Promise<Opened> {
   const pen = canvas.getContext("2d")!;
   pen.imageSmoothingQuality = "high";
   pen.drawImage(bitmap, 0, 0, canvas.width, canvas.height);
-  if (factor < 1) notes.push(`${bitmap.width} × ${bitmap.height} pixels`);
+  const full = [bitmap.width, bitmap.height] as const;
   bitmap.close();
   const { data } = pen.getImageData(0, 0, canvas.width, canvas.height);
-  return { picture: { width: canvas.width, height: canvas.height, data }, notes };
+  return { picture: { width: canvas.width, height: canvas.height, data, full }, notes };
 }
 
 // The first image of a drop or a paste; null if there is no file in it.

@@ -24,6 +24,7 @@ export function mountHeader(app: App): void {
     byId("meanings").replaceChildren(
       ...model.results.flatMap(([what, value, meaning]) => [el("dt", {}, [`${what}: ${value}`]), el("dd", {}, [meaning])]),
     );
+    byId("all-facts").replaceChildren(...model.facts.flatMap(([what, value]) => [el("dt", {}, [what]), el("dd", {}, [value])]));
     mapTools(app);
     legend(app);
   };

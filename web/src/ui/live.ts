@@ -13,7 +13,7 @@ const SPOKEN_AFTER = 500; // milliseconds of rest: a screen reader is not told e
 
 const PLACES: Record<Place, string> = {
   data: "Test images lie here.",
-  hole: "A hole: the prior draws z here, but hardly any test image has its code here, so the image means little.",
+  hole: "A hole: the prior draws z here, but hardly any test image has its code here. The image means little.",
   outside: "Outside: neither test images nor the prior's draws lie here.",
 };
 
@@ -42,7 +42,7 @@ export function mountLive(app: App): void {
     const [where, place] = words(app);
     byId("where").textContent = where;
     byId("place").textContent = PLACES[place];
-    byId("place").dataset["place"] = place;
+    byId("place").dataset["place"] = byId("live-box").dataset["place"] = place;
     clearTimeout(timer);
     timer = setTimeout(() => (byId("spoken").textContent = spoken(app, where, place)), SPOKEN_AFTER);
   };

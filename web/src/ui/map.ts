@@ -129,7 +129,8 @@ function drawOverlay(pen: Pen, scale: Scale, app: App, posterior: Posterior | nu
   if (state.a && state.b) path(pen, scale, atlas, app);
   pen.strokeStyle = colours.ink;
   if (posterior) drawPosterior(pen, scale, atlas, posterior, colours.accent);
-  if (state.example !== null) ring(pen, toPixel(scale, atlas.points[state.example]), 6, colours.ink);
+  const example = state.example ?? nearest(atlas, shownPoint(app), current(app).exampleCount);
+  if (example >= 0) ring(pen, toPixel(scale, atlas.points[example]), 6, colours.ink);
   for (const [name, z] of [["A", state.a], ["B", state.b]] as const) {
     if (z) pin(pen, toPixel(scale, project(atlas.plane, z)), name, colours.ink, colours.paper);
   }

@@ -5,7 +5,7 @@ import { classColour } from "./colours";
 import { fixed, shortened } from "./dom";
 import { type Frame } from "./density";
 import { type Ellipse } from "./ellipse";
-import { type Loaded } from "./models";
+import { isDark, type Loaded } from "./models";
 import { type Point } from "./plane";
 import { type Theme } from "./theme";
 
@@ -25,6 +25,10 @@ export function fromPixel({ frame, size }: Scale, [px, py]: Point): Point {
   return [frame.x - frame.half + (px / size) * 2 * frame.half, frame.y + frame.half - (py / size) * 2 * frame.half];
 }
 
+// Lines over the images of the backdrop
+const OVER_DARK = { muted: "rgba(255, 255, 255, 0.9)", hatch: "rgba(255, 255, 255, 0.55)" };
+const OVER_LIGHT = { muted: "rgba(0, 0, 0, 0.9)", hatch: "rgba(0, 0, 0, 0.5)" };
+
 export interface Layers {
   backdrop: readonly { at: Point; image: HTMLCanvasElement }[]; // images by the middle of their tile
   tiles: number; // on each side
@@ -37,10 +41,12 @@ export function drawMap(pen: Pen, scale: Scale, atlas: Atlas, model: Loaded, col
   pen.fillStyle = colours.paper;
   pen.fillRect(0, 0, size, size);
   shade(pen, scale, atlas, colours);
-  if (layers.backdrop.length > 0) drawTiles(pen, scale, layers);
-  hatch(pen, scale, atlas, colours);
-  contours(pen, scale, atlas, colours);
-  if (layers.points) drawPoints(pen, scale, atlas, model, colours, layers.backdrop.length > 0 ? 0.55 : 0.8);
+  const tiled = layers.backdrop.length > 0;
+  if (tiled) drawTiles(pen, scale, layers);
+  const lines = tiled ? { ...colours, ...(isDark(model) ? OVER_DARK : OVER_LIGHT) } : colours;
+  hatch(pen, scale, atlas, lines);
+  contours(pen, scale, atlas, lines);
+  if (layers.points) drawPoints(pen, scale, atlas, model, colours, tiled ? 0.55 : 0.8);
   axes(pen, scale, colours);
   if (layers.points) names(pen, scale, atlas, model, colours);
 }
@@ -120,16 +126,18 @@ function contours(pen: Pen, scale: Scale, { prior, plane }: Atlas, colours: Them
   pen.setLineDash([]);
 }
 
+const PICTURED = 3.4; // radius of the codes whose images the page has
+
 function drawPoints(pen: Pen, scale: Scale, atlas: Atlas, model: Loaded, colours: Theme, alpha: number): void {
   const many = model.classes.length;
-  const radius = atlas.points.length > 2000 ? 1.7 : atlas.points.length > 300 ? 2.4 : 3.4;
+  const radius = atlas.points.length > 2000 ? 1.5 : 2.2;
   pen.globalAlpha = alpha;
   atlas.points.forEach((point, i) => {
     const [x, y] = toPixel(scale, point);
     const index = model.codeLabels[i];
     pen.fillStyle = index === undefined ? colours.accent : classColour(index, many, colours.dark);
     pen.beginPath();
-    pen.arc(x, y, radius, 0, 2 * Math.PI);
+    pen.arc(x, y, i < model.exampleCount ? PICTURED : radius, 0, 2 * Math.PI);
     pen.fill();
   });
   pen.globalAlpha = 1;
@@ -182,21 +190,27 @@ function names(pen: Pen, scale: Scale, atlas: Atlas, model: Loaded, colours: The
   const boxes = atlas.names.map(({ text, at, index }) => {
     const shown = shortened(text, 14);
     const [x, y] = toPixel(scale, at);
-    const half = pen.measureText(shown).width / 2 + 5;
+    const half = pen.measureText(shown).width / 2 + 7;
     return { shown, index, half, x: Math.min(scale.size - half, Math.max(half, x)), y: Math.min(scale.size - 34, Math.max(12, y)) };
   });
   spreadOut(boxes);
   for (const { shown, index, x, y } of boxes) {
+    const half = pen.measureText(shown).width / 2 + 5;
+    pen.beginPath();
+    pen.roundRect(x - half, y - 10, 2 * half, 20, 5);
+    pen.fillStyle = colours.paper;
+    pen.fill();
+    pen.strokeStyle = classColour(index, model.classes.length, colours.dark);
+    pen.lineWidth = 2.5;
+    pen.stroke();
     pen.fillStyle = colours.ink;
-    halo(pen, shown, x, y, colours);
-    pen.fillStyle = classColour(index, model.classes.length, colours.dark);
-    pen.fillRect(x - pen.measureText(shown).width / 2, y + 9, pen.measureText(shown).width, 2.5);
+    pen.fillText(shown, x, y + 1);
   }
 }
 
 // Moves names that cover each other apart, up and down.
 function spreadOut(boxes: { half: number; x: number; y: number }[]): void {
-  const height = 22;
+  const height = 25;
   for (let round = 0; round < 30; round++) {
     let calm = true;
     boxes.forEach((a, i) => {

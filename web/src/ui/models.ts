@@ -72,6 +72,13 @@ export function exampleOf(model: Loaded, index: number): Float32Array {
   return pixels(model, row(model.exampleRows, size, index));
 }
 
+// Whether the images are mostly dark.
+export function isDark({ exampleRows }: Loaded): boolean {
+  let sum = 0;
+  for (const level of exampleRows) sum += level;
+  return sum / Math.max(1, exampleRows.length) < 128;
+}
+
 // The class of a code; null without labels.
 export function classOf(model: Loaded, index: number): Model["classes"][number] | null {
   return model.classes[model.codeLabels[index]] ?? null;

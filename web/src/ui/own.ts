@@ -6,10 +6,11 @@ import { codeGrid } from "./codes";
 import { byId, checkbox, choices, el, fixed, nats } from "./dom";
 import { fileOf, NotAnImage, open } from "./files";
 import { type MapView } from "./map";
-import { canRun, exampleOf, type Bound, type Loaded } from "./models";
+import { canRun, isDark, type Bound, type Loaded } from "./models";
 import { imageCanvas, paint } from "./paint";
 import { mountPen, type Drawing, type Paper } from "./pen";
 import { converted, type Rgba } from "./picture";
+import { type Vector } from "./plane";
 import { estimate, unusual, type Estimate } from "./statistics";
 
 const FIRST_SEED = 1;
@@ -22,7 +23,9 @@ export function mountOwn(app: App, map: MapView): void {
   let paper: Paper = "black";
   let swapped = false;
   let pad: Drawing;
+  let code: Vector | null = null;
   let turn = 0;
+  let opening = 0;
 
   const convert = (): void => {
     if (!picture) return;
@@ -42,6 +45,7 @@ export function mountOwn(app: App, map: MapView): void {
     const posterior = await app.asker.encode(model, own.pixels, given, "own q");
     if (mine !== turn || !posterior) return;
     map.showPosterior(posterior);
+    code = posterior.mean;
     if (!canRun(model, "bound")) return;
     const bounds: Bound[] = [];
     for (let i = 0; i < model.draws; i++) {
@@ -54,13 +58,16 @@ export function mountOwn(app: App, map: MapView): void {
   };
   const take = async (file: Blob | null): Promise<void> => {
     if (!file) return say("There was no image in it: drop or paste an image file.");
+    const mine = ++opening;
+    say("");
     try {
       const opened = await open(file);
+      if (mine !== opening) return; // another file was given meanwhile
       [picture, notes] = [opened.picture, opened.notes];
       convert();
     } catch (error) {
       if (!(error instanceof NotAnImage)) throw error;
-      say(error.message);
+      if (mine === opening) say(error.message);
     }
   };
   const forget = (): void => {
@@ -77,14 +84,14 @@ export function mountOwn(app: App, map: MapView): void {
       map.showPosterior(null);
       return convert();
     }
-    paper = usualPaper(model);
+    paper = isDark(model) ? "black" : "white";
     swapped = false;
     pad = mountPen(model.image, paper, (drawn) => {
       [picture, notes] = [drawn, []];
       convert();
     });
     byId("own-options").replaceChildren(
-      choices<Paper>("paper", "Behind it", [["black", "black"], ["white", "white"]], paper, (next) => {
+      choices<Paper>("paper", "Behind it", [["black", "on black"], ["white", "on white"]], paper, (next) => {
         paper = next;
         pad.clear(paper);
         convert();
@@ -105,6 +112,11 @@ export function mountOwn(app: App, map: MapView): void {
   byId("own-forget").addEventListener("click", () => {
     pad.clear(paper);
     forget();
+  });
+  byId("own-go").addEventListener("click", () => {
+    if (!code) return;
+    store.set({ z: code, hover: null, example: null });
+    byId("map").focus();
   });
   listenForFiles(take);
   store.on(["model"], setUp);
@@ -133,14 +145,6 @@ function listenForFiles(take: (file: File | null) => Promise<void>): void {
     const file = fileOf(event.clipboardData);
     if (file) void take(file);
   });
-}
-
-// Black where the data are mostly dark.
-function usualPaper(model: Loaded): Paper {
-  const few = Math.min(50, model.exampleCount);
-  let sum = 0;
-  for (let i = 0; i < few; i++) sum += estimate(Array.from(exampleOf(model, i))).mean / few;
-  return sum < 0.5 ? "black" : "white";
 }
 
 function showPictures(model: Loaded, given: Float32Array, bound: Bound): void {

@@ -4,6 +4,7 @@ export interface Rgba {
   width: number;
   height: number;
   data: Uint8ClampedArray; // not premultiplied
+  full?: readonly [width: number, height: number]; // of the picture that this is a smaller copy of
 }
 
 export interface Wanted {
@@ -39,7 +40,7 @@ export function converted(from: Rgba, { image, binary, paper, swapped }: Wanted)
   const steps: string[] = [];
   if (transparent) steps.push(`transparent parts on ${paper}`);
   if (from.width !== w || from.height !== h) {
-    steps.push(`${from.width} × ${from.height} pixels scaled to ${w} × ${h}`);
+    steps.push(`${(from.full ?? [from.width, from.height]).join(" × ")} pixels scaled to ${w} × ${h}`);
   }
   if (w !== width || h !== height) steps.push(`centred on ${paper} in ${width} × ${height}`);
   if (colourful) steps.push("colours to grey");
