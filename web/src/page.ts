@@ -8,7 +8,7 @@ import { byId } from "./ui/dom";
 import { mountHeader } from "./ui/header";
 import { mountLive } from "./ui/live";
 import { mountMap } from "./ui/map";
-import { Asker, codeOf, loaded } from "./ui/models";
+import { Asker, classOf, codeOf, loaded } from "./ui/models";
 import { mountOwn } from "./ui/own";
 import { mountPoint } from "./ui/point";
 import { mountSamples } from "./ui/samples";
@@ -32,7 +32,7 @@ async function main(): Promise<void> {
     view: "mean",
     seed: 1,
     axes: firstAxes(model),
-    label: model.classes[0]?.label ?? 0,
+    label: (classOf(model, 0) ?? model.classes[0])?.label ?? 0,
     a: pins?.[0] ?? null,
     b: pins?.[1] ?? null,
     path: "straight",

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { densityAt, densityOf, isEmpty, peak } from "../src/ui/density";
-import { deviations, ofPoints, ofPosterior } from "../src/ui/ellipse";
+import { deviations, ofPoints, ofNormal } from "../src/ui/ellipse";
 import { between, greatCircle } from "../src/ui/paths";
 import { axisPlane, moved, norm, project, type Point } from "../src/ui/plane";
 import { principalPlane } from "../src/ui/principal";
@@ -111,7 +111,7 @@ test("an ellipse is that of the points' covariance", () => {
 
 test("the ellipse of a posterior has its scales along the axes of the map", () => {
   const plane = axisPlane(3, 2, 0, 0);
-  const ellipse = ofPosterior(plane, [1, 2, 3], [0.1, 9, 0.5]);
+  const ellipse = ofNormal(plane, [1, 2, 3], [0.1, 9, 0.5]);
   assert.deepEqual([ellipse.x, ellipse.y], [3, 1]);
   near(ellipse.major, 0.5);
   near(ellipse.minor, 0.1);

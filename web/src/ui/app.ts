@@ -1,7 +1,7 @@
 // What every part of the page is given.
 
-import { atlasOf, type Atlas } from "./atlas";
-import { type Asker, type Loaded } from "./models";
+import { atlasOf, nearest, type Atlas } from "./atlas";
+import { codeOf, type Asker, type Loaded } from "./models";
 import { project, type Point, type Vector } from "./plane";
 import { type Store } from "./state";
 
@@ -26,6 +26,28 @@ export function shownZ({ store }: App): Vector {
 
 export function shownPoint(app: App): Point {
   return project(currentAtlas(app).plane, shownZ(app));
+}
+
+const TOUCHED = 1 / 60; // of the map's width: so near to a point one means that point
+
+// The test image that is shown: the chosen one, or that of the point under the pointer, or else the one whose code is
+// nearest in all dimensions. -1 if the page has none.
+export function shownExample(app: App): number {
+  const model = current(app);
+  const { example } = app.store.state;
+  if (example !== null) return example;
+  const atlas = currentAtlas(app);
+  const touched = nearest(atlas, shownPoint(app), model.exampleCount, 2 * atlas.frame.half * TOUCHED);
+  return touched >= 0 ? touched : nearestInSpace(model, shownZ(app));
+}
+
+function nearestInSpace(model: Loaded, z: Vector): number {
+  let [best, least] = [-1, Infinity];
+  for (let i = 0; i < model.exampleCount; i++) {
+    const distance = codeOf(model, i).reduce((sum, v, d) => sum + (v - z[d]) ** 2, 0);
+    if (distance < least) [best, least] = [i, distance];
+  }
+  return best;
 }
 
 // The class that a model is given: the chosen one if it has it.

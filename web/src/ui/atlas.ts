@@ -1,8 +1,8 @@
 // What the map of a model shows in a chosen plane: computed once for each model and plane.
 
 import { bandwidth, densityOf, frameOf, isEmpty, peak, type Density, type Frame } from "./density";
-import { deviations, ofPoints, type Ellipse } from "./ellipse";
-import { row, type Loaded } from "./models";
+import { deviations, ofNormal, ofPoints, type Ellipse } from "./ellipse";
+import { codeOf, row, type Loaded } from "./models";
 import { axisPlane, project, type Plane, type Point } from "./plane";
 import { principalPlane } from "./principal";
 import { type Axes } from "./state";
@@ -12,7 +12,7 @@ export interface Atlas {
   frame: Frame;
   points: Point[]; // of the codes
   density: Density;
-  prior: Ellipse | null; // one standard deviation of p(z); null on a sphere and for codes
+  prior: Ellipse | null; // one standard deviation of p(z); null for codes
   names: { text: string; at: Point; index: number }[]; // of the classes, where most of their codes are
 }
 
@@ -31,11 +31,12 @@ export function atlasOf(model: Loaded, axes: Axes): Atlas {
 
 function make(model: Loaded, axes: Axes): Atlas {
   const plane = planeOf(model, axes);
-  const points = Array.from({ length: model.count }, (_, i) => project(plane, row(model.codeRows, model.latent, i)));
+  const normal = model.normalPrior;
+  const points = Array.from({ length: model.count }, (_, i) => project(plane, codeOf(model, i)));
   const draws = Array.from({ length: model.drawCount }, (_, i) => project(plane, row(model.drawRows, model.latent, i)));
-  const prior = model.support === "real" ? ofPoints(draws) : null;
+  const prior = model.support === "codes" ? null : normal ? ofNormal(plane, normal.mean, normal.scale) : ofPoints(draws);
   const { radius } = model;
-  const frame = frameOf(points, prior ? corners(prior) : radius > 0 ? [[-radius, -radius], [radius, radius]] : []);
+  const frame = frameOf(points, radius > 0 ? [[-radius, -radius], [radius, radius]] : prior ? corners(prior) : []);
   const names: Atlas["names"] = [];
   if (model.codeLabels.length > 0 && model.classes.length <= NAMED) {
     const width = bandwidth(points);
@@ -71,8 +72,15 @@ export type Place = "data" | "hole" | "outside";
 export function placeOf(atlas: Atlas, at: Point): Place {
   if (!isEmpty(atlas.density, at)) return "data";
   const { prior, plane } = atlas;
-  const inside = prior ? deviations(prior, at) <= REACH : plane.radius > 0 && Math.hypot(...at) <= plane.radius;
+  const inside = prior !== null && deviations(prior, at) <= REACH && onSphere(plane, at);
   return inside ? "hole" : "outside";
+}
+
+// Whether some z of the sphere has its shadow there. The circle in two dimensions has no inside.
+function onSphere({ radius, centre }: Plane, at: Point): boolean {
+  if (radius === 0) return true;
+  const from = Math.hypot(...at) / radius;
+  return from <= 1.001 && (centre.length > 2 || from >= 0.95);
 }
 
 // The code nearest to a place on the map among the first `count`; -1 if there is none within `reach`.

@@ -37,7 +37,7 @@ export function ofPoints(points: readonly Point[]): Ellipse {
 }
 
 // What the plane shows of N(mean, diag(scale^2)).
-export function ofPosterior(plane: Plane, mean: ArrayLike<number>, scale: ArrayLike<number>): Ellipse {
+export function ofNormal(plane: Plane, mean: ArrayLike<number>, scale: ArrayLike<number>): Ellipse {
   let [xx, xy, yy] = [0, 0, 0];
   for (let i = 0; i < mean.length; i++) {
     const variance = scale[i] * scale[i];

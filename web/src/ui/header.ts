@@ -34,6 +34,7 @@ export function mountHeader(app: App): void {
   }
   store.on(["model", "points", "backdrop"], () => legend(app));
   store.on(["model"], update);
+  store.on(["label"], () => current(app).conditional && mapTools(app));
   onTheme(() => legend(app));
   update();
 }
@@ -48,6 +49,7 @@ export function choose(app: App, index: number): void {
     model: index,
     hover: null,
     example: null,
+    label: next.classes.some(({ label }) => label === store.state.label) ? store.state.label : (next.classes[0]?.label ?? 0),
     axes: old.latent === next.latent ? store.state.axes : firstAxes(next),
     ...(same ? {} : { z: codeOf(next, 0), a: pins?.[0] ?? null, b: pins?.[1] ?? null }),
   });
@@ -79,13 +81,16 @@ function mapTools(app: App): void {
   }
   if (model.conditional) {
     const options = model.classes.map(({ label, name }): [string, string] => [String(label), name]);
-    tools.push(select("Class that is drawn", options, String(store.state.label), (label) => store.set({ label: Number(label) }), "label"));
+    const pick = select("Class that is drawn", options, String(store.state.label), (label) => store.set({ label: Number(label) }), "label");
+    tools.push(pick);
   }
   tools.push(
     checkbox("test images", store.state.points, (points) => store.set({ points }), "points"),
     checkbox("decoded images", store.state.backdrop, (backdrop) => store.set({ backdrop }), "backdrop"),
   );
+  const focused = document.activeElement?.getAttribute("data-testid");
   byId("map-tools").replaceChildren(...tools);
+  if (focused) byId("map-tools").querySelector<HTMLElement>(`[data-testid="${focused}"]`)?.focus();
 }
 
 function legend(app: App): void {

@@ -1,9 +1,9 @@
 // The map of latent space: one canvas that stays, one above it that follows the pointer.
 
-import { currentAtlas, current, shownPoint, type App } from "./app";
+import { currentAtlas, current, shownExample, shownPoint, type App } from "./app";
 import { atlasOf, nearest, type Atlas } from "./atlas";
 import { byId } from "./dom";
-import { ofPosterior, type Ellipse } from "./ellipse";
+import { ofNormal, type Ellipse } from "./ellipse";
 import { manifold, TILES } from "./manifold";
 import { drawEllipse, drawMap, fromPixel, halo, toPixel, type Pen, type Scale } from "./mapdraw";
 import { codeOf, type Posterior } from "./models";
@@ -126,10 +126,10 @@ function drawOverlay(pen: Pen, scale: Scale, app: App, posterior: Posterior | nu
   const atlas = atlasOf(current(app), state.axes);
   const colours = theme();
   pen.clearRect(0, 0, scale.size, scale.size);
-  if (state.a && state.b) path(pen, scale, atlas, app);
+  if (state.a && state.b && current(app).support !== "codes") path(pen, scale, atlas, app);
   pen.strokeStyle = colours.ink;
   if (posterior) drawPosterior(pen, scale, atlas, posterior, colours.accent);
-  const example = state.example ?? nearest(atlas, shownPoint(app), current(app).exampleCount);
+  const example = shownExample(app);
   if (example >= 0) ring(pen, toPixel(scale, atlas.points[example]), 6, colours.ink);
   for (const [name, z] of [["A", state.a], ["B", state.b]] as const) {
     if (z) pin(pen, toPixel(scale, project(atlas.plane, z)), name, colours.ink, colours.paper);
@@ -155,7 +155,7 @@ function drawPosterior(pen: Pen, scale: Scale, atlas: Atlas, { mean, scale: spre
   pen.arc(x, y, 3, 0, 2 * Math.PI);
   pen.fill();
   if (!spread || atlas.plane.radius > 0) return;
-  const ellipse: Ellipse = ofPosterior(atlas.plane, mean, spread);
+  const ellipse: Ellipse = ofNormal(atlas.plane, mean, spread);
   for (const times of [1, 2]) drawEllipse(pen, scale, ellipse, times);
 }
 

@@ -122,7 +122,9 @@ function contours(pen: Pen, scale: Scale, { prior, plane }: Atlas, colours: Them
   if (plane.radius > 0) drawEllipse(pen, scale, { x: 0, y: 0, major: plane.radius, minor: plane.radius, angle: 0 }, 1);
   if (!prior) return;
   pen.setLineDash([5, 4]);
-  for (let times = 1; times <= REACH; times++) drawEllipse(pen, scale, prior, times);
+  for (let times = 1; times <= REACH; times++) {
+    if (plane.radius === 0 || times * prior.major < plane.radius) drawEllipse(pen, scale, prior, times);
+  }
   pen.setLineDash([]);
 }
 

@@ -50,7 +50,7 @@ export function loaded(contents: Contents, array: (packed: Packed) => Numbers): 
       exampleRows: array(model.examples),
       drawCount,
       drawRows,
-      priorMean: model.support === "real" ? priorMean : new Float32Array(model.latent),
+      priorMean: model.support !== "real" ? new Float32Array(model.latent) : Float32Array.from(model.normalPrior?.mean ?? priorMean),
       radius: model.support === "sphere" ? rows.reduce((sum, r) => sum + r / drawCount, 0) : 0,
     };
   });

@@ -1,7 +1,6 @@
 // The test image nearest to the place on the map: its reconstruction, its label, its bound.
 
-import { current, currentAtlas, labelFor, shownPoint, type App } from "./app";
-import { nearest } from "./atlas";
+import { current, labelFor, shownExample, type App } from "./app";
 import { codeGrid } from "./codes";
 import { byId, button, el, nats } from "./dom";
 import { canRun, classOf, codeOf, exampleOf, type Bound, type Loaded } from "./models";
@@ -14,8 +13,8 @@ export function mountPoint(app: App): void {
   let shown = "";
   const update = async (): Promise<void> => {
     const model = current(app);
-    const { example, label } = store.state;
-    const index = example ?? nearest(currentAtlas(app), shownPoint(app), model.exampleCount);
+    const { label } = store.state;
+    const index = shownExample(app);
     const key = `${model.index} ${index} ${label}`;
     if (index < 0 || key === shown) return;
     shown = key;
@@ -28,9 +27,9 @@ export function mountPoint(app: App): void {
   };
   const step = (by: number): void => {
     const model = current(app);
-    const from = store.state.example ?? nearest(currentAtlas(app), shownPoint(app), model.exampleCount);
-    const example = (from + by + model.exampleCount) % model.exampleCount;
-    store.set({ example, z: codeOf(model, example), hover: null });
+    const example = (shownExample(app) + by + model.exampleCount) % model.exampleCount;
+    const label = classOf(model, example)?.label ?? store.state.label;
+    store.set({ example, z: codeOf(model, example), hover: null, ...(model.conditional ? { label } : {}) });
   };
   byId("point-steps").append(
     button("‹", () => step(-1), { "aria-label": "Previous test image", "data-testid": "point-previous" }),

@@ -11,13 +11,15 @@ const IMAGES = 9;
 
 export function mountStrip(app: App): void {
   const { store } = app;
-  byId("pin-tools").append(
+  const tools = (): void => byId("pin-tools").replaceChildren(
     button("Pin A here", () => store.set({ a: store.state.z }), { "data-testid": "pin-a" }),
     button("Pin B here", () => store.set({ b: store.state.z }), { "data-testid": "pin-b" }),
     button("swap", () => store.set({ a: store.state.b, b: store.state.a }), { class: "quiet", "data-testid": "pin-swap" }),
     button("remove", () => store.set({ a: null, b: null }), { class: "quiet", "data-testid": "pin-clear" }),
-    choices("path", "Way", [["straight", "straight line"], ["circle", "great circle"]], store.state.path, (path) => store.set({ path })),
+    ...(current(app).support === "codes" ? [] : [way(app)]),
   );
+  store.on(["model"], tools);
+  tools();
   let turn = 0;
   const draw = async (): Promise<void> => {
     const model = current(app);
@@ -48,6 +50,11 @@ export function mountStrip(app: App): void {
   };
   store.on(["model", "a", "b", "path", "label"], () => void draw());
   void draw();
+}
+
+function way({ store }: App): HTMLElement {
+  const ways = [["straight", "straight line"], ["circle", "great circle"]] as const;
+  return choices("path", "Way from A to B", ways, store.state.path, (path) => store.set({ path }));
 }
 
 function note(model: Loaded, a: Vector, b: Vector): string {
