@@ -78,7 +78,7 @@ function words(app: App): [string, Place] {
   const [x, y] = shownPoint(app);
   const { axes } = app.store.state;
   if (model.latent === 1) return [`z = ${fixed(x)}`, placeOf(atlas, [x, y])];
-  const names = axes === "principal" ? ["component 1", "component 2"] : axes.map(dimensionName);
+  const names = axes === "principal" ? ["PC 1", "PC 2"] : axes.map(dimensionName);
   const length = model.latent > 2 ? `, |z| = ${fixed(norm(shownZ(app)))}` : "";
   return [`${names[0]} = ${fixed(x)}, ${names[1]} = ${fixed(y)}${length}`, placeOf(atlas, [x, y])];
 }

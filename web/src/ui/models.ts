@@ -134,8 +134,10 @@ export class Asker {
     return { rate, distortion, loss: rate + distortion, mean: answer["mean"], z, codes: codes ? answer["codes"] : null };
   }
 
-  async prior(model: Loaded, seed: number): Promise<Vector | null> {
-    const answer = await this.engine.call({ ...this.call(model, "prior", {}, 0, ["z"]), noise: "draw", seed });
+  // A draw from the prior, from a seed or from given noise.
+  async prior(model: Loaded, from: number | Float32Array[]): Promise<Vector | null> {
+    const call = this.call(model, "prior", {}, 0, ["z"]);
+    const answer = await this.engine.call(typeof from === "number" ? { ...call, noise: "draw", seed: from } : { ...call, noise: from });
     return answer && Float32Array.from(answer["z"]);
   }
 

@@ -2,6 +2,7 @@
 
 import { current, labelFor, type App } from "./app";
 import { byId, button, el, fixed } from "./dom";
+import { hasLevels, redrawn } from "./ladder";
 import { canRun, row, type Loaded } from "./models";
 import { imageCanvas, paint } from "./paint";
 import { type Vector } from "./plane";
@@ -63,17 +64,17 @@ function temperatureOf({ store }: App): HTMLElement {
   return el("div", { class: "slider short" }, [el("label", { for: "temperature" }, ["temperature"]), input, output]);
 }
 
-// For a ladder: keeps the groups above a level, and draws it and those below again.
-function levels({ store }: App, model: Loaded): HTMLElement[] {
-  if (model.groups.length < 2) return [];
-  const starts = model.groups.map((_, g) => model.groups.slice(0, g).reduce((sum, size) => sum + size, 0));
-  const redraw = (from: number): void => {
+// For a ladder: draws z again from a level on.
+function levels({ store, asker }: App, model: Loaded): HTMLElement[] {
+  if (!hasLevels(model)) return [];
+  const redraw = async (from: number): Promise<void> => {
     const seed = store.state.seed + 1;
-    const draw = row(model.drawRows, model.latent, Math.floor(random(seed)() * model.drawCount));
-    store.set({ seed, z: store.state.z.map((v, d) => (d < from ? v : draw[d])), hover: null, example: null });
+    const z = await redrawn(asker, model, store.state.z, from, seed);
+    if (z) store.set({ seed, z, hover: null, example: null });
   };
-  const buttons = starts.map((from, g) =>
-    button(`from level ${g + 1}`, () => redraw(from), { class: "quiet", "data-testid": `level-${g + 1}` }),
-  );
-  return [el("div", { class: "row", role: "group", "aria-label": "Draw groups of z again" }, ["Keep what is above and draw z again", ...buttons])];
+  const buttons = model.groups.map((width, g) => {
+    const meaning = `Draw levels ${g + 1} to ${model.groups.length} again; level ${g + 1} has ${width} dimensions`;
+    return button(`from level ${g + 1}`, () => void redraw(g), { class: "quiet", "data-testid": `level-${g + 1}`, title: meaning });
+  });
+  return [el("div", { class: "row", role: "group", "aria-label": "Draw z again" }, ["Draw the z of the map again, and keep the levels above:", ...buttons])];
 }

@@ -15,7 +15,7 @@ export function mountSide(app: App): void {
   const section = byId("side");
   section.hidden = models.length < 2;
   if (models.length < 2) return;
-  let shared: Shared = "z";
+  let shared: Shared = models.slice(1).some((model) => sameSpace(model, models[0])) ? "z" : "image";
   let turn = 0;
   const update = async (): Promise<void> => {
     const mine = ++turn;
@@ -42,12 +42,18 @@ function card(model: Loaded, chosen: boolean, parts: readonly (Node | string)[])
   return el("article", { class: chosen ? "card chosen" : "card", "data-testid": "side-card" }, [el("h3", {}, [model.name]), ...parts]);
 }
 
+function sameSpace(a: Loaded, b: Loaded): boolean {
+  return a.latent === b.latent && a.support === b.support;
+}
+
+function space({ latent, support }: Loaded): string {
+  return { real: `${latent} numbers`, sphere: `a point of the sphere in ${latent} dimensions`, codes: "entries of a table" }[support];
+}
+
 async function ofZ(app: App, model: Loaded): Promise<HTMLElement | null> {
   const chosen = current(app);
   const z = shownZ(app);
-  if (model.latent !== z.length || model.support !== chosen.support) {
-    return card(model, false, [`This model's z has ${model.latent} dimensions, so it cannot decode this one.`]);
-  }
+  if (!sameSpace(model, chosen)) return card(model, false, [`Its z is another: ${space(model)}, not ${space(chosen)}.`]);
   const numbers = await app.asker.decode(model, z, labelFor(model, app.store.state.label), "mean", `side ${model.index}`);
   if (!numbers) return null;
   const canvas = imageCanvas(model.image, BOX, `What ${model.name} decodes from this z`, "side-image");

@@ -8,6 +8,7 @@ import { quantile, share } from "./statistics";
 import { type Units } from "./state";
 
 const INACTIVE_NATS = 0.01;
+const UNORDERED = 16; // sliders that are not folded where the KL has no parts
 const RANGE = 4; // standard deviations to each side
 
 interface Slider {
@@ -27,23 +28,22 @@ export function mountSliders(app: App): void {
     sorted = Array.from({ length: model.latent }, (_, d) => column(model, d).sort());
     const known = model.kl.length > 0;
     const order = dimensionsByKl(model);
-    const active = order.filter((d) => !known || model.kl[d] >= INACTIVE_NATS);
-    const rest = order.filter((d) => known && model.kl[d] < INACTIVE_NATS);
+    const active = known ? order.filter((d) => model.kl[d] >= INACTIVE_NATS).length : UNORDERED;
+    const [shown, folded] = [order.slice(0, active), order.slice(active)];
     sliders = [];
     const rows = (list: number[]): HTMLElement => {
       const made = list.map((d) => slider(app, model, sorted, d));
       sliders.push(...made.map((each) => each.slider));
       return el("div", { class: "sliders" }, made.map((each) => each.row));
     };
-    const folded = el("details", { "data-testid": "inactive" }, [
-      el("summary", {}, [`${rest.length} inactive ${rest.length === 1 ? "dimension" : "dimensions"} (KL below ${INACTIVE_NATS} nats)`]),
-      rows(rest),
-    ]);
-    byId("slider-rows").replaceChildren(rows(active), ...(rest.length > 0 ? [folded] : []));
+    const what = `${folded.length} ${known ? "inactive" : "more"} ${folded.length === 1 ? "dimension" : "dimensions"}`;
+    const summary = el("summary", {}, [known ? `${what} (KL below ${INACTIVE_NATS} nats)` : what]);
+    const details = el("details", { "data-testid": "inactive" }, [summary, rows(folded)]);
+    byId("slider-rows").replaceChildren(rows(shown), ...(folded.length > 0 ? [details] : []));
     const total = model.kl.reduce((sum, v) => sum + v, 0);
     byId("slider-note").textContent = !known
       ? "The KL of this model has no part for each dimension, so they stand in their own order."
-      : `${active.length} of ${model.latent} dimensions are active; together they carry ${fixed(total, 1)} nats (mean over test images).`;
+      : `${active} of ${model.latent} dimensions are active; together they carry ${fixed(total, 1)} nats (mean over test images).`;
     byId("slider-tools").replaceChildren(
       choices("units", "Units", [["sd", "standard deviations"], ["quantile", "quantiles"]], store.state.units, (units) => store.set({ units })),
       button("all to the mean", () => store.set({ z: priorMean(model), hover: null, example: null }), { class: "quiet", "data-testid": "reset" }),
