@@ -36,6 +36,7 @@ export interface Model {
   // Test images [n, C, H, W], levels 0 to 255; image i has code i
   examples: Packed;
   priorDraws: Packed; // z ~ p(z), [m, D]
+  normalPrior?: { mean: number[]; scale: number[] }; // where p(z) = N(mean, diag(scale^2)); else from the draws
   draws: number; // of z, that the -ELBO of one image averages
   // -ELBO of validation images, nats, sorted: the p-value of a new image comes from them
   validation: number[];
