@@ -221,7 +221,7 @@ def test_one_added_image_leaves_the_pictures_of_the_decoder_and_says_what_change
     Image.fromarray(np.zeros((8, 8), np.uint8)).save("faces/new.png")
     assert vl.figure(vl.Run("runs/done"), "manifold")
     line = told(capsys, "evaluate", "runs/done", "--metrics", "latents:images=3")
-    assert "made with other images than those of folder:faces now (33 train images, 32 then)" in line
+    assert "made with other images than folder:faces has now (33 train images, 32 then)" in line
     assert "put those files back, name a copy of them with --data" in line
     assert main(["figure", "runs/done"]) == 0
     out = " ".join(capsys.readouterr().out.split())
@@ -319,3 +319,8 @@ def test_the_hash_of_a_spec_does_not_depend_on_the_folder(project, monkeypatch, 
         "absolute": f"folder:{project / 'faces'}",
         "from_run": "folder:../../faces",
     }
+
+
+def test_a_run_is_no_study(project):
+    with pytest.raises(SpecError, match=r"a Run in the place of a study; expected what vl.study returns"):
+        vl.report(vl.load(project / "runs" / "done"))  # type: ignore[arg-type]

@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests.pages import shows
 from vaelab.cli.main import main
+from vaelab.data import decoded_cache
 from vaelab.runs.directory import Run
 
 PAGE = (Path(__file__).parents[1] / "docs" / "images.md").read_text()
@@ -61,6 +63,20 @@ def test_what_data_check_says(photos, capsys):
     (shown,) = re.findall(r"```\n(photos is read.*?)```", PAGE, re.DOTALL)
     assert main(shlex.split(COMMANDS[1])) == 0
     assert capsys.readouterr().out.startswith(shown.replace("…/photos", str(photos)))
+
+
+def test_what_data_cache_says(photos, monkeypatch, capsys):
+    monkeypatch.setattr(decoded_cache, "SETTLED_SECONDS", -1)  # kept though it is new and small
+    monkeypatch.setattr(decoded_cache, "WORTH_SECONDS", 0)
+    monkeypatch.setattr("vaelab.cli.terminal.WIDEST", 1000)  # for the long path of the test
+    (shown,) = re.findall(r"```\n(decoded folders.*?)```", PAGE, re.DOTALL)
+    assert main(shlex.split(COMMANDS[1])) == 0
+    capsys.readouterr()
+    assert main(["data", "cache"]) == 0
+    said, home = capsys.readouterr().out, photos.parent
+    assert shows(shown, said.replace(f"{home / 'cache' / 'vaelab'}", "…").replace(f"{home}", "…")), said
+    assert main(["data", "cache", "--clear"]) == 0
+    assert "deleted 1 decoded folder in" in capsys.readouterr().out
 
 
 def test_the_python_example(photos):

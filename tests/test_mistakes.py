@@ -116,7 +116,9 @@ def test_weights_that_are_not_finite(run, name: str, capsys):
 def test_damaged_numbers_of_each_image_are_found_out_before_any_work(run, capsys, monkeypatch):
     (run / PER_IMAGE).write_bytes(b"abc")
     monkeypatch.setattr("vaelab.runs.evaluate.run_measures", None)
-    assert "delete it and re-measure with --again" in told(capsys, "evaluate", run, "--metrics", "latents:images=20")
+    assert "delete it and measure again with `vaelab evaluate RUN --again`" in told(
+        capsys, "evaluate", run, "--metrics", "latents:images=20"
+    )
 
 
 @pytest.mark.parametrize(
@@ -146,7 +148,7 @@ def test_a_file_in_place_of_a_run(run, capsys):
 
 
 def test_nothing_to_compare(capsys):
-    assert "no run to rank; expected directories of runs" in told(capsys, "compare")
+    assert "no run to rank; expected run directories" in told(capsys, "compare")
 
 
 def test_runs_are_ranked_by_a_metric_that_is_no_mean_over_images(run, capsys):

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.built import completed
+from tests.pages import type_page
 from vaelab.cli.main import main
 from vaelab.data import load_data
 from vaelab.runs.evaluate import evaluate, named_measures
@@ -29,12 +30,24 @@ def test_the_python_example(tmp_path, monkeypatch, capsys):
     assert len(load_data("npy:images.npy").train) == 81  # 10 to test, 9 to validation
 
 
+@pytest.mark.thorough(0.5, group="pages")
+def test_a_trained_model_is_used_as_it_says(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("vaelab.runs.figure.figure", lambda *_, **__: None)  # which takes most of the time
+    (section,) = re.findall(r"^### With a trained model\n(.*?)^#", README, re.MULTILINE | re.DOTALL)
+    quick = ["--compile", "never"]
+    type_page(section, capsys, {"train": quick, "resume": quick})
+    assert all((tmp_path / name).exists() for name in re.findall(r"--out (\S+)", section.partition("For images")[0]))
+    assert len(list((tmp_path / "runs").iterdir())) == 2
+
+
 @pytest.mark.parametrize("line", re.findall(r"^vaelab train (.*)$", README, re.MULTILINE))
 def test_the_specs_of_the_commands(line):
     words = shlex.split(line, comments=True)
     fields = {
         name.removeprefix("--").replace("-", "_"): value for name, value in zip(words[::2], words[1::2], strict=True)
     }
+    fields.pop("name", None)  # of the run's directory
     named = preset(fields.pop("preset")).fields if "preset" in fields else {}
     completed(Spec(**{**named, **fields}))
 

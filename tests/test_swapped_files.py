@@ -178,7 +178,7 @@ def test_validation_images_that_changed_are_noticed(tmp_path):
     spec = vl.Spec(data=f"folder:{tmp_path / 'faces'}", latent=2, network="mlp:hidden=4", epochs=1, nll_samples=2)
     run = vl.train(spec, tmp_path / "out", compile="never", callback=vl.SILENT)
     Image.fromarray(np.full((8, 8), 200, np.uint8)).save(tmp_path / "faces" / "val" / "0.png")
-    with pytest.raises(RunError, match=r"other images than those of .* now .*validation images"):
+    with pytest.raises(RunError, match=r"other images than .* has now .*validation images"):
         run.data()
 
 

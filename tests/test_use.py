@@ -1,46 +1,33 @@
-"""Every command of docs/use.md is typed as it stands there."""
+"""docs/use.md is typed as it stands there, and prints what it shows."""
 
 import re
-import shlex
 from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
 
 import vaelab as vl
-from tests.conftest import TINY
-from vaelab.cli.main import main
+from tests.pages import shows, type_page
 
 PAGE = (Path(__file__).parents[1] / "docs" / "use.md").read_text("utf-8")
-COMMANDS = re.findall(r"^vaelab (.*)$", PAGE, re.MULTILINE)
+QUICK = ["--compile", "never"]
 
 
-@pytest.fixture(scope="module")
-def labelled(tmp_path_factory):
-    """A run that is conditioned on labels."""
-    spec = TINY.model_copy(update={"condition": "labels"})
-    return vl.train(spec, tmp_path_factory.mktemp("labelled"), "run", compile="never", callback=vl.SILENT).path
-
-
-@pytest.mark.parametrize("line", COMMANDS)
-def test_the_commands_work(line, done, labelled, tmp_path, monkeypatch, capsys):
-    words = shlex.split(line, comments=True)
-    (tmp_path / "photos").mkdir()
-    data = done.data().test
-    for i in range(3):
-        Image.fromarray(data.images[i, 0]).save(tmp_path / "photos" / f"{i}.png")
+@pytest.mark.thorough(0.5, group="pages")
+def test_the_page(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    run = labelled if "--labels" in words else done.path
-    words = [str(run) if word == "runs/x" else word for word in words]
-    if words[0] == "resume":
-        spec = TINY.model_copy(update={"epochs": 1.0})
-        words[1] = str(vl.train(spec, tmp_path, "run", compile="never", callback=vl.SILENT).path)
-        words += ["--out", "longer", "--compile", "never"]
-    assert main(words) == 0, capsys.readouterr().err
-    out = Path(words[words.index("--out") + 1])
-    assert out.exists()
-    assert str(out) in capsys.readouterr().out
+    monkeypatch.setattr("vaelab.runs.figure.figure", lambda *_, **__: None)  # which takes most of the time
+    assert type_page(PAGE, capsys, {"train": QUICK, "resume": QUICK}) == PAGE.count("```text") == 7
+    written = re.findall(r"--out (\S+)", PAGE)
+    assert all((tmp_path / name).exists() for name in written)
+
+
+def test_another_output_is_noticed():
+    shown = "images  10\n...\nz.csv\n"
+    assert shows(shown, "images      12\nmean  [3, 2]\n\nz.csv\n")
+    assert not shows(shown, "images 12\nmean  [3, 2]\n\nx.csv\n")
+    assert not shows(shown, "images 12\nmean  [3, 2]\n\nz.csv\nmore\n")
+    assert not shows("a\n", "a\nb\n")
 
 
 def test_every_method_of_the_table_is_there(done):

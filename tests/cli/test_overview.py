@@ -25,3 +25,14 @@ def test_it_fits_a_terminal_of_80_columns():
 def test_of_a_first_word_its_commands_are_listed():
     shown = overview("data")
     assert all((f"  {name} " in shown) == name.startswith("data ") for name in COMMANDS)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_functions_that_the_table_names_are_in_the_file_of_the_command(name):
+    module = importlib.import_module(f"vaelab.cli.commands.{name.split()[0]}")
+    assert all(callable(getattr(module, function)) for function in COMMANDS[name] if function)
+
+
+def test_the_command_line_treats_no_command_as_a_special_case():
+    source = inspect.getsource(importlib.import_module("vaelab.cli.main"))
+    assert not [name for name in COMMANDS if f'"{name}"' in source]

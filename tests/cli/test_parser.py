@@ -91,6 +91,13 @@ def test_no_figure_is_named_that_there_is_not():
         ("train --nll-samples 1.5", "--nll-samples '1.5'; expected a whole number; change it"),
         ("train --epochs=abc", "--epochs 'abc'; expected a number; change it"),
         ("evaluate x --samples 1.5", "--samples '1.5'; expected a whole number; change it"),
+        ("score x --out s.csv --alarm 5%", "--alarm '5%'; expected a number; change it"),
+        ("encode x --out", "--out without a value; expected a value after it; see `vaelab help encode`"),
+        (
+            "score x",
+            "no --out; expected file to write: .csv, .npz or .parquet; add --out FILE",
+        ),
+        ("resume x", "no --epochs; expected epochs of the longer run, counted from the beginning; add --epochs FLOAT"),
         ("train --device gpu", "--device 'gpu'; expected one of auto, cpu, cuda; choose one of these"),
         ("evaluate", "no RUN; expected a run directory; name it: `vaelab evaluate RUN`"),
         ("data fetch", "no NAME; expected mnist or svhn; name it: `vaelab data fetch NAME`"),

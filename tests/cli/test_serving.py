@@ -3,6 +3,7 @@
 import csv
 import errno
 import os
+import re
 import shutil
 
 import numpy as np
@@ -79,10 +80,13 @@ def test_scores_have_p_values_and_flags(run, photos, tmp_path, capsys):
     said = capsys.readouterr().out
     assert max(map(len, said.splitlines())) <= 100
     assert "abnormal and" in said
+    assert f"p_value is of nll_nats, from {most} calibration images: at least" in said
     found = rows(tmp_path / "s.csv")
     assert sum(row["flagged"] == "True" for row in found) == sum(float(row["p_value"]) <= 0.2 for row in found) > 0
     ranks = np.array([float(row["p_value"]) * (most + 1) for row in found])
     np.testing.assert_allclose(ranks, np.rint(ranks), atol=1e-6)
+    assert main(["score", str(run), str(photos), "--out", out, "--overwrite", "--alarm", "0.01"]) == 0
+    assert re.search(r"^0 of 6 images have a p-value of at most 0.01\n\n", capsys.readouterr().out, re.MULTILINE)
     scores = vl.load(run).score(data.test, samples=20)
     np.testing.assert_allclose([float(row["nll_nats"]) for row in found], scores.nll_nats, rtol=1e-5)
     assert main([*words, "--by", "distortion"]) == 0
@@ -126,7 +130,7 @@ def test_reconstructions_are_beside_the_images(run, photos, tmp_path):
     [
         ("encode RUN PHOTOS --out z.txt", "ends with .npz"),
         ("encode RUN nowhere/x --out z.csv", "nowhere/x: no such file or folder"),
-        ("encode RUN nowhere --out z.csv", "data source 'nowhere'"),
+        ("encode RUN nowhere --out z.csv", "data source 'nowhere', no file or folder of this name; expected one of"),
         ("encode RUN SMALL --out z.csv", "4 x 4 grey; expected 8 x 8 grey, the size of this model's images"),
         ("encode RUN SMALL/a.png --out z.csv", "4 x 4 grey; expected 8 x 8 grey"),
         ("encode RUN PHOTOS PHOTOS --out z.csv", "name folders and sources one at a time"),
@@ -147,7 +151,7 @@ def test_reconstructions_are_beside_the_images(run, photos, tmp_path):
         ("sample RUN --labels 3 --out s.png", "not conditioned on labels"),
         ("reconstruct RUN PHOTOS --draws 0 --out rec", "draws = 0"),
         ("reconstruct RUN PHOTOS --out RUN", "add --overwrite"),
-        ("reconstruct RUN PHOTOS --overwrite --out RUN", "expected only pictures and tables of vaelab"),
+        ("reconstruct RUN PHOTOS --overwrite --out RUN", "expected a folder with pictures and tables only"),
     ],
 )
 def test_a_mistake_is_one_line_and_leaves_nothing(words, says, run, photos, tmp_path, monkeypatch, capsys):

@@ -88,6 +88,21 @@ def test_a_number_that_rests_on_few_draws_is_marked_in_a_ranking(capsys):
     assert FEW_MARK not in printed(capsys)
 
 
+def test_a_terminal_of_80_columns_shows_every_name_and_mark(monkeypatch, capsys):
+    monkeypatch.setattr(terminal.SafeConsole, "is_terminal", True)
+    monkeypatch.setenv("COLUMNS", "80")
+    nll = replace(NLL, value=-16966.4, se=82.0, unit="nats/image", samples=100, images=180)
+    share = replace(nll, name="effective_below_2", value=0.0056, se=None, interval=(0.001, 0.0308), unit="share")
+    mean = replace(nll, name="aggregate_correlation_mean", value=0.07, unit="latent dimensions", note="of 2")
+    terminal.print_metrics("run", [nll, share, mean, replace(nll, name="nll_ais", images=50)])
+    out = re.sub(r"\x1b\[[\d;]*m", "", capsys.readouterr().out)
+    assert max(len(line.rstrip()) for line in out.splitlines()) <= 80
+    assert re.search(r"^nll +-16966 +82 +0\.0021 +nats/image +100\b", out, re.MULTILINE)
+    assert re.search(r"^aggregate_correlation\b.*\[1\] *\n_mean ", out, re.MULTILINE)
+    counts = re.findall(r"^run: (.*)", out, re.MULTILINE)
+    assert counts == ["180 test images, binary-dynamic", "50 test images, binary-dynamic"]
+
+
 def test_a_range_of_draws_is_shown_as_one(capsys):
     terminal.print_metrics("run", [replace(NLL, fewest_samples=100, samples=10_000, note=FEW_EFFECTIVE)])
     out = printed(capsys)
@@ -110,6 +125,17 @@ def test_names_in_brackets_are_facts_and_records_too(capsys):
     terminal.print_records("layers [b]", [{"layer": "features[bold]", "kind": "[i]"}])
     out = printed(capsys)
     assert all(name in out for name in ("[a]", "network[0]", "layers [b]", "features[bold]", "[i]"))
+
+
+def test_an_error_of_rounding_alone_does_not_ask_for_more_digits(capsys):
+    terminal.print_metrics("run", [replace(NLL, name="mutual_information", value=4.094344562222, se=1.8e-13)])
+    assert re.search(r"^mutual_information +4\.0943446 +0\.0000000 ", printed(capsys), re.MULTILINE)
+
+
+def test_a_long_name_in_a_record_is_folded_and_not_cut(capsys):
+    path = f"/home/{'a-long-name/' * 10}photos"
+    terminal.print_records("decoded folders", [{"folder": path, "images": "40 of 16 x 16 RGB", "size": "1.0 MB"}])
+    assert joined(printed(capsys).split("size", 1)[1]) == path
 
 
 def status(

@@ -207,3 +207,13 @@ def test_digests_are_of_pixels_and_end_in_any_byte():
     images = np.random.default_rng(0).integers(0, 256, (3000, 1, 2, 2), np.uint8)
     data = Dataset("made", "test", images, None, "grey")
     assert len(set(data.digests.tolist())) == len({image.tobytes() for image in images})
+
+
+def test_a_dataset_is_printed_without_its_pixels():
+    images = np.zeros((1200, 1, 2, 3), np.uint8)
+    data = Dataset("made", "test", images, None, "grey")
+    assert repr(data) == "Dataset(test images of made: 1,200 of [1, 2, 3], grey)"
+    assert (
+        repr(replace(data, labels=np.zeros(1200, int)))
+        == "Dataset(test images of made: 1,200 of [1, 2, 3], grey, labels)"
+    )

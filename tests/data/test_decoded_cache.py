@@ -166,9 +166,9 @@ def test_the_commands_list_and_clear_the_cache(photos: Path, capsys):
     assert main(["data", "cache"]) == 0
     said = capsys.readouterr().out
     assert "12 of 6 x 4 RGB" in said
-    assert f"1 decoded folders in {decoded_cache.place()}" in said
+    assert f"1 decoded folder in {decoded_cache.place()}" in said
     assert main(["data", "cache", "--clear"]) == 0
-    assert f"deleted 1 decoded folders in {decoded_cache.place()}" in capsys.readouterr().out
+    assert f"deleted 1 decoded folder in {decoded_cache.place()}" in capsys.readouterr().out
     assert list(decoded_cache.place().iterdir()) == []
     assert main(["data", "cache"]) == 0
     assert "0 decoded folders in" in capsys.readouterr().out

@@ -277,7 +277,7 @@ def test_the_number_of_test_images_can_be_chosen(thirty: str, refused):
     with refused(SpecError, "test = 30 takes 30 of 30", "one training image"):
         load_data(thirty, reading=parse_reading(test=30))
     for test in (0, -0.1, 1.5, float("nan")):
-        with refused(SpecError, f"test = {test:g}", "a share between 0 and 1"):
+        with refused(SpecError, f"test = {test:g}", "a proportion between 0 and 1"):
             parse_reading(test=test)
 
 

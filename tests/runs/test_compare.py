@@ -1,6 +1,7 @@
 """Rankings: who may stand in one with whom."""
 
 import json
+import re
 import shutil
 import sys
 
@@ -33,11 +34,17 @@ def test_runs_on_the_same_pixels_with_the_same_k_are_ranked_by_value(runs):
     a, b = runs["a"], runs["b"]
     better, worse = sorted((a, b), key=lambda run: run.metric("nll").value)
     assert names([a.path, b.path]) == names([b.path, a.path]) == [[better.path.name, worse.path.name]]
-    best, other = compare([a.path, b.path], "nll")[0].runs
+    best, other = compare([a, str(b.path)])[0].runs  # runs or their directories, and nll unless another is named
     assert (best.behind, best.behind_se) == (0, None)
     difference = worse.per_image(worse.metric("nll")) - better.per_image(better.metric("nll"))
     assert other.behind == pytest.approx(difference.mean().item())
     assert other.behind_se == pytest.approx((difference.std() / len(difference) ** 0.5).item())
+
+
+def test_one_run_without_a_list_is_told(runs):
+    for one in (runs["a"], runs["a"].path, str(runs["a"].path)):
+        with pytest.raises(RunError, match=rf"one run, {re.escape(str(runs['a'].path))}; expected a list of runs"):
+            compare(one)
 
 
 def test_higher_is_better_for_a_bound_and_lower_for_its_negative(runs):

@@ -189,6 +189,21 @@ def test_a_training_command_gives_the_same_spec(fields):
     assert blueprint_of(vl.Spec(**{**starting_spec([]).model_dump(), **given})).spec.hash == spec.hash
 
 
+def test_a_training_command_is_one_that_can_be_typed(monkeypatch):
+    spec = blueprint_of(
+        vl.Spec(
+            data="folder:my photos", resize="crop:32x32", convert=True, stratify=True, test=0.2, labels=r"name:(\d)_"
+        )
+    ).spec
+    words, trained = shlex.split(training_command(spec)), list[vl.Spec]()
+    monkeypatch.setattr("vaelab.runs.train.train", lambda given, *_: trained.append(given))
+    monkeypatch.setattr("vaelab.runs.figure.figure", lambda *_, **__: None)
+    monkeypatch.setattr("vaelab.cli.commands.train.print_run", lambda _: None)
+    assert main(words[1:]) == 0
+    assert blueprint_of(trained[0]).spec == spec
+    assert words[words.index("--test") + 1] == "0.2"
+
+
 def test_the_data_are_not_needed(run, tmp_path, monkeypatch):
     monkeypatch.setattr("vaelab.runs.directory.load_splits", None)
     assert {path.name for path in quick(run, tmp_path / "out").iterdir()} == ALWAYS

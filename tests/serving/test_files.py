@@ -63,7 +63,7 @@ def test_a_folder_with_other_files_is_not_replaced(tmp_path):
     with pytest.raises(vl.VaelabError, match="add --overwrite"):
         check_folder(tmp_path / "mine", False)
     (tmp_path / "link").symlink_to(tmp_path / "mine")
-    with pytest.raises(vl.VaelabError, match="not a folder"):
+    with pytest.raises(vl.VaelabError, match="a file or a link"):
         check_folder(tmp_path / "link", True)
 
 

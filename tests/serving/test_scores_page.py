@@ -13,7 +13,7 @@ def test_example_runs(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     (example,) = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
     exec(compile(example.replace("epochs=5", "epochs=0.2"), "docs/scores.md", "exec"), {})
-    assert "p-value of nll_nats" in capsys.readouterr().out
+    assert "p_value is of nll_nats, from 162 calibration images: at least 0.006135" in capsys.readouterr().out
 
 
 def test_every_score_has_a_row():

@@ -13,7 +13,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Sequence
 from contextlib import chdir
-from typing import TextIO
+from typing import Any, TextIO
 
 from vaelab.cli.commands import COMMANDS
 from vaelab.cli.overview import overview
@@ -105,12 +105,8 @@ def _help(words: Sequence[str]) -> None:
         return
     from vaelab.cli.parser import help_page
 
-    more = []
-    if name == "study":
-        from vaelab.cli.commands.study import titles
-
-        more = ["Studies that come with vaelab:", *(f"  {study:<11} {title}" for study, title in titles().items())]
-    print(help_page(name, _function(name), more))
+    more = COMMANDS[name].more_help
+    print(help_page(name, _function(name), _of_file(name, more)() if more else ()))
 
 
 def _run(name: str, flags: list[str]) -> None:
@@ -118,16 +114,18 @@ def _run(name: str, flags: list[str]) -> None:
 
     _load_matplotlib_elsewhere()
     command = _function(name)
-    if name == "train":
-        from vaelab.cli.commands.train import starting_spec
-
-        command = functools.partial(command, spec=starting_spec(flags))
+    if defaults := COMMANDS[name].defaults:
+        command = functools.partial(command, **_of_file(name, defaults)(flags))
     parsed(name, command, flags)()
 
 
 def _function(name: str) -> Callable[..., None]:
-    module = importlib.import_module(f"vaelab.cli.commands.{name.split()[0]}")
-    return getattr(module, name.replace(" ", "_"))
+    return _of_file(name, name.replace(" ", "_"))
+
+
+def _of_file(name: str, function: str) -> Callable[..., Any]:
+    """A function of the file of a command, which is imported."""
+    return getattr(importlib.import_module(f"vaelab.cli.commands.{name.split()[0]}"), function)
 
 
 def _memory(error: Exception) -> str | None:

@@ -136,7 +136,7 @@ def _explained(box: str, name: str, command: Callable[..., None], flags: Sequenc
             return _unknown_flag(word, name)
         return SpecError(found=f"'{word}' without a flag", expected="a flag before each value", do=see)
     if found := re.match(r"Error parsing (\S+): (.*?) Argument helptext:", said):
-        flag, why = found.groups()
+        flag, why = found[1], found[2].rpartition(">: ")[2]  # of several kinds that it may have, the last is not None
         value, kind = (
             re.search(r"['\"](.*)['\"]$", why),
             next((KINDS[word] for word in KINDS if word in why), "another value"),
@@ -147,7 +147,10 @@ def _explained(box: str, name: str, command: Callable[..., None], flags: Sequenc
             return _unknown_flag(next((flag for flag in flags if flag.startswith("-")), ""), name)
         return SpecError(found=f"{found[1]} without a value", expected="a value after it", do=see)
     if found := re.match(r"Missing from [^:]*: (\S+) (.*?) \(required\)", said):
-        return SpecError(found=f"no {found[1]}", expected=found[2], do=f"name it: `vaelab {name} {found[1]}`")
+        if not found[1].startswith("-"):
+            return SpecError(found=f"no {found[1]}", expected=found[2], do=f"name it: `vaelab {name} {found[1]}`")
+        value, _, what = found[2].partition(" ")
+        return SpecError(found=f"no {found[1]}", expected=what, do=f"add {found[1]} {value}")
     if found := re.match(r"invalid choice '(.*)' for argument '(.*?)'\. Expected one of \((.*)\)", said):
         choices = ", ".join(re.findall(r"'(.*?)'", found[3]))
         return SpecError(found=f"{found[2]} '{found[1]}'", expected=f"one of {choices}", do="choose one of these")

@@ -21,7 +21,10 @@ if TYPE_CHECKING:
     from vaelab.runs.compare import Ranking
     from vaelab.runs.result_file import Result
 
-ONE_LINE = 24  # longest metric name that leaves room for the other columns
+WIDEST = 100  # columns
+MOST_DIGITS = 8  # of a value: an uncertainty of rounding alone asks for more
+ONE_LINE = 26  # longest metric name that leaves room for the other columns in a wide terminal
+NARROW_LINE = 21  # and in one of 80 columns
 
 
 @contextmanager
@@ -92,7 +95,7 @@ class SafeConsole(Console):
 def console() -> Console:
     """Standard output, at most 100 columns wide. Text in [brackets] is a name, not a style."""
     found = SafeConsole(markup=False, emoji=False)
-    found.width = min(found.width, 100) if found.is_terminal else 100
+    found.width = min(found.width, WIDEST) if found.is_terminal else WIDEST
     return found
 
 
@@ -100,7 +103,8 @@ def print_records(title: str, records: list[dict[str, Any]]) -> None:
     """Print records with equal keys as a table, a row each."""
     table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False)
     for key, value in records[0].items():
-        table.add_column(str(key).replace("_", " "), justify="right" if isinstance(value, int | float) else "left")
+        justify = "right" if isinstance(value, int | float) else "left"
+        table.add_column(str(key).replace("_", " "), justify=justify, overflow="fold")  # nothing is cut off
     for record in records:
         table.add_row(
             *(f"{v:,}" if isinstance(v, int) and not isinstance(v, bool) else str(v) for v in record.values())
@@ -122,30 +126,30 @@ def print_facts(title: str, facts: dict[str, str]) -> None:
 
 
 def print_metrics(title: str, metrics: list[Metric]) -> None:
-    """Print metrics, a table for each split and protocol; notes stand below."""
-    for split, pixels in dict.fromkeys((m.split, m.protocol) for m in metrics):
-        alike = [m for m in metrics if (m.split, m.protocol) == (split, pixels)]
-        _print_metrics(f"{title}: {split} images, {pixels}", alike)
+    """Print metrics, a table for each split, protocol and number of images; notes stand below."""
+    for images, split, pixels in dict.fromkeys((m.images, m.split, m.protocol) for m in metrics):
+        alike = [m for m in metrics if (m.images, m.split, m.protocol) == (images, split, pixels)]
+        _print_metrics(f"{title}: {images:,} {split} images, {pixels}", alike)
 
 
 def _print_metrics(title: str, metrics: list[Metric]) -> None:
     notes = list(dict.fromkeys(m.note for m in metrics if m.note))
     drawn = any(m.monte_carlo_se is not None for m in metrics)
+    longest = ONE_LINE if console().width >= WIDEST else NARROW_LINE
+    names = [_lines(m.name, longest) for m in metrics]
     table = Table(box=None, pad_edge=False)
-    table.add_column("metric", no_wrap=all(len(m.name) <= ONE_LINE for m in metrics), overflow="fold")
+    table.add_column("metric", no_wrap=max(map(len, "\n".join(names).split("\n"))) <= longest, overflow="fold")
     for header in ("value", "+- SE or 95 %", *(["+- draws"] if drawn else [])):
         table.add_column(header, justify="right", no_wrap=True)
-    table.add_column("unit", overflow="fold", min_width=14)
-    for header in ("K", "images"):
-        table.add_column(header, justify="right", no_wrap=True)
+    table.add_column("unit", overflow="fold", min_width=10)
+    table.add_column("K", justify="right", no_wrap=True)
     table.add_column("", no_wrap=True)
-    for m in metrics:
+    for name, m in zip(names, metrics, strict=True):
         decimals = _decimals(m)
         cells = [f"{m.value:.{decimals}f}", _error(m, decimals)]
         if drawn:
             cells.append("" if m.monte_carlo_se is None else f"{m.monte_carlo_se:.2g}")
-        mark = f"[{notes.index(m.note) + 1}]" if m.note else ""
-        table.add_row(_two_lines(m.name), *cells, m.unit, draws_in_words(m), f"{m.images:,}", mark)
+        table.add_row(name, *cells, m.unit, draws_in_words(m), f"[{notes.index(m.note) + 1}]" if m.note else "")
     console().print(title, style="bold", highlight=False)
     console().print(table)
     for number, note in enumerate(notes, 1):
@@ -158,7 +162,7 @@ def print_rankings(metric: str, rankings: "list[Ranking]") -> None:
     for ranking in rankings:
         table = Table(box=None, pad_edge=False)
         table.add_column("run", overflow="fold")  # its end tells it from others
-        table.add_column(_two_lines(metric), justify="right", no_wrap=len(metric) <= ONE_LINE, overflow="fold")
+        table.add_column(_lines(metric, ONE_LINE), justify="right", no_wrap=len(metric) <= ONE_LINE, overflow="fold")
         for header in ("+- SE or 95 %", "above" if ranking.better == "neither" else "behind", "+- SE", ""):
             table.add_column(header, justify="right", no_wrap=True)
         for ranked in ranking.runs:
@@ -189,9 +193,12 @@ def provenance_facts(result: "Result") -> dict[str, str]:
     return facts | {finding["kind"]: f"{finding['says']}; {finding['do']}" for finding in result["findings"]}
 
 
-def _two_lines(metric: str) -> str:
-    """A name that is too long for one line, with the features that it was measured by in a second."""
-    return metric.replace("[", "\n[", 1) if len(metric) > ONE_LINE else metric
+def _lines(metric: str, longest: int) -> str:
+    """A name that is too long for one line in two: broken before the features it was measured by, or before a _."""
+    if len(metric) <= longest:
+        return metric
+    end = metric.find("[") if "[" in metric else metric.rfind("_", 0, longest + 1)
+    return f"{metric[:end]}\n{metric[end:]}" if end > 0 else metric
 
 
 def _error(m: Metric, decimals: int) -> str:
@@ -204,7 +211,8 @@ def _decimals(m: Metric) -> int:
     """Decimals that show two digits of the uncertainty; four digits of a value without one, none of a whole number."""
     error = (m.interval[1] - m.interval[0]) / 4 if m.interval is not None else m.se or m.monte_carlo_se
     if error:
-        return max(0, 1 - math.floor(math.log10(error)))
+        most = MOST_DIGITS - 1 - math.floor(math.log10(abs(m.value))) if m.value else math.inf
+        return int(max(0, min(1 - math.floor(math.log10(error)), most)))
     return 0 if float(m.value).is_integer() else max(0, 3 - math.floor(math.log10(abs(m.value))))
 
 

@@ -14,7 +14,7 @@ from vaelab.system.errors import DataError
 SPLITS = ("train", "validation", "test")
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Dataset:
     """One split of one source.
 
@@ -65,6 +65,12 @@ class Dataset:
 
     def __len__(self) -> int:
         return len(self.images)
+
+    def __repr__(self) -> str:
+        """What it is, without its pixels."""
+        said = [f"{self.split} images of {self.name}: {len(self):,} of {list(self.shape)}", self.protocol]
+        said += [what for what in ("labels", "factors") if getattr(self, what) is not None]
+        return f"Dataset({', '.join(said)})"
 
     @property
     def shape(self) -> tuple[int, int, int]:

@@ -151,7 +151,7 @@ def _fetch_file(folder: Path, file: str, md5: str, size: int, mirrors: Sequence[
         except (OSError, ValueError, http.client.HTTPException) as error:
             failures[mirror] = str(error).partition(". ")[0] or type(error).__name__
     raise DataError(
-        found=f"{file} from no mirror ({', '.join(f'{mirror}: {why}' for mirror, why in failures.items())})",
+        found=f"{file} could not be downloaded ({', '.join(f'{mirror}: {why}' for mirror, why in failures.items())})",
         expected=f"content with MD5 {md5}",
         do="check the connection and fetch again; the download resumes",
     )

@@ -45,7 +45,7 @@ def parse_reading(
     if not test > 0 or (test >= 1 and not float(test).is_integer()):
         raise SpecError(
             found=f"test = {test:g}",
-            expected="a share between 0 and 1, or a whole number of images",
+            expected="a proportion between 0 and 1, or a whole number of images",
             do="choose one of these",
         )
     return Reading(Conversion(parse_resize(resize), grey, convert), parse_labels(labels), test, stratify)

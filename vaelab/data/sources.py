@@ -244,10 +244,15 @@ def _usage(name: str) -> str:
 def _unknown(source: str) -> SpecError:
     close = [_usage(key) for key in get_close_matches(source.partition(":")[0], SOURCES, 1)]
     meant = [f"folder:{source}"] if Path(source).is_dir() else close
+    there = "" if ":" in source else ", no file or folder of this name"
     return SpecError(
-        found=f"data source {source!r}",
+        found=f"data source {source!r}{there}",
         expected=f"one of {', '.join(map(_usage, SOURCES))}, or package.module:Name",
-        do=f"did you mean {meant[0]}?" if meant else "choose one of these",
+        do=f"did you mean {meant[0]}?"
+        if meant
+        else "check the path, or choose one of these"
+        if there
+        else "choose one of these",
     )
 
 
@@ -273,7 +278,7 @@ def locate(name: str, root: Path | str | None) -> Path:
     flag = "" if root is None else f" --data-root {root}"
     fetch = f"run `vaelab data fetch {name}{flag}`" if SOURCES[name].official else "put the files there"
     raise DataError(
-        found=f"{name}: not all files in {' nor in '.join(looked)}",
+        found=f"{name}: not all of its files are in {' or in '.join(looked)}",
         expected="all of them in one folder",
         do=f"{fetch}, or {'set VAELAB_DATA' if root is None else 'give another --data-root'}",
     )

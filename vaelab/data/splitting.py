@@ -18,7 +18,7 @@ def validation_count(total: int, validation: float) -> int:
     if not validation >= 0 or (validation >= 1 and not float(validation).is_integer()):
         raise SpecError(
             found=f"validation = {validation}",
-            expected="0, a share between 0 and 1, or a whole number of images",
+            expected="0, a proportion between 0 and 1, or a whole number of images",
             do="choose one of these",
         )
     return held_out("validation", total, validation) if validation else 0

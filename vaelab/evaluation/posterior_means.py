@@ -51,7 +51,7 @@ def over_posteriors(
                 raise NonFiniteError(
                     found=f"posterior means of {data.split} images that are not finite",
                     expected="finite posterior means",
-                    do="look for diverged training in the run's log, or train again",
+                    do="see in the run's log.jsonl whether training diverged, or train again",
                 )
             results.append(read(q))
     return results

@@ -19,7 +19,7 @@ from vaelab.reports.table import COLUMNS, MEASURED, UNITS, comparison, direction
 from vaelab.reports.text import number
 from vaelab.runs.claim import check_claim
 from vaelab.studies.study import Member, Study
-from vaelab.system.errors import RunError
+from vaelab.system.errors import RunError, SpecError
 from vaelab.system.files import make_folder, small, write_atomically
 
 VERDICT_CLASSES = {
@@ -91,8 +91,12 @@ def report(study: Study, root: str | None = None) -> tuple[Path, Path]:
         The paths of report.html and report.md.
 
     Raises:
-        RunError: a run is not the study's own, or the disk is full; VaelabError: as `write_report`.
+        SpecError: `study` is no study; RunError: a run is not the study's own, or the disk is full; VaelabError: as
+            `write_report`.
     """
+    if not isinstance(study, Study):
+        found = f"a {type(study).__name__} in the place of a study"
+        raise SpecError(found=found, expected="what vl.study returns", do="use vl.figure for the figures of one run")
     for member in study.members:
         if member.run.done:
             check_claim(member.run, member.spec)

@@ -66,20 +66,26 @@ def kind(run: Run, metric: Metric) -> dict[str, Any]:
     return same
 
 
-def compare(paths: Sequence[Path | str], metric: str) -> list[Ranking]:
+def compare(runs: Sequence[Run | Path | str], metric: str = "nll") -> list[Ranking]:
     """Rank the runs by `metric`, in one ranking for each kind of number; a run may be in several rankings.
+
+    Arguments:
+        runs: runs, or their directories.
 
     Raises:
         RunError: a run is not done, or it does not have this metric. No run is left out silently.
     """
-    if not paths:
+    if isinstance(runs, Run | Path | str):
+        one = runs.path if isinstance(runs, Run) else runs
+        raise RunError(found=f"one run, {one}", expected="a list of runs", do="give a list, as in [run, other]")
+    if not runs:
         raise RunError(found="no run to rank", expected="directories of runs", do="name them, as in runs/*")
     alike: dict[str, list[tuple[Run, Metric]]] = {}
-    runs = [Run(path) for path in paths]
-    without = [run for run in runs if all(found.name != metric for found in run.metrics)]
+    opened = [run if isinstance(run, Run) else Run(run) for run in runs]
+    without = [run for run in opened if all(found.name != metric for found in run.metrics)]
     if without:
-        raise _without(without, runs, metric)
-    for run in runs:
+        raise _without(without, opened, metric)
+    for run in opened:
         for found in run.metrics:
             if found.name == metric:
                 of = "  ".join(f"{what} {value}" for what, value in kind(run, found).items())
@@ -100,7 +106,11 @@ def _without(without: list[Run], runs: list[Run], metric: str) -> RunError:
         found, expected = f"{who} 'bits_per_dim', read by {readings}", "pixels as 8-bit levels, protocol levels or 8bit"
         return RunError(found=found, expected=expected, do="rank them by another metric, or leave them out")
     names = sorted({found.name for run in runs for found in run.metrics})
-    return RunError(found=f"{who} '{metric}'", expected=f"one of {', '.join(names)}", do="measure it first")
+    return RunError(
+        found=f"{who} '{metric}'",
+        expected=f"one of {', '.join(names)}",
+        do="measure it first, with `vaelab evaluate RUN --metrics`",
+    )
 
 
 def _ranked(pairs: list[tuple[Run, Metric]]) -> list[Ranked]:

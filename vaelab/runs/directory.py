@@ -44,7 +44,7 @@ from vaelab.training.callback import row_of
 PER_IMAGE = "per_image.safetensors"
 CHECKPOINT = "checkpoint.safetensors"
 OF_PIXELS = {"posterior.centre", "likelihood.offset"}  # older runs do not have them: both were 0 in training
-AGAIN = "re-measure with --again"
+AGAIN = "measure again with `vaelab evaluate RUN --again`"
 # The values in the header of model.safetensors
 Axis = Annotated[int, Field(ge=1)]
 SHAPE, CLASS_NAMES = TypeAdapter(tuple[Axis, Axis, Axis]), TypeAdapter(dict[int, str])
@@ -145,7 +145,9 @@ class Run:
         if name not in measured:
             raise unknown("metric", name, measured)
         found = f"{self.path} has no {name} of {samples} samples"
-        raise RunError(found=found, expected="one that was measured", do="measure it with `vaelab evaluate`")
+        raise RunError(
+            found=found, expected="a number of samples that was measured", do="measure it with `vaelab evaluate`"
+        )
 
     def find(self, name: str, samples: int | None = None) -> Metric | None:
         """Return the same as `metric`, or None if there is no such metric."""
@@ -248,7 +250,7 @@ class Run:
                 counts = f"{len(split):,} {split.split} images, {then['images']:,} then"
                 same = len(split) == then["images"]
                 raise RunError(
-                    found=f"{self.path}: made with other images than those of {split.name} now "
+                    found=f"{self.path}: made with other images than {split.name} has now "
                     f"({f'equally many {split.split} images, with another digest' if same else counts})",
                     expected="the images it was trained and measured with",
                     do="put those files back, name a copy of them with --data (in Python, source=), or train again "

@@ -21,7 +21,7 @@ EXAMPLES_BYTES = 16_000_000  # of the images in that file; labels and names are 
 MOST = {"validation": 1000, "test": 100}
 OWNER = "spec"  # a key in the header of a file of tensors: the hash of the Spec that the file belongs to
 CLASS_NAMES = TypeAdapter(dict[int, str])
-ELSEWHERE = "use the data (--data says where they are), or train the run again"
+ELSEWHERE = "use the data (run.data() in Python), or delete the run and train again with --keep-examples yes"
 
 
 def example_counts(data: Splits) -> dict[str, int]:
@@ -59,9 +59,9 @@ def read_examples(folder: Path, spec: Spec, result: Result, split: str) -> Datas
         raise SpecError(found=f"split '{split}'", expected="validation or test", do="choose one of these")
     if split not in of:
         found = f"{folder}, which was trained without {split} images"
-        raise RunError(found=found, expected=f"{split} images", do="train it again with --validation 0.1")
+        raise RunError(found=found, expected=f"{split} images", do="train a run with --validation 0.1")
     if not path.exists():
-        found = f"no {path}: the run keeps no images"
+        found = f"the run keeps no images (no {path})"
         raise RunError(found=found, expected="images in the run", do=ELSEWHERE)
     _check_size(path)
     tensors, header = read_tensors(path, damaged=ELSEWHERE)

@@ -24,8 +24,15 @@ def training_command(spec: Spec) -> str:
     words = ["vaelab", "train", "--data", spec.data]
     for field, value in spec.model_dump().items():
         if field != "data" and value != defaults[field]:
-            words += [f"--{field.replace('_', '-')}", f"{value:.17g}" if isinstance(value, float) else str(value)]
+            words.append(f"--{field.replace('_', '-')}")
+            if value is not True:  # a flag such as --convert has no value
+                words.append(_shortest(value) if isinstance(value, float) else str(value))
     return shlex.join(words)
+
+
+def _shortest(value: float) -> str:
+    """The shorter of the two usual forms that are read as this number: 3 for 3.0, 0.2 for 0.2."""
+    return short if float(short := f"{value:g}") == value else repr(value)
 
 
 def config_of(run: Run, model: VAE, graphs: Sequence[Graph], differences: dict[str, float]) -> dict[str, Any]:

@@ -30,20 +30,20 @@ class Spec(TrainingConfig):
     )
     resize: str = Field(
         default="",
-        description="size of the images of a folder, by Pillow's filter LANCZOS. HxW stretches them, crop:HxW cuts "
-        "them to that shape first, around the centre. Empty: as they are",
+        description="resize the images of a folder, with Pillow's filter LANCZOS. HxW stretches them; crop:HxW first "
+        "cuts them to that shape, around the centre. Empty: they keep their size",
     )
     grey: bool = Field(default=False, description="make the images of a folder grey")
     convert: bool = Field(
         default=False,
-        description="read images of a folder that are not opaque 8-bit grey or RGB. Transparent pixels are put on "
-        "white, CMYK becomes RGB, 16-bit grey is divided by 257 and rounded, the first frame of several is read, and "
-        "grey becomes RGB if both are in the folder",
+        description="also read images of a folder that are transparent, CMYK, 16-bit grey or animated. Transparent "
+        "pixels are put on white, CMYK becomes RGB, 16-bit grey is divided by 257 and rounded, and only the first "
+        "frame is read. In a folder with grey and RGB images, the grey ones become RGB",
     )
     labels: str = Field(
         default="",
         description="labels of the images of a folder: csv:FILE[:file=COLUMN:label=COLUMN], or name:REGEX, whose first "
-        "group is the class. Empty: its sub-folders",
+        "group is the class. Empty: the sub-folders are the classes",
     )
     protocol: str | None = Field(
         default=None,
@@ -54,7 +54,7 @@ class Spec(TrainingConfig):
         default=0.1,
         ge=0,
         description="training images to hold out for validation: a proportion (below 1) or a number. "
-        "Validation images of the data are used instead, unless this is 0",
+        "If the data have validation images of their own, those are used instead. 0: no validation",
     )
     test: float = Field(
         default=0.1,
@@ -71,7 +71,8 @@ class Spec(TrainingConfig):
         default=20,
         ge=1,
         le=2**31 - 1,
-        description="number of latent dimensions, D. With --model ladder: of each group at each position of the image",
+        description="number of latent dimensions, D. With --model ladder: that of each group at each position"
+        " of the image",
     )
     network: str = Field(
         default="mlp",
@@ -79,8 +80,8 @@ class Spec(TrainingConfig):
     )
     likelihood: str = Field(
         default="",
-        description="p(x|z), such as gaussian:sigma=0.1; see `vaelab parts`. Empty: one that describes the pixels, "
-        "such as bernoulli for binary pixels and gaussian:sigma=shared for 8bit",
+        description="p(x|z), such as gaussian:sigma=0.1; see `vaelab parts`. Empty: one is chosen for the "
+        "pixels, such as bernoulli for binary pixels and gaussian:sigma=shared for 8bit",
     )
     posterior: str = Field(default="diagonal", description="q(z|x); see `vaelab parts`")
     prior: str = Field(default="standard", description="p(z); see `vaelab parts`")
@@ -89,15 +90,18 @@ class Spec(TrainingConfig):
     )
     refit: str = Field(
         default="",
-        description="prior that is fitted to the latent codes after training and replaces `prior`; empty: none",
+        description="prior that is fitted to the z of the training images after training, and replaces that of "
+        "--prior. Empty: none",
     )
-    objective: str = Field(default="elbo", description="what is maximised, such as iwae:samples=5; see `vaelab parts`")
+    objective: str = Field(
+        default="elbo", description="what training optimises, such as iwae:samples=5; see `vaelab parts`"
+    )
 
     nll_samples: int = Field(
         default=100,
         ge=1,
         le=2**31 - 1,
-        description="K, the number of importance samples for the final likelihood of each test image",
+        description="K, the number of draws of z for each test image, for the NLL after training",
     )
 
     @model_validator(mode="after")

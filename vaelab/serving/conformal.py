@@ -37,7 +37,7 @@ def p_values(calibration: np.ndarray, scores: np.ndarray) -> np.ndarray:
             raise NonFiniteError(
                 found=f"{count:,} of {len(values):,} {what} that are not a number",
                 expected="a number for each image",
-                do="look for diverged training in the run's log, or train again",
+                do="see in the run's log.jsonl whether training diverged, or train again",
             )
     below = np.searchsorted(np.sort(calibration), scores, side="left")
     return (1 + len(calibration) - below) / (1 + len(calibration))
@@ -74,8 +74,8 @@ def check_alarm(alarm: float, images: int | None = None) -> None:
     if images is not None and images < (needed := fewest_images(alarm)):
         raise DataError(
             found=f"{images:,} validation images for alarm = {alarm:g}",
-            expected=f"at least {needed:,}: the smallest p-value of n images is 1 / (n + 1)",
-            do="raise alarm, or calibrate with more images that are normal and were not trained on",
+            expected=f"at least {needed:,}, because the smallest p-value with n images is 1 / (n + 1)",
+            do="raise alarm, or hold out more validation images in training",
         )
 
 

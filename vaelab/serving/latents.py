@@ -88,7 +88,7 @@ def encode(
             raise NonFiniteError(
                 found="latents that are not finite",
                 expected="finite latents",
-                do="look for diverged training in the run's log, or train again",
+                do="see in the run's log.jsonl whether training diverged, or train again",
             )
         parts["mean"].append(mean.cpu())
         parts["scale"].append(scale.cpu())

@@ -20,10 +20,10 @@ def check_folder(folder: Path, overwrite: bool) -> None:
     """Raise RunError if `folder` exists, unless `overwrite` is set and it has only what vaelab writes."""
     check_new(folder, overwrite)
     if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
-        raise RunError(found=f"{folder} is not a folder", expected="a folder", do="choose another --out")
+        raise RunError(found=f"{folder} is a file or a link", expected="a new folder", do="choose another --out")
     if folder.is_dir() and (other := next((p for p in folder.iterdir() if p.suffix not in OURS or p.is_dir()), None)):
         found = f"{folder} contains {other.name}"
-        raise RunError(found=found, expected="only pictures and tables of vaelab", do="choose another --out")
+        raise RunError(found=found, expected="a folder with pictures and tables only", do="choose another --out")
 
 
 def write_each(folder: Path, images: np.ndarray, columns: Mapping[str, Column]) -> None:

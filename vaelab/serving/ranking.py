@@ -101,7 +101,7 @@ def rank(scores: np.ndarray, abnormal: np.ndarray, seed: int = 0) -> Ranking:
         raise NonFiniteError(
             found=f"{int(np.isnan(scores).sum()):,} scores that are not a number",
             expected="a number for each image",
-            do="look for diverged training in the run's log, or train again",
+            do="see in the run's log.jsonl whether training diverged, or train again",
         )
     high, low = scores[abnormal], scores[~abnormal]
     if min(len(high), len(low)) < 2:

@@ -92,7 +92,7 @@ def likelihood_regret(
         raise NonFiniteError(
             found=f"likelihood regret of {int((~np.isfinite(nats)).sum()):,} images that is not finite",
             expected="finite numbers",
-            do="leave the regret out, or look for diverged training in the run's log",
+            do="leave the regret out, or see in the run's log.jsonl whether training diverged",
         )
     return Regret(nats, error)
 

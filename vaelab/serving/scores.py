@@ -18,10 +18,10 @@ from vaelab.system.errors import SpecError, unknown
 
 BLOCK = 100  # images whose PNGs are made at a time
 QUANTILES = (0.05, 0.5, 0.95)
-NO_LEVELS = "only the protocols 8bit and levels count 8-bit levels"
-NO_CODE = "under the protocol grey, nll is that of a continuum and no length of a code"
-NOT_ASKED = "it is slow: ask for it with regret=True"
-NOT_CALIBRATED = "it takes scores of validation images: see with_p_values"
+NO_LEVELS = "only the protocols 8bit and levels describe 8-bit levels"
+NO_CODE = "under the protocol grey, the nll is not the length of a code"
+NOT_ASKED = "it is slow; add --regret (in Python, regret=True)"
+NOT_CALIBRATED = "it needs the scores of validation images: see with_p_values"
 
 # Score by which images can be ranked -> its sign: 1 if higher is more unusual
 UNUSUAL = {
@@ -53,6 +53,7 @@ class Scores:
     regret_se_nats: np.ndarray | None = None  # its standard error over the draws
     p_value: np.ndarray | None = None  # see `vaelab.serving.conformal`; small is unusual
     p_value_of: str = ""  # the score that it is the p-value of
+    calibration_images: int = 0  # n, the number of images that it is compared with
     protocol: str = ""
     samples: Samples = 1  # K, or "auto"
     absent: Mapping[str, str] = field(default_factory=dict)  # name of a score that is None -> the reason
@@ -82,16 +83,26 @@ class Scores:
 
     def __repr__(self) -> str:
         """Quantiles of each score over the images."""
-        of = f", p-value of {self.p_value_of}" if self.p_value_of else ""
-        lines = [f"Scores of {len(self):,} images, protocol {self.protocol}, K = {self.samples}{of}"]
+        lines = [f"Scores of {len(self):,} images, protocol {self.protocol}, K = {self.samples}"]
         lines.append(f"{'':26}" + "".join(f"{f'{q:.0%}':>12}" for q in QUANTILES))
         for name, values in self.columns().items():
-            lines.append(f"{name:26}" + "".join(f"{value:>12,.4g}" for value in np.quantile(values, QUANTILES)))
+            lines.append(f"{name:26}" + "".join(f"{_short(value):>12}" for value in np.quantile(values, QUANTILES)))
+        if n := self.calibration_images:
+            lines.append(f"p_value is of {self.p_value_of}, from {n:,} calibration images: at least {1 / (n + 1):.4g}")
         lines += [f"{name} is absent: {reason}" for name, reason in self.absent.items()]
         return "\n".join(lines)
 
 
-COLUMNS = tuple(f.name for f in fields(Scores) if f.name not in ("p_value_of", "protocol", "samples", "absent"))
+COLUMNS = tuple(
+    f.name
+    for f in fields(Scores)
+    if f.name not in ("p_value_of", "calibration_images", "protocol", "samples", "absent")
+)
+
+
+def _short(value: float) -> str:
+    """Four digits; more in front of the decimal point, which would otherwise become a power of ten."""
+    return f"{value:,.0f}" if abs(value) >= 1e4 else f"{value:,.4g}"
 
 
 def score(
@@ -174,7 +185,7 @@ def with_p_values(scores: Scores, calibration: Scores, by: str = "nll_nats") -> 
         )
     values = p_values(calibration.unusual(by), scores.unusual(by))
     absent = {name: reason for name, reason in scores.absent.items() if name != "p_value"}
-    return replace(scores, p_value=values, p_value_of=by, absent=absent)
+    return replace(scores, p_value=values, p_value_of=by, calibration_images=len(calibration), absent=absent)
 
 
 def _complexity(model: VAE, data: Dataset, reading: Protocol, seed: int) -> np.ndarray:

@@ -123,8 +123,10 @@ def _of_files(paths: Sequence[str], model: VAE, conversion: Conversion) -> tuple
     found = list[np.ndarray]()
     for path in map(expanded, paths):
         if not path.is_file():
-            do = "name folders and sources one at a time" if path.is_dir() or len(paths) > 1 else "check the path"
-            raise DataError(found=f"{path}: not a file", expected="an image file", do=do)
+            alone = "name folders and sources one at a time"
+            do = alone if path.is_dir() else f"check the path, or {alone}" if len(paths) > 1 else "check the path"
+            found = f"{path}: {'not a file' if path.exists() else 'no such file'}"
+            raise DataError(found=found, expected="an image file", do=do)
         image = picture(path, conversion)
         if image.shape != model.image_shape:
             raise _wrong_shape(str(path), image.shape, model)
@@ -145,13 +147,17 @@ def _of_source(
     there: dict[str, Raw] = {name: raw for name, raw in held.items() if raw is not None}
     if split != EVERY and split not in there:
         raise SpecError(
-            found=f"no {split} split in {text}", expected=f"one of {', '.join(there)}", do=f"use --split {EVERY}"
+            found=f"no {split} split in {text}",
+            expected=f"one of {', '.join(there)}",
+            do=f"choose one of these, or --split {EVERY}",
         )
     chosen = there if split == EVERY else {split: there[split]}
     several = len(chosen) > 1
     parts = list(chosen.values())
     if len({raw.images.shape[1:] for raw in parts}) > 1:
-        raise DataError(found=f"{text}: splits of different shapes", expected="one shape", do="name one with --split")
+        raise DataError(
+            found=f"{text}: splits of different shapes", expected="one shape", do="choose one split with --split"
+        )
     images = parts[0].images if not several else np.concatenate([np.asarray(raw.images) for raw in parts])
     labels = [raw.labels for raw in parts if raw.labels is not None]
     names = [

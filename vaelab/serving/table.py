@@ -34,7 +34,11 @@ def check_output(path: Path, suffixes: Sequence[str], overwrite: bool) -> Path:
 def check_new(path: Path, overwrite: bool) -> None:
     """Raise RunError if `path` exists and `overwrite` is not set."""
     if (path.exists() or path.is_symlink()) and not overwrite:
-        raise RunError(found=f"{path} exists", expected="a new file", do="add --overwrite, or choose another --out")
+        raise RunError(
+            found=f"{path} exists",
+            expected="a path that does not exist yet",
+            do="add --overwrite, or choose another --out",
+        )
 
 
 def write_table(path: Path, columns: Mapping[str, Column]) -> None:
@@ -109,7 +113,9 @@ def _parquet(columns: Mapping[str, Column]) -> bytes:
         from pyarrow import parquet  # pyright: ignore[reportMissingImports]
     except ImportError as error:
         raise SpecError(
-            found="a .parquet file without pyarrow", expected="pyarrow", do="pip install pyarrow, or write .csv"
+            found="a .parquet file without pyarrow",
+            expected="this package",
+            do="run `pip install pyarrow`, or write .csv",
         ) from error
     arrays = {name: arrow.array(column) for name, column in flat_columns(columns).items()}
     file = io.BytesIO()

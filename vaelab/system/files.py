@@ -252,10 +252,12 @@ def as_run_error(error: OSError, path: Path) -> Exception:
             do="delete the link",
         )
     if error.errno == errno.ENOENT:
-        found = f"{path} cannot be written, its folder is gone"
-        return RunError(found=found, expected="the folder to stay", do="rerun the command")
+        found = f"{path} cannot be written: its folder was deleted or moved"
+        return RunError(found=found, expected="the folder to stay where it is", do="rerun the command")
     if error.errno == errno.ENAMETOOLONG:
-        return RunError(found=f"too long a path, {path}", expected="a shorter one", do="choose another --name or --out")
+        return RunError(
+            found=f"a path that is too long, {path}", expected="a shorter path", do="choose another --name or --out"
+        )
     if error.errno in FORBIDDEN:
         return RunError(
             found=f"{path} cannot be written ({error.strerror})",

@@ -15,15 +15,26 @@ class TrainingConfig(BaseModel):
 
     epochs: float = Field(default=30, gt=0, le=1e9, description="passes over the training images")
     batch: int = Field(
-        default=100, ge=1, le=2**31 - 1, description="images per step. If there are fewer training images: all of them"
+        default=100,
+        ge=1,
+        le=2**31 - 1,
+        description="images in a step. If there are fewer training images, each step takes all of them",
     )
     learning_rate: float = Field(default=1e-3, gt=0, description="learning rate of Adam, before the schedule")
     schedule: str = Field(
         default="constant", description="schedule of the learning rate, such as cosine:warmup=0.05; see `vaelab parts`"
     )
-    clip_norm: float = Field(default=0, ge=0, le=1e30, description="largest norm of the gradient; 0: no clipping")
+    clip_norm: float = Field(
+        default=0,
+        ge=0,
+        le=1e30,
+        description="largest norm of the gradient; a larger gradient is scaled down to it. 0: no clipping",
+    )
     ema_decay: float = Field(
-        default=0, ge=0, lt=1, description="decay of an exponential moving average of the weights; 0: no average"
+        default=0,
+        ge=0,
+        lt=1,
+        description="keep an exponential moving average of the weights, with this decay, as the model; 0: no average",
     )
     precision: Literal["float32", "bfloat16"] = Field(
         default="float32", description="number format of the networks. Densities are always float32"
@@ -32,17 +43,18 @@ class TrainingConfig(BaseModel):
         default=0,
         ge=0,
         le=1e9,
-        description="stop after this many epochs without a lower validation value of the objective; 0: never",
+        description="stop if the objective on the validation images has not improved for this many epochs; 0: never",
     )
     validate_every: float = Field(
         default=1,
         ge=1e-6,
         le=1e9,
-        description="epochs from one validation to the next. Each validation is one line of the log",
+        description="number of epochs between two validations. Each validation is one line of the log",
     )
     start: Literal["mean", "zero"] = Field(
         default="mean",
-        description="where the decoder starts. mean: at the mean training image; zero: as the network is initialised",
+        description="what the untrained decoder gives. mean: about the mean training image; zero: what its initial "
+        "weights give",
     )
     seed: int = Field(
         default=0, ge=0, le=2**63 - 1, description="seed of the weights, the order of the images and the noise"

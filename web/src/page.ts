@@ -17,6 +17,11 @@ import { mountSliders } from "./ui/sliders";
 import { makeStore, type State, type Store } from "./ui/state";
 import { firstPins, mountStrip } from "./ui/strip";
 
+// What tests look into
+export { OPERATIONS } from "./operations";
+export { constants, inflated } from "./packed";
+export { Programs } from "./program";
+
 const WRITTEN_AFTER = 250; // milliseconds: browsers limit how often an address may change
 
 async function main(): Promise<void> {
@@ -82,4 +87,4 @@ function fail(error: unknown): void {
   byId("failure").hidden = false;
 }
 
-if (!inWorker) main().catch(fail);
+if (!inWorker && document.getElementById("contents") !== null) main().catch(fail);

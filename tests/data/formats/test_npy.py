@@ -196,7 +196,11 @@ def test_other_and_damaged_files_are_refused(path: Path, tmp_path: Path, refused
         "short.npy": (whole[:-1], f"truncated or not an .npy file ({len(whole) - 1:,} bytes)"),
         "header.npy": (whole[:40], "truncated"),
         "text.npy": (b"not an array, but long enough to be one", "not an .npy file"),
-        "archive.npz": ((tmp_path / "archive.npz").read_bytes(), "cannot be mapped", f"npz:{tmp_path}/archive.npz"),
+        "archive.npz": (
+            (tmp_path / "archive.npz").read_bytes(),
+            "cannot be read in pieces",
+            f"npz:{tmp_path}/archive.npz",
+        ),
     }
     for name, (content, *words) in cases.items():
         (tmp_path / name).write_bytes(content)

@@ -151,8 +151,8 @@ def test_floats_are_rounded_to_the_nearest_level_and_the_note_says_how_far(tmp_p
         (GREY.astype(str), ("<U", "real numbers")),
         (GREY[:0], ("no pixels", "(0, 6, 4)")),
         (GREY.reshape(5, 24), ("(5, 24)", "[N, H, W]")),
-        (RGB[..., :3], ("(5, 3, 6, 3)", "second or last", "axes=NCHW or axes=NHWC")),
-        (np.ones((5, 7, 6, 7)), ("(5, 7, 6, 7)", "no axis that must be the channels", "axes=NCHW or axes=NHWC")),
+        (RGB[..., :3], ("(5, 3, 6, 3)", "second or the last", ":axes=NCHW or :axes=NHWC")),
+        (np.ones((5, 7, 6, 7)), ("(5, 7, 6, 7)", "no axis is clearly the channels", ":axes=NCHW or :axes=NHWC")),
         (np.uint8(7), ("()",)),
     ],
 )

@@ -88,7 +88,7 @@ def test_more_than_tensors_and_other_tensors_are_refused(tmp_path: Path, refused
 
 def test_what_would_be_executed_is_refused_and_never_run(tmp_path: Path, refused, trap: Trap):
     torch.save({"images": GREY, "trap": trap}, tmp_path / "a.pt")
-    with refused(DataError, tmp_path / "a.pt", "more than tensors, which would be executed"):
+    with refused(DataError, tmp_path / "a.pt", "more than tensors, and reading it would run its code"):
         tensors.pt(str(tmp_path / "a.pt"))
     (tmp_path / "b.pt").write_bytes(pickle.dumps(trap))
     torch.save({"trap": trap}, tmp_path / "c.pt", _use_new_zipfile_serialization=False)

@@ -4,26 +4,43 @@ The function of `vaelab data list` is `data_list` in data.py. The first line of 
 `vaelab --help`. Flags are made from its signature, and for training also from the Spec.
 """
 
-COMMANDS = (  # in the order of `vaelab --help`
-    "train",
-    "resume",
-    "evaluate",
-    "figure",
-    "encode",
-    "score",
-    "sample",
-    "reconstruct",
-    "compare",
-    "study",
-    "report",
-    "export",
-    "push",
-    "explore",
-    "replay",
-    "presets",
-    "parts",
-    "data list",
-    "data check",
-    "data fetch",
-    "data cache",
-)
+from typing import NamedTuple
+
+
+class Command(NamedTuple):
+    """What a command has in addition to its function, by the names of other functions of its file ("" for none).
+
+    They are names, because a file is imported only when its command is chosen.
+
+    Arguments:
+        defaults: flags -> values of parameters, from which the other flags start.
+        more_help: () -> lines that the help page shows after the docstring.
+    """
+
+    defaults: str = ""
+    more_help: str = ""
+
+
+COMMANDS = {  # in the order of `vaelab --help`
+    "train": Command(defaults="starting_values"),
+    "resume": Command(),
+    "evaluate": Command(),
+    "figure": Command(),
+    "encode": Command(),
+    "score": Command(),
+    "sample": Command(),
+    "reconstruct": Command(),
+    "compare": Command(),
+    "study": Command(more_help="known_lines"),
+    "report": Command(),
+    "export": Command(),
+    "push": Command(),
+    "explore": Command(),
+    "replay": Command(),
+    "presets": Command(),
+    "parts": Command(),
+    "data list": Command(),
+    "data check": Command(),
+    "data fetch": Command(),
+    "data cache": Command(),
+}

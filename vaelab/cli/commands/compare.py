@@ -16,7 +16,7 @@ def compare(
 ) -> None:
     """Rank finished runs by a metric.
 
-    Numbers that are not comparable, such as those of different data or protocols, are in different rankings.
+    Numbers that are not comparable, such as those of different data or protocols, are in separate rankings.
     """
     from vaelab.cli import terminal
     from vaelab.runs import compare as comparison

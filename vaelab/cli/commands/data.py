@@ -24,7 +24,7 @@ def field_help(name: str) -> str:
 
 
 def data_list(root: Root = None) -> None:
-    """List the data sets and say whether their files are here."""
+    """List the data sets, and say whether their files were found."""
     from vaelab.cli import terminal
     from vaelab.data.check import listing
 
@@ -41,18 +41,18 @@ def data_list(root: Root = None) -> None:
 
 def data_check(
     source: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="SOURCE", help=", ".join(WRITTEN))],
-    resize: Annotated[str, optional(field_help("resize"), "as they are", metavar="HxW|crop:HxW")] = "",
+    resize: Annotated[str, optional(field_help("resize"), "empty", metavar="HxW|crop:HxW")] = "",
     grey: Annotated[bool, tyro.conf.arg(help=field_help("grey"))] = False,
     convert: Annotated[bool, tyro.conf.arg(help=field_help("convert"))] = False,
-    labels: Annotated[str, optional(field_help("labels"), "the sub-folders", metavar="csv:FILE|name:REGEX")] = "",
+    labels: Annotated[str, optional(field_help("labels"), "empty", metavar="csv:FILE|name:REGEX")] = "",
     test: Annotated[float, tyro.conf.arg(help=field_help("test"))] = TEST_SHARE,
     stratify: Annotated[bool, tyro.conf.arg(help=field_help("stratify"))] = False,
     root: Root = None,
 ) -> None:
     """Read a data set and print its splits.
 
-    Each split is printed with its counts, classes, shape, hash and protocol. The flags are those of `vaelab train`:
-    they show what a training would read.
+    Each split is printed with its counts, classes, shape, hash and protocol. The flags mean the same as in
+    `vaelab train`, so the command shows what a training would read.
     """
     from vaelab.cli import terminal
     from vaelab.data.check import check
@@ -94,12 +94,12 @@ def data_fetch(
 
 
 def data_cache(
-    clear: Annotated[bool, tyro.conf.arg(help="delete them. The images themselves are not touched")] = False,
+    clear: Annotated[bool, tyro.conf.arg(help="delete the copies; the folders themselves do not change")] = False,
 ) -> None:
-    """List the folders that are kept decoded, or delete what is kept.
+    """List the decoded copies of image folders, or delete them.
 
-    The images of a folder are kept if decoding them takes more than half a second. They are decoded again when one of
-    the files changes. When all together take more than 5 GB, those that were not used for longest are deleted.
+    A folder gets a decoded copy if decoding its images takes more than half a second. It is decoded again when one of
+    its files changes. If the copies take more than 5 GB together, the least recently used ones are deleted.
     """
     from vaelab.cli import terminal
     from vaelab.data import decoded_cache
@@ -117,7 +117,8 @@ def data_cache(
     if rows and not clear:
         terminal.print_records("decoded folders", rows)
     total = in_words(sum(entry.size for entry in found))
-    print(f"{'deleted ' * clear}{len(found):,} decoded folders in {decoded_cache.place()}, {total}")
+    folders = "1 decoded folder" if len(found) == 1 else f"{len(found):,} decoded folders"
+    print(f"{'deleted ' * clear}{folders} in {decoded_cache.place()}, {total}")
 
 
 def _images(entry: "Entry") -> str:

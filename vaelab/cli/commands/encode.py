@@ -42,8 +42,8 @@ def encode(
 ) -> None:
     """Write the latents of images to a file.
 
-    These are mean and scale of q(z|x), and codes if the model has them. Each row has the name of the image and, if
-    there is one, of its class.
+    They are the mean and the scale of q(z|x), and the codes if the model has them. Each row also has the name of the
+    image and, if there is one, the name of its class.
     """
     from vaelab.cli import terminal
     from vaelab.cli.serving import conversion_of, opened, row_names

@@ -23,7 +23,7 @@ def evaluate(
     seed: Annotated[
         int, tyro.conf.arg(help="seed of the draws of z. `vaelab compare` ranks only numbers with the same seed")
     ] = 0,
-    again: Annotated[bool, optional("re-measure existing results", "off")] = False,
+    again: Annotated[bool, optional("measure again what RUN/result.json already has", "off")] = False,
     device: Device = "auto",
     threads: Threads = 0,
     data: MovedData = None,

@@ -13,7 +13,7 @@ def export(
     out: Annotated[Path, tyro.conf.arg(metavar="DIR", help="the folder to write")],
     formats: Annotated[
         tuple[str, ...],
-        optional("weights (always written), onnx, pt2", "all three", metavar="NAME"),
+        optional("what to write: weights (always written), onnx, pt2", "all three", metavar="NAME"),
     ] = ("weights", "onnx", "pt2"),
     overwrite: Annotated[bool, optional("replace a folder that this command wrote", "off")] = False,
     trust: Trust = (),

@@ -16,20 +16,25 @@ def optional(help: str, default: str, metavar: str | None = None, name: str | No
     return tyro.conf.arg(name=name, metavar=metavar, help=help, help_behavior_hint=f"(default: {default})")
 
 
-Out = Annotated[Path, tyro.conf.arg(metavar="DIR", help="directory in which the run directories are made")]
+Out = Annotated[Path, tyro.conf.arg(metavar="DIR", help="directory that holds the run directories")]
 Root = Annotated[
     str | None,
-    optional("data directory", "$VAELAB_DATA, then the user's cache", metavar="DIR", name="data-root"),
+    optional(
+        "directory of named data sets such as mnist",
+        "$VAELAB_DATA, then the user's cache",
+        metavar="DIR",
+        name="data-root",
+    ),
 ]
 RunPath = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN", help="a run directory")]
 MovedData = Annotated[
     str | None,
-    optional("where the run's images are now, such as folder:DIR", "where they were", metavar="SOURCE"),
+    optional("where the run's images are now, such as folder:DIR", "where they were at training", metavar="SOURCE"),
 ]
 Trust = Annotated[
     tuple[str, ...],
     optional(
-        "your own modules that the files may import. Their code runs",
+        "your own modules that the run or study may import. Their code runs",
         "only vaelab's own code runs",
         metavar="MODULE",
     ),
@@ -57,10 +62,16 @@ Images = Annotated[
         metavar="[IMAGES ...]",
     ),
 ]
-Split = Annotated[
-    str, tyro.conf.arg(metavar="SPLIT", help="train, validation, test or all: which images of data with several splits")
+Split = Annotated[str, tyro.conf.arg(metavar="SPLIT", help="which split of the images: train, validation, test or all")]
+Resize = Annotated[
+    str,
+    optional(
+        "resize image files; crop:HxW first cuts them to that shape. If one of --resize, --grey and --convert is "
+        "given, the others are off unless they are given too",
+        "as the training images were",
+        metavar="HxW|crop:HxW",
+    ),
 ]
-Resize = Annotated[str, optional("resize image files: HxW or crop:HxW", "as the training images were", metavar="HxW")]
 Grey = Annotated[bool, optional("make image files grey", "as the training images were")]
 Convert = Annotated[
     bool, optional("convert transparent, CMYK, 16-bit and animated image files", "as the training images were")
@@ -79,8 +90,7 @@ KeepCheckpoint = Annotated[
 KeepExamples = Annotated[
     Literal["yes", "no"],
     tyro.conf.arg(
-        help="keep up to 1,000 validation and 100 test images in the run, for its use without the data. "
-        "no: it keeps none"
+        help="keep up to 1,000 validation and 100 test images in the run, so that it can be used without the data"
     ),
 ]
 

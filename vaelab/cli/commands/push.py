@@ -11,7 +11,7 @@ def push(
 ) -> None:
     """Print the command that uploads an exported folder.
 
-    It uploads nothing. Put your name on the Hugging Face Hub in the place of USER. The command `hf` comes with
+    It uploads nothing. Replace USER by your name on the Hugging Face Hub. The command `hf` comes with
     `pip install huggingface_hub`; `hf auth login` is needed once.
     """
     from vaelab.runs.export import upload_command

@@ -25,7 +25,7 @@ from vaelab.cli.commands.flags import (
 def reconstruct(
     run: RunPath,
     out: Annotated[Path, tyro.conf.arg(metavar="DIR", help="new folder for the pictures and images.csv")],
-    draws: Annotated[int, tyro.conf.arg(help="draws of z that a reconstruction averages")] = 16,
+    draws: Annotated[int, tyro.conf.arg(help="number of draws of z over which a reconstruction is averaged")] = 16,
     images: Images = (),
     split: Split = "all",
     resize: Resize = "",
@@ -40,8 +40,8 @@ def reconstruct(
 ) -> None:
     """Reconstruct images, and write the error of each.
 
-    DIR/NAME.png has an image on the left and its reconstruction on the right. DIR/images.csv has a row for each image:
-    the mean over its pixels of the squared error, for pixels in [0, 1].
+    DIR/NAME.png has an image on the left and its reconstruction on the right. DIR/images.csv has the squared
+    error of each image: the mean over its pixels, for pixels in [0, 1].
     """
     from vaelab.cli import terminal
     from vaelab.cli.serving import conversion_of, opened, row_names

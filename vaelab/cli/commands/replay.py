@@ -4,10 +4,10 @@ from vaelab.cli.commands.flags import MovedData, Root, RunPath, Trust
 
 
 def replay(run: RunPath, data: MovedData = None, root: Root = None, trust: Trust = ()) -> None:
-    """Repeat the step at which a value became NaN or infinite.
+    """Repeat the training step at which a value became NaN or infinite.
 
-    Training stops at that step. The post-mortem shows where the NaN or infinity first appears: term, layer, gradient
-    and image.
+    Training stopped at that step. The command shows in which term, layer, gradient and image the NaN or infinity first
+    appeared.
     """
     from vaelab.cli import terminal
     from vaelab.runs.directory import Run

@@ -13,7 +13,8 @@ def sample(
     out: Annotated[
         Path,
         tyro.conf.arg(
-            metavar="DIR|FILE.png|FILE.npz", help="new folder with a picture of each sample, one grid, or arrays"
+            metavar="DIR|FILE.png|FILE.npz",
+            help="a new folder with a picture of each sample (DIR), one picture of all (.png), or arrays (.npz)",
         ),
     ],
     count: Annotated[int, tyro.conf.arg(help="number of images")] = 64,
@@ -21,7 +22,7 @@ def sample(
         tuple[str, ...],
         optional(
             "labels or names of classes for a conditional model: one for all images, or one for each",
-            "as frequent as in the training images",
+            "drawn with their frequencies in the training images",
             metavar="LABEL",
         ),
     ] = (),
@@ -35,7 +36,7 @@ def sample(
     threads: Threads = 0,
     trust: Trust = (),
 ) -> None:
-    """Write images for draws z ~ p(z)."""
+    """Write new images: draw z from p(z) and decode it."""
     from vaelab.cli import terminal
     from vaelab.cli.serving import labels_in, model_of
     from vaelab.serving import pictures, reconstruct, sample, table

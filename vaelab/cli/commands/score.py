@@ -33,17 +33,20 @@ def score(
         str,
         tyro.conf.arg(
             metavar="SCORE",
-            help="score of the p-values: nll, elbo, distortion, rate, complexity-corrected or regret",
+            help="score that the p-value is computed from: nll, elbo, distortion, rate, complexity-corrected or regret",
         ),
     ] = "nll",
     alarm: Annotated[
         float | None,
-        optional("flag images with a p-value of at most this: the rate of false alarms", "no flags", metavar="RATE"),
+        optional(
+            "flag images with a p-value of at most RATE, which is the rate of false alarms", "no flags", metavar="RATE"
+        ),
     ] = None,
     normal: Annotated[
         tuple[str, ...],
         optional(
-            "labels of normal images: how well does each score rank the others above them?",
+            "labels of the normal images. Then the command also prints how well each score "
+            "ranks the other images above them",
             "no ranking",
             metavar="LABEL",
         ),
@@ -61,10 +64,10 @@ def score(
     root: Root = None,
     trust: Trust = (),
 ) -> None:
-    """Score how unusual images are, and flag some.
+    """Score how unusual each image is, and flag unusual ones.
 
-    Each row has the name of an image, its scores, and a p-value: the proportion of the validation images of the run
-    that are at least as unusual. docs/scores.md says what each score means and when it fails.
+    The file has a row for each image: its name, its scores, and a p-value. This is the proportion of the validation
+    images of the run that are at least as unusual. docs/scores.md says what each score means and when it fails.
     """
     from vaelab.cli import terminal
     from vaelab.cli.serving import conversion_of, opened, row_names
@@ -94,7 +97,7 @@ def score(
         print(ranking.table({name: ranking.rank(scores.unusual(name), unusual) for name in there}), end="\n\n")
     if alarm is not None and p is not None:
         flagged = sorted((p <= alarm).nonzero()[0].tolist(), key=lambda i: p[i])
-        print(f"{len(flagged):,} of {len(found):,} images have a p-value of at most {alarm:g}:")
+        print(f"{len(flagged):,} of {len(found):,} images have a p-value of at most {alarm:g}{':' * bool(flagged)}")
         for i in flagged[:SHOWN]:
             print(f"  {p[i]:<8.4g} {found.names[i]}")
         if len(flagged) > SHOWN:

@@ -55,6 +55,7 @@ def study(
     write_report(opened, root)
 
 
-def titles() -> dict[str, str]:
-    """Name -> title of the studies that come with vaelab."""
-    return {name: tomllib.loads(path.read_text("utf-8"))["title"] for name, path in known_studies().items()}
+def known_lines() -> list[str]:
+    """The names and titles of the studies that come with vaelab, for `vaelab help study`."""
+    titles = {name: tomllib.loads(path.read_text("utf-8"))["title"] for name, path in known_studies().items()}
+    return ["Studies that come with vaelab:", *(f"  {name:<11} {title}" for name, title in titles.items())]

@@ -56,9 +56,9 @@ def train(
     """Train one model, evaluate it and draw its figures.
 
     If the run was interrupted, rerun the command to resume. `--preset` or `--spec` gives the starting values;
-    other flags change them.
+    the other flags change them.
     """
-    # `preset`, `spec_file` and `trust` are in `spec` by now: `starting_spec` reads them before the other flags
+    # `preset`, `spec_file` and `trust` are in `spec` by now: `starting_values` reads them before the other flags
     from vaelab.cli import terminal
     from vaelab.runs import train as trainer
 
@@ -95,6 +95,11 @@ def print_run(done: "Run") -> None:
             **terminal.provenance_facts(result),
         },
     )
+
+
+def starting_values(flags: Sequence[str]) -> dict[str, Spec]:
+    """The values from which the other flags start: `spec`, by `starting_spec`."""
+    return {"spec": starting_spec(flags)}
 
 
 def starting_spec(flags: Sequence[str]) -> Spec:

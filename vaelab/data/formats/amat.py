@@ -120,7 +120,7 @@ def _lines(file: Path, opened: BinaryIO) -> Iterator[bytes]:
             raise DataError(
                 found=f"{file}: a row of more than {LONGEST / 1e6:.0f} MB",
                 expected="a row for each image",
-                do="check it",
+                do="check that each image is on a line of its own",
             )
     if rest.strip():
         yield rest

@@ -17,6 +17,6 @@ def optional(package: str, extra: str) -> ModuleType:
     except ImportError as error:
         raise DataError(
             found=f"the package {package.partition('.')[0]} is not installed",
-            expected=f"it is, to read {extra} files",
-            do=f"run: pip install 'vaelab[{extra}]'",
+            expected=f"this package, which reads {extra} files",
+            do=f"run `pip install 'vaelab[{extra}]'`",
         ) from error

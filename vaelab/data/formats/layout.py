@@ -69,15 +69,15 @@ def layout_of(where: str, shape: tuple[int, ...], options: Options, *, matlab: b
         return Layout(options.axes)
     if len(shape) == 2:
         raise DataError(
-            found=f"{where}: shape {shape}, no axis of channels, rows or columns",
+            found=f"{where}: shape {shape}, without axes for rows and columns",
             expected="[N, H, W], [N, C, H, W] or [N, H, W, C], or the shape of images that are stored flat",
-            do="add the shape of an image, as in shape=28x28",
+            do="add the shape of an image to the source, as in :shape=28x28",
         )
     if matlab and len(shape) in (3, 4):
         raise DataError(
             found=f"{where}: shape {shape}, in an order that the file does not say",
             expected="the order of its axes",
-            do=f"add it, as in axes={'HWN or axes=NHW' if len(shape) == 3 else 'HWCN or axes=NHWC'}",
+            do=f"add it to the source, as in :axes={'HWN or :axes=NHW' if len(shape) == 3 else 'HWCN or :axes=NHWC'}",
         )
     if len(shape) == 3:
         return Layout("NHW")
@@ -113,8 +113,9 @@ def _with_channels(where: str, shape: tuple[int, ...]) -> Layout:
         return Layout("NCHW", said=f"{second} channels, the second axis of shape {shape}")
     if not first and last < min(second, third):
         return Layout("NHWC", said=f"{last} channels, the last axis of shape {shape}")
+    why = "the second or the last axis may be the channels" if first else "no axis is clearly the channels"
     raise DataError(
-        found=f"{where}: shape {shape}, {'channels second or last?' if first else 'no axis that must be the channels'}",
+        found=f"{where}: shape {shape}, where {why}",
         expected="[N, H, W], [N, C, H, W] or [N, H, W, C]",
-        do="add the order of the axes, axes=NCHW or axes=NHWC",
+        do="add the order of the axes to the source, :axes=NCHW or :axes=NHWC",
     )

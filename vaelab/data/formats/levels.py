@@ -70,10 +70,12 @@ def whole(where: str, values: np.ndarray) -> np.ndarray:
     if values.dtype.kind in "iu":
         if values.size and values.max() > LARGEST:
             raise DataError(
-                found=f"{where}: {values.max()}", expected=f"numbers up to {LARGEST}", do="number the classes from 0"
+                found=f"{where}: a label {values.max()}",
+                expected=f"numbers up to {LARGEST}",
+                do="number the classes from 0",
             )
         return values
-    raise DataError(found=f"{where}: {values.dtype}", expected="whole numbers", do="store integers")
+    raise DataError(found=f"{where}: {values.dtype} values", expected="whole numbers", do="store integers")
 
 
 def is_one_hot(values: np.ndarray) -> bool:

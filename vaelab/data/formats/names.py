@@ -95,7 +95,11 @@ def choose(where: str, keys: Sequence[str], options: Options) -> Choice:
             split, kind = known[key.lower()]
             if (other := parts.setdefault(split, {}).setdefault(kind, key)) != key:
                 found = f"{where}: {other} and {key}, which are two names for one array"
-                raise DataError(found=found, expected="one of them", do="remove the other")
+                raise DataError(
+                    found=found,
+                    expected="only one of them",
+                    do="remove the other from the file, or name the arrays, as in :images=KEY",
+                )
     read = [key for part in parts.values() for key in part.values()]
     others = [key for key in keys if key not in read]
     alone = [key for part in parts.values() if "images" not in part for key in part.values()]

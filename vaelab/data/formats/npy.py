@@ -51,7 +51,7 @@ def read(where: str) -> Contents:
     if arrays[""].array.ndim > 1 and not arrays[""].array.flags.c_contiguous:
         raise DataError(
             found=f"{path}: {arrays[''].dtype} of shape {arrays[''].shape}, in Fortran order",
-            expected="C order, in which an image can be read alone",
+            expected="C order, in which each image can be read alone",
             do="save numpy.ascontiguousarray(images)",
         )
     parts = {"images": ""}
@@ -67,7 +67,7 @@ def _map(path: Path) -> np.ndarray:
             head = opened.read(6)
         if head.startswith(b"PK"):
             raise DataError(
-                found=f"{path}: an .npz archive, which cannot be mapped",
+                found=f"{path}: an .npz archive, which cannot be read in pieces",
                 expected="an .npy file of one array",
                 do=f"use npz:{path} if it fits in memory, or write the array with numpy.save",
             )

@@ -60,7 +60,9 @@ def _arrays(path: Path, options: Options) -> tuple[Choice, dict[str, np.ndarray]
                 return chosen, arrays
     except OSError as error:
         why = "no such file" if isinstance(error, FileNotFoundError) else f"cannot be read ({error.strerror or error})"
-        raise DataError(found=f"{path}: {why}", expected="an .npz file with key images", do="check the path") from error
+        raise DataError(
+            found=f"{path}: {why}", expected="an .npz file with an array named images", do="check the path"
+        ) from error
     except DAMAGED as error:
         raise DataError(
             found=f"{path}: not an .npz file, damaged, or with pickled objects ({type(error).__name__})",

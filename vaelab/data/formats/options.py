@@ -72,8 +72,8 @@ def of_arrays(argument: str) -> tuple[str, Options]:
     if alone or (names and "images" not in names):
         raise SpecError(
             found=f"{alone[0] if alone else next(iter(names))} of {argument} without images",
-            expected="images=KEY, and then their labels=KEY; val_images=KEY, test_images=KEY and theirs",
-            do="name the images too",
+            expected="images=KEY, and val_images=KEY or test_images=KEY for labels of these splits",
+            do="name the images too, as in images=KEY:labels=KEY:test_images=KEY:test_labels=KEY",
         )
     return path, _checked(argument, given, names)
 

@@ -82,7 +82,7 @@ def decoded(path: str, conversion: Conversion = AS_STORED) -> Converted:
     except Image.DecompressionBombError as error:
         raise DataError(
             found=f"{path}: more than {MOST_PIXELS:,} pixels in an image or tile",
-            expected="fewer: a small file may claim so many to take all memory",
+            expected="fewer, because a small file can claim so many that it takes all memory",
             do="crop it or save it smaller, or remove the file",
         ) from error
     except _DAMAGED as error:

@@ -92,7 +92,7 @@ def _loaded(path: Path) -> object:
         raise _unreadable(path, error, "a file of torch.save") from error
     except pickle.UnpicklingError as error:
         raise DataError(
-            found=f"{path}: more than tensors, which would be executed to be read",
+            found=f"{path}: more than tensors, and reading it would run its code",
             expected=EXPECTED_PT,
             do="save only the tensors: torch.save({'images': images, 'labels': labels}, FILE)",
         ) from error
@@ -128,7 +128,9 @@ def _named(path: Path, loaded: object) -> Mapping[str, "Tensor"]:
     for key, tensor in named.items():
         if not isinstance(key, str):
             raise DataError(
-                found=f"{path}: a tensor called {shortened(key)}", expected="a text as name", do="rename the tensor"
+                found=f"{path}: a tensor called {shortened(key)}",
+                expected="a name that is text",
+                do="rename the tensor",
             )
         if type(tensor) is not Tensor or tensor.layout is not torch.strided:
             kind = type(tensor).__name__ if type(tensor) is not Tensor else f"{tensor.layout} tensor"

@@ -124,7 +124,11 @@ def _check_bounds(path: str, depth: int, links: int) -> None:
     """Raise a DataError if folders are nested too deeply, or too many links to folders were followed."""
     if depth > DEEPEST or links > LINKS:
         found = f"more than {DEEPEST} folders deep" if depth > DEEPEST else f"more than {LINKS:,} links to folders"
-        raise DataError(found=f"{path}: {found}", expected="DIR/split/class", do="name the folder that contains them")
+        raise DataError(
+            found=f"{path}: {found}",
+            expected="images at most in DIR/SPLIT/CLASS",
+            do="name the folder that has the splits or classes",
+        )
 
 
 def _is_text(name: str) -> bool:

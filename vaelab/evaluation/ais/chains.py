@@ -186,7 +186,7 @@ def run_chains(
         raise NonFiniteError(
             found=f"annealed weights that are not finite for {int((~finite).sum()):,} of {len(x):,} images",
             expected="finite log-densities log p(z), log q(z|x) and log p(x|z)",
-            do="look for diverged training in the run's log, or leave this metric out",
+            do="see in the run's log.jsonl whether training diverged, or leave this metric out",
         )
     return chains
 

@@ -42,7 +42,7 @@ def generate(model: VAE, n: int, draw: Drawn, seed: int) -> Iterator[Tensor]:
             raise NonFiniteError(
                 found="generated images that are not finite",
                 expected="finite pixels",
-                do="look for diverged training in the run's log, or train again",
+                do="see in the run's log.jsonl whether training diverged, or train again",
             )
         yield images
 

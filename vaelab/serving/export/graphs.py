@@ -172,9 +172,9 @@ def _flow(q: Flow, noise: Tensor) -> Tensors:
     base = parameters_of(q.base)
     if not q.draws or not isinstance(_innermost(q.base), Normal):
         raise SpecError(
-            found=f"a posterior {type(q).__name__} without a fast draw",
-            expected="a flow that maps a normal to z in one pass",
-            do="use --posterior flow or another one of vaelab",
+            found=f"a posterior {type(q).__name__} that does not map a normal to z in one pass",
+            expected="a flow that does",
+            do="train with --posterior flow, or another one of vaelab",
         )
     z, _ = through(q.transforms, base["loc"] + base["scale"] * noise)
     return {"z": z, "base_mean": base["loc"], "base_scale": base["scale"]}
@@ -241,8 +241,8 @@ def _graph(name: str, module: Any, make: Callable[[int], Tensors]) -> Graph:
         found = module(*given.values())
     if not found:
         raise SpecError(
-            found=f"{module.distribution}, whose class names no parameters",
-            expected=f"something that the {name} can return",
+            found=f"distribution {module.distribution}, whose class names no parameters",
+            expected=f"parameters that the exported {name} can return",
             do="declare arg_constraints in that class, with the names of its attributes",
         )
     return Graph(name, module.eval(), _ports(given), _ports(found), module.distribution, batch)

@@ -18,7 +18,7 @@ class Reading:
 
 READINGS = {
     "binary-dynamic": Reading(
-        "Draw each pixel: 1 with probability u / 255, else 0. Training drew anew for each step.",
+        "Draw each pixel: 1 with probability u / 255, else 0. Training draws again at each step.",
         "(rng.random(u.shape) < u / 255).astype(np.float32)",
     ),
     "binary-static": Reading(

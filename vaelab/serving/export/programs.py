@@ -26,7 +26,7 @@ def check_packages() -> None:
     if missing := [name for name in PACKAGES if find_spec(name) is None]:
         raise SpecError(
             found=f"no package {', '.join(missing)}, which ONNX files need",
-            expected="these packages, or other formats",
+            expected="these packages, or another format",
             do="run `pip install 'vaelab[export]'`, or add --formats pt2",
         )
 
@@ -162,8 +162,8 @@ def _refusing(graph: Graph, form: str) -> Iterator[None]:
         name = graph.distribution.partition(":")[0]
         raise SpecError(
             found=f"{graph.name} ({name}) has no form in {form} ({in_one_line(_first(error))})",
-            expected="operations that it has",
-            do="leave this format out with --formats",
+            expected="operations that this format has",
+            do="leave it out with --formats",
         ) from error
 
 

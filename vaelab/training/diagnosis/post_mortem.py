@@ -59,7 +59,7 @@ class PostMortem:
             raise RunError(
                 found=f"no {path}",
                 expected="a run that was stopped by a number that is not finite",
-                do="there is nothing to replay; `vaelab train` trains",
+                do="use the run as it is: there is nothing to replay",
             ) from missing
         except ValidationError as damaged:
             found = f"{path} is not a post-mortem ({damaged.errors()[0]['msg'].lower()})"

@@ -102,7 +102,7 @@ def joint_step(setups: Sequence[TrainingSetup], states: Sequence[TrainState], t:
 
 def _not_vmappable(why: str) -> SpecError:
     found = f"runs that cannot be trained as one program: {why}"
-    return SpecError(found=found, expected="parts that treat all runs alike", do="omit --vmapped")
+    return SpecError(found=found, expected="parts that work under torch.func.vmap", do="leave --vmapped out")
 
 
 class Form(nn.Module):
