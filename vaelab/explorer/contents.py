@@ -21,7 +21,7 @@ from vaelab.serving.scores import score
 from vaelab.system.errors import SpecError, VaelabError
 
 Progress = Callable[[float], None]
-MOST_CODES = 5000
+MOST_CODES, MOST_NUMBERS = 5000, 200_000  # images whose codes are shown, and numbers in all these codes
 EXAMPLES = 100  # test images that the page shows
 PRIOR_DRAWS = 256
 DRAWS = 16  # of z, that the -ELBO of one image averages
@@ -36,20 +36,20 @@ SHOWN = {  # metric -> its name on the page, its sign, and what it is
 
 
 def contents_of(
-    runs: Sequence[Run], test: Dataset | None = None, progress: Progress = lambda share: None
+    runs: Sequence[tuple[Run, Dataset]], progress: Progress = lambda share: None
 ) -> tuple[dict[str, Any], str]:
     """Return what the page reads, as JSON and as packed bytes.
 
     Arguments:
-        runs: 1 to 4 finished runs.
-        test: test images whose codes are shown; by default those that each run keeps.
+        runs: 1 to 4 finished runs, each with test images whose codes are shown.
+        progress: called with the completed proportion.
 
     Raises:
         SpecError: a model cannot run in a page, or the page would be too large.
-        RunError: a run is not finished, or keeps no images and none are given.
+        RunError: a run is not finished.
     """
     pack, models = Pack(), list[dict[str, Any]]()
-    for i, run in enumerate(runs):
+    for i, (run, test) in enumerate(runs):
         models.append(_model(run, test, pack, lambda share, i=i: progress((i + share) / len(runs))))
     packed, length = pack.packed()
     if length > MOST_BYTES:
@@ -60,10 +60,10 @@ def contents_of(
     return page, packed
 
 
-def _model(run: Run, test: Dataset | None, pack: Pack, progress: Progress) -> dict[str, Any]:
+def _model(run: Run, test: Dataset, pack: Pack, progress: Progress) -> dict[str, Any]:
     model = run.served
-    shown = run.examples("test") if test is None else test.some(MOST_CODES)
-    shown = _examples_first(shown)
+    some = test.some(min(len(test), MOST_CODES, max(EXAMPLES, MOST_NUMBERS // model.latent)))
+    shown = some.take(some.by_content)  # an order that the images decide: the page shows the pixels of the first ones
     programs: dict[str, Any] = {}
     for i, name in enumerate(FUNCTIONS):
         if name == "prior" and has(head_of(model.posterior), HasCodebooks):
@@ -103,11 +103,6 @@ def _model(run: Run, test: Dataset | None, pack: Pack, progress: Progress) -> di
         "validation": validation,
         "validationOf": held,
     }
-
-
-def _examples_first(data: Dataset) -> Dataset:
-    """The images, in an order that their content decides: the page shows the pixels of the first ones."""
-    return data.take(data.by_content)
 
 
 def _held(run: Run, model: VAE) -> tuple[str, list[float]]:

@@ -1,7 +1,7 @@
 """Write the page."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from markupsafe import Markup
 from vaelab.data.dataset import Dataset
 from vaelab.explorer.contents import Progress, contents_of
 from vaelab.runs.directory import Run
+from vaelab.runs.figure import test_images
 from vaelab.system.errors import RunError, SpecError
 from vaelab.system.files import check_no_link, make_folder, write_atomically
 
@@ -22,15 +23,19 @@ OURS = b"<!-- explorer by vaelab -->"
 def explore(
     runs: Sequence[Run | Path | str],
     save: Path | None = None,
-    test: Dataset | None = None,
+    root: str | None = None,
     progress: Progress = lambda share: None,
+    say: Callable[[str], None] = lambda line: None,
 ) -> Path:
     """Write a page in which the trained models of `runs` run; return its path. `vaelab explore` in Python.
 
     Arguments:
         runs: 1 to 4 finished runs, or their directories.
         save: the file; by default explorer.html in the directory of the first run.
-        test: test images whose codes are shown; by default those that each run keeps.
+        root: the data directory. The page shows codes of up to 5,000 test images; if the data are gone, of those that
+            the run keeps.
+        progress: called with the completed proportion.
+        say: called with a line for each run whose data are gone.
 
     Raises:
         SpecError: there are too many runs, or a model cannot run in a page.
@@ -41,22 +46,22 @@ def explore(
         raise SpecError(found=f"{len(opened)} runs", expected=f"1 to {MOST_RUNS} runs", do="name fewer runs")
     path = opened[0].path / "explorer.html" if save is None else save
     _check_ours(path)
-    content = page(opened, test, progress)
+    content = page([(run, test_images(run, root, None, say)[0]) for run in opened], progress)
     check_no_link(path.parent)
     make_folder(path.parent)
     write_atomically(path, content.encode())
     return path
 
 
-def page(runs: Sequence[Run], test: Dataset | None = None, progress: Progress = lambda share: None) -> str:
-    """Return the page of these runs as HTML. Raises SpecError and RunError as `contents_of`."""
-    found, packed = contents_of(runs, test, progress)
+def page(runs: Sequence[tuple[Run, Dataset]], progress: Progress = lambda share: None) -> str:
+    """Return the page of these runs as HTML. Arguments and errors are those of `contents_of`."""
+    found, packed = contents_of(runs, progress)
     environment = Environment(
         loader=PackageLoader("vaelab", "explorer"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
     own = files("vaelab.explorer")
     return environment.get_template("page.html.j2").render(
-        title=" and ".join(run.path.name for run in runs),
+        title=" and ".join(run.path.name for run, _ in runs),
         contents=in_script(found),
         packed=Markup(packed),
         style=Markup((own / "page.css").read_text("utf-8")),

@@ -62,7 +62,7 @@ def figure(
     callback, folder = callback or default_callback(), run.path / "figures"
     say = callback.say
     model = cache(lambda: _or_error(run.model))
-    test = cache(lambda: _or_error(lambda: _test_images(run, root, source, say)))
+    test = cache(lambda: _or_error(lambda: test_images(run, root, source, say)))
 
     def drawn(kind: str) -> Figure:
         title = f"{run.path.name}: {kind}"
@@ -93,7 +93,7 @@ def figure(
     return paths
 
 
-def _test_images(
+def test_images(
     run: Run, root: str | None, source: str | InHand | None, say: Callable[[str], None]
 ) -> tuple[Dataset, bool]:
     """The test images of the run, and False; or those that it keeps, and True, if its data are gone or changed."""
@@ -106,7 +106,7 @@ def _test_images(
             kept = run.examples("test")
         except VaelabError:
             raise error from None
-        say(f"the figures show the {len(kept)} test images that the run keeps, because {error.found}")
+        say(f"the pictures show the {len(kept)} test images that the run keeps, because {error.found}")
         return kept, True
 
 

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import tyro
 
-from vaelab.cli.commands.flags import Trust, optional
+from vaelab.cli.commands.flags import Root, Trust, optional
 
 
 def explore(
@@ -15,13 +15,14 @@ def explore(
     save: Annotated[
         Path | None, optional("the page to write", "explorer.html in the first run", metavar="FILE")
     ] = None,
-    open: Annotated[bool, optional("open the page in the browser", "on, in a terminal")] = True,
+    open: Annotated[bool, optional("open the page in the browser", "on in a terminal")] = True,
+    root: Root = None,
     trust: Trust = (),
 ) -> None:
     """Write a page in which the trained models run: walk through the latent space, and compare models.
 
-    The page is one file. It needs no network and no Python: it can be sent by e-mail. It has up to 100 test images of
-    each run.
+    The page is one file. It needs no network and no Python: it can be sent by e-mail. It has 100 test images of each
+    run, and the codes of up to 5,000.
     """
     import sys
     import webbrowser
@@ -30,8 +31,9 @@ def explore(
     from vaelab.explorer import page
     from vaelab.runs.directory import Run
 
-    with terminal.watching(terminal.console()):
-        path = page.explore([Run(run, trust) for run in runs], save)
-    print(f"{path}  {path.stat().st_size:,} bytes")
+    lines = list[str]()
+    with terminal.working(terminal.console(), "making the page") as progress:
+        path = page.explore([Run(run, trust) for run in runs], save, root, progress, lines.append)
+    print(*lines, f"{path}  {path.stat().st_size:,} bytes", sep="\n")
     if open and sys.stdout.isatty():
         webbrowser.open(path.resolve().as_uri())
