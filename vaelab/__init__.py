@@ -42,6 +42,7 @@ _HOMES = {
     "VampPrior": "vaelab.priors",
     "VonMisesFisherPosterior": "vaelab.posteriors",
     "compare": "vaelab.runs.compare",
+    "draw": "vaelab.runs.figure",
     "elbo": "vaelab.objectives.bounds",
     "estimate_bounds": "vaelab.evaluation.likelihood.likelihood",
     "evaluate": "vaelab.runs.evaluate",
