@@ -19,7 +19,7 @@ def explore(
     root: Root = None,
     trust: Trust = (),
 ) -> None:
-    """Write a page in which trained models run, to explore and compare them.
+    """Write a page in which trained models run, to explore them.
 
     Walk through the latent space, draw images of your own, and put up to four models side by side.
     The page is one file. It needs no network and no Python: it can be sent by e-mail. It has 100 test images of each
