@@ -119,6 +119,42 @@ var vaelab = (() => {
     return table;
   }
 
+  // src/served.ts
+  function serverOf(contents2) {
+    const failure = document.getElementById("failure");
+    return async (call) => {
+      try {
+        const outputs = contents2.models[call.model].programs[call.name].outputs;
+        const answer2 = read(await asked(call), call.wanted, outputs);
+        failure.hidden = true;
+        return answer2;
+      } catch (error) {
+        failure.textContent = error.message;
+        failure.hidden = false;
+        throw error;
+      }
+    };
+  }
+  async function asked(call) {
+    const body = JSON.stringify(call, (_, value) => value instanceof Float32Array ? Array.from(value) : value);
+    const response = await fetch("call", { method: "POST", body }).catch(() => {
+      throw new Error("The program that runs the models has stopped. Start it again with vaelab explore --serve.");
+    });
+    if (!response.ok) throw new Error(`The model gave no answer: ${await response.text()}`);
+    return response.arrayBuffer();
+  }
+  function read(buffer, wanted, outputs) {
+    const answer2 = {};
+    let at = 0;
+    for (const name of wanted) {
+      const { dtype, shape } = outputs[name];
+      const own = buffer.slice(at, at += size(shape) * BYTES[dtype]);
+      answer2[name] = new { float32: Float32Array, float64: Float64Array, int32: Int32Array, bool: Uint8Array }[dtype](own);
+    }
+    if (at !== buffer.byteLength) throw new Error("The model gave an answer of another shape.");
+    return answer2;
+  }
+
   // src/noise.ts
   function words(seed) {
     let state = seed | 0;
@@ -664,10 +700,12 @@ var vaelab = (() => {
     const contents2 = JSON.parse(text("contents"));
     const buffer = await inflated(text("packed"));
     const bytes2 = new Uint8Array(buffer.slice(0));
+    const array = (packed) => unpacked(packed, bytes2);
+    if (contents2.served) return { contents: contents2, engine: engineOf(serverOf(contents2)), array };
     const own = document.getElementById("program").textContent;
     const worker = new Worker(URL.createObjectURL(new Blob([own], { type: "text/javascript" })));
     worker.postMessage({ contents: contents2, bytes: buffer }, [buffer]);
-    return { contents: contents2, engine: engineOf(worker), array: (packed) => unpacked(packed, bytes2) };
+    return { contents: contents2, engine: engineOf(workerOf(worker)), array };
   }
   function text(id) {
     return document.getElementById(id).textContent;
@@ -682,21 +720,27 @@ var vaelab = (() => {
         return Float32Array.from(levels2, (level) => level / 255);
     }
   }
-  function engineOf(worker) {
+  function workerOf(worker) {
+    return (call) => new Promise((resolve, reject) => {
+      worker.onmessage = ({ data }) => {
+        if (data.error === void 0) resolve(data.answer);
+        else reject(new Error(data.error));
+      };
+      worker.postMessage({ number: 0, call });
+    });
+  }
+  function engineOf(run) {
     const queue = [];
-    let running;
+    let running = false;
     function next() {
-      if (running !== void 0) return;
-      running = queue.shift();
-      if (running !== void 0) worker.postMessage({ number: 0, call: running.call });
+      const first = running ? void 0 : queue.shift();
+      if (first === void 0) return;
+      running = true;
+      run(first.call).then(first.resolve, first.reject).finally(() => {
+        running = false;
+        next();
+      });
     }
-    worker.onmessage = ({ data }) => {
-      const done = running;
-      running = void 0;
-      if (data.error === void 0) done.resolve(data.answer);
-      else done.reject(new Error(data.error));
-      next();
-    };
     return {
       ready: Promise.resolve(),
       call(call, slot) {
@@ -724,7 +768,7 @@ var vaelab = (() => {
     if (kept.backdrop) parts.push(["images", "1"]);
     return "#" + parts.map(([key2, value]) => `${key2}=${value}`).join("&");
   }
-  function read(hash, dimensions) {
+  function read2(hash, dimensions) {
     const found = new Map(
       hash.replace(/^#/, "").split("&").map((part) => {
         const at = part.indexOf("=");
@@ -1547,10 +1591,10 @@ var vaelab = (() => {
   // src/ui/theme.ts
   function theme() {
     const style = getComputedStyle(document.documentElement);
-    const read2 = (name) => style.getPropertyValue(`--${name}`).trim();
+    const read3 = (name) => style.getPropertyValue(`--${name}`).trim();
     const names2 = ["paper", "ink", "muted", "accent", "density", "hatch"];
-    const [paper, ink, muted, accent, density, hatch2] = names2.map(read2);
-    return { dark: read2("dark") === "1", paper, ink, muted, accent, density, hatch: hatch2 };
+    const [paper, ink, muted, accent, density, hatch2] = names2.map(read3);
+    return { dark: read3("dark") === "1", paper, ink, muted, accent, density, hatch: hatch2 };
   }
   function onTheme(then) {
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", then);
@@ -2291,7 +2335,7 @@ var vaelab = (() => {
     let last = null;
     const ink = el("input", { type: "color", "aria-label": "Colour of the pen", value: "#e07a3f" });
     const thickness = el("input", { type: "range", min: "1", max: "40", value: "20", id: "pen-width", "data-testid": "pen-width" });
-    const read2 = () => {
+    const read3 = () => {
       const { data } = pen.getImageData(0, 0, canvas.width, canvas.height);
       then({ width: canvas.width, height: canvas.height, data });
     };
@@ -2319,12 +2363,12 @@ var vaelab = (() => {
       canvas.setPointerCapture(event.pointerId);
       last = null;
       line(at(event));
-      read2();
+      read3();
     };
     canvas.onpointermove = (event) => {
       if (last === null) return;
       for (const each2 of event.getCoalescedEvents?.() ?? [event]) line(at(each2));
-      read2();
+      read3();
     };
     canvas.onpointerup = canvas.onpointercancel = () => last = null;
     fill2();
@@ -2332,7 +2376,7 @@ var vaelab = (() => {
       choices("tool", "Tool", [["pen", "pen"], ["eraser", "eraser"]], "pen", (tool) => erasing = tool === "eraser"),
       ...channels > 1 ? [ink] : [],
       el("label", { for: "pen-width", class: "thickness" }, ["width", thickness]),
-      button("clear", () => (fill2(), read2()), { class: "quiet", "data-testid": "pen-clear" })
+      button("clear", () => (fill2(), read3()), { class: "quiet", "data-testid": "pen-clear" })
     );
     return {
       clear(next) {
@@ -2732,7 +2776,7 @@ var vaelab = (() => {
   async function main() {
     const { contents: contents2, engine, array } = await start();
     const models2 = loaded(contents2, array);
-    const kept = read(location.hash, models2.map((model2) => model2.latent));
+    const kept = read2(location.hash, models2.map((model2) => model2.latent));
     const model = models2[kept.model ?? 0];
     const pins = firstPins(model);
     const first = {
