@@ -60,7 +60,7 @@ def test_a_preset_gives_the_numbers_of_torch(run_in_page, preset, name) -> None:
 
 
 @pytest.mark.thorough(0.15)
-@pytest.mark.parametrize(("likelihood", "name"), product(LIKELIHOODS, ("decode", "bound")))
+@pytest.mark.parametrize(("likelihood", "name"), [*product(LIKELIHOODS, ("decode", "bound"))])
 def test_a_likelihood_gives_the_numbers_of_torch(run_in_page, likelihood, name) -> None:
     shape = (3, 6, 5) if "coupled" in likelihood else SMALL
     spec = Spec(data="npz:x.npz", latent=3, network=NETWORKS[0], likelihood=likelihood)

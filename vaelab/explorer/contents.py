@@ -70,7 +70,7 @@ def _model(run: Run, test: Dataset, pack: Pack, progress: Progress, served: bool
     names = functions_for(model)
     for i, name in enumerate(names):
         function = function_of(model, name)
-        programs[name] = as_json(_ports(model, function) if served else lowered(function), pack)
+        programs[name] = as_json(ports_of(model, function) if served else lowered(function), pack)
         progress((i + 1) / (len(names) + 2))
     latents = encode(model, shown)
     held, validation = _held(run, model)
@@ -113,7 +113,7 @@ def functions_for(model: VAE) -> list[str]:
     return [name for name in FUNCTIONS if not (name == "prior" and stored)]
 
 
-def _ports(model: VAE, function: Function) -> Program:
+def ports_of(model: VAE, function: Function) -> Program:
     """The inputs, noise and outputs of a function that Python runs: a program without steps."""
     with torch.no_grad(), GivenNoise(drawn):
         outputs = called(model, function.name, function.inputs)
