@@ -11,6 +11,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
+from matplotlib.text import Text
 from PIL import Image
 from sklearn.datasets import load_digits
 
@@ -63,7 +65,8 @@ def told(capsys, *words: object) -> str:
 @pytest.mark.parametrize(
     ("slip", "says"),
     [
-        (lambda: vl.train("digits"), r"a str instead of a Spec; .* vl.Spec\(data='digits'"),
+        (lambda: vl.train("digits"), r"a str instead of a Spec; .* vl.train\(data='digits'"),
+        (lambda: vl.train(latent=0), "latent = 0; expected greater than or equal to 1"),
         (lambda: vl.Spec(data=np.zeros((50, 50))), "data = a ndarray; expected a valid string"),
         (lambda: vl.Spec(laten=2), "unknown field 'laten'; .* did you mean 'latent'"),
         (lambda: vl.figure("nowhere", "samples"), "no nowhere/spec.json"),
@@ -89,6 +92,19 @@ def test_pictures_and_numbers_are_had_by_the_name_of_a_run_too(copied):
     path = copied / "runs" / "done"
     assert vl.figure(str(path), "samples") == [path / "figures" / "samples.png"]
     assert vl.evaluate(str(path))[0] in vl.Run(path).metrics
+
+
+def test_a_figure_is_had_in_hand_and_writes_no_file(copied, monkeypatch):
+    path = copied / "runs" / "done"
+    before = sorted(path.rglob("*"))
+    monkeypatch.setattr("vaelab.runs.directory.load_splits", None)  # samples and curves need no images
+    for kind in ("samples", "curves"):
+        figure = vl.draw(path, kind, callback=vl.SILENT)
+        assert isinstance(figure, Figure)
+        assert f"done: {kind}" in [text.get_text() for text in figure.findobj(Text)]
+    assert sorted(path.rglob("*")) == before
+    with pytest.raises(SpecError, match="unknown figure 'sample'"):
+        vl.draw(path, "sample")
 
 
 # the names ----------------------------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 import re
 import shlex
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from vaelab.runs.directory import Run
 
 PAGE = (Path(__file__).parents[1] / "docs" / "images.md").read_text()
 COMMANDS = re.findall(r"^vaelab ([^#\n]*)", PAGE, re.MULTILINE)
-CLASSES = {"animal": ["cat", "dog"], "csv:labels.csv": ["0", "19"], "name:": ["1", "9"]}
+CLASSES = {"animal": ["cat", "dog"], "labels.csv": ["0", "19"], "name:": ["1", "9"]}
 SHORT = ["--epochs", "0.1", "--latent", "2", "--network", "mlp:hidden=8", "--nll-samples", "2", "--compile", "never"]
 
 
@@ -38,6 +39,9 @@ def photos(tmp_path, monkeypatch):
             image.save(tmp_path / "photos" / name)
             rows.append(f"{name},{number},{kind}")
     (tmp_path / "photos" / "labels.csv").write_text("\n".join(rows))
+    with zipfile.ZipFile(tmp_path / "photos.zip", "w") as file:
+        for path in (tmp_path / "photos").rglob("*.*"):
+            file.write(path, path.relative_to(tmp_path / "photos"))
     return tmp_path / "photos"
 
 

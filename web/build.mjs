@@ -21,6 +21,7 @@ export const options = (entry, out, format = "iife") => ({
   format,
   globalName: "vaelab",
   target: "es2022",
+  minify: true,
   charset: "utf8",
   legalComments: "none",
   plugins: [kernels],

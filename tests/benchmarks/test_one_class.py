@@ -8,7 +8,8 @@ import pytest
 
 import vaelab as vl
 from benchmarks import one_class
-from benchmarks.one_class import MODELS, Task, pyod_scores, table, vaelab_scores
+from benchmarks.one_class import COMPARED, MODELS, Task, deviation, pyod_scores, table, vaelab_scores
+from vaelab.serving.ranking import rank
 
 TINY = Task(hidden=4, latent=2, epochs=1, batch=10)
 
@@ -57,7 +58,21 @@ def test_pyod_gets_the_same_pixels_and_budget(test, tmp_path, monkeypatch):
     assert (task["hidden"], task["latent"], task["epochs"], task["batch"]) == (4, 2, 1, 10)
 
 
-def test_table_has_the_best_mean_first():
-    lines = table({"a": {1: 0.5, 8: 0.6}, "b": {1: 0.9, 8: 0.8}}).splitlines()
-    assert lines[0] == "| score | mean | 1 | 8 |"
-    assert lines[2:] == ["| b | 85.0 | 90.0 | 80.0 |", "| a | 55.0 | 50.0 | 60.0 |"]
+def test_deviations_give_the_standard_error_of_delong():
+    random = np.random.default_rng(0)
+    unusual = np.arange(400) % 4 > 0
+    values = np.round(random.normal(size=400) + unusual, 1)  # with ties
+    spread = np.linalg.norm(deviation(values, unusual))
+    found = rank(values, unusual)
+    low, high = (np.log(at / (1 - at)) for at in found.auroc_interval)
+    assert spread == pytest.approx((high - low) / 2 / 1.96 * found.auroc * (1 - found.auroc), rel=0.01)
+
+
+def test_table_has_the_best_mean_first_and_the_errors_of_means_and_differences():
+    aurocs = {"a": {1: 0.5, 8: 0.6}, COMPARED: {1: 0.9, 8: 0.8}}
+    lines = table(aurocs, {"a": np.array([0.03, 0.04]), COMPARED: np.array([0.03, 0.0])}).splitlines()
+    assert lines[0] == "| score | mean | compared minus this | 1 | 8 |"
+    assert lines[2:] == [
+        f"| {COMPARED} | 85.0 ± 3.0 |  | 90.0 | 80.0 |",
+        "| a | 55.0 ± 5.0 | 30.0 ± 4.0 | 50.0 | 60.0 |",
+    ]

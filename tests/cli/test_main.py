@@ -1,5 +1,6 @@
 """The command as a person types it: in a process of its own."""
 
+import errno
 import os
 import re
 import signal
@@ -19,6 +20,7 @@ from vaelab.cli.commands import COMMANDS
 from vaelab.cli.main import main
 from vaelab.cli.overview import overview
 from vaelab.evaluation.measures import METRICS
+from vaelab.system.files import as_run_error
 
 ROOT = Path(__file__).parents[2]
 
@@ -242,6 +244,26 @@ def test_ctrl_c_saves_and_says_how_to_go_on(tmp_path):
     assert "rerun the command to resume" in said
     assert list(tmp_path.glob("*/checkpoint.safetensors"))
     assert not list(tmp_path.glob("*/result.json"))
+
+
+@pytest.mark.parametrize("command", ["train", "encode", "data fetch", "data check"])
+def test_what_is_said_after_ctrl_c_and_a_full_disk_is_true_of_the_command(command, monkeypatch, capsys):
+    resumes = command in ("train", "data fetch")
+    for error, words in (
+        (KeyboardInterrupt(), "rerun the command to resume" if resumes else "rerun the command to start again"),
+        (OSError(errno.ENOSPC, "No space left on device"), "rerun the command" + " to resume: finished" * resumes),
+    ):
+
+        def fail(argv, error=error):
+            if isinstance(error, OSError):
+                raise as_run_error(error, Path("file")) from error
+            raise error
+
+        monkeypatch.setattr("vaelab.cli.main._answer", fail)
+        assert main([*command.split(), "--threads", "1"]) in (2, 130)
+        said = capsys.readouterr().err
+        assert words in said
+        assert ("resume" in said) == resumes
 
 
 def test_the_public_names_are_sorted_and_there():

@@ -79,3 +79,12 @@ def test_real_files_are_told_from_a_slice(real: Path):
     rows, _ = check("svhn", real)
     official = (rows[0].count, rows[1].count) == (73_257, 26_032)
     assert [row.official for row in rows] == [official, official]
+
+
+def test_the_factors_are_listed_with_their_numbers_of_values(tmp_path: Path):
+    images, factors = np.zeros((4, 2, 2), np.uint8), np.array([[0, 1], [0, 2], [0, 3], [0, 3]])
+    np.savez(
+        tmp_path / "a.npz", train_images=images, train_factors=factors, test_images=images, factor_names=["a", "b"]
+    )
+    rows, _ = check(f"npz:{tmp_path / 'a.npz'}")
+    assert [row.factors for row in rows] == [{"a": 1, "b": 3}, {}]

@@ -1,5 +1,7 @@
 """Images that are given in Python: their name, their splits, and a run that is trained on them."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -9,7 +11,7 @@ from tests.told import told
 from vaelab.data import load_data
 from vaelab.data.dataset import Splits
 from vaelab.data.in_hand import in_hand
-from vaelab.system.errors import DataError, RunError, SpecError
+from vaelab.system.errors import DataError, RunError
 from vaelab.training.callback import SILENT
 
 TINY = vl.Spec(latent=2, network="mlp:hidden=4", epochs=0.2, nll_samples=2)
@@ -100,7 +102,7 @@ def test_it_is_resumed_with_the_images_in_hand(tmp_path):
         (IMAGES[0, 0], r"images of shape \(8, 8\)"),
         ((IMAGES > 9).astype(np.uint8), "only the levels 0 and 1"),
         ([IMAGES], "data of type list"),
-        ("folder:photos", "data of type str"),
+        (Path("photos"), "data of type PosixPath.* name a source, such as 'folder:photos'"),
     ],
 )
 def test_what_is_no_image_is_refused_with_what_was_found(images, found, tmp_path):
@@ -109,10 +111,10 @@ def test_what_is_no_image_is_refused_with_what_was_found(images, found, tmp_path
     assert not list(tmp_path.iterdir())
 
 
-def test_a_spec_that_names_other_data_is_refused(tmp_path):
-    with pytest.raises(SpecError, match="both data = digits in the Spec and images"):
-        vl.train(vl.Spec(data="digits"), tmp_path, data=IMAGES)
-    assert trained(IMAGES, tmp_path, data=in_hand(IMAGES).text).done  # as a Spec that is read from its run
+def test_images_replace_the_data_of_the_spec(tmp_path):
+    run = trained(IMAGES, tmp_path, data="digits")
+    assert run.spec.data == in_hand(IMAGES).text
+    assert trained(IMAGES, tmp_path, data=run.spec.data).path == run.path  # as a Spec that is read from its run
 
 
 def test_training_without_a_spec_takes_the_plain_one(tmp_path, monkeypatch):

@@ -1,5 +1,7 @@
 """Latents, reconstructions and samples of every kind of model."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -7,6 +9,7 @@ import torch
 import vaelab as vl
 from vaelab.evaluation.measure import evaluating
 from vaelab.evaluation.posterior_means import posterior_means
+from vaelab.serving import latents
 from vaelab.serving.latents import encode
 from vaelab.serving.reconstruct import decode, levels_of_pixels, reconstruct
 from vaelab.serving.sample import sample
@@ -29,6 +32,27 @@ def made(request, tmp_path_factory):
     spec = vl.Spec(**{**fields, **KINDS[request.param]})
     run = vl.train(spec, tmp_path_factory.mktemp(request.param), compile="never", callback=vl.SILENT)
     return request.param, run.model(), run.data().test.take(np.arange(12))
+
+
+def test_the_rows_of_several_passes_are_in_the_order_of_the_images(made, monkeypatch):
+    _, model, data = made
+    whole = encode(model, data, draws=2).arrays()
+    monkeypatch.setattr(latents, "AT_A_TIME", 5)
+    parts = encode(model, data, draws=2).arrays()
+    assert parts.keys() == whole.keys()
+    for name, array in parts.items():
+        assert (array.shape, array.dtype) == (whole[name].shape, whole[name].dtype)
+        np.testing.assert_allclose(array, whole[name], rtol=1e-5, atol=1e-5)
+
+
+def test_images_are_digested_only_if_noise_is_drawn(made, monkeypatch):
+    kind, model, data = made
+    if kind not in ("diagonal", "grey"):
+        pytest.skip("one protocol with noise and one without are enough")
+    read = replace(data, protocol="grey" if kind == "diagonal" else "8bit")
+    monkeypatch.setattr(latents, "admit_protocol", lambda model, data: None)
+    encode(model, read)
+    assert ("_hashes" in vars(read)) == (kind == "grey")
 
 
 def test_the_noise_of_an_image_does_not_depend_on_the_others(made):

@@ -18,6 +18,7 @@ from typing import Any, TextIO
 from vaelab.cli.commands import COMMANDS
 from vaelab.cli.overview import overview
 from vaelab.system.errors import Interrupted, SpecError, VaelabError, unknown
+from vaelab.system.files import NO_ROOM
 
 NO_MEMORY = ("not enough memory", "out of memory", "allocate memory")  # in messages of torch and of the system
 CLOSED = 141  # 128 + SIGPIPE: what a shell gives for a program that SIGPIPE ends
@@ -45,9 +46,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Interrupted as error:
         return _failed(str(error), 130)
     except KeyboardInterrupt:
-        return _failed("interrupted; rerun the command to resume", 130)
+        return _failed(f"interrupted; rerun the command to {'resume' if _resumes(argv) else 'start again'}", 130)
     except VaelabError as error:
-        return _failed(str(error), 2)
+        full = isinstance(error.__cause__, OSError) and error.__cause__.errno in NO_ROOM
+        return _failed(f"{error}{' to resume: finished work is kept' * (full and _resumes(argv))}", 2)
     except (MemoryError, RuntimeError) as error:
         if (why := _memory(error)) is None:
             raise
@@ -76,6 +78,11 @@ def _answer(argv: list[str]) -> None:
             _help(name.split())
         else:
             _run(name, flags)
+
+
+def _resumes(argv: Sequence[str]) -> bool:
+    """Whether the command goes on where it stopped if it is run again."""
+    return any(name in COMMANDS and COMMANDS[name].resumes for name in (" ".join(argv[:1]), " ".join(argv[:2])))
 
 
 def _named(words: Sequence[str]) -> tuple[str, list[str]]:

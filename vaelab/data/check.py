@@ -22,6 +22,7 @@ class SplitSummary:
         protocol: the default protocol of the source.
         labels: the number of images of each class, by class name, or by label if a class has no name; None if the
             split has no labels.
+        factors: the number of different values of each factor, by its name; empty if the factors are unknown.
         official: whether the files have the published content; None if no checksums are published.
         seen: the number of images that are also training images (their pixels are equal); None for the training split.
     """
@@ -34,6 +35,7 @@ class SplitSummary:
     protocol: str
     note: str
     labels: dict[str, int] | None
+    factors: dict[str, int]
     official: bool | None
     seen: int | None
 
@@ -86,6 +88,12 @@ def check(
                 protocol=data.protocol,
                 note=data.note,
                 labels=labels,
+                factors={
+                    name: len(np.unique(column))
+                    for name, column in zip(
+                        data.factor_names, () if data.factors is None else data.factors.T, strict=True
+                    )
+                },
                 official=_official(parsed.name, data.split, root),
                 seen=None if data is splits.train else seen(splits.train, data),
             )

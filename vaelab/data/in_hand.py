@@ -49,7 +49,7 @@ def _dataset(images: Any) -> Dataset:
         raise DataError(
             found=f"data of type {type(images).__name__}",
             expected="an array uint8 [N, C, H, W] or [N, H, W], a vl.Dataset or vl.Splits",
-            do="convert them, or name a source in the Spec, as in vl.Spec(data='folder:photos')",
+            do="convert them, or name a source, such as 'folder:photos'",
         )
     return Dataset(ARRAY, "train", images, None, "8bit")
 

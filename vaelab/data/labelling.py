@@ -19,7 +19,8 @@ class FromCsv:
     """Labels from a CSV file with a header.
 
     Arguments:
-        path: the file. A relative path begins in the current folder, or else in the folder of the images.
+        path: the file. A relative path begins in the current folder, or else in the folder of the images or
+            of their archive.
         file: the column with the path of each image, relative to the folder of the images; the name alone is enough if
             only one image has it.
         label: the column with the labels.
@@ -84,7 +85,7 @@ def class_names(labelling: Labelling, folder: Path, names: Sequence[str]) -> lis
     """The name of the class of each image.
 
     Arguments:
-        folder: the folder of the images.
+        folder: the folder of the images, or their archive.
         names: their paths in it, with "/" between folders.
 
     Raises:
@@ -105,8 +106,9 @@ def class_names(labelling: Labelling, folder: Path, names: Sequence[str]) -> lis
 
 def _of_csv(labelling: FromCsv, folder: Path, names: Sequence[str]) -> list[str]:
     path = expanded(labelling.path)
-    if not path.exists() and (folder / path).exists():
-        path = folder / path
+    beside = folder if folder.is_dir() else folder.parent
+    if not path.exists() and (beside / path).exists():
+        path = beside / path
     rows = parsed(
         path,
         _rows,

@@ -65,10 +65,19 @@ SOURCES = {
     "pt": SourceEntry("tensors that torch.save wrote", "8bit", tensors.pt, argument="FILE", options=True),
     "safetensors": SourceEntry("tensors", "8bit", tensors.safetensors, argument="FILE", options=True),
     "parquet": SourceEntry(
-        "image files in the column of a table: Hugging Face", "8bit", parquet.read, argument="FILE|DIR", options=True
+        "image files in the column of a table: Hugging Face",
+        "8bit",
+        parquet.read,
+        argument="FILE|DIR",
+        options=True,
+        read_as=parquet.read,
     ),
-    "zip": SourceEntry("image files, as in folder, in a zip archive", "8bit", archive.zipped, argument="FILE"),
-    "tar": SourceEntry("image files, as in folder, in a tar archive", "8bit", archive.tarred, argument="FILE"),
+    "zip": SourceEntry(
+        "image files, as in folder, in a zip archive", "8bit", archive.zipped, argument="FILE", read_as=archive.zipped
+    ),
+    "tar": SourceEntry(
+        "image files, as in folder, in a tar archive", "8bit", archive.tarred, argument="FILE", read_as=archive.tarred
+    ),
     "folder": SourceEntry(
         "image files, in DIR/train, DIR/val, DIR/test or in DIR; the sub-folders are the classes",
         "8bit",

@@ -150,7 +150,7 @@ def contents_of(
     if reading.conversion != AS_FOUND.conversion or reading.labels != AS_FOUND.labels:
         raise SpecError(
             found=f"resize, grey, convert or labels with {source.text}",
-            expected="image files, such as folder:DIR",
+            expected="image files: folder:DIR, zip:FILE, tar:FILE or parquet:FILE",
             do="leave them out: these images are read as they are",
         )
     return where, source.entry.read(where)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from importlib.metadata import version
+from pathlib import PurePath
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ import torch
 
 from vaelab.data.dataset import Dataset
 from vaelab.data.protocol import protocol
+from vaelab.distributions import is_diagonal_normal
 from vaelab.explorer.functions import FUNCTIONS, Function, GivenNoise, called, drawn, function_of
 from vaelab.explorer.lower import lowered
 from vaelab.explorer.pack import Pack
@@ -27,12 +29,22 @@ EXAMPLES = 100  # test images that the page shows
 PRIOR_DRAWS = 256
 DRAWS = 16  # of z, that the -ELBO of one image averages
 MOST_BYTES = 40_000_000  # of all arrays: a larger page takes seconds to open
-FACTS = ("data", "protocol", "network", "latent", "likelihood", "posterior", "prior", "objective")
+FACTS = {  # field of the Spec -> its name on the page
+    "data": "data",
+    "protocol": "pixels",
+    "network": "network",
+    "latent": "dimensions of z",
+    "likelihood": "likelihood",
+    "posterior": "posterior",
+    "prior": "prior",
+    "refit": "refitted prior",
+    "objective": "objective",
+}
 SHOWN = {  # metric -> its name on the page, its sign, and what it is
-    "elbo": ("-ELBO", -1, "the upper bound of -log p(x) that is trained"),
-    "nll": ("-log p(x)", 1, "the importance-weighted estimate"),
-    "rate": ("rate", 1, "KL(q(z|x) || p(z)): what the code of an image tells"),
-    "distortion": ("distortion", 1, "-E[log p(x|z)]: what the code leaves open"),
+    "elbo": ("−ELBO", -1, "an upper bound of −log p(x): rate + distortion"),
+    "nll": ("−log p(x)", 1, "estimated by importance sampling"),
+    "rate": ("rate", 1, "KL(q(z|x) || p(z)): how much the code z says about its image"),
+    "distortion": ("distortion", 1, "−E[log p(x|z)]: what is still unknown of the image when z is known"),
 }
 
 
@@ -82,7 +94,7 @@ def _model(run: Run, test: Dataset, pack: Pack, progress: Progress, served: bool
     reading = protocol(shown.protocol)
     return {
         "name": run.path.name,
-        "facts": [(name, str(value)) for name in FACTS if (value := getattr(run.spec, name))],
+        "facts": _facts(run),
         "results": _results(run),
         "latent": model.latent,
         "image": model.image_shape,
@@ -100,6 +112,7 @@ def _model(run: Run, test: Dataset, pack: Pack, progress: Progress, served: bool
         "codes": pack.entries[pack.add(latents.mean.astype(np.float16))],
         "codeLabels": [] if shown.labels is None else [numbers.index(label) for label in shown.labels.tolist()],
         "examples": pack.entries[pack.add(np.asarray(shown.images[:EXAMPLES]))],
+        **_normal_prior(model),
         "priorDraws": pack.entries[pack.add(sample(model, PRIOR_DRAWS).z.astype(np.float16))],
         "draws": DRAWS,
         "validation": validation,
@@ -124,6 +137,23 @@ def ports_of(model: VAE, function: Function) -> Program:
     )
     noise = tuple(Port(whole, draw.shape, "float32", draw.kind) for draw in function.draws)
     return Program(inputs, noise, {}, (), made, 0)
+
+
+def _facts(run: Run) -> list[tuple[str, str]]:
+    """What the run is made of: "mlp:hidden=500" is "mlp, hidden 500". Of a folder only its own name is told."""
+    source = run.blueprint.source
+    found = {field: str(value) for field in FACTS if (value := getattr(run.spec, field))}
+    found["data"] = f"{source.name} {PurePath(source.argument).name}".strip()
+    return [(FACTS[field], ", ".join(text.replace("=", " ").split(":"))) for field, text in found.items()]
+
+
+def _normal_prior(model: VAE) -> dict[str, Any]:
+    """Mean and scale of a prior that is one diagonal normal; nothing for others."""
+    with torch.no_grad():
+        p: Any = model.prior()
+        if not is_diagonal_normal(p):
+            return {}
+        return {"normalPrior": {"mean": _rounded(p.mean.numpy()), "scale": _rounded(p.stddev.numpy())}}
 
 
 def _held(run: Run, model: VAE) -> tuple[str, list[float]]:

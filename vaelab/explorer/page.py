@@ -89,7 +89,7 @@ def in_script(value: Any) -> Markup:
 def _check_ours(path: Path) -> None:
     """Raise RunError if there is a file that vaelab did not write."""
     if path.is_dir():
-        raise RunError(found=f"{path} is a directory", expected="a file to write", do="choose another --save")
+        raise RunError(found=f"{path} is a folder", expected="a file to write", do="choose another --save")
     if path.is_file() and OURS not in path.read_bytes()[:400]:
         found = f"{path}, which vaelab did not write"
         raise RunError(found=found, expected="a page by vaelab, or no file", do="choose another --save")

@@ -1,11 +1,14 @@
 """Build the data, the model, the objective and the refit prior of a Blueprint."""
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
 
 import numpy as np
 import torch
-from torch import nn
+from pydantic import Field, TypeAdapter
+from torch import Tensor, nn
 
 from vaelab.data.dataset import Splits
 from vaelab.data.sources import ParsedSource, load_data
@@ -15,7 +18,12 @@ from vaelab.parts.names import Part
 from vaelab.randomness.seeds import derive
 from vaelab.runs.blueprint import Blueprint
 from vaelab.runs.compatibility import check_labels, required_labels
-from vaelab.system.errors import VaelabError
+from vaelab.system.errors import RunError, VaelabError, in_one_line
+from vaelab.system.memory import check_free
+
+OF_PIXELS = {"posterior.centre", "likelihood.offset"}  # older runs do not have them: both were 0 in training
+Axis = Annotated[int, Field(ge=1)]
+SHAPE = TypeAdapter(tuple[Axis, Axis, Axis])  # of the images, where a file has it
 
 
 def load_splits(blueprint: Blueprint, root: str | None = None, source: str | ParsedSource | None = None) -> Splits:
@@ -67,6 +75,40 @@ def build_model(
         model = blueprint.model.make(known)
         # Convolutions are fastest with this format, on any device
         return model.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+
+
+def build_trained(
+    blueprint: Blueprint,
+    image_shape: tuple[int, int, int],
+    tensors: Mapping[str, Tensor],
+    class_names: Mapping[int, str] | None = None,
+) -> VAE:
+    """Build the trained model from its weights, in evaluation mode, on the CPU; call it within `weights_fit`.
+
+    Raises:
+        RuntimeError, ValueError: the weights are not those of this model, or they are not finite.
+        RunError: the memory does not suffice.
+    """
+    classes = tensors.get("labels.classes")
+    labels = None if classes is None else classes.numpy()
+    check_free("such a model", model_bytes(blueprint, image_shape), "close other programs", RunError)
+    model = build_model(blueprint, image_shape, labels, trained=True, class_names=class_names)
+    own = model.state_dict()
+    model.load_state_dict({name: own[name] for name in OF_PIXELS & own.keys()} | dict(tensors))
+    if odd := [name for name, tensor in own.items() if not tensor.isfinite().all()]:
+        raise ValueError(f"{odd[0]} is not finite")
+    model.protocol = blueprint.spec.protocol
+    return model.eval()
+
+
+@contextmanager
+def weights_fit(weights: Path, spec: str, do: str) -> Iterator[None]:
+    """Raise RunError if a model cannot be built with what the file `weights`, and its header or config, say."""
+    try:
+        yield
+    except (RuntimeError, KeyError, ValueError, TypeError) as error:
+        found = f"{weights} does not fit {spec} ({in_one_line(error)})"
+        raise RunError(found=found, expected="the weights of this Spec", do=do) from error
 
 
 def build_refit(blueprint: Blueprint, model: VAE) -> nn.Module:

@@ -9,45 +9,32 @@ result.json is written last: if it exists, the run is done.
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-import numpy as np
 import torch
-from pydantic import Field, TypeAdapter
 from torch import Tensor
 
 from vaelab.data.dataset import Dataset, Splits
 from vaelab.data.in_hand import InHand, in_hand
 from vaelab.data.places import taken_from
 from vaelab.data.sources import modules_of
-from vaelab.evaluation.likelihood.likelihood import Samples
 from vaelab.evaluation.measure import Metric
 from vaelab.models import VAE
 from vaelab.parts.trust import check_trust
+from vaelab.runs import use
 from vaelab.runs.blueprint import Blueprint, blueprint_of
-from vaelab.runs.build import build_model, load_splits, model_bytes
-from vaelab.runs.examples import OWNER, read_examples
+from vaelab.runs.build import SHAPE, build_trained, load_splits, weights_fit
+from vaelab.runs.examples import CLASS_NAMES, OWNER, read_examples
 from vaelab.runs.result_file import Result, read_result
-from vaelab.runs.score import score_images
 from vaelab.runs.spec import Spec
-from vaelab.serving.latents import Latents, encode
-from vaelab.serving.reconstruct import DRAWS, Reconstructions, decode, reconstruct
-from vaelab.serving.sample import SampledImages, sample
-from vaelab.serving.scores import Scores
-from vaelab.serving.source import open_images
 from vaelab.system.errors import RunError, VaelabError, unknown
 from vaelab.system.files import small
-from vaelab.system.memory import check_free
 from vaelab.system.tensor_file import read_tensors
 from vaelab.training.callback import row_of
 
 PER_IMAGE = "per_image.safetensors"
 CHECKPOINT = "checkpoint.safetensors"
-OF_PIXELS = {"posterior.centre", "likelihood.offset"}  # older runs do not have them: both were 0 in training
 AGAIN = "measure again with `vaelab evaluate RUN --again`"
-# The values in the header of model.safetensors
-Axis = Annotated[int, Field(ge=1)]
-SHAPE, CLASS_NAMES = TypeAdapter(tuple[Axis, Axis, Axis]), TypeAdapter(dict[int, str])
 
 
 @dataclass(frozen=True, init=False)
@@ -270,27 +257,13 @@ class Run:
 
     def model(self, image_shape: tuple[int, int, int] | None = None) -> VAE:
         """Load the trained model with its best weights, in evaluation mode, on the CPU."""
-        again = "delete the run and train again"
-        tensors, header = read_tensors(self.path / "model.safetensors", damaged=again)
-        self._check_owner("model.safetensors", header, again)
-        try:
-            shape, classes = image_shape or SHAPE.validate_json(header["image_shape"]), tensors.get("labels.classes")
+        path, again = self.path / "model.safetensors", "delete the run and train again"
+        tensors, header = read_tensors(path, damaged=again)
+        self._check_owner(path.name, header, again)
+        with weights_fit(path, "spec.json", again):
+            shape = image_shape or SHAPE.validate_json(header["image_shape"])
             names = CLASS_NAMES.validate_json(header.get("class_names", "{}"))
-            labels = None if classes is None else classes.numpy()
-            check_free("such a model", model_bytes(self.blueprint, shape), "close other programs", RunError)
-            model = build_model(self.blueprint, shape, labels, trained=True, class_names=names)
-            own = model.state_dict()
-            for name in OF_PIXELS & own.keys():
-                tensors.setdefault(name, own[name])
-            model.load_state_dict(tensors)
-        except (RuntimeError, KeyError, ValueError, TypeError) as error:
-            found = f"{self.path / 'model.safetensors'} does not fit spec.json"
-            raise RunError(found=found, expected="the weights of this Spec", do=again) from error
-        if odd := [name for name, tensor in own.items() if not tensor.isfinite().all()]:
-            found = f"{self.path / 'model.safetensors'}: {odd[0]} is not finite"
-            raise RunError(found=found, expected="finite weights", do=again)
-        model.protocol = self.spec.protocol
-        return model.eval()
+            return build_trained(self.blueprint, shape, tensors, names)
 
     @property
     def served(self) -> VAE:
@@ -305,60 +278,9 @@ class Run:
         assert self._loaded is not None
         return self._loaded
 
-    def _images(self, images: Any, labels: Any) -> Dataset:
-        """Images for the model, converted as the training images were."""
-        return open_images(self.served, images, labels, conversion=self.blueprint.reading.conversion).data
-
-    def encode(self, images: Any, labels: Any = None, draws: int = 0, seed: int = 0) -> Latents:
-        """Return mean and scale of q(z|x) for images that may be new.
-
-        Arguments:
-            images: a path, a data source, PIL images, an array, a tensor or a Dataset (see `open_images`).
-            labels: labels or names of classes, for a model that is conditioned on labels.
-            draws: S, draws of z for each image.
-            seed: of the noise, which for an image depends on its pixels only.
-
-        Raises:
-            VaelabError: the images do not fit the model, or the run is not finished.
-        """
-        return encode(self.served, self._images(images, labels), draws, seed)
-
-    def reconstruct(self, images: Any, labels: Any = None, draws: int = DRAWS, seed: int = 0) -> Reconstructions:
-        """Return the mean of p(x|z) over `draws` draws z ~ q(z|x) for images that may be new; arguments as `encode`."""
-        return reconstruct(self.served, self._images(images, labels), draws, seed)
-
-    def score(
-        self,
-        images: Any,
-        labels: Any = None,
-        samples: Samples = 100,
-        seed: int = 0,
-        regret: bool = False,
-        by: str = "nll",
-    ) -> Scores:
-        """Return how unusual images are, with p-values from the validation images that the run keeps.
-
-        Arguments:
-            images, labels: as `encode`.
-            samples: K, draws of z for each image.
-            regret: whether to compute the likelihood regret too, which is slow.
-            by: the score of the p-values: nll, elbo, distortion, rate, complexity-corrected or regret.
-
-        Raises:
-            VaelabError: the images do not fit the model, or the run is not finished.
-        """
-        data = self._images(images, labels)
-        return score_images(self, self.served, data, samples, seed, regret, by)
-
-    def sample(
-        self, count: int = 64, labels: Any = None, temperature: float = 1.0, draw: bool = False, seed: int = 0
-    ) -> SampledImages:
-        """Return images for draws z ~ p(z); see `vaelab.serving.sample.sample`."""
-        return sample(self.served, count, labels, temperature, draw, seed)
-
-    def decode(self, z: Any, labels: Any = None) -> np.ndarray:
-        """Return the decoder's means for latent vectors z [N, D], float32 [N, C, H, W]."""
-        return decode(self.served, z, labels)
+    # Methods that use the model
+    encode, reconstruct, decode = use.encode, use.reconstruct, use.decode
+    score, sample = use.score, use.sample
 
 
 def load(path: Path | str, trust: Sequence[str] | str = ()) -> Run:

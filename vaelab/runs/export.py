@@ -10,15 +10,15 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from vaelab.figures import FIGURES, save
 from vaelab.figures.model_calls import seeded_model
 from vaelab.models import VAE
 from vaelab.parts.trust import check_trust
-from vaelab.runs.blueprint import Blueprint, blueprint_of
-from vaelab.runs.build import build_model, model_bytes
-from vaelab.runs.directory import CLASS_NAMES, OWNER, SHAPE, Run
+from vaelab.runs.blueprint import blueprint_of
+from vaelab.runs.build import SHAPE, build_trained, weights_fit
+from vaelab.runs.directory import Run
+from vaelab.runs.examples import CLASS_NAMES, OWNER
 from vaelab.runs.model_card import LAYOUT, card_of, config_of
 from vaelab.runs.spec import Spec
 from vaelab.serving.export.card import readme
@@ -27,7 +27,6 @@ from vaelab.serving.export.programs import check_packages, onnx, pt2, traced
 from vaelab.serving.folder import new_folder
 from vaelab.system.errors import RunError, unknown
 from vaelab.system.files import check_no_link, expanded, parsed, write_atomically
-from vaelab.system.memory import check_free
 from vaelab.system.tensor_file import read_tensors, write_tensors
 from vaelab.training.callback import Callback
 from vaelab.training.lines import default_callback
@@ -123,17 +122,11 @@ def load_exported(folder: Path | str, trust: Sequence[str] = ()) -> VAE:
     check_trust(folder / CONFIG, spec.parts, trust)
     blueprint = blueprint_of(spec)
     tensors, header = read_tensors(folder / WEIGHTS, missing=AGAIN, damaged=AGAIN)
-    try:
+    with weights_fit(folder / WEIGHTS, CONFIG, AGAIN):
         if header[OWNER] != spec.hash:
             raise ValueError("they belong to another Spec")
         shape, names = SHAPE.validate_python(config["image_shape"]), CLASS_NAMES.validate_python(config["class_names"])
-        model = _built(blueprint, shape, tensors, names)
-    except (RuntimeError, KeyError, ValueError, TypeError) as error:
-        raise RunError(
-            found=f"{folder / WEIGHTS} does not fit {CONFIG}", expected="the weights of its Spec", do=AGAIN
-        ) from error
-    model.protocol = spec.protocol
-    return model.eval()
+        return build_trained(blueprint, shape, tensors, names)
 
 
 def upload_command(folder: Path | str) -> str:
@@ -196,15 +189,3 @@ def _parsed_config(text: str) -> dict[str, Any]:
         if not isinstance(config.get(key), kind):
             raise ValueError(f"{key} is missing or no {kind.__name__}")
     return config
-
-
-def _built(blueprint: Blueprint, shape: tuple[int, int, int], tensors: dict[str, Tensor], names: Any) -> VAE:
-    """Build the model and give it the weights; RuntimeError or ValueError if they do not fit."""
-    classes = tensors.get("labels.classes")
-    check_free("such a model", model_bytes(blueprint, shape), "close other programs", RunError)
-    labels = None if classes is None else classes.numpy()
-    model = build_model(blueprint, shape, labels, trained=True, class_names=names)
-    model.load_state_dict(tensors)
-    if odd := [name for name, tensor in model.state_dict().items() if not tensor.isfinite().all()]:
-        raise ValueError(f"{odd[0]} is not finite")
-    return model

@@ -20,6 +20,7 @@ from vaelab.system.files import check_no_link, make_folder
 from vaelab.training.callback import Callback
 from vaelab.training.lines import default_callback
 
+KINDS = (*FIGURES, "curves")
 T = TypeVar("T")
 
 
@@ -52,15 +53,51 @@ def figure(
     """
     run, kinds = Run.of(run), (kinds,) if isinstance(kinds, str) else kinds
     check_no_link(run.path)
-    known = (*FIGURES, "curves")
+    callback, folder = callback or default_callback(), run.path / "figures"
+    draw_kind = _pencil(run, kinds or KINDS, seed, root, source, callback.say)
+    paths, left_out = list[Path](), dict[str, list[str]]()
+    for kind in kinds or KINDS:
+        try:
+            picture = draw_kind(kind)
+        except VaelabError as error:
+            if kinds:  # asked for by name
+                raise
+            left_out.setdefault(str(error), []).append(kind)
+            continue
+        make_folder(folder)
+        paths.append(folder / f"{kind.replace(':', '-')}.png")
+        save(picture, paths[-1])
+    for why, those in left_out.items():
+        callback.say(f"{', '.join(those)} left out: {why}")
+    return paths
+
+
+def draw(
+    run: Run | Path | str,
+    kind: str,
+    seed: int = 0,
+    root: str | None = None,
+    source: str | InHand | None = None,
+    callback: Callback | None = None,
+) -> Figure:
+    """Draw one figure of `run` and return it, to show or to change; it writes no file.
+
+    Arguments and errors are those of `figure`. In a notebook, the figure is shown if it is the value of the last line.
+    """
+    callback = callback or default_callback()
+    return _pencil(Run.of(run), [kind], seed, root, source, callback.say)(kind)
+
+
+def _pencil(
+    run: Run, kinds: Sequence[str], seed: int, root: str | None, source: str | InHand | None, say: Callable[[str], None]
+) -> Callable[[str], Figure]:
+    """A function that draws each of `kinds`; it reads the model and the images once, and only if they are needed."""
     pictures: dict[str, contracts.Figure] = {}
-    for kind in kinds or known:
-        if ":" not in kind and kind not in known:
-            raise unknown("figure", kind, known)
+    for kind in kinds:
+        if ":" not in kind and kind not in KINDS:
+            raise unknown("figure", kind, KINDS)
         if kind != "curves":
             pictures[kind] = function_named("figure", FIGURES, kind, Figure)
-    callback, folder = callback or default_callback(), run.path / "figures"
-    say = callback.say
     model = cache(lambda: _or_error(run.model))
     test = cache(lambda: _or_error(lambda: test_images(run, root, source, say)))
 
@@ -75,22 +112,11 @@ def figure(
             return pictures[kind](needed, images, title=title, seed=seed)
         return _own(kind, lambda: pictures[kind](needed, images, title=title, seed=seed))
 
-    paths, left_out = list[Path](), dict[str, list[str]]()
-    for kind in kinds or known:
-        try:
-            with one_look():
-                picture = drawn(kind)
-        except VaelabError as error:
-            if kinds:  # asked for by name
-                raise
-            left_out.setdefault(str(error), []).append(kind)
-            continue
-        make_folder(folder)
-        paths.append(folder / f"{kind.replace(':', '-')}.png")
-        save(picture, paths[-1])
-    for why, those in left_out.items():
-        callback.say(f"{', '.join(those)} left out: {why}")
-    return paths
+    def in_one_look(kind: str) -> Figure:
+        with one_look():
+            return drawn(kind)
+
+    return in_one_look
 
 
 def test_images(

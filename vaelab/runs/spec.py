@@ -30,19 +30,19 @@ class Spec(TrainingConfig):
     )
     resize: str = Field(
         default="",
-        description="resize the images of a folder, with Pillow's filter LANCZOS. HxW stretches them; crop:HxW first "
-        "cuts them to that shape, around the centre. Empty: they keep their size",
+        description="resize image files, with Pillow's filter LANCZOS. HxW stretches them; crop:HxW first cuts them to "
+        "that shape, around the centre. Empty: they keep their size",
     )
-    grey: bool = Field(default=False, description="make the images of a folder grey")
+    grey: bool = Field(default=False, description="make image files grey")
     convert: bool = Field(
         default=False,
-        description="also read images of a folder that are transparent, CMYK, 16-bit grey or animated. Transparent "
-        "pixels are put on white, CMYK becomes RGB, 16-bit grey is divided by 257 and rounded, and only the first "
-        "frame is read. In a folder with grey and RGB images, the grey ones become RGB",
+        description="also read image files that are transparent, CMYK, 16-bit grey or animated. Transparent pixels are "
+        "put on white, CMYK becomes RGB, 16-bit grey is divided by 257 and rounded, and only the first frame is read. "
+        "If there are grey and RGB images, the grey ones become RGB",
     )
     labels: str = Field(
         default="",
-        description="labels of the images of a folder: csv:FILE[:file=COLUMN:label=COLUMN], or name:REGEX, whose first "
+        description="labels of image files: csv:FILE[:file=COLUMN:label=COLUMN], or name:REGEX, whose first "
         "group is the class. Empty: the sub-folders are the classes",
     )
     protocol: str | None = Field(

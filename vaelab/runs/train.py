@@ -2,9 +2,10 @@
 
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any, Literal
 
 from vaelab.data.dataset import Splits, seen
 from vaelab.data.in_hand import InHand, in_hand
@@ -57,11 +58,46 @@ def train(
     compile: Compile = "auto",
     device: Device = "auto",
     callback: Callback | None = None,
-    data: InHand | None = None,
+    data: InHand | str | None = None,
     keep_checkpoint: KeepCheckpoint = "auto",
     keep_examples: bool = True,
+    *,
+    # The fields of a Spec, except data
+    resize: str | None = None,
+    grey: bool | None = None,
+    convert: bool | None = None,
+    labels: str | None = None,
+    protocol: str | None = None,
+    validation: float | None = None,
+    test: float | None = None,
+    stratify: bool | None = None,
+    split_seed: int | None = None,
+    model: str | None = None,
+    latent: int | None = None,
+    network: str | None = None,
+    likelihood: str | None = None,
+    posterior: str | None = None,
+    prior: str | None = None,
+    condition: Literal["none", "labels"] | None = None,
+    refit: str | None = None,
+    objective: str | None = None,
+    nll_samples: int | None = None,
+    epochs: float | None = None,
+    batch: int | None = None,
+    learning_rate: float | None = None,
+    schedule: str | None = None,
+    clip_norm: float | None = None,
+    ema_decay: float | None = None,
+    precision: Literal["float32", "bfloat16"] | None = None,
+    patience: float | None = None,
+    validate_every: float | None = None,
+    start: Literal["mean", "zero"] | None = None,
+    seed: int | None = None,
 ) -> Run:
-    """Train and evaluate `spec` in its own directory in `out`; resume if it was stopped.
+    """Train and evaluate a model in its own directory in `out`; resume if it was stopped.
+
+    The model is described by `spec`, by fields of a Spec, or by both: `vl.train(data="mnist", latent=8)` does the same
+    as `vl.train(vl.Spec(data="mnist", latent=8))`.
 
     Arguments:
         spec: the description of the run; parts may leave options out. By default `vl.Spec()`.
@@ -71,22 +107,25 @@ def train(
         device: `auto` uses a CUDA device if there is one.
         callback: receives progress; by default it is printed in a terminal or a notebook, and nowhere else.
             `vaelab.SILENT` prints nothing.
-        data: images to train on, in the place of the data that the Spec names: an array uint8 [N, C, H, W] or
-            [N, H, W], a `Dataset` or `Splits`. Their digest becomes `data` of the Spec, as array:DIGEST.
+        data: replaces the data that `spec` names: a source such as "mnist", or images: an array uint8 [N, C, H, W] or
+            [N, H, W], a `Dataset` or `Splits`. The digest of images becomes `data` of the Spec, as array:DIGEST.
         keep_checkpoint: whether the finished run keeps its last state, so that `resume` can go on with it; `auto`: if
             it takes at most `vaelab.runs.keep.CHECKPOINT_BYTES`.
         keep_examples: whether the run keeps some of its validation and test images; see `Run.examples`.
+        resize, ..., seed: each replaces that field of `spec`, see `vl.Spec`; None: as in `spec`.
 
     Raises:
         VaelabError: any error that a user can correct, in one line.
     """
+    arguments = locals()  # at the start, so that it has nothing else
+    fields = {field: arguments[field] for field in Spec.model_fields if arguments[field] is not None}
     callback, spec = callback or default_callback(), Spec() if spec is None else spec
     if not isinstance(spec, Spec):
         found = f"a {type(spec).__name__} instead of a Spec"
-        raise SpecError(found=found, expected="the Spec to train", do="give it vl.Spec(data='digits', latent=2)")
+        raise SpecError(found=found, expected="the Spec to train", do="name the field, as in vl.train(data='digits')")
     if name is not None:
         check_name("--name", name)
-    blueprint = blueprint_of(spec) if data is None else _blueprint_with(spec, data)
+    blueprint = _blueprint_with(spec, fields)
     check(blueprint)
     run = Run.planned(Path(out) / (name or default_name(blueprint.spec)), blueprint)
     keep = Keep(keep_checkpoint, keep_examples)
@@ -94,17 +133,15 @@ def train(
     return run
 
 
-def _blueprint_with(spec: Spec, data: InHand) -> Blueprint:
-    """The Blueprint of `spec` with images in hand; SpecError if the Spec names other data."""
-    source = in_hand(data)
-    if "data" in spec.model_fields_set and spec.data != source.text:
-        raise SpecError(
-            found=f"both data = {spec.data} in the Spec and images, which are {source.text}",
-            expected="one of the two",
-            do="leave data out of the Spec",
-        )
-    named = {"data": source.text, "protocol": spec.protocol or source.entry.protocol}
-    return replace(blueprint_of(spec.model_copy(update=named)), source=source)
+def _blueprint_with(spec: Spec, fields: Mapping[str, Any]) -> Blueprint:
+    """The Blueprint of `spec` with these values of some fields; `data` may be images in hand."""
+    data = fields.get("data", spec.data)
+    source = None if isinstance(data, str) else in_hand(data)
+    found = Spec(**{**spec.model_dump(), **fields, "data": source.text if source else data})
+    if source is None:
+        return blueprint_of(found)
+    read = found.model_copy(update={"protocol": found.protocol or source.entry.protocol})
+    return replace(blueprint_of(read), source=source)
 
 
 def train_blueprint(

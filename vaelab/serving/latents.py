@@ -17,6 +17,7 @@ from vaelab.models import VAE, rows
 from vaelab.parts.capabilities import HasCodebooks, declared, has, head_of
 from vaelab.serving.noise import ImageNoise, image_noise
 from vaelab.system.errors import NonFiniteError, SpecError
+from vaelab.system.memory import check_free
 
 AT_A_TIME = 500  # images in one pass of the encoder
 ESTIMATED_FROM = 256  # draws of z for a mean and a scale that have no closed form
@@ -76,8 +77,9 @@ def encode(
     if draws < 0:
         raise SpecError(found=f"draws = {draws}", expected="0 or more", do="use draws=0 for the mean and scale alone")
     head, estimated = head_of(model.posterior), False
-    parts: dict[str, list[Tensor]] = {"mean": [], "scale": []}
-    for q, noise in posteriors(model, data, seed, progress):
+    arrays = dict[str, np.ndarray]()
+    passes = posteriors(model, data, seed, progress, AT_A_TIME)
+    for start, (q, noise) in zip(range(0, len(data), AT_A_TIME), passes, strict=True):
         with noise:
             if has(head, HasCodebooks):  # a point, without a spread
                 mean, scale = q.mean, torch.zeros_like(q.mean)
@@ -90,13 +92,18 @@ def encode(
                 expected="finite latents",
                 do="see in the run's log.jsonl whether training diverged, or train again",
             )
-        parts["mean"].append(mean.cpu())
-        parts["scale"].append(scale.cpu())
-        if draws:
-            parts.setdefault("draws", []).append(drawn.cpu())
+        found = {"mean": mean, "scale": scale, **({"draws": drawn} if draws else {})}
         if has(head, HasCodebooks):
-            parts.setdefault("codes", []).append(_codes(head, mean).cpu())
-    arrays = {name: torch.cat(of).numpy() for name, of in parts.items()}
+            found["codes"] = _codes(head, mean)
+        for name, of in found.items():
+            part = of.numpy(force=True)
+            if name not in arrays:
+                # One array for all: many small tensors, kept among large ones that are freed, would scatter the memory
+                check_free(
+                    f"{name} of {len(data):,} images", len(data) * part[0].nbytes, "encode fewer images at a time"
+                )
+                arrays[name] = np.empty((len(data), *part.shape[1:]), part.dtype)
+            arrays[name][start : start + len(part)] = part
     return Latents(**arrays, groups=model.groups, estimated=estimated)
 
 

@@ -66,17 +66,17 @@ def write_table(path: Path, columns: Mapping[str, Column]) -> None:
     write_atomically(path, content)
 
 
-def _npz(columns: Mapping[str, Column]) -> bytes:
+def _npz(columns: Mapping[str, Column]) -> memoryview:
     file = io.BytesIO()
     arrays = {name: column if isinstance(column, np.ndarray) else np.array(column) for name, column in columns.items()}
     np.savez(file, allow_pickle=False, **arrays)
-    return file.getvalue()
+    return file.getbuffer()  # without a copy
 
 
-def _npy(array: np.ndarray) -> bytes:
+def _npy(array: np.ndarray) -> memoryview:
     file = io.BytesIO()
     np.save(file, array, allow_pickle=False)
-    return file.getvalue()
+    return file.getbuffer()
 
 
 def flat_columns(columns: Mapping[str, Column]) -> dict[str, Column]:
@@ -107,7 +107,7 @@ def _cell(value: object) -> str:
     return str(value)
 
 
-def _parquet(columns: Mapping[str, Column]) -> bytes:
+def _parquet(columns: Mapping[str, Column]) -> memoryview:
     try:
         import pyarrow as arrow  # pyright: ignore[reportMissingImports]
         from pyarrow import parquet  # pyright: ignore[reportMissingImports]
@@ -120,4 +120,4 @@ def _parquet(columns: Mapping[str, Column]) -> bytes:
     arrays = {name: arrow.array(column) for name, column in flat_columns(columns).items()}
     file = io.BytesIO()
     parquet.write_table(arrow.table(arrays), file)
-    return file.getvalue()
+    return file.getbuffer()

@@ -15,6 +15,7 @@ from typing import BinaryIO, TypeVar
 from vaelab.system.errors import RunError, SpecError, VaelabError, shortened
 
 FORBIDDEN = (errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EEXIST, errno.EISDIR)
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)  # 0 on Windows
 WINDOWS = os.name == "nt"
 LONGEST_NAME = 100  # bytes
@@ -191,7 +192,7 @@ def write_atomically(path: Path, *content: bytes | memoryview) -> None:
 def _temporary(path: Path) -> tuple[Path, BinaryIO]:
     """A new file in the folder of `path`, with a name that nobody can guess, locked while it is open."""
     while True:
-        temporary = path.with_name(f"{_mark(path)}{secrets.token_hex(8)}.tmp")
+        temporary = path.with_name(f"{mark(path)}{secrets.token_hex(8)}.tmp")
         file = os.fdopen(opened(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL), "wb")
         hold(file.fileno())
         if temporary.exists():  # before it was locked, another process may have removed it as left behind
@@ -199,7 +200,8 @@ def _temporary(path: Path) -> tuple[Path, BinaryIO]:
         file.close()
 
 
-def _mark(path: Path) -> str:
+def mark(path: Path) -> str:
+    """How the names of the temporary files of `path` begin."""
     return f".{path.name[:100]}."
 
 
@@ -207,7 +209,7 @@ def _remove_leftovers(path: Path) -> None:
     """Remove the temporary files of `path` that no process has locked: those of killed writes."""
     with suppress(OSError), os.scandir(path.parent) as entries:
         for entry in entries:
-            if not re.fullmatch(re.escape(_mark(path)) + "[0-9a-f]{16}[.]tmp", entry.name):
+            if not re.fullmatch(re.escape(mark(path)) + "[0-9a-f]{16}[.]tmp", entry.name):
                 continue
             with suppress(OSError):  # locked by the process that writes it, a link, or already removed
                 left = opened(Path(entry.path), os.O_RDONLY)
@@ -264,12 +266,12 @@ def as_run_error(error: OSError, path: Path) -> Exception:
             expected="a folder that you may write to",
             do="change its permissions, or choose another --out",
         )
-    if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+    if error.errno not in NO_ROOM:
         return error
     return RunError(
         found=f"no room to write {path} ({error.strerror})",
         expected="space on the disk",
-        do="free some space and rerun the command to resume: finished work is kept",
+        do="free some space and rerun the command",
     )
 
 

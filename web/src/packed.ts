@@ -7,7 +7,9 @@ import { type Constant } from "./program";
 const BYTES = { float16: 2, float32: 4, float64: 8, int32: 4, bool: 1, uint8: 1 };
 
 export async function inflated(base64: string): Promise<ArrayBuffer> {
-  const packed = Uint8Array.from(atob(base64), (letter) => letter.charCodeAt(0));
+  const letters = atob(base64);
+  const packed = new Uint8Array(letters.length);
+  for (let i = 0; i < packed.length; i++) packed[i] = letters.charCodeAt(i);
   const stream = new Blob([packed]).stream().pipeThrough(new DecompressionStream("deflate-raw"));
   return new Response(stream).arrayBuffer();
 }
@@ -22,7 +24,7 @@ export function unpacked({ shape, dtype, at }: Packed, bytes: Uint8Array): Numbe
   }
   switch (dtype) {
     case "float16":
-      return Float32Array.from(new Uint16Array(own.buffer), (half) => halves()[half]);
+      return widened(new Uint16Array(own.buffer));
     case "float32":
       return new Float32Array(own.buffer);
     case "float64":
@@ -39,6 +41,13 @@ export function constants(arrays: readonly Packed[], bytes: Uint8Array): Constan
     const dtype: Dtype = packed.dtype === "float16" ? "float32" : packed.dtype === "uint8" ? "bool" : packed.dtype;
     return { dtype, length: size(packed.shape), write: (into) => into.set(unpacked(packed, bytes)) };
   });
+}
+
+function widened(numbers: Uint16Array): Float32Array {
+  const found = new Float32Array(numbers.length);
+  const known = halves();
+  for (let i = 0; i < found.length; i++) found[i] = known[numbers[i]];
+  return found;
 }
 
 let table: Float32Array | undefined;

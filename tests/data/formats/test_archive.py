@@ -12,6 +12,7 @@ from PIL import Image
 
 from vaelab.data import load_data
 from vaelab.data.formats import archive
+from vaelab.data.reading import parse_reading
 from vaelab.system.errors import DataError
 
 
@@ -58,6 +59,58 @@ def test_an_archive_is_read_as_its_folder(tmp_path: Path, kind: str):
     for one, other in ((there.train, here.train), (there.test, here.test)):
         assert (one.sha256, one.class_names) == (other.sha256, other.class_names)
     assert there.said[1].startswith(f"left out of {there.train.name}: 1 .txt, ")
+
+
+def mixed(folder: Path) -> dict[str, bytes]:
+    """Images of several sizes and modes, with a CSV file of labels; the folder has the same files."""
+    images = {
+        "train/dog/2_a.png": Image.fromarray(np.full((6, 9, 3), (9, 200, 30), np.uint8)),
+        "train/cat/1_b.png": Image.fromarray(np.full((4, 4), 100, np.uint8)),
+        "test/cat/1_c.png": Image.new("LA", (5, 7), (100, 51)),
+        "test/dog/2_d.tif": Image.new("CMYK", (5, 6), (1, 2, 3, 4)),
+    }
+    files = {"labels.csv": b"file,label\n" + b"".join(f"{name},{name[-5]}\n".encode() for name in images)}
+    for name, image in images.items():
+        content = io.BytesIO()
+        image.save(content, "TIFF" if name.endswith("tif") else "PNG")
+        files[name] = content.getvalue()
+    for name, content in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(content)
+    return files
+
+
+@pytest.mark.parametrize("kind", ["zip", "tar"])
+@pytest.mark.parametrize(
+    ("flags", "classes"),
+    [
+        ({"resize": "crop:5x4"}, {"cat", "dog"}),
+        ({"resize": "5x4", "grey": True, "labels": r"name:(\d)_"}, {"1", "2"}),
+        ({"resize": "5x4", "labels": "csv:labels.csv"}, {"a", "b", "c", "d"}),
+    ],
+)
+def test_an_archive_is_converted_and_labelled_as_its_folder(tmp_path: Path, kind: str, flags, classes: set[str]):
+    files = dict(reversed(mixed(tmp_path / "own").items()))
+    path = zipped(tmp_path / "a.zip", files) if kind == "zip" else tarred(tmp_path / "a.tar", files)
+    (tmp_path / "labels.csv").write_bytes(files["labels.csv"])  # beside the archive
+    reading = parse_reading(convert=True, **flags)
+    there = load_data(f"{kind}:{path}", validation=0, reading=reading)
+    here = load_data(f"folder:{tmp_path / 'own'}", validation=0, reading=reading)
+    for one, other in ((there.train, here.train), (there.test, here.test)):
+        assert (one.sha256, one.class_names) == (other.sha256, other.class_names)
+    assert {*there.train.class_names.values()} == classes
+    own = [line.replace(f"folder:{tmp_path / 'own'}", there.train.name) for line in here.said]
+    assert [line for line in there.said if "converted in" in line or "sizes in" in line] == own[1:3]
+
+
+def test_an_archive_with_images_to_convert_says_which_flag_does_it(tmp_path: Path, refused):
+    path = zipped(tmp_path / "a.zip", mixed(tmp_path / "own"))
+    with refused(DataError, f"{path}: 2 of 4 images cannot be read", "test/cat/1_c.png", "use --convert"):
+        archive.zipped(str(path))
+    with refused(DataError, path, "images of one size", "--resize"):
+        archive.zipped(str(path), parse_reading(convert=True))
+    with refused(DataError, f"{path}: 4 of 4 names give no label", "change --labels"):
+        archive.zipped(str(path), parse_reading(labels="name:(x)"))
 
 
 def test_images_in_no_folder_have_no_labels(tmp_path: Path):

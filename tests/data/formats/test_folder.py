@@ -406,16 +406,16 @@ def test_only_a_few_images_wait_in_memory(tmp_path: Path, monkeypatch):
     for number in range(1, 60):
         (tmp_path / f"{number:03}.png").symlink_to(first)
     most, started, decoded = 0, list[int](), decode.decoded
-    original = decode._Found.add
+    original = decode.Found.add
 
-    def add(found, index, name, result):
+    def add(found, index, result):
         nonlocal most
         most = max(most, sum(started) - index)
         time.sleep(0.005)  # as long as other work would take: the threads must wait
-        original(found, index, name, result)
+        original(found, index, result)
 
     monkeypatch.setattr(decode, "decoded", lambda *given: started.append(1) or decoded(*given))
-    monkeypatch.setattr(decode._Found, "add", add)
+    monkeypatch.setattr(decode.Found, "add", add)
     assert decode.decode(tmp_path, [f"{n:03}.png" for n in range(60)], AS_STORED).images.shape == (60, 3, 640, 640)
     assert 0 < most <= 3 * 3 * 2 + 3
 

@@ -220,3 +220,19 @@ def test_other_files_are_refused(tmp_path: Path, refused):
         arrays.read(str(tmp_path / "nowhere.npz"))
     with refused(DataError, tmp_path):
         arrays.read(str(tmp_path))
+
+
+def test_the_factors_of_dsprites_have_their_published_names_and_its_pickle_is_not_read(tmp_path: Path):
+    bits, classes = (GREY > 100).astype(np.uint8), np.random.default_rng(4).integers(0, 3, (5, 6))
+    trap = np.array({"latents_names": Trap(tmp_path / "sprung")}, dtype=object)
+    path = tmp_path / "dsprites.npz"
+    np.savez(path, imgs=bits, latents_classes=classes, latents_values=classes / 3, metadata=trap)
+    read = arrays.read(str(path))
+    assert read.train.factor_names == ("color", "shape", "scale", "orientation", "pos_x", "pos_y")
+    np.testing.assert_array_equal(read.train.factors, classes)
+    values = arrays.read(f"{path}:images=imgs:factors=latents_values")
+    assert values.train.factor_names == read.train.factor_names
+    assert not (tmp_path / "sprung").exists()
+    assert arrays.read(str(write(path, imgs=bits, latents_classes=classes[:, :5]))).train.factor_names[0] == "factor1"
+    named = write(path, images=GREY, factors=classes)
+    assert arrays.read(str(named)).train.factor_names[0] == "factor1"

@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from vaelab.data.formats import parquet
+from vaelab.data.reading import parse_reading
 from vaelab.system.errors import DataError, SpecError
 
 arrow = pytest.importorskip("pyarrow")
@@ -107,8 +108,42 @@ def test_damaged_files_are_refused(tmp_path: Path, refused):
 def test_a_group_of_rows_larger_than_memory_is_not_read(tmp_path: Path, refused, monkeypatch):
     path = written(tmp_path / "a.parquet", slice(9))
     monkeypatch.setattr("vaelab.system.memory.free_bytes", lambda: 100)
+    monkeypatch.setattr(parquet, "NAME_BYTES", 1)
     with refused(DataError, path, "a group of rows: needs", "smaller groups of rows"):
         parquet.read(str(path))
+
+
+def test_names_of_more_rows_than_memory_holds_are_not_made(tmp_path: Path, refused, monkeypatch):
+    path = written(tmp_path / "a.parquet", slice(9))
+    monkeypatch.setattr("vaelab.system.memory.free_bytes", lambda: 1000)
+    with refused(DataError, path, "9 rows: needs"):
+        parquet.read(str(path))
+
+
+def test_rows_are_converted_and_grey_in_one_split_becomes_rgb_in_all(tmp_path: Path, refused):
+    written(tmp_path / "train-0.parquet", slice(3))
+    images = [png(RGB[3, :, :, 0]), png(np.zeros((4, 4, 4), np.uint8))]  # grey, and clear
+    tables.write_table(arrow.table({"image": images, "label": [1, 0]}), tmp_path / "test-0.parquet")
+    with refused(DataError, "test-0.parquet, row 1: transparent pixels", "use --convert"):
+        parquet.read(str(tmp_path))
+    read = parquet.read(str(tmp_path), parse_reading(resize="6x5", convert=True))
+    assert read.test is not None
+    np.testing.assert_array_equal(read.train.images, FIRST[:3], strict=True)
+    np.testing.assert_array_equal(read.test.images[0], FIRST[3, :1].repeat(3, 0), strict=True)
+    assert (read.test.images[1] == 255).all()
+    np.testing.assert_array_equal(read.test.labels, [1, 0])
+    assert read.said == (
+        f"sizes in parquet:{tmp_path}: 6 x 5: 4, 4 x 4: 1; 1 of 5 images are resized to 6 x 5 by Pillow's filter "
+        "LANCZOS",
+        f"converted in parquet:{tmp_path}: 1 transparent, put on white; 1 grey, made RGB",
+    )
+    assert parquet.read(str(tmp_path), parse_reading(convert=True, grey=True, resize="3x3")).train.images.shape[1] == 1
+
+
+def test_labels_of_a_table_are_in_its_column(tmp_path: Path, refused):
+    path = written(tmp_path / "a.parquet", slice(4))
+    with refused(SpecError, f"labels with parquet:{path}", "a column of labels", "label=NAME"):
+        parquet.read(str(path), parse_reading(labels=r"name:(\d)"))
 
 
 def test_without_pyarrow_the_package_is_named(tmp_path: Path, refused, monkeypatch):

@@ -15,15 +15,17 @@ class Command(NamedTuple):
     Arguments:
         defaults: flags -> values of parameters, from which the other flags start.
         more_help: () -> lines that the help page shows after the docstring.
+        resumes: whether it goes on where it stopped if it is run again.
     """
 
     defaults: str = ""
     more_help: str = ""
+    resumes: bool = False
 
 
 COMMANDS = {  # in the order of `vaelab --help`
-    "train": Command(defaults="starting_values"),
-    "resume": Command(),
+    "train": Command(defaults="starting_values", resumes=True),
+    "resume": Command(resumes=True),
     "evaluate": Command(),
     "figure": Command(),
     "encode": Command(),
@@ -31,7 +33,7 @@ COMMANDS = {  # in the order of `vaelab --help`
     "sample": Command(),
     "reconstruct": Command(),
     "compare": Command(),
-    "study": Command(more_help="known_lines"),
+    "study": Command(more_help="known_lines", resumes=True),
     "report": Command(),
     "export": Command(),
     "push": Command(),
@@ -41,6 +43,6 @@ COMMANDS = {  # in the order of `vaelab --help`
     "parts": Command(),
     "data list": Command(),
     "data check": Command(),
-    "data fetch": Command(),
+    "data fetch": Command(resumes=True),
     "data cache": Command(),
 }

@@ -70,6 +70,7 @@ def data_check(
                 "protocol": row.protocol,
                 "published content": {True: "yes", False: "no: not the official files", None: ""}[row.official],
                 "labels": "  ".join(f"{label}: {count:,}" for label, count in (row.labels or {}).items()) or "none",
+                "factors": "  ".join(f"{name}: {count:,} values" for name, count in row.factors.items()),
                 "also in training": "" if row.seen is None else f"{row.seen:,} of {row.count:,}, by equal pixels",
                 "note": row.note,
             },

@@ -23,8 +23,9 @@ def explore(
     root: Root = None,
     trust: Trust = (),
 ) -> None:
-    """Write a page in which the trained models run: walk through the latent space, and compare models.
+    """Write a page in which trained models run, to explore them.
 
+    Walk through the latent space, draw images of your own, and put up to four models side by side.
     The page is one file. It needs no network and no Python: it can be sent by e-mail. It has 100 test images of each
     run, and the codes of up to 5,000.
 

@@ -5,18 +5,17 @@ import zipfile
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from lzma import LZMAError
 from pathlib import Path, PurePosixPath
 from typing import Protocol
 
-import numpy as np
-
-from vaelab.data.dataset import Contents, Raw, raw
+from vaelab.data.dataset import Contents
 from vaelab.data.formats import folder as folders
-from vaelab.data.formats.members import decoder
-from vaelab.data.formats.picture import SUFFIXES, size
+from vaelab.data.formats.decode import Decoded, Found
+from vaelab.data.formats.picture import SUFFIXES, without_warnings
 from vaelab.data.formats.tree import Stamp, Tree
+from vaelab.data.reading import AS_FOUND, Reading
 from vaelab.system.errors import DataError
 from vaelab.system.files import expanded, plain
 from vaelab.system.memory import check_free
@@ -71,8 +70,10 @@ class Archive(Protocol):
         ...
 
 
-def zipped(where: str) -> Contents:
+def zipped(where: str, reading: Reading = AS_FOUND) -> Contents:
     """Read the images of a zip archive; the rules are those of `formats.folder.read`.
+
+    A CSV file of labels with a relative path is looked for in the current folder, then in that of the archive.
 
     Raises:
         DataError: the archive is missing, damaged or encrypted; a member has a path that leaves the archive; the sizes
@@ -80,10 +81,10 @@ def zipped(where: str) -> Contents:
     """
     path = expanded(where)
     with _opened(path, "zip"), zipfile.ZipFile(path) as file:
-        return _read(path, Zip(file))
+        return _read(f"zip:{where}", path, Zip(file), reading)
 
 
-def tarred(where: str) -> Contents:
+def tarred(where: str, reading: Reading = AS_FOUND) -> Contents:
     """Read the images of a tar archive, which may be compressed (.tar.gz, .tar.bz2, .tar.xz), as `zipped`.
 
     Links in the archive are not followed.
@@ -93,7 +94,7 @@ def tarred(where: str) -> Contents:
     """
     path = expanded(where)
     with _opened(path, "tar"), tarfile.open(path, tarinfo=Header) as file:
-        return _read(path, Tar(file))
+        return _read(f"tar:{where}", path, Tar(file), reading)
 
 
 @dataclass(frozen=True)
@@ -171,25 +172,13 @@ def _opened(path: Path, kind: str) -> Iterator[None]:
         ) from error
 
 
-def _read(path: Path, archive: Archive) -> Contents:
+def _read(source: str, path: Path, archive: Archive, reading: Reading) -> Contents:
     tree, members = _tree(path, archive)
     names = list(tree.images)
     if not names:
         found = f"{path}: no images" + (f", but {said}" if (said := tree.left_out()) else "")
         raise DataError(found=found, expected=f"members named {', '.join(SUFFIXES)}", do="check the archive")
-    parts = folders._splits(tree, names)
-    classes = {split: folders._classes(path / base, base, names[part]) for split, (base, part) in parts.items()}
-    for base, _ in parts.values():
-        folders._refuse_lost(tree, base)
-    labels = folders.numbered({name for of_split in classes.values() if of_split for name in of_split})
-    images = _images(path, archive, members, names)
-    raws: dict[str, Raw] = {}
-    for split, (base, part) in parts.items():
-        numbers = None if (of_split := classes[split]) is None else np.array([labels[name] for name in of_split])
-        found = raw(path / base, images[part], numbers)
-        raws[split] = replace(found, names=tuple(name[len(base) + bool(base) :] for name in names[part]))
-    class_names = {label: name for name, label in labels.items()}
-    return Contents(raws["train"], raws.get("validation"), raws.get("test"), class_names, tree.left_out())
+    return folders.of_tree(source, tree, reading, lambda: (_decoded(path, archive, members, names, reading), ()))
 
 
 def _tree(path: Path, archive: Archive) -> tuple[Tree, dict[str, str]]:
@@ -241,26 +230,11 @@ def _tree(path: Path, archive: Archive) -> tuple[Tree, dict[str, str]]:
     return tree, members
 
 
-def _images(path: Path, archive: Archive, members: dict[str, str], names: list[str]) -> np.ndarray:
+def _decoded(path: Path, archive: Archive, members: dict[str, str], names: list[str], reading: Reading) -> Decoded:
     """All images, in their order; the archive is read once, in its own order."""
     place = {at: index for index, at in enumerate(names)}
-    found: np.ndarray | None = None
-    first = ""
-    with decoder() as decode:
+    found = Found(path, names, reading.conversion)
+    with without_warnings():
         for name, content in archive.contents(set(members)):
-            at = members[name]
-            image = decode(content, path / at)
-            if found is None:
-                first = at
-                what = f"{path}: {len(names):,} images of {size(image)}"
-                check_free(what, len(names) * image.nbytes, "use fewer or smaller images")
-                found = np.empty((len(names), *image.shape), np.uint8)
-            if image.shape != found.shape[1:]:
-                raise DataError(
-                    found=f"{path / at}: {size(image)}, but {path / first}: {size(found[place[first]])}",
-                    expected="images of one size, all grey or all RGB",
-                    do="crop, resize or convert them, or put each kind into its own archive",
-                )
-            found[place[at]] = image
-    assert found is not None
-    return found
+            found.read(place[members[name]], content)
+    return found.decoded()

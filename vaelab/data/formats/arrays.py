@@ -10,7 +10,7 @@ import numpy as np
 from vaelab.data.dataset import Contents, Raw, raw
 from vaelab.data.formats.layout import Layout, layout_of
 from vaelab.data.formats.levels import MOST_CHANGED, Kind, as_levels, is_one_hot, kind_of, largest_change, whole
-from vaelab.data.formats.names import Choice, choose
+from vaelab.data.formats.names import FACTORS, Choice, choose
 from vaelab.data.formats.options import Options
 from vaelab.data.stored import BLOCK, Images, Stored
 from vaelab.system.errors import DataError
@@ -115,7 +115,8 @@ def of_chosen(
     for split, one in found.items():
         images, note = _images(one)
         where = f"{one.where} with {chosen.parts[split]['labels']}" if split in labels else one.where
-        raws[split] = raw(where, images, labels.get(split), note, factors.get(split), chosen.factor_names)
+        names = chosen.factor_names or _published_names(chosen.parts[split].get("factors", ""), factors.get(split))
+        raws[split] = raw(where, images, labels.get(split), note, factors.get(split), names)
     others = chosen.others
     left_out = f"array{'s' * (len(others) > 1)} {', '.join(others)}" if others else ""
     train = raws.get("") or raws["train"]
@@ -212,6 +213,12 @@ def _one_column(where: str, labels: np.ndarray) -> np.ndarray:
             do="save one number for each image, or name the array as factors, as in factors=KEY",
         )
     return labels
+
+
+def _published_names(key: str, factors: np.ndarray | None) -> tuple[str, ...]:
+    """The names of the factors of a published array; () for another array."""
+    names = FACTORS.get(key, ())
+    return names if factors is not None and factors.shape[1:] == (len(names),) else ()
 
 
 def _ranked(path: str, factors: Mapping[str, np.ndarray]) -> tuple[dict[str, np.ndarray], list[int]]:

@@ -1,4 +1,7 @@
-"""Decode many image files in threads into one array. All files that cannot be read are named in one error."""
+"""Decode many image files into one array. All files that cannot be read are named in one error.
+
+Files of a folder are decoded in threads (`decode`). What reads files out of another one adds each of them to `Found`.
+"""
 
 import os
 from collections import Counter, deque
@@ -9,14 +12,16 @@ from pathlib import Path
 
 import numpy as np
 
-from vaelab.data.conversion import Conversion, Converted
+from vaelab.data.conversion import CHANGES, FILTER, Conversion, Converted
 from vaelab.data.formats.picture import decoded, size, without_warnings
+from vaelab.data.formats.tree import listed
 from vaelab.system.errors import DataError
 from vaelab.system.memory import check_free
 
 MOST_THREADS = 8
 BLOCK_IMAGES, BLOCK_BYTES = 64, 4_000_000  # what a thread decodes at a time: at most so many, and so much
 NAMED = 10  # number of files that an error names
+SIZES_NAMED = 6  # number of sizes that a line names
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,6 +38,24 @@ class Decoded:
     sizes: Mapping[tuple[int, int], int]
     changes: Mapping[str, int]
 
+    def said(self, source: str, conversion: Conversion) -> tuple[str, ...]:
+        """What was converted in `source`, in one line for the sizes and one for the rest; nothing if nothing was."""
+        said = list[str]()
+        if conversion.resize:
+            target = conversion.resize.height, conversion.resize.width
+            by_count = sorted(self.sizes.items(), key=lambda item: (-item[1], item[0]))
+            sizes = listed([f"{height} x {width}: {number:,}" for (height, width), number in by_count], SIZES_NAMED)
+            count = len(self.images)
+            resized = count - self.sizes.get(target, 0)
+            crop = "cropped around the centre to that shape and " * conversion.resize.crop
+            said.append(
+                f"sizes in {source}: {sizes}; {resized:,} of {count:,} images are {crop}resized to "
+                f"{target[0]} x {target[1]} by Pillow's filter {FILTER}"
+            )
+        if changes := "; ".join(f"{self.changes[key]:,} {CHANGES[key]}" for key in CHANGES if key in self.changes):
+            said.append(f"converted in {source}: {changes}")
+        return tuple(said)
+
 
 def decode(folder: Path, names: Sequence[str], conversion: Conversion) -> Decoded:
     """Decode the files `names` in `folder`, one or more. The number of threads changes the time and nothing else.
@@ -40,35 +63,52 @@ def decode(folder: Path, names: Sequence[str], conversion: Conversion) -> Decode
     Raises:
         DataError: files cannot be read, or the images differ in size or colour after the conversion.
     """
-    found = _Found(folder, len(names), conversion)
+    found = Found(folder, names, conversion)
     with without_warnings():
         for index, result in enumerate(_results(folder, names, conversion)):
-            found.add(index, names[index], result)
-    found.check(names)
-    assert found.images is not None
-    if found.images.shape[1] == 3 and found.grey:
-        found.changes["colour"] = found.grey
-    return Decoded(found.images, dict(sorted(found.sizes.items())), dict(sorted(found.changes.items())))
+            found.add(index, result)
+    return found.decoded()
 
 
 @dataclass(eq=False)
-class _Found:
-    """What was decoded so far."""
+class Found:
+    """What was decoded so far.
 
-    folder: Path
-    count: int
+    Arguments:
+        where: the folder, archive or table of the files.
+        names: of the files in it, one or more.
+        conversion: of each image.
+        mark: what is between `where` and a name in an error.
+    """
+
+    where: Path
+    names: Sequence[str]
     conversion: Conversion
+    mark: str = "/"
     images: np.ndarray | None = None
-    like: str = ""  # the file of the first image
+    like: int = 0  # the index of the first image that was added
     grey: int = 0  # number of grey images
     sizes: Counter[tuple[int, int]] = field(default_factory=Counter)
     changes: Counter[str] = field(default_factory=Counter)
     failures: list[tuple[str, DataError]] = field(default_factory=list)
     unlike: list[tuple[str, np.ndarray]] = field(default_factory=list)  # files of another shape; only the first image
 
-    def add(self, index: int, name: str, result: Converted | DataError) -> None:
+    def shown(self, index: int) -> str:
+        """The name of a file in errors."""
+        return f"{self.where}{self.mark}{self.names[index]}"
+
+    def read(self, index: int, content: bytes) -> None:
+        """Decode the content of a file and add its image. Call it in `without_warnings`."""
+        try:
+            result = decoded(self.shown(index), self.conversion, content)
+        except DataError as error:
+            result = _alone(error)
+        self.add(index, result)
+
+    def add(self, index: int, result: Converted | DataError) -> None:
+        """Add the image of a file, or why it cannot be read."""
         if isinstance(result, DataError):
-            self.failures.append((name, result))
+            self.failures.append((self.names[index], result))
             return
         levels = result.levels
         self.sizes[result.size] += 1
@@ -76,7 +116,7 @@ class _Found:
         self.grey += len(levels) == 1
         if self.images is None:
             self._allocate(levels)
-            self.images, self.like = np.empty((self.count, *levels.shape), np.uint8), name
+            self.images, self.like = np.empty((len(self.names), *levels.shape), np.uint8), index
         if self.conversion.convert and levels.shape == (3, *self.images.shape[2:]) and self.images.shape[1] == 1:
             self._allocate(levels)
             self.images = np.repeat(self.images, 3, axis=1)
@@ -84,30 +124,55 @@ class _Found:
         if levels.shape == shape or (self.conversion.convert and (3, *levels.shape[1:]) == shape):
             self.images[index] = levels  # grey levels are copied to the three channels
         else:
-            self.unlike.append((name, levels if not self.unlike else levels[:0]))
+            self.unlike.append((self.shown(index), levels if not self.unlike else levels[:0]))
 
     def _allocate(self, like: np.ndarray) -> None:
-        what = f"{self.folder}: {self.count:,} images of {size(like)}"
+        what = f"{self.where}: {len(self.names):,} images of {size(like)}"
         do = "make them smaller with --resize, or write them as images.npy, which is read in parts"
-        check_free(what, self.count * like.nbytes, do)
+        check_free(what, len(self.names) * like.nbytes, do)
 
-    def check(self, names: Sequence[str]) -> None:
-        """Raise a DataError if a file could not be read, or if an image is unlike the first."""
+    def decoded(self) -> Decoded:
+        """All images, after each of them was added.
+
+        Raises:
+            DataError: a file could not be read, or an image is unlike the first.
+        """
         if self.failures:
-            raise _unreadable(self.folder, self.failures, len(names))
-        if not self.unlike:
-            return
+            raise self._unreadable()
         assert self.images is not None
-        (name, other), first = self.unlike[0], self.images[names.index(self.like)]
+        if self.unlike:
+            raise self._unlike(self.images[self.like])
+        if self.images.shape[1] == 3 and self.grey:
+            self.changes["colour"] = self.grey
+        return Decoded(self.images, dict(sorted(self.sizes.items())), dict(sorted(self.changes.items())))
+
+    def _unlike(self, first: np.ndarray) -> DataError:
+        shown, other = self.unlike[0]
         height, width = first.shape[1:]
         resized = f"--resize {height}x{width} or --resize crop:{height}x{width}, "
         same = other.shape[1:] == first.shape[1:]
-        more = f" ({len(self.unlike):,} of {len(names):,} images differ from it)" if len(self.unlike) > 1 else ""
-        raise DataError(
-            found=f"{self.folder}/{name}: {size(other)}, but {self.folder}/{self.like}: {size(first)}{more}",
+        more = f" ({len(self.unlike):,} of {len(self.names):,} images differ from it)" if len(self.unlike) > 1 else ""
+        return DataError(
+            found=f"{shown}: {size(other)}, but {self.shown(self.like)}: {size(first)}{more}",
             expected="images of one size, all grey or all RGB",
             do=f"use {'--grey, or --convert, which makes them RGB, ' if same else resized}"
-            "or put each kind into its own folder",
+            "or put each kind into its own folder or file",
+        )
+
+    def _unreadable(self) -> DataError:
+        """One error for all files that cannot be read; it names the first of them, by reason."""
+        failures = self.failures
+        if len(failures) == 1:
+            return failures[0][1]
+        reasons = dict[str, list[str]]()
+        for name, error in failures[:NAMED]:
+            reasons.setdefault(error.found.removeprefix(f"{self.where}{self.mark}{name}: "), []).append(name)
+        said = ", ".join(f"{reason} ({', '.join(names)})" for reason, names in reasons.items())
+        more = f", and {len(failures) - NAMED:,} more files" if len(failures) > NAMED else ""
+        return DataError(
+            found=f"{self.where}: {len(failures):,} of {len(self.names):,} images cannot be read: {said}{more}",
+            expected=" and ".join(dict.fromkeys(error.expected for _, error in failures)),
+            do=", or ".join(dict.fromkeys(error.do for _, error in failures)),
         )
 
 
@@ -136,26 +201,15 @@ def _result(folder: Path, name: str, conversion: Conversion) -> Converted | Data
     try:
         return decoded(f"{folder}/{name}", conversion)
     except DataError as error:
-        error.__cause__ = None  # with the tracebacks, the bytes of the file would stay in memory
-        return error.with_traceback(None)
+        return _alone(error)
+
+
+def _alone(error: DataError) -> DataError:
+    """The error without its tracebacks, with which the bytes of the file would stay in memory."""
+    error.__cause__ = None
+    return error.with_traceback(None)
 
 
 def _processors() -> int:
     """The number of processors that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def _unreadable(folder: Path, failures: Sequence[tuple[str, DataError]], count: int) -> DataError:
-    """One error for all files that cannot be read; it names the first of them, by reason."""
-    if len(failures) == 1:
-        return failures[0][1]
-    reasons = dict[str, list[str]]()
-    for name, error in failures[:NAMED]:
-        reasons.setdefault(error.found.removeprefix(f"{folder}/{name}: "), []).append(name)
-    said = ", ".join(f"{reason} ({', '.join(names)})" for reason, names in reasons.items())
-    more = f", and {len(failures) - NAMED:,} more files" if len(failures) > NAMED else ""
-    return DataError(
-        found=f"{folder}: {len(failures):,} of {count:,} images cannot be read: {said}{more}",
-        expected=" and ".join(dict.fromkeys(error.expected for _, error in failures)),
-        do=", or ".join(dict.fromkeys(error.do for _, error in failures)),
-    )

@@ -1,13 +1,12 @@
 """Read a folder of image files: its splits, its classes and their names."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from vaelab.data.conversion import CHANGES, FILTER, Conversion
 from vaelab.data.dataset import Contents, Raw, raw
 from vaelab.data.decoded_cache import decoded_once
 from vaelab.data.formats.decode import Decoded, decode
@@ -25,7 +24,6 @@ _SPLITS = {
     for split, spellings in SPELLINGS.items()
 }
 _LAYOUT = "DIR/train, DIR/val and DIR/test, each with or without a sub-folder for each class"
-SIZES_NAMED = 6  # number of sizes that a line names
 
 
 def read(where: str, reading: Reading = AS_FOUND) -> Contents:
@@ -53,48 +51,51 @@ def read(where: str, reading: Reading = AS_FOUND) -> Contents:
         found = f"{folder}: no images" + (f", but {said}" if (said := tree.left_out()) else "")
         raise DataError(found=found, expected=f"files named {', '.join(SUFFIXES)}", do="check the path")
     names = list(tree.images)
+
+    def decoded() -> tuple[Decoded, tuple[str, ...]]:
+        return decoded_once(
+            folder,
+            tree.images,
+            reading.conversion,
+            make=lambda: decode(folder, names, reading.conversion),
+            unchanged=lambda: walk(folder).images == tree.images,
+        )
+
+    return of_tree(f"folder:{where}", tree, reading, decoded)
+
+
+def of_tree(
+    source: str, tree: Tree, reading: Reading, decoded: Callable[[], tuple[Decoded, tuple[str, ...]]]
+) -> Contents:
+    """The images of a tree with one image or more, by the rules of `read`.
+
+    Arguments:
+        source: names the tree in the lines for the user.
+        decoded: the images in the order of `tree.images`, and lines for the user. It is called after the splits and
+            labels were found.
+
+    Raises:
+        DataError: as `read`, or as `decoded`.
+    """
+    names, where = list(tree.images), tree.folder
     parts = _splits(tree, names)
     if reading.labels is None:
-        classes = {split: _classes(folder / base, base, names[part]) for split, (base, part) in parts.items()}
+        classes = {split: _classes(where / base, base, names[part]) for split, (base, part) in parts.items()}
     else:
-        named = class_names(reading.labels, folder, names)
+        named = class_names(reading.labels, where, names)
         classes = {split: named[part] for split, (_, part) in parts.items()}
     for base, _ in parts.values():
         _refuse_lost(tree, base)
     labels = numbered({name for of_split in classes.values() if of_split for name in of_split})
-    decoded, said = decoded_once(
-        folder,
-        tree.images,
-        reading.conversion,
-        make=lambda: decode(folder, names, reading.conversion),
-        unchanged=lambda: walk(folder).images == tree.images,
-    )
+    found, said = decoded()
     raws = dict[str, Raw]()
     for split, (base, part) in parts.items():
         numbers = None if (of_split := classes[split]) is None else np.array([labels[name] for name in of_split])
-        found = raw(folder / base, decoded.images[part], numbers)
-        raws[split] = replace(found, names=tuple(name[len(base) + bool(base) :] for name in names[part]))
+        of_part = raw(where / base, found.images[part], numbers)
+        raws[split] = replace(of_part, names=tuple(name[len(base) + bool(base) :] for name in names[part]))
     names_of = {label: name for name, label in labels.items()}
-    said += _said(where, len(names), decoded, reading.conversion)
+    said += found.said(source, reading.conversion)
     return Contents(raws["train"], raws.get("validation"), raws.get("test"), names_of, tree.left_out(), said)
-
-
-def _said(where: str, count: int, decoded: Decoded, conversion: Conversion) -> tuple[str, ...]:
-    """What was converted, in one line for the sizes and one for the rest; nothing if nothing was converted."""
-    said = list[str]()
-    if conversion.resize:
-        target = conversion.resize.height, conversion.resize.width
-        by_count = sorted(decoded.sizes.items(), key=lambda item: (-item[1], item[0]))
-        sizes = listed([f"{height} x {width}: {number:,}" for (height, width), number in by_count], SIZES_NAMED)
-        resized = count - decoded.sizes.get(target, 0)
-        crop = "cropped around the centre to that shape and " * conversion.resize.crop
-        said.append(
-            f"sizes in folder:{where}: {sizes}; {resized:,} of {count:,} images are {crop}resized to "
-            f"{target[0]} x {target[1]} by Pillow's filter {FILTER}"
-        )
-    if changes := "; ".join(f"{decoded.changes[key]:,} {CHANGES[key]}" for key in CHANGES if key in decoded.changes):
-        said.append(f"converted in folder:{where}: {changes}")
-    return tuple(said)
 
 
 def numbered(names: Iterable[str]) -> dict[str, int]:

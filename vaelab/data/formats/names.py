@@ -57,6 +57,13 @@ PUBLISHED = (
 )  # fmt: skip
 
 
+# The factors of published arrays by the name of the array, if it has as many columns. dSprites names them only in a
+# pickled object, which is not read.
+FACTORS: Mapping[str, tuple[str, ...]] = dict.fromkeys(
+    ("latents_classes", "latents_values"), ("color", "shape", "scale", "orientation", "pos_x", "pos_y")
+)
+
+
 @dataclass(frozen=True)
 class Choice:
     """Which arrays of a file are read.

@@ -6,7 +6,7 @@ metadata "huggingface" may have the names of the classes.
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,12 +14,13 @@ import numpy as np
 
 from vaelab.data.dataset import Contents, Raw, raw
 from vaelab.data.formats import options as file_options
+from vaelab.data.formats.decode import Found
 from vaelab.data.formats.extras import optional
 from vaelab.data.formats.folder import split_of
 from vaelab.data.formats.levels import whole
-from vaelab.data.formats.members import decoder
-from vaelab.data.formats.picture import size
-from vaelab.system.errors import DataError
+from vaelab.data.formats.picture import without_warnings
+from vaelab.data.reading import AS_FOUND, Reading
+from vaelab.system.errors import DataError, SpecError
 from vaelab.system.files import expanded, plain
 from vaelab.system.memory import check_free
 
@@ -28,36 +29,58 @@ if TYPE_CHECKING:
 
 DEFAULTS = {"image": ("image", "img"), "label": ("label", "labels")}  # names of the columns, if the user gives none
 ROWS = 256  # rows that are read at a time
+NAME_BYTES = 200  # memory for the name of a row
 DAMAGED = (OSError, ValueError, KeyError, TypeError, RuntimeError, MemoryError)  # what pyarrow raises
 
 
-def read(where: str) -> Contents:
+def read(where: str, reading: Reading = AS_FOUND) -> Contents:
     """Read one file, or the .parquet files in and below a folder.
 
     In a folder, the first word of a file's name (train-00000-of-00002.parquet), or the name of its folder, is its
     split.
-    The options `image` and `label` name the columns.
+    The options `image` and `label` name the columns. Images are converted as those of a folder (`formats.folder.read`).
 
     Raises:
         DataError: pyarrow is not installed; a file is missing or damaged; there is no such column; an image is missing
             or differs in size; or `formats.picture.picture` refuses one.
-        SpecError: an option is wrong.
+        SpecError: an option is wrong, or `reading` says where labels are: they are in a column.
     """
+    if reading.labels is not None:
+        raise SpecError(
+            found=f"labels with parquet:{where}",
+            expected="a column of labels, because rows are no files with names",
+            do="leave it out, or name another column, as in parquet:FILE:label=NAME",
+        )
     at, given = file_options.split(where, ("image", "label"))
     path = expanded(at)
     arrow = optional("pyarrow.parquet", "parquet")
     splits = _splits(path) if path.is_dir() else {"train": [path]}
-    first, raws, names, others = None, dict[str, Raw](), dict[int, str](), list[str]()
-    for split, files in splits.items():
-        tables = [_table(arrow, file) for file in files]
-        image, label = (_column(files[0], tables[0], option, given.get(option)) for option in ("image", "label"))
+    tables = {split: [_table(arrow, file) for file in files] for split, files in splits.items()}
+    raws, names, others = dict[str, Raw](), dict[int, str](), list[str]()
+    columns = dict[str, tuple[str, str | None]]()
+    for split, (first, *_) in tables.items():
+        image, label = (_column(splits[split][0], first, option, given.get(option)) for option in ("image", "label"))
         assert image is not None
-        names |= _class_names(tables[0], label)
-        others += [name for name in tables[0].schema_arrow.names if name not in (image, label, *others)]
-        images, labels, first = _images(path, files, tables, image, label, first)
-        raws[split] = raw(f"{path}, {split} images", images, labels)
+        columns[split] = image, label
+        names |= _class_names(first, label)
+        others += [name for name in first.schema_arrow.names if name not in (image, label, *others)]
+    found = Found(path, _row_names(path, splits, tables), reading.conversion, "/" if path.is_dir() else ", ")
+    parts, start = dict[str, tuple[slice, np.ndarray | None]](), 0
+    for split, files in splits.items():
+        stop, labels = _read(found, start, files, tables[split], *columns[split])
+        parts[split], start = (slice(start, stop), labels), stop
+    if start < len(found.names) or not start:
+        raise DataError(
+            found=f"{path}: {start:,} of {len(found.names):,} rows",
+            expected="one image or more",
+            do="download the files again",
+        )
+    decoded = found.decoded()
+    for split, (part, labels) in parts.items():
+        raws[split] = raw(f"{path}, {split} images", decoded.images[part], labels)
     left_out = f"column{'s' * (len(others) > 1)} {', '.join(others)}" if others else ""
-    return Contents(raws["train"], raws.get("validation"), raws.get("test"), names, left_out)
+    said = decoded.said(f"parquet:{where}", reading.conversion)
+    return Contents(raws["train"], raws.get("validation"), raws.get("test"), names, left_out, said)
 
 
 def _splits(folder: Path) -> dict[str, list[Path]]:
@@ -121,45 +144,33 @@ def _class_names(table: "ParquetFile", label: str | None) -> dict[int, str]:
         return {}
 
 
-def _images(
-    path: Path,
-    files: list[Path],
-    tables: list["ParquetFile"],
-    image: str,
-    label: str | None,
-    first: tuple[str, np.ndarray] | None,
-) -> tuple[np.ndarray, np.ndarray | None, tuple[str, np.ndarray]]:
-    """The images [N, C, H, W] and labels of a split; also the first image of all, which the others are like."""
-    count = sum(table.metadata.num_rows for table in tables)
-    images, labels, at = np.empty((0, 1, 1, 1), np.uint8), list[np.ndarray](), 0
-    with decoder() as decode:
+def _row_names(path: Path, splits: Mapping[str, list[Path]], tables: Mapping[str, list["ParquetFile"]]) -> list[str]:
+    """The name of each row in errors, relative to `path`, in the order of the splits and files."""
+    pairs = [pair for split in splits for pair in zip(splits[split], tables[split], strict=True)]
+    count = sum(table.metadata.num_rows for _, table in pairs)
+    check_free(f"{path}: {count:,} rows", NAME_BYTES * count, "use fewer")
+    inside = "{0}, row {1}" if path.is_dir() else "row {1}"
+    return [
+        inside.format(file.relative_to(path), row) for file, table in pairs for row in range(table.metadata.num_rows)
+    ]
+
+
+def _read(
+    found: Found, start: int, files: list[Path], tables: list["ParquetFile"], image: str, label: str | None
+) -> tuple[int, np.ndarray | None]:
+    """Add the images of a split to `found`, from place `start` on; return the place after them, and their labels."""
+    at, labels = start, list[np.ndarray]()
+    with without_warnings():
         for file, table in zip(files, tables, strict=True):
-            for row, content, numbers in _rows(file, table, image, label):
-                name = f"{file}, row {row}"
-                decoded = decode(content, Path(name))
-                first = first or (name, decoded)
-                if at == 0:
-                    check_free(f"{path}: {count:,} images of {size(decoded)}", count * decoded.nbytes, "use fewer")
-                    images = np.empty((count, *decoded.shape), np.uint8)
-                if decoded.shape != first[1].shape:
-                    raise DataError(
-                        found=f"{name}: {size(decoded)}, but {first[0]}: {size(first[1])}",
-                        expected="images of one size, all grey or all RGB",
-                        do="resize or convert them",
-                    )
-                images[at], at = decoded, at + 1
-                labels += [numbers] if numbers is not None else []
-    if first is None or at < count:
-        raise DataError(
-            found=f"{path}: {at:,} of {count:,} rows", expected="one image or more", do="download the files again"
-        )
-    return images, np.concatenate(labels) if labels else None, first
+            for content, numbers in _rows(file, table, image, label):
+                found.read(at, content)
+                at += 1
+                labels += [] if numbers is None else [numbers]
+    return at, np.concatenate(labels) if labels else None
 
 
-def _rows(
-    file: Path, table: "ParquetFile", image: str, label: str | None
-) -> Iterator[tuple[int, bytes, np.ndarray | None]]:
-    """The number of each row, the content of its image file, and its label as [1]."""
+def _rows(file: Path, table: "ParquetFile", image: str, label: str | None) -> Iterator[tuple[bytes, np.ndarray | None]]:
+    """The content of the image file of each row, and its label as [1]."""
     largest = max((table.metadata.row_group(k).total_byte_size for k in range(table.num_row_groups)), default=0)
     check_free(f"{file}: a group of rows", 2 * largest, "write the file with smaller groups of rows")
     row = 0
@@ -178,7 +189,7 @@ def _rows(
                         expected="the content of an image file",
                         do="write the files into the table, or name another column, as in image=NAME",
                     )
-                yield row, content, None if numbers is None else numbers[index : index + 1]
+                yield content, None if numbers is None else numbers[index : index + 1]
                 row += 1
     except DAMAGED as error:
         raise _damaged(file, error) from error

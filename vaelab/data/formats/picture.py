@@ -63,12 +63,16 @@ def without_warnings() -> Iterator[None]:
         yield
 
 
-def decoded(path: str, conversion: Conversion = AS_STORED) -> Converted:
-    """The same as `picture`, with the size in the file and what was converted. Call it in `without_warnings`."""
+def decoded(path: str, conversion: Conversion = AS_STORED, content: bytes | None = None) -> Converted:
+    """The same as `picture`, with the size in the file and what was converted. Call it in `without_warnings`.
+
+    Arguments:
+        content: of the image file, if it is inside another file; then `path` only names it in errors.
+    """
     from PIL import Image
 
     try:
-        content = _content(path)
+        content = _content(path) if content is None else content
         with Image.open(io.BytesIO(content), formats=tuple(FORMATS)) as image:
             if (pixels := _pixels(image)) > MOST_PIXELS:
                 raise Image.DecompressionBombError

@@ -3,7 +3,7 @@
 import { current, type App } from "./app";
 import { firstAxes } from "./atlas";
 import { classColour } from "./colours";
-import { byId, checkbox, choices, el, select } from "./dom";
+import { byId, checkbox, choices, el, select, shortened } from "./dom";
 import { codeOf } from "./models";
 import { dimensionName } from "./plane";
 import { dimensionsByKl } from "./sliders";
@@ -29,7 +29,7 @@ export function mountHeader(app: App): void {
     legend(app);
   };
   if (models.length > 1) {
-    const options = models.map((model): [string, string] => [String(model.index), model.name]);
+    const options = models.map((model): [string, string] => [String(model.index), shortened(model.name, 48)]);
     byId("model-choice").append(choices("model", "Model", options, String(store.state.model), (index) => choose(app, Number(index))));
   }
   store.on(["model", "points", "backdrop"], () => legend(app));
@@ -80,7 +80,7 @@ function mapTools(app: App): void {
     }
   }
   if (model.conditional) {
-    const options = model.classes.map(({ label, name }): [string, string] => [String(label), name]);
+    const options = model.classes.map(({ label, name }): [string, string] => [String(label), shortened(name, 40)]);
     const pick = select("Class that is drawn", options, String(store.state.label), (label) => store.set({ label: Number(label) }), "label");
     tools.push(pick);
   }
@@ -109,7 +109,7 @@ function legend(app: App): void {
     ...names.map(({ name }, index) => {
       const dot = el("span", { class: "dot", "aria-hidden": "true" });
       dot.style.backgroundColor = classColour(index, names.length, dark);
-      return el("li", {}, [dot, name]);
+      return el("li", { title: name }, [dot, shortened(name, 40)]);
     }),
   );
 }

@@ -45,6 +45,7 @@ export function mountMap(app: App): MapView {
   store.on(["z", "label"], () => store.state.backdrop && drawBase());
   store.on(["z", "hover", "a", "b", "path", "example", "own"], drawOver);
   onTheme(drawAll);
+  addEventListener("beforeprint", () => copyForPrint(base, over));
   new ResizeObserver(drawAll).observe(over);
   listen(app, over, scale);
   return {
@@ -58,10 +59,20 @@ export function mountMap(app: App): MapView {
 function penOf(canvas: HTMLCanvasElement, size: number): Pen {
   const dense = Math.max(1, devicePixelRatio || 1);
   const pixels = Math.max(1, Math.round(size * dense));
-  if (canvas.width !== pixels) canvas.width = canvas.height = pixels;
+  canvas.width = canvas.height = pixels; // clears it
   const pen = canvas.getContext("2d")!;
   pen.setTransform(dense, 0, 0, dense, 0, 0);
   return pen;
+}
+
+// Chromium prints the strokes of a canvas again, at a wrong scale; what was put into one as pixels is printed as it is.
+function copyForPrint(base: HTMLCanvasElement, over: HTMLCanvasElement): void {
+  const joined = document.createElement("canvas");
+  const copy = byId<HTMLCanvasElement>("map-print");
+  joined.width = joined.height = copy.width = copy.height = base.width;
+  const pen = joined.getContext("2d")!;
+  for (const layer of [base, over]) pen.drawImage(layer, 0, 0);
+  copy.getContext("2d")!.putImageData(pen.getImageData(0, 0, base.width, base.width), 0, 0);
 }
 
 // The z at a place on the map. Codes of a table have no places between them: the nearest one is taken.
@@ -125,7 +136,6 @@ function drawOverlay(pen: Pen, scale: Scale, app: App, posterior: Posterior | nu
   const { state } = app.store;
   const atlas = atlasOf(current(app), state.axes);
   const colours = theme();
-  pen.clearRect(0, 0, scale.size, scale.size);
   if (state.a && state.b && current(app).support !== "codes") path(pen, scale, atlas, app);
   pen.strokeStyle = colours.ink;
   if (posterior) drawPosterior(pen, scale, atlas, posterior, colours.accent);

@@ -37,7 +37,6 @@ export interface Layers {
 
 export function drawMap(pen: Pen, scale: Scale, atlas: Atlas, model: Loaded, colours: Theme, layers: Layers): void {
   const { size } = scale;
-  pen.clearRect(0, 0, size, size);
   pen.fillStyle = colours.paper;
   pen.fillRect(0, 0, size, size);
   shade(pen, scale, atlas, colours);

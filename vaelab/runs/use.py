@@ -1,0 +1,81 @@
+"""What the trained model of a run does with images that may be new: the methods `encode`, `score`, ... of `Run`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from vaelab.data.dataset import Dataset
+from vaelab.evaluation.likelihood.likelihood import Samples
+from vaelab.runs.score import score_images
+from vaelab.serving import latents
+from vaelab.serving import reconstruct as reconstructing
+from vaelab.serving import sample as sampling
+from vaelab.serving.scores import Scores
+from vaelab.serving.source import open_images
+
+if TYPE_CHECKING:
+    from vaelab.runs.directory import Run
+
+
+def encode(run: Run, images: Any, labels: Any = None, draws: int = 0, seed: int = 0) -> latents.Latents:
+    """Return mean and scale of q(z|x) for images that may be new.
+
+    Arguments:
+        images: a path, a data source, PIL images, an array, a tensor or a Dataset (see `open_images`).
+        labels: labels or names of classes, for a model that is conditioned on labels.
+        draws: S, draws of z for each image.
+        seed: of the noise, which for an image depends on its pixels only.
+
+    Raises:
+        VaelabError: the images do not fit the model, or the run is not finished.
+    """
+    return latents.encode(run.served, _opened(run, images, labels), draws, seed)
+
+
+def reconstruct(
+    run: Run, images: Any, labels: Any = None, draws: int = reconstructing.DRAWS, seed: int = 0
+) -> reconstructing.Reconstructions:
+    """Return the mean of p(x|z) over `draws` draws z ~ q(z|x) for images that may be new; arguments as `encode`."""
+    return reconstructing.reconstruct(run.served, _opened(run, images, labels), draws, seed)
+
+
+def score(
+    run: Run,
+    images: Any,
+    labels: Any = None,
+    samples: Samples = 100,
+    seed: int = 0,
+    regret: bool = False,
+    by: str = "nll",
+) -> Scores:
+    """Return how unusual images are, with p-values from the validation images that the run keeps.
+
+    Arguments:
+        images, labels: as `encode`.
+        samples: K, draws of z for each image.
+        regret: whether to compute the likelihood regret too, which is slow.
+        by: the score of the p-values: nll, elbo, distortion, rate, complexity-corrected or regret.
+
+    Raises:
+        VaelabError: the images do not fit the model, or the run is not finished.
+    """
+    return score_images(run, run.served, _opened(run, images, labels), samples, seed, regret, by)
+
+
+def sample(
+    run: Run, count: int = 64, labels: Any = None, temperature: float = 1.0, draw: bool = False, seed: int = 0
+) -> sampling.SampledImages:
+    """Return images for draws z ~ p(z); see `vaelab.serving.sample.sample`."""
+    return sampling.sample(run.served, count, labels, temperature, draw, seed)
+
+
+def decode(run: Run, z: Any, labels: Any = None) -> np.ndarray:
+    """Return the decoder's means for latent vectors z [N, D], float32 [N, C, H, W]."""
+    return reconstructing.decode(run.served, z, labels)
+
+
+def _opened(run: Run, images: Any, labels: Any) -> Dataset:
+    """Images for the model, converted as the training images were."""
+    return open_images(run.served, images, labels, conversion=run.blueprint.reading.conversion).data
