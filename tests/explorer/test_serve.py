@@ -24,6 +24,7 @@ import uvicorn
 
 from tests.explorer.test_programs import CASES, MNIST, model_of
 from tests.told import told
+from vaelab.explorer import contents as explorer_contents
 from vaelab.explorer import functions
 from vaelab.explorer import serve as serving
 from vaelab.explorer.contents import contents_of, ports_of
@@ -217,7 +218,7 @@ def test_100_clients_at_once_get_their_own_answers(served: Served) -> None:
             np.testing.assert_array_equal(numbers(answer), wanted.flatten())
 
 
-@pytest.mark.thorough(0.06, kinds=lambda preset, name: [name])
+@pytest.mark.thorough(0.03, kinds=lambda preset, name: [name])
 @pytest.mark.parametrize(("preset", "name"), CASES)
 def test_a_served_page_knows_the_same_inputs_and_outputs(preset, name) -> None:
     function = function_of(model := model_of(PRESETS[preset].spec, MNIST), name)
@@ -247,6 +248,14 @@ def test_a_part_that_cannot_be_traced_is_served(done: Run, monkeypatch) -> None:
     for seed in range(20):
         answer = models.answer(json.dumps(DECODE | {"noise": "draw", "seed": seed, "wanted": ["u"]}).encode())
         assert np.frombuffer(answer, "<f4") <= 0.3
+
+
+def test_a_model_that_is_too_large_for_a_page_is_served(done: Run, monkeypatch) -> None:
+    monkeypatch.setattr(explorer_contents, "MOST_BYTES", 1000)
+    images = [(done, done.examples("test"))]
+    with pytest.raises(SpecError, match="--serve"):
+        contents_of(images)
+    assert contents_of(images, served=True)[0]["models"][0]["programs"]["decode"]["constants"] == []
 
 
 def test_a_label_conditions_the_model_and_must_be_known() -> None:
