@@ -11,10 +11,10 @@ import torch
 from vaelab.data.dataset import Dataset
 from vaelab.data.protocol import protocol
 from vaelab.distributions import is_diagonal_normal
-from vaelab.explorer.functions import FUNCTIONS, function_of
+from vaelab.explorer.functions import FUNCTIONS, Function, GivenNoise, called, drawn, function_of
 from vaelab.explorer.lower import lowered
 from vaelab.explorer.pack import Pack
-from vaelab.explorer.program import Program
+from vaelab.explorer.program import DTYPES, Operand, Port, Program
 from vaelab.models import VAE
 from vaelab.parts.capabilities import HasCodebooks, has, head_of
 from vaelab.runs.directory import Run
@@ -49,13 +49,14 @@ SHOWN = {  # metric -> its name on the page, its sign, and what it is
 
 
 def contents_of(
-    runs: Sequence[tuple[Run, Dataset]], progress: Progress = lambda share: None
+    runs: Sequence[tuple[Run, Dataset]], progress: Progress = lambda share: None, served: bool = False
 ) -> tuple[dict[str, Any], str]:
     """Return what the page reads, as JSON and as packed bytes.
 
     Arguments:
         runs: 1 to 4 finished runs, each with test images whose codes are shown.
         progress: called with the completed proportion.
+        served: whether Python answers the page, so that it needs no weights.
 
     Raises:
         SpecError: a model cannot run in a page, or the page would be too large.
@@ -63,26 +64,26 @@ def contents_of(
     """
     pack, models = Pack(), list[dict[str, Any]]()
     for i, (run, test) in enumerate(runs):
-        models.append(_model(run, test, pack, lambda share, i=i: progress((i + share) / len(runs))))
+        models.append(_model(run, test, pack, lambda share, i=i: progress((i + share) / len(runs)), served))
     packed, length = pack.packed()
-    if length > MOST_BYTES:
+    if length > MOST_BYTES and not served:
         found = f"{length / 1e6:,.0f} MB of weights and images"
         do = "use --serve, which runs the models in Python, or fewer runs"
         raise SpecError(found=found, expected=f"at most {MOST_BYTES / 1e6:.0f} MB in a page", do=do)
     page = {"version": version("vaelab"), "models": models, "arrays": pack.entries, "bytes": length}
-    return page, packed
+    return page | {"served": served}, packed
 
 
-def _model(run: Run, test: Dataset, pack: Pack, progress: Progress) -> dict[str, Any]:
+def _model(run: Run, test: Dataset, pack: Pack, progress: Progress, served: bool) -> dict[str, Any]:
     model = run.served
     some = test.some(min(len(test), MOST_CODES, max(EXAMPLES, MOST_NUMBERS // model.latent)))
     shown = some.take(some.by_content)  # an order that the images decide: the page shows the pixels of the first ones
     programs: dict[str, Any] = {}
-    for i, name in enumerate(FUNCTIONS):
-        if name == "prior" and has(head_of(model.posterior), HasCodebooks):
-            continue  # a draw is hundreds of passes of a transformer: the page has stored ones
-        programs[name] = as_json(lowered(function_of(model, name)), pack)
-        progress((i + 1) / (len(FUNCTIONS) + 2))
+    names = functions_for(model)
+    for i, name in enumerate(names):
+        function = function_of(model, name)
+        programs[name] = as_json(ports_of(model, function) if served else lowered(function), pack)
+        progress((i + 1) / (len(names) + 2))
     latents = encode(model, shown)
     held, validation = _held(run, model)
     progress(1.0)
@@ -117,6 +118,25 @@ def _model(run: Run, test: Dataset, pack: Pack, progress: Progress) -> dict[str,
         "validation": validation,
         "validationOf": held,
     }
+
+
+def functions_for(model: VAE) -> list[str]:
+    """The names of the functions that a page has of this model."""
+    stored = has(head_of(model.posterior), HasCodebooks)  # a draw is hundreds of passes of a transformer
+    return [name for name in FUNCTIONS if not (name == "prior" and stored)]
+
+
+def ports_of(model: VAE, function: Function) -> Program:
+    """The inputs, noise and outputs of a function that Python runs: a program without steps."""
+    with torch.no_grad(), GivenNoise(drawn):
+        outputs = called(model, function.name, function.inputs)
+    whole = Operand(0, ())
+    inputs, made = (
+        {name: Port(whole, tuple(tensor.shape), DTYPES[tensor.dtype]) for name, tensor in tensors.items()}
+        for tensors in (function.inputs, outputs)
+    )
+    noise = tuple(Port(whole, draw.shape, "float32", draw.kind) for draw in function.draws)
+    return Program(inputs, noise, {}, (), made, 0)
 
 
 def _facts(run: Run) -> list[tuple[str, str]]:

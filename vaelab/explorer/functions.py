@@ -1,6 +1,6 @@
 """The functions of a model that a page runs. Every draw of noise is an input, so that they are pure functions."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,13 +30,13 @@ class Draw:
 
 
 class GivenNoise(Noise):
-    """A context in which the draws of torch are tensors that were given, in order; without any, they are drawn.
+    """A context in which the draws of torch are tensors that were given.
 
     Arguments:
-        given: one tensor for each draw.
+        given: returns the tensor of a draw. The draws come in their order.
     """
 
-    def __init__(self, given: Sequence[Tensor] | None = None) -> None:
+    def __init__(self, given: Callable[[Draw], Tensor]) -> None:
         super().__init__(torch.zeros(2, dtype=torch.int32), torch.zeros((), dtype=torch.int32))
         self.given, self.asked = given, list[Draw]()
 
@@ -62,9 +62,7 @@ class GivenNoise(Noise):
 
     def _next(self, kind: str, shape: torch.Size) -> Tensor:
         self.asked.append(Draw(kind, tuple(shape)))
-        if self.given is not None:
-            return self.given[len(self.asked) - 1]
-        return drawn(self.asked[-1])
+        return self.given(self.asked[-1])
 
 
 def drawn(draw: Draw) -> Tensor:
@@ -90,21 +88,20 @@ class Function:
 
 
 class _OfNoise(nn.Module):
-    def __init__(self, model: VAE, call: Callable[..., Tensors], names: Sequence[str]) -> None:
+    def __init__(self, model: VAE, name: str, inputs: Iterable[str]) -> None:
         super().__init__()
-        self.model, self.call, self.names = model, call, tuple(names)
+        self.model, self.name, self.inputs = model, name, tuple(inputs)
 
     def forward(self, *tensors: Tensor) -> Tensors:
-        count = len(self.names)
-        given = dict(zip(self.names, tensors[:count], strict=True))
-        model = labelled(self.model, given.pop("label", None))
-        with GivenNoise(tensors[count:]):
-            return self.call(model, *given.values())
+        count = len(self.inputs)
+        noise = iter(tensors[count:])
+        with GivenNoise(lambda draw: next(noise)):
+            return called(self.model, self.name, dict(zip(self.inputs, tensors[:count], strict=True)))
 
 
 def function_of(model: VAE, name: str) -> Function:
     """Return a function of `model`, which is in evaluation mode on the CPU: "encode", "decode", "bound" or "prior"."""
-    call, inputs = FUNCTIONS[name]
+    _, inputs = FUNCTIONS[name]
     examples: Tensors = {}
     if inputs == "image":
         examples["image"] = torch.rand(1, *model.image_shape)
@@ -112,10 +109,16 @@ def function_of(model: VAE, name: str) -> Function:
         examples["z"] = torch.randn(1, model.latent)
     if model.labels is not None and inputs:
         examples["label"] = model.labels.classes[:1].clone()
-    with torch.no_grad(), GivenNoise() as noise:
-        conditioned = labelled(model, examples.get("label"))
-        call(conditioned, *(tensor for key, tensor in examples.items() if key != "label"))
-    return Function(name, _OfNoise(model, call, list(examples)).eval(), examples, tuple(noise.asked))
+    with torch.no_grad(), GivenNoise(drawn) as noise:
+        called(model, name, examples)
+    return Function(name, _OfNoise(model, name, examples).eval(), examples, tuple(noise.asked))
+
+
+def called(model: VAE, name: str, inputs: Tensors) -> Tensors:
+    """Call the function `name` with inputs by name; a label conditions the model."""
+    call, _ = FUNCTIONS[name]
+    conditioned = labelled(model, inputs.get("label"))
+    return call(conditioned, *(tensor for key, tensor in inputs.items() if key != "label"))
 
 
 def encode(model: VAE, image: Tensor) -> Tensors:

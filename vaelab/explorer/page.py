@@ -41,27 +41,38 @@ def explore(
         SpecError: there are too many runs, or a model cannot run in a page.
         RunError: a run is not finished, a file of the user is in the place of the page, or the disk is full.
     """
-    opened = [Run.of(run) for run in runs]
-    if not 1 <= len(opened) <= MOST_RUNS:
-        raise SpecError(found=f"{len(opened)} runs", expected=f"1 to {MOST_RUNS} runs", do="name fewer runs")
+    opened = opened_runs(runs)
     path = opened[0].path / "explorer.html" if save is None else save
     _check_ours(path)
-    content = page([(run, test_images(run, root, None, say)[0]) for run in opened], progress)
+    content = page(with_images(opened, root, say), progress)
     check_no_link(path.parent)
     make_folder(path.parent)
     write_atomically(path, content.encode())
     return path
 
 
-def page(runs: Sequence[tuple[Run, Dataset]], progress: Progress = lambda share: None) -> str:
+def opened_runs(runs: Sequence[Run | Path | str]) -> list[Run]:
+    """Open the runs of a page. Raises SpecError if there are too many."""
+    if not 1 <= len(runs) <= MOST_RUNS:
+        raise SpecError(found=f"{len(runs)} runs", expected=f"1 to {MOST_RUNS} runs", do="name fewer runs")
+    return [Run.of(run) for run in runs]
+
+
+def with_images(runs: Sequence[Run], root: str | None, say: Callable[[str], None]) -> list[tuple[Run, Dataset]]:
+    """Each run with its test images. Arguments as those of `explore`."""
+    return [(run, test_images(run, root, None, say)[0]) for run in runs]
+
+
+def page(runs: Sequence[tuple[Run, Dataset]], progress: Progress = lambda share: None, served: bool = False) -> str:
     """Return the page of these runs as HTML. Arguments and errors are those of `contents_of`."""
-    found, packed = contents_of(runs, progress)
+    found, packed = contents_of(runs, progress, served)
     environment = Environment(
         loader=PackageLoader("vaelab", "explorer"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
     own = files("vaelab.explorer")
     return environment.get_template("page.html.j2").render(
         title=" and ".join(run.path.name for run, _ in runs),
+        served=served,
         contents=in_script(found),
         packed=Markup(packed),
         style=Markup((own / "page.css").read_text("utf-8")),

@@ -48,4 +48,5 @@ export interface Contents {
   models: Model[];
   arrays: Packed[]; // what the constants of the programs are
   bytes: number; // length of the packed bytes once they are inflated
+  served: boolean; // whether Python runs the models: then their programs have no steps
 }

@@ -1,4 +1,4 @@
-// The models of the page, in a worker: the page stays alive while they run.
+// The models of the page. They run elsewhere, in a worker or in Python: the page stays alive meanwhile.
 
 import { type Numbers } from "./arrays";
 import { type Contents, type FunctionName } from "./data";

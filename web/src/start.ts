@@ -1,9 +1,10 @@
-// Starts the models of the page: unpacks them, and puts them into a worker.
+// Starts the models of the page: unpacks them, and puts them into a worker, or asks the program that serves the page.
 
 import { type Numbers } from "./arrays";
 import { type Contents, type Model, type Packed } from "./data";
 import { type Answer, type Call, type Engine } from "./engine";
 import { inflated, unpacked } from "./packed";
+import { serverOf } from "./served";
 import { listen } from "./worker";
 
 export interface Started {
@@ -11,6 +12,8 @@ export interface Started {
   engine: Engine;
   array(packed: Packed): Numbers;
 }
+
+type Run = (call: Call) => Promise<Answer>;
 
 interface Waiting {
   call: Call;
@@ -27,10 +30,12 @@ export async function start(): Promise<Started> {
   const contents = JSON.parse(text("contents")) as Contents;
   const buffer = await inflated(text("packed"));
   const bytes = new Uint8Array(buffer.slice(0));
+  const array = (packed: Packed) => unpacked(packed, bytes);
+  if (contents.served) return { contents, engine: engineOf(serverOf(contents)), array };
   const own = document.getElementById("program")!.textContent!;
   const worker = new Worker(URL.createObjectURL(new Blob([own], { type: "text/javascript" })));
   worker.postMessage({ contents, bytes: buffer }, [buffer]);
-  return { contents, engine: engineOf(worker), array: (packed) => unpacked(packed, bytes) };
+  return { contents, engine: engineOf(workerOf(worker)), array };
 }
 
 function text(id: string): string {
@@ -49,23 +54,33 @@ export function pixels(model: Model, levels: ArrayLike<number>): Float32Array {
   }
 }
 
-function engineOf(worker: Worker): Engine {
+function workerOf(worker: Worker): Run {
+  return (call) =>
+    new Promise((resolve, reject) => {
+      worker.onmessage = ({ data }: MessageEvent<{ answer?: Answer; error?: string }>) => {
+        if (data.error === undefined) resolve(data.answer!);
+        else reject(new Error(data.error));
+      };
+      worker.postMessage({ number: 0, call });
+    });
+}
+
+// Runs one call at a time.
+function engineOf(run: Run): Engine {
   const queue: Waiting[] = [];
-  let running: Waiting | undefined;
+  let running = false;
 
   function next(): void {
-    if (running !== undefined) return;
-    running = queue.shift();
-    if (running !== undefined) worker.postMessage({ number: 0, call: running.call });
+    const first = running ? undefined : queue.shift();
+    if (first === undefined) return;
+    running = true;
+    run(first.call)
+      .then(first.resolve, first.reject)
+      .finally(() => {
+        running = false;
+        next();
+      });
   }
-
-  worker.onmessage = ({ data }: MessageEvent<{ answer?: Answer; error?: string }>) => {
-    const done = running!;
-    running = undefined;
-    if (data.error === undefined) done.resolve(data.answer!);
-    else done.reject(new Error(data.error));
-    next();
-  };
 
   return {
     ready: Promise.resolve(),
