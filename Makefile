@@ -11,7 +11,7 @@ TORCH ?= 2.13.0
 TORCH_TESTS := tests/system tests/randomness tests/distributions tests/priors tests/posteriors \
 	tests/training/step tests/training/test_loop.py tests/training/diagnosis tests/evaluation/test_inference.py
 
-.PHONY: demo test test-all test-torch check slow abuse format clean bench bench-quick bench-data
+.PHONY: demo test test-all test-torch check slow abuse format clean page check-page bench bench-quick bench-data
 
 demo: .venv/installed
 	$(BIN)/vaelab study digits --out demo-runs
@@ -40,6 +40,19 @@ slow: .venv/installed-dev
 # Thousands of kills, damaged files and strange command lines: an hour and a half. `make test` runs a minute of them.
 abuse: .venv/installed-dev
 	$(BIN)/python -m tests.abuse
+
+# The script of the explorer, from the sources in web/
+page: web/node_modules/installed
+	cd web && npm run --silent check && npm run --silent test && npm run --silent build
+
+# Whether the script in the repository is what the sources give
+check-page: web/node_modules/installed
+	cd web && npm run --silent check && npm run --silent test && node build.mjs src/page.ts node_modules/page.js
+	cmp web/node_modules/page.js vaelab/explorer/page.js
+
+web/node_modules/installed: web/package-lock.json
+	cd web && npm ci --no-audit --no-fund --loglevel=error
+	touch $@
 
 format: .venv/installed-dev
 	$(BIN)/ruff format .
@@ -80,4 +93,4 @@ bench-data:
 	touch $@
 
 clean:
-	rm -rf .venv .venv-bench .venv-torch-* demo-runs
+	rm -rf .venv .venv-bench .venv-torch-* web/node_modules demo-runs

@@ -46,6 +46,7 @@ _HOMES = {
     "elbo": "vaelab.objectives.bounds",
     "estimate_bounds": "vaelab.evaluation.likelihood.likelihood",
     "evaluate": "vaelab.runs.evaluate",
+    "explore": "vaelab.explorer.page",
     "export": "vaelab.runs.export",
     "figure": "vaelab.runs.figure",
     "fit": "vaelab.training.loop",

@@ -30,7 +30,7 @@ def test_of_a_first_word_its_commands_are_listed():
 @pytest.mark.parametrize("name", COMMANDS)
 def test_the_functions_that_the_table_names_are_in_the_file_of_the_command(name):
     module = importlib.import_module(f"vaelab.cli.commands.{name.split()[0]}")
-    assert all(callable(getattr(module, function)) for function in COMMANDS[name] if function)
+    assert all(callable(getattr(module, f)) for f in (COMMANDS[name].defaults, COMMANDS[name].more_help) if f)
 
 
 def test_the_command_line_treats_no_command_as_a_special_case():

@@ -99,7 +99,7 @@ def _pencil(
         if kind != "curves":
             pictures[kind] = function_named("figure", FIGURES, kind, Figure)
     model = cache(lambda: _or_error(run.model))
-    test = cache(lambda: _or_error(lambda: _test_images(run, root, source, say)))
+    test = cache(lambda: _or_error(lambda: test_images(run, root, source, say)))
 
     def drawn(kind: str) -> Figure:
         title = f"{run.path.name}: {kind}"
@@ -119,7 +119,7 @@ def _pencil(
     return in_one_look
 
 
-def _test_images(
+def test_images(
     run: Run, root: str | None, source: str | InHand | None, say: Callable[[str], None]
 ) -> tuple[Dataset, bool]:
     """The test images of the run, and False; or those that it keeps, and True, if its data are gone or changed."""
@@ -132,7 +132,7 @@ def _test_images(
             kept = run.examples("test")
         except VaelabError:
             raise error from None
-        say(f"the figures show the {len(kept)} test images that the run keeps, because {error.found}")
+        say(f"the pictures show the {len(kept)} test images that the run keeps, because {error.found}")
         return kept, True
 
 

@@ -37,6 +37,7 @@ COMMANDS = {  # in the order of `vaelab --help`
     "report": Command(),
     "export": Command(),
     "push": Command(),
+    "explore": Command(),
     "replay": Command(),
     "presets": Command(),
     "parts": Command(),

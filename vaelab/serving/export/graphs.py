@@ -82,9 +82,9 @@ class Encoder(nn.Module):
 
     def forward(self, *tensors: Tensor) -> Tensors:
         given = dict(zip(self.inputs, tensors, strict=True))
-        conditioned = _labelled(self.model, given.get("label"))
+        conditioned = labelled(self.model, given.get("label"))
         if has(head := head_of(conditioned.posterior), HasCodebooks):
-            return _codes(conditioned, head, given["image"])
+            return codes_of(conditioned, head, given["image"])
         q = conditioned.posterior(given["image"])
         if isinstance(q, Flow):
             return _flow(q, given["noise"])
@@ -112,7 +112,7 @@ class Decoder(nn.Module):
 
     def forward(self, *tensors: Tensor) -> Tensors:
         given = dict(zip(self.inputs, tensors, strict=True))
-        p = _labelled(self.model, given.get("label")).likelihood(given["z"])
+        p = labelled(self.model, given.get("label")).likelihood(given["z"])
         found = {name: value for name, value in parameters_of(p).items() if name not in self.left_out}
         n = given["z"].shape[0]
         own = {k: value.expand(n, *value.shape) if k in self.constants else value for k, value in found.items()}
@@ -154,7 +154,7 @@ def _with_mean(mean: Tensor | None, own: Tensors) -> Tensors:
     return {"mean": mean, **{name: value for name, value in own.items() if value is not mean}}
 
 
-def _codes(model: VAE, head: Any, image: Tensor) -> Tensors:
+def codes_of(model: VAE, head: Any, image: Tensor) -> Tensors:
     """Return z [N, D] and the numbers of its codes [N, L, P]; the arithmetic is that of the head."""
     posterior: Any = model.posterior
     left = posterior.network_output(image).float().flatten(-2).transpose(-1, -2)  # [N, P, d]
@@ -195,7 +195,7 @@ def _groups(q: Hierarchical, noise: Tensor) -> Tensors:
     return {"z": z, "mean": mean, "scale": scale}
 
 
-def _labelled(model: VAE, label: Tensor | None) -> VAE:
+def labelled(model: VAE, label: Tensor | None) -> VAE:
     """Return the model conditioned on labels [N]. A label that no training image had is an index out of range."""
     if label is None or model.labels is None:
         return model

@@ -39,7 +39,7 @@ def traced(graph: Graph) -> Any:
     """
     given = tuple(graph.batch(EXAMPLE).values())
     batch = {0: torch.export.Dim.DYNAMIC}
-    with _refusing(graph, "torch.export"), torch.no_grad(), _quiet():
+    with _refusing(graph, "torch.export"), torch.no_grad(), quiet():
         program = torch.export.export(graph.module, given, dynamic_shapes={"tensors": tuple(batch for _ in given)})
         for node in program.graph.nodes:  # they name files of this machine
             node.meta.pop("stack_trace", None)
@@ -53,7 +53,7 @@ def pt2(graph: Graph, program: Any) -> tuple[bytes, float]:
         SpecError: it cannot be written, or its outputs differ.
     """
     file = io.BytesIO()
-    with _refusing(graph, "torch.export"), torch.no_grad(), _quiet():
+    with _refusing(graph, "torch.export"), torch.no_grad(), quiet():
         torch.export.save(program, file)
         file.seek(0)
         read = torch.export.load(file).module()
@@ -76,7 +76,7 @@ def onnx(graph: Graph, program: Any, version: str) -> tuple[bytes, float]:
     if weights > 0.95 * LARGEST_ONNX:
         found = f"{graph.name} with {weights / 1e9:.1f} GB of weights"
         raise SpecError(found=found, expected="less than 2 GB for an ONNX file", do="add --formats pt2")
-    with _refusing(graph, "ONNX"), torch.no_grad(), _quiet():
+    with _refusing(graph, "ONNX"), torch.no_grad(), quiet():
         made: Any = torch.onnx.export(
             program,
             input_names=list(graph.inputs),
@@ -175,7 +175,7 @@ def _first(error: BaseException) -> Exception:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Keep warnings and log lines of the exporters from the user: the outputs are compared in any case."""
     loggers = [logging.getLogger(name) for name in ("torch.onnx", "torch.export", "onnxscript", "onnx_ir")]
     before = [logger.level for logger in loggers]
