@@ -12,7 +12,7 @@ import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from queue import Queue
 from threading import Event, Thread
@@ -190,9 +190,9 @@ def test_the_numbers_are_those_of_the_model(served: Served) -> None:
     wanted = torch_numbers(model, "decode", DECODE["inputs"], zero, ["mean"])
     np.testing.assert_array_equal(numbers(served.call(DECODE)), wanted)
     np.testing.assert_array_equal(wanted, model.likelihood(torch.tensor([[0.5, -1.0]])).mean.detach().flatten())
-    e = [torch.full((1, 2), 0.7)]
-    found = numbers(served.call(DECODE | BOUND | {"noise": [[0.7, 0.7]]}))
-    np.testing.assert_array_equal(found, torch_numbers(model, "bound", BOUND["inputs"], e, BOUND["wanted"]))
+    for noise, e in (("zero", 0.0), ([[0.7, 0.7]], 0.7)):
+        wanted = torch_numbers(model, "bound", BOUND["inputs"], [torch.full((1, 2), e)], BOUND["wanted"])
+        np.testing.assert_array_equal(numbers(served.call(DECODE | BOUND | {"noise": noise})), wanted)
 
 
 def test_a_seed_decides_the_noise(served: Served) -> None:
@@ -210,8 +210,11 @@ def test_a_seed_decides_the_noise(served: Served) -> None:
 def test_100_clients_at_once_get_their_own_answers(served: Served) -> None:
     places = np.random.default_rng(0).normal(size=(100, 2)).astype(np.float32)
     calls = [DECODE | {"inputs": {"z": place.tolist()}} for place in places]
+    draws = [DECODE | BOUND | {"noise": "draw", "seed": seed} for seed in range(100)]
     with ThreadPoolExecutor(100) as clients:
         found = list(clients.map(served.call, calls))
+        drawn_at_once = list(clients.map(served.call, draws))
+    assert drawn_at_once == [served.call(call) for call in draws]
     with torch.no_grad():
         for place, answer in zip(places, found, strict=True):
             wanted = served.model.likelihood(torch.from_numpy(place[None])).mean
@@ -357,11 +360,11 @@ def test_calls_wait_up_to_a_number_of_bytes(served: Served, monkeypatch) -> None
 
 
 def test_so_many_clients_are_connected(served: Served) -> None:
-    clients = [socket.create_connection(("127.0.0.1", served.port), 60) for _ in range(serving.MOST_REQUESTS)]
-    until(lambda: len(served.server.server_state.connections) >= serving.MOST_REQUESTS)
-    assert served.call(DECODE)[0] == 503
-    for client in clients:
-        client.close()
+    with ExitStack() as clients:
+        for _ in range(serving.MOST_REQUESTS):
+            clients.enter_context(socket.create_connection(("127.0.0.1", served.port), 60))
+        until(lambda: len(served.server.server_state.connections) >= serving.MOST_REQUESTS)
+        assert served.call(DECODE)[0] == 503
     until(lambda: not served.server.server_state.connections)
     assert served.call(DECODE)[0] == 200
 
@@ -379,13 +382,13 @@ def test_it_stops_when_nothing_is_asked(done: Run, monkeypatch) -> None:
 
     def ready(address: str) -> None:
         client = Served(service, None, address)
-        Thread(target=lambda: found.put(client.call(DECODE))).start()
+        Thread(target=lambda: [found.put(client.call(DECODE)) for _ in range(2)]).start()
 
     monkeypatch.setattr(service.models, "answer", slow)
     start = time.monotonic()
     assert serve(service, ready, idle_minutes=0.01) == "stopped: no request for 0.01 minutes"
-    assert found.get(timeout=60)[0] == 200
-    assert 1.5 < time.monotonic() - start < 30
+    assert [found.get(timeout=60)[0] for _ in range(2)] == [200, 200]
+    assert 3 < time.monotonic() - start < 60
 
 
 @pytest.mark.thorough(0.5)
