@@ -148,7 +148,7 @@ def test_a_file_in_place_of_a_run(run, capsys):
 
 
 def test_nothing_to_compare(capsys):
-    assert "no run to rank; expected run directories" in told(capsys, "compare")
+    assert "no run to rank; expected directories of runs" in told(capsys, "compare")
 
 
 def test_runs_are_ranked_by_a_metric_that_is_no_mean_over_images(run, capsys):

@@ -108,7 +108,7 @@ def test_one_that_is_none_is_a_line(name, error, words):
     ("source", "words"),
     [
         ("npx:a", "did you mean npz:FILE?"),
-        ("nowhere:Bars", "or package.module:Name; check the path, or choose one of these"),
+        ("nowhere:Bars", "or package.module:Name; choose one of these"),
         ("folder_:/a/b", "did you mean folder:DIR?"),
     ],
 )

@@ -28,6 +28,8 @@ CALLS = {
     "cos": torch.cos, "tan": torch.tan, "asin": lambda x: (x / 2).asin(), "acos": lambda x: (x / 2).acos(),
     "atan": torch.atan, "sinh": torch.sinh, "cosh": torch.cosh, "tanh": torch.tanh, "sigmoid": torch.sigmoid,
     "relu": lambda x: (x - 0.5).relu(), "reciprocal": torch.reciprocal, "erf": torch.erf,
+    "erfc": lambda x: (6 * x - 2).erfc(),
+    "erfcx": lambda x: torch.special.erfcx(6 * x - 2), "lgamma": lambda x: (20 * x - 3.05).lgamma(),
     "erf far": lambda x: (6 * x - 3).erf(), "floor": lambda x: (4 * x).floor(), "ceil": lambda x: (4 * x).ceil(),
     "round": lambda x: torch.stack([4 * x, x * 0 + 0.5, x * 0 + 1.5]).round(), "sign": lambda x: (x - 0.5).sign(),
     "nan": lambda x: torch.where(x > 0.5, torch.nan, x).isnan(), "inf": lambda x: (1 / (x > 0.5).float()).isinf(),

@@ -26,4 +26,4 @@ def test_numbers_of_calibration_images():
     )
     ends = [end for n in (100, 1000, 10_000) for end in alarm_range(0.05, n)]
     assert said.groups() == tuple(f"{100 * end:.1f}" for end in ends)
-    assert f"0.05 takes {fewest_images(0.05)} calibration images, 0.01 takes {fewest_images(0.01)}" in PAGE
+    assert f"0.05 needs {fewest_images(0.05)} calibration images, 0.01 needs {fewest_images(0.01)}" in PAGE

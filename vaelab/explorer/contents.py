@@ -11,7 +11,7 @@ import torch
 from vaelab.data.dataset import Dataset
 from vaelab.data.protocol import protocol
 from vaelab.distributions import is_diagonal_normal
-from vaelab.explorer.functions import FUNCTIONS, Function, GivenNoise, called, drawn, function_of
+from vaelab.explorer.functions import Function, GivenNoise, called, drawn, function_of
 from vaelab.explorer.lower import lowered
 from vaelab.explorer.pack import Pack
 from vaelab.explorer.program import DTYPES, Operand, Port, Program
@@ -82,7 +82,7 @@ def _model(run: Run, test: Dataset, pack: Pack, progress: Progress, served: bool
     names = functions_for(model)
     for i, name in enumerate(names):
         function = function_of(model, name)
-        programs[name] = as_json(ports_of(model, function) if served else lowered(function), pack)
+        programs[name] = as_json(ports_of(model, function) if served else lowered_or_moments(model, function), pack)
         progress((i + 1) / (len(names) + 2))
     latents = encode(model, shown)
     held, validation = _held(run, model)
@@ -123,7 +123,17 @@ def _model(run: Run, test: Dataset, pack: Pack, progress: Progress, served: bool
 def functions_for(model: VAE) -> list[str]:
     """The names of the functions that a page has of this model."""
     stored = has(head_of(model.posterior), HasCodebooks)  # a draw is hundreds of passes of a transformer
-    return [name for name in FUNCTIONS if not (name == "prior" and stored)]
+    return ["encode", "decode", "bound"] if stored else ["encode", "decode", "bound", "prior"]
+
+
+def lowered_or_moments(model: VAE, function: Function) -> Program:
+    """Lower a function; of `decode`, the moments if a draw by rejection cannot be traced, as for some likelihoods."""
+    try:
+        return lowered(function)
+    except SpecError:
+        if function.name != "decode":
+            raise
+        return lowered(function_of(model, "moments"))
 
 
 def ports_of(model: VAE, function: Function) -> Program:

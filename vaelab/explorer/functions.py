@@ -100,7 +100,7 @@ class _OfNoise(nn.Module):
 
 
 def function_of(model: VAE, name: str) -> Function:
-    """Return a function of `model`, which is in evaluation mode on the CPU: "encode", "decode", "bound" or "prior"."""
+    """Return a function of `model`, which is in evaluation mode on the CPU: a key of `FUNCTIONS`."""
     _, inputs = FUNCTIONS[name]
     examples: Tensors = {}
     if inputs == "image":
@@ -132,8 +132,12 @@ def encode(model: VAE, image: Tensor) -> Tensors:
 
 def decode(model: VAE, z: Tensor) -> Tensors:
     """z [1, D] -> the mean of p(x|z), its standard deviation for each pixel, and a draw, [1, C, H, W]."""
-    p = model.likelihood(z)
-    return _moments(p, {"mean": "mean", "spread": "stddev"}) | {"draw": p.sample()}
+    return moments(model, z) | {"draw": model.likelihood(z).sample()}
+
+
+def moments(model: VAE, z: Tensor) -> Tensors:
+    """Return what `decode` returns, without the draw."""
+    return _moments(model.likelihood(z), {"mean": "mean", "spread": "stddev"})
 
 
 def bound(model: VAE, image: Tensor) -> Tensors:
@@ -166,6 +170,7 @@ FUNCTIONS: dict[str, tuple[Callable[..., Tensors], str]] = {
     "decode": (decode, "z"),
     "bound": (bound, "image"),
     "prior": (prior, ""),
+    "moments": (moments, "z"),  # in the place of "decode", for draws that cannot be traced
 }
 
 

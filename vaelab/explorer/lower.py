@@ -43,13 +43,13 @@ def lowered(function: Function) -> Program:
     entries = [node for node in traced.graph.nodes if node.op == "placeholder" and node not in env]
     for node in entries:
         env[node] = build.new(node.meta["val"].shape, node.meta["val"].dtype)
+    (last,) = (node for node in traced.graph.nodes if node.op == "output")
+    returned: dict[str, Node] = pytree.tree_unflatten(last.args[0], traced.call_spec.out_spec)  # pyright: ignore
     with torch.no_grad():
-        for node in _needed(traced.graph.nodes):
+        for node in _needed(traced.graph.nodes, returned.values()):
             env[node] = _call(function.name, build, node, env)
     ports = [_port(env[node]) for node in entries]
     count = len(function.inputs)
-    (last,) = (node for node in traced.graph.nodes if node.op == "output")
-    returned: dict[str, Node] = pytree.tree_unflatten(last.args[0], traced.call_spec.out_spec)  # pyright: ignore
     return Program(
         inputs=dict(zip(function.inputs, ports[:count], strict=True)),
         noise=tuple(
@@ -74,11 +74,11 @@ def _constants(traced: Any) -> dict[Node, Any]:
     return {node: state[names[node.name]].detach() for node in traced.graph.nodes if node.name in names}
 
 
-def _needed(nodes: Iterable[Node]) -> list[Node]:
-    """The operations whose results are used, in their order: checks and the like are not."""
-    used = set[Node]()
+def _needed(nodes: Iterable[Node], returned: Iterable[Node]) -> list[Node]:
+    """The operations that lead to what is returned, in their order: checks and the like do not."""
+    used = set(returned)
     for node in reversed(list(nodes)):
-        if node.op == "output" or node in used:
+        if node in used:
             used.update(node.all_input_nodes)
     return [node for node in nodes if node in used and node.op == "call_function"]
 

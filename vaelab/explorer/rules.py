@@ -25,8 +25,8 @@ VIEWS = {
 }  # fmt: skip
 UNARY = (
     "abs", "neg", "exp", "expm1", "log", "log1p", "log2", "sqrt", "rsqrt", "sin", "cos", "tan", "asin", "acos", "atan",
-    "sinh", "cosh", "tanh", "sigmoid", "relu", "reciprocal", "erf", "floor", "ceil", "round", "sign", "isnan", "isinf",
-    "logical_not",
+    "sinh", "cosh", "tanh", "sigmoid", "relu", "reciprocal", "erf", "erfc", "special_erfcx", "lgamma", "floor", "ceil",
+    "round", "sign", "isnan", "isinf", "logical_not",
 )  # fmt: skip
 BINARY = (
     "mul", "div", "maximum", "minimum", "remainder", "atan2", "eq", "ne", "lt", "le", "gt", "ge", "logical_and",
@@ -138,10 +138,10 @@ def _variance(
 
 
 def _logical(name: str) -> Rule:
-    def rule(build: Builder, val: Tensor, x: Any, y: Any) -> Ref:
+    def rule(build: Builder, val: Tensor, *operands: Any) -> Ref:
         if val.dtype != torch.bool:
             raise NotImplementedError("an operation on bits")
-        return elementwise(build, val, name, [x, y])
+        return elementwise(build, val, name, operands)
 
     return rule
 
@@ -224,6 +224,7 @@ RULES: dict[str, Rule] = {
     "var": _variance,
     "bitwise_and": _logical("logical_and"),
     "bitwise_or": _logical("logical_or"),
+    "bitwise_not": _logical("logical_not"),
     "linalg_vector_norm": _norm,
     "_softmax": _along("softmax"),
     "_log_softmax": _along("log_softmax"),

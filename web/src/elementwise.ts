@@ -22,9 +22,31 @@ export function erf(x: number): number {
     }
     return Math.sign(x) * sum * (2 / Math.sqrt(Math.PI));
   }
+  return Math.sign(x) * (1 - Math.exp(-a * a) * tail(a));
+}
+
+// The continued fraction of e^(a^2) erfc(a) for a from 2.5 on.
+function tail(a: number): number {
   let fraction = 0;
   for (let n = 60; n > 0; n--) fraction = n / 2 / (a + fraction);
-  return Math.sign(x) * (1 - Math.exp(-a * a) / Math.sqrt(Math.PI) / (a + fraction));
+  return 1 / Math.sqrt(Math.PI) / (a + fraction);
+}
+
+// e^(x^2) erfc(x).
+function erfcx(x: number): number {
+  if (x >= 2.5) return tail(x);
+  return Math.exp(x * x) * (1 - erf(x));
+}
+
+const STIRLING = [1 / 12, -1 / 360, 1 / 1260, -1 / 1680, 1 / 1188, -691 / 360360];
+
+// log |Gamma(x)|: Stirling's series, after steps up to where it is exact to a double.
+function lgamma(x: number): number {
+  if (x <= 0) return x === Math.floor(x) ? Infinity : Math.log(Math.PI / Math.abs(Math.sin(Math.PI * x))) - lgamma(1 - x);
+  let product = 1;
+  for (; x < 10; x++) product *= x;
+  const series = STIRLING.reduceRight((sum, term) => term + sum / (x * x), 0) / x;
+  return (x - 0.5) * Math.log(x) - x + 0.5 * Math.log(2 * Math.PI) + series - Math.log(product);
 }
 
 function tanhGelu(x: number): number {
@@ -70,6 +92,9 @@ const UNARY: Record<string, Unary> = {
   relu: (x: number) => (x < 0 ? 0 : x),
   reciprocal: (x: number) => 1 / x,
   erf,
+  erfc: (x: number) => (x > 0 ? Math.exp(-x * x) * erfcx(x) : 1 - erf(x)),
+  special_erfcx: erfcx,
+  lgamma,
   floor: Math.floor,
   ceil: Math.ceil,
   round,

@@ -333,6 +333,6 @@ class Shared:
 )
 def test_parts_that_cannot_be_trained_so_are_refused_at_once(tmp_path, objective, words):
     runs = trainers(specs_of(), tmp_path, objective=objective)
-    with pytest.raises(SpecError, match=f"a part of these runs {words}.*omit --vmapped") as caught:
+    with pytest.raises(SpecError, match=f"a part of these runs {words}.*leave --vmapped out") as caught:
         fit_vmapped(runs, SILENT, "never")
     assert "\n" not in str(caught.value)
