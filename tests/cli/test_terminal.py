@@ -211,3 +211,14 @@ def test_a_line_says_that_no_weights_are_chosen_while_a_schedule_moves(capsys):
     with terminal.watching(terminal.console()) as callback:
         callback.show(status(101.25, (), 98.0, judged=False))
     assert capsys.readouterr().out.endswith("validation 98.00 (-ELBO; not judged yet: its schedule moves)\n")
+
+
+def test_the_bar_says_what_is_measured_after_the_last_epoch():
+    import io
+
+    out = io.StringIO()
+    console = terminal.SafeConsole(file=out, force_terminal=True, width=80, markup=False)
+    with terminal.watching(console) as callback:
+        callback.show(status(99.0, step=1000))
+        callback.measured("likelihood", 0.4)
+    assert "measuring likelihood 40 %" in out.getvalue()

@@ -16,7 +16,7 @@ from vaelab.runs.provenance import beta_in_words, bound_in_words
 from vaelab.system.errors import in_print
 from vaelab.training.callback import Callback, Status
 from vaelab.training.diagnosis.post_mortem import PostMortem, named_images, origin
-from vaelab.training.lines import held_out, lines, summary
+from vaelab.training.lines import held_out, lines, measuring, summary
 
 if TYPE_CHECKING:
     from vaelab.runs.compare import Ranking
@@ -47,7 +47,12 @@ def _bar(console: Console) -> Iterator[Callback]:
             if status.step == status.steps:
                 progress.console.print(summary(status) + held_out(status), highlight=False, soft_wrap=True)
 
-        yield Callback(say=lambda line: progress.console.print(line, style="dim", highlight=False), show=show)
+        def measured(measure: str, share: float) -> None:
+            progress.update(task, completed=share, description=measuring(measure, share))
+
+        yield Callback(
+            say=lambda line: progress.console.print(line, style="dim", highlight=False), show=show, measured=measured
+        )
 
 
 @contextmanager
