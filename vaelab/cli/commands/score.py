@@ -97,10 +97,17 @@ def score(
         print(ranking.table({name: ranking.rank(scores.unusual(name), unusual) for name in there}), end="\n\n")
     if alarm is not None and p is not None:
         flagged = sorted((p <= alarm).nonzero()[0].tolist(), key=lambda i: p[i])
-        print(f"{len(flagged):,} of {len(found):,} images have a p-value of at most {alarm:g}{':' * bool(flagged)}")
+        print(alarm_line(len(flagged), len(found), alarm))
         for i in flagged[:SHOWN]:
             print(f"  {p[i]:<8.4g} {found.names[i]}")
         if len(flagged) > SHOWN:
             print(f"  and {len(flagged) - SHOWN:,} more, in {out}")
         print()
     print(out)
+
+
+def alarm_line(flagged: int, images: int, alarm: float) -> str:
+    """Say how many images have a p-value of at most `alarm`; a colon follows if they are listed below."""
+    noun = "image" if images == 1 else "images"
+    has = "has" if flagged == 1 else "have"
+    return f"{flagged:,} of {images:,} {noun} {has} a p-value of at most {alarm:g}{':' * bool(flagged)}"
