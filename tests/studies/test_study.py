@@ -150,7 +150,8 @@ def test_killed_and_started_again_it_gives_the_same_numbers(tiny, tmp_path):
     stamp = (study.members[0].run.path / "result.json").stat().st_mtime_ns
     again = subprocess.run(words, env=environment, capture_output=True, text=True, check=False)
     assert again.returncode == 0, again.stderr
-    assert again.stdout.strip().endswith("report.html")
+    assert re.search(r"^open in a browser: .*report\.html$", again.stdout, re.MULTILINE)
+    assert again.stdout.splitlines()[-1].startswith("next: `vaelab study ")
     assert "3 runs, 1 done before" in again.stdout or "3 runs, 2 done before" in again.stdout
     assert (study.members[0].run.path / "result.json").stat().st_mtime_ns == stamp
     whole = open_study(tiny, tmp_path / "whole")
