@@ -20,6 +20,7 @@ from vaelab.data.dataset import Dataset, Splits
 from vaelab.data.in_hand import InHand, in_hand
 from vaelab.data.places import taken_from
 from vaelab.data.sources import modules_of
+from vaelab.evaluation.in_words import Metrics
 from vaelab.evaluation.likelihood.likelihood import Samples
 from vaelab.evaluation.measure import Metric
 from vaelab.models import VAE
@@ -41,6 +42,7 @@ from vaelab.system.memory import check_free
 from vaelab.system.tensor_file import read_tensors
 from vaelab.training.callback import row_of
 
+SHOWN = ("elbo", "rate", "distortion", "nll")  # metrics that a printed run shows
 PER_IMAGE = "per_image.safetensors"
 CHECKPOINT = "checkpoint.safetensors"
 OF_PIXELS = {"posterior.centre", "likelihood.offset"}  # older runs do not have them: both were 0 in training
@@ -50,7 +52,7 @@ Axis = Annotated[int, Field(ge=1)]
 SHAPE, CLASS_NAMES = TypeAdapter(tuple[Axis, Axis, Axis]), TypeAdapter(dict[int, str])
 
 
-@dataclass(frozen=True, init=False)
+@dataclass(frozen=True, init=False, repr=False)
 class Run:
     """A run's directory, read on demand.
 
@@ -87,6 +89,18 @@ class Run:
     def of(cls, run: "Run | Path | str") -> "Run":
         """Return `run` itself, or the run in the directory `run`."""
         return run if isinstance(run, Run) else cls(run)
+
+    def __repr__(self) -> str:
+        """Its directory, what it trains, and its bounds if it is done; the directory alone if files are damaged."""
+        try:
+            spec, done = self.spec, self.done
+            parts = (spec.data, str(spec.likelihood).split(":")[0], spec.network.split(":")[0], f"z = {spec.latent}")
+            lines = [f"Run {self.path}: {', '.join(parts)}, {'done' if done else 'not done'}"]
+            if done:
+                lines += [f"  {metric}" for metric in self.metrics if metric.name in SHOWN]
+        except VaelabError:
+            return f"Run {self.path}"
+        return "\n".join(lines)
 
     @property
     def spec(self) -> Spec:
@@ -125,9 +139,9 @@ class Run:
         return [row for row in rows if row is not None]  # the last line may be incomplete while the run is training
 
     @property
-    def metrics(self) -> list[Metric]:
+    def metrics(self) -> Metrics:
         """All metrics in result.json, first those computed at the end of training; RunError as `result`."""
-        return [Metric.from_row(row) for row in self.result["metrics"]]
+        return Metrics(Metric.from_row(row) for row in self.result["metrics"])
 
     def metric(self, name: str, samples: int | None = None) -> Metric:
         """Return the metric `name` of the test images.

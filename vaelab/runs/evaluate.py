@@ -7,6 +7,7 @@ from pathlib import Path
 
 from vaelab.data.dataset import Dataset, Splits, seen
 from vaelab.data.in_hand import InHand
+from vaelab.evaluation.in_words import Metrics
 from vaelab.evaluation.measure import GIVEN_LABELS, EvaluationContext, Measure, Metric, checked_metrics
 from vaelab.evaluation.measures import METRICS
 from vaelab.models import VAE
@@ -76,7 +77,7 @@ def evaluate(
             store.metrics[:] = run.metrics  # another process may have added some in the meantime
             store.tensors()  # raises an error before any work if the file is damaged
             run_measures(todo, context, callback, keep)
-    return [metric for name in measures for metric in store.of(name, split)]
+    return Metrics(metric for name in measures for metric in store.of(name, split))
 
 
 def cache_of(run: Run) -> Path:
