@@ -146,7 +146,7 @@ def test_parts_lists_every_metric(capsys):
     assert main(["parts"]) == 0
     listed = capsys.readouterr().out
     for name in METRICS:
-        assert re.search(rf"^{name}\b", listed, re.MULTILINE), name
+        assert re.search(rf"^  {name}$", listed, re.MULTILINE), name
 
 
 def test_the_features_of_a_distance_are_shown_with_its_name(capsys):
@@ -215,6 +215,10 @@ def test_train_prints_its_numbers_and_ends_with_where_they_are(tmp_path, capsys)
     assert re.search(r"nll +\d+\.\d+ +\d\.\d+ +\d\S* +nats/image +100", done.stdout)
     assert max(map(len, done.stdout.splitlines())) <= 100 + len(str(tmp_path))
     (run,) = tmp_path.iterdir()
+    assert done.stdout.splitlines()[-2:] == [
+        f"pictures: {run / 'figures'}",
+        f"next: `vaelab sample {run}`, or `vaelab compare` with other runs",
+    ]
     pictures = {p.stem for p in (run / "figures").iterdir()}
     assert pictures >= {"manifold", "samples", "reconstructions", "traversal", "interpolation", "latents", "curves"}
 

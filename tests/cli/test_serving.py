@@ -15,6 +15,7 @@ import vaelab as vl
 from tests.conftest import TINY
 from tests.told import told
 from vaelab.cli import terminal
+from vaelab.cli.commands.score import alarm_line
 from vaelab.cli.main import main
 from vaelab.system import files
 
@@ -88,6 +89,8 @@ def test_scores_have_p_values_and_flags(run, photos, tmp_path, capsys):
     ranks = np.array([float(row["p_value"]) * (most + 1) for row in found])
     np.testing.assert_allclose(ranks, np.rint(ranks), atol=1e-6)
     assert main(["score", str(run), str(photos), "--out", out, "--overwrite", "--alarm", "0.01"]) == 0
+    assert alarm_line(1, 10, 0.05) == "1 of 10 images has a p-value of at most 0.05:"
+    assert alarm_line(0, 1, 0.05) == "0 of 1 image have a p-value of at most 0.05"
     assert re.search(r"^0 of 6 images have a p-value of at most 0.01\n\n", capsys.readouterr().out, re.MULTILINE)
     scores = vl.load(run).score(data.test, samples=20)
     np.testing.assert_allclose([float(row["nll_nats"]) for row in found], scores.nll_nats, rtol=1e-5)

@@ -49,7 +49,8 @@ def test_manifold_puts_z1_to_the_right_and_z2_upwards(make_model, make_data):
     shape = (1, 1, 2)
     figure = FIGURES["manifold"](make_model(shape, 2, decoder=pass_through(shape)), make_data(shape))
     (ax,) = figure.axes
-    grid = cells(ax, shape, 20, 0)[:, :, 0]  # [20, 20, 2]: sigmoid(z1), sigmoid(z2) at each place
+    gap = 2  # since the pixels at the edges differ
+    grid = cells(ax, shape, 20, gap)[:, :, 0]  # [20, 20, 2]: sigmoid(z1), sigmoid(z2) at each place
     axis = 1 / (1 + np.exp(-norm.ppf((np.arange(20) + 0.5) / 20)))
     np.testing.assert_allclose(grid[:, :, 0], np.tile(axis, (20, 1)), rtol=1e-5)
     np.testing.assert_allclose(grid[:, :, 1], np.tile(axis[::-1, None], (1, 20)), rtol=1e-5)
@@ -58,10 +59,10 @@ def test_manifold_puts_z1_to_the_right_and_z2_upwards(make_model, make_data):
     # every tick stands at the cell whose value it names
     for x, label in zip(ax.get_xticks(), ax.get_xticklabels(), strict=True):
         value = float(label.get_text().replace("\N{MINUS SIGN}", "-"))
-        assert value == pytest.approx(norm.ppf((x // 2 + 0.5) / 20), abs=0.006)
+        assert value == pytest.approx(norm.ppf((x // (2 + gap) + 0.5) / 20), abs=0.006)
     for y, label in zip(ax.get_yticks(), ax.get_yticklabels(), strict=True):
         value = float(label.get_text().replace("\N{MINUS SIGN}", "-"))
-        assert value == pytest.approx(norm.ppf((19 - y + 0.5) / 20), abs=0.006)
+        assert value == pytest.approx(norm.ppf((19 - y / (1 + gap) + 0.5) / 20), abs=0.006)
 
 
 # reconstructions ----------------------------------------------------------------------------------------------------
@@ -166,7 +167,7 @@ def test_traversal_follows_kl(make_model, make_data, fixed):
         torch.from_numpy(cells(ax, shape, 13, 1)).reshape(10, 13, latent), z.sigmoid(), atol=1e-6, rtol=0
     )
     assert [label.get_text() for label in ax.get_xticklabels()] == [*["−3", "−2", "−1", "0", "1", "2", "3"]]
-    assert "standard deviations" in ax.get_xlabel()
+    assert "sd of the prior" in ax.get_xlabel()
     # frames: mu = 4 lies beyond the last step, mu = 3.7 as well, the tenth's 1.3 is nearest to 1.5
     columns = [round((frame.get_x() + 0.5) / 6) for frame in ax.patches]
     assert columns[:2] == [12, 12]
@@ -226,7 +227,7 @@ def test_interpolation_goes_straight_from_data_to_data(make_model, make_data):
         np.testing.assert_allclose(grid[:, 1 + step], 1 / (1 + np.exp(-((1 - t) * left + t * right))), rtol=1e-5)
     labels = [label.get_text() for label in ax.get_xticklabels()]
     assert labels[0] == labels[-1] == "data"
-    assert [float(label) for label in labels[1:-1]] == [i / 8 for i in range(9)]
+    assert [float(label) for label in labels[1:-1]] == [i / 4 for i in range(5)]
 
 
 # latents ------------------------------------------------------------------------------------------------------------
@@ -263,8 +264,10 @@ def test_latents_are_posterior_means_coloured_by_label(make_model, make_data):
     assert "z₁" in ax.get_xlabel()
     assert "z₂" in ax.get_ylabel()
     medians = [np.median(expected[data.labels == label], axis=0) for label in range(4)]
-    assert [text.get_text() for text in ax.texts] == ["0", "1", "2", "3"]
-    np.testing.assert_allclose([text.xy for text in ax.texts], medians, atol=1e-6)
+    names = [text for text in ax.texts if not text.get_text().startswith("prior")]
+    assert [text.get_text() for text in names] == ["0", "1", "2", "3"]
+    away = np.hypot(*(np.array([text.xy for text in names]) - medians).T)
+    assert away.max() < 0.3  # at the median, or beside it if another name is there
 
 
 def test_latents_of_many_dimensions_along_principal_components(make_model, make_data):

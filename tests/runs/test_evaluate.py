@@ -21,6 +21,7 @@ from vaelab.runs.provenance import provenance
 from vaelab.runs.spec import Spec
 from vaelab.runs.train import train
 from vaelab.system.errors import DataError, NonFiniteError, RunError, SpecError
+from vaelab.training.callback import SILENT
 
 TINY = Spec(data="digits", latent=2, network="mlp:hidden=8", epochs=1, nll_samples=5)
 
@@ -116,7 +117,7 @@ def test_everything_is_refused_before_any_work_starts(run, data):
 
     one = context_of(run.blueprint, run.model(), data, "test", 0, Path("unused"))
     with pytest.raises(DataError, match=r"a thing of 180 test images; expected at least 1,000,000"):
-        run_measures({"a": Eager(), "b": Refusing()}, one, lambda line: None, lambda name, rows: None)
+        run_measures({"a": Eager(), "b": Refusing()}, one, SILENT, lambda name, rows: None)
     assert not began
 
 

@@ -1,6 +1,7 @@
 """Studies: a TOML file becomes runs, and they can be stopped and gone on with."""
 
 import os
+import re
 import subprocess
 import sys
 import time
@@ -115,6 +116,11 @@ def test_carried_out_in_part_and_then_whole(tiny, tmp_path):
     assert all(m.run.done for m in study.members)
     assert (study.members[2].run.path / "result.json").stat().st_mtime_ns == stamp
     assert "Tiny: 3 runs, 1 done before" in said
+    runs = [line for line in said if line.startswith("[")]
+    assert [re.sub(r"about \d+:\d\d", "about 0:00", line) for line in runs] == [
+        "[1/2] one z=2, about 0:00 left for the study",
+        "[2/2] one z=3, about 0:00 left for the study",
+    ]
 
 
 @pytest.mark.thorough(0.25, group="processes of a study")
@@ -144,7 +150,8 @@ def test_killed_and_started_again_it_gives_the_same_numbers(tiny, tmp_path):
     stamp = (study.members[0].run.path / "result.json").stat().st_mtime_ns
     again = subprocess.run(words, env=environment, capture_output=True, text=True, check=False)
     assert again.returncode == 0, again.stderr
-    assert again.stdout.strip().endswith("report.html")
+    assert re.search(r"^open in a browser: .*report\.html$", again.stdout, re.MULTILINE)
+    assert again.stdout.splitlines()[-1].startswith("next: `vaelab study ")
     assert "3 runs, 1 done before" in again.stdout or "3 runs, 2 done before" in again.stdout
     assert (study.members[0].run.path / "result.json").stat().st_mtime_ns == stamp
     whole = open_study(tiny, tmp_path / "whole")

@@ -1,6 +1,5 @@
 """What the commands print: progress (a bar in a terminal, lines elsewhere), tables and facts."""
 
-import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -10,21 +9,21 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColum
 from rich.segment import Segment
 from rich.table import Table
 
+from vaelab.cli.tables import Column, table
+from vaelab.evaluation.in_words import ERROR, decimals_of, error_of
 from vaelab.evaluation.measure import FEW_EFFECTIVE, FEW_MARK, Metric, draws_in_words, rests_on_few
 from vaelab.runs.provenance import beta_in_words, bound_in_words
 from vaelab.system.errors import in_print
 from vaelab.training.callback import Callback, Status
 from vaelab.training.diagnosis.post_mortem import PostMortem, named_images, origin
-from vaelab.training.lines import held_out, lines, summary
+from vaelab.training.lines import held_out, lines, measuring, summary
 
 if TYPE_CHECKING:
     from vaelab.runs.compare import Ranking
     from vaelab.runs.result_file import Result
 
 WIDEST = 100  # columns
-MOST_DIGITS = 8  # of a value: an uncertainty of rounding alone asks for more
-ONE_LINE = 26  # longest metric name that leaves room for the other columns in a wide terminal
-NARROW_LINE = 21  # and in one of 80 columns
+UNIT, SENTENCE = 10, 24  # smallest number of columns of a unit and of a sentence in a table
 
 
 @contextmanager
@@ -48,7 +47,12 @@ def _bar(console: Console) -> Iterator[Callback]:
             if status.step == status.steps:
                 progress.console.print(summary(status) + held_out(status), highlight=False, soft_wrap=True)
 
-        yield Callback(say=lambda line: progress.console.print(line, style="dim", highlight=False), show=show)
+        def measured(measure: str, share: float) -> None:
+            progress.update(task, completed=share, description=measuring(measure, share))
+
+        yield Callback(
+            say=lambda line: progress.console.print(line, style="dim", highlight=False), show=show, measured=measured
+        )
 
 
 @contextmanager
@@ -107,27 +111,39 @@ def say(text: object = "") -> None:
 
 def print_records(title: str, records: list[dict[str, Any]]) -> None:
     """Print records with equal keys as a table, a row each."""
-    table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False)
-    for key, value in records[0].items():
-        justify = "right" if isinstance(value, int | float) else "left"
-        table.add_column(str(key).replace("_", " "), justify=justify, overflow="fold")  # nothing is cut off
-    for record in records:
-        table.add_row(
-            *(f"{v:,}" if isinstance(v, int) and not isinstance(v, bool) else str(v) for v in record.values())
+    columns = [
+        Column(
+            str(key).replace("_", " "),
+            right=isinstance(value, int | float),
+            sentence=SENTENCE if _is_text(records, key) else 0,
         )
-    console().print(table)
+        for key, value in records[0].items()
+    ]
+    rows = [
+        [f"{v:,}" if isinstance(v, int) and not isinstance(v, bool) else str(v) for v in record.values()]
+        for record in records
+    ]
+    console().print(title, style="bold", highlight=False)
+    console().print(table(console(), columns, rows))
     console().print()
+
+
+def _is_text(records: list[dict[str, Any]], key: str) -> bool:
+    """Whether a column holds sentences, not names: the first column does not."""
+    return key != next(iter(records[0])) and any(" " in str(record[key]) for record in records)
 
 
 def print_facts(title: str, facts: dict[str, str]) -> None:
     """Print the properties of one thing, a line each, without those that have no value."""
-    table = Table(
+    facts_table = Table(
         title=title or None, title_justify="left", title_style="bold", box=None, pad_edge=False, show_header=False
     )
+    facts_table.add_column(no_wrap=True)
+    facts_table.add_column(overflow="fold")
     for name, value in facts.items():
         if value:
-            table.add_row(name, value)
-    console().print(table)
+            facts_table.add_row(name, value)
+    console().print(facts_table)
     console().print()
 
 
@@ -141,23 +157,17 @@ def print_metrics(title: str, metrics: list[Metric]) -> None:
 def _print_metrics(title: str, metrics: list[Metric]) -> None:
     notes = list(dict.fromkeys(m.note for m in metrics if m.note))
     drawn = any(m.monte_carlo_se is not None for m in metrics)
-    longest = ONE_LINE if console().width >= WIDEST else NARROW_LINE
-    names = [_lines(m.name, longest) for m in metrics]
-    table = Table(box=None, pad_edge=False)
-    table.add_column("metric", no_wrap=max(map(len, "\n".join(names).split("\n"))) <= longest, overflow="fold")
-    for header in ("value", "+- SE or 95 %", *(["+- draws"] if drawn else [])):
-        table.add_column(header, justify="right", no_wrap=True)
-    table.add_column("unit", overflow="fold", min_width=10)
-    table.add_column("K", justify="right", no_wrap=True)
-    table.add_column("", no_wrap=True)
-    for name, m in zip(names, metrics, strict=True):
-        decimals = _decimals(m)
-        cells = [f"{m.value:.{decimals}f}", _error(m, decimals)]
-        if drawn:
-            cells.append("" if m.monte_carlo_se is None else f"{m.monte_carlo_se:.2g}")
-        table.add_row(name, *cells, m.unit, draws_in_words(m), f"[{notes.index(m.note) + 1}]" if m.note else "")
+    numbers = [Column(header, right=True) for header in ("value", ERROR, *(["+- draws"] if drawn else []))]
+    columns = [Column("metric"), *numbers, Column("unit", sentence=UNIT), Column("K", right=True), Column("")]
+    rows = list[list[str]]()
+    for m in metrics:
+        decimals = decimals_of(m)
+        draws = [] if not drawn else ["" if m.monte_carlo_se is None else f"{m.monte_carlo_se:.2g}"]
+        values = [f"{m.value:.{decimals}f}", error_of(m, decimals), *draws]
+        mark = f"[{notes.index(m.note) + 1}]" if m.note else ""
+        rows.append([m.name, *values, m.unit, draws_in_words(m), mark])
     console().print(title, style="bold", highlight=False)
-    console().print(table)
+    console().print(table(console(), columns, rows))
     for number, note in enumerate(notes, 1):
         console().print(f"[{number}] {note}", style="dim", highlight=False)
     console().print()
@@ -166,20 +176,21 @@ def _print_metrics(title: str, metrics: list[Metric]) -> None:
 def print_rankings(metric: str, rankings: "list[Ranking]") -> None:
     """Print rankings of runs, a table each, titled by what its numbers have in common."""
     for ranking in rankings:
-        table = Table(box=None, pad_edge=False)
-        table.add_column("run", overflow="fold")  # its end tells it from others
-        table.add_column(_lines(metric, ONE_LINE), justify="right", no_wrap=len(metric) <= ONE_LINE, overflow="fold")
-        for header in ("+- SE or 95 %", "above" if ranking.better == "neither" else "behind", "+- SE", ""):
-            table.add_column(header, justify="right", no_wrap=True)
+        away = "above" if ranking.better == "neither" else "behind"
+        columns = [
+            Column("run"),
+            *(Column(header, right=True) for header in (metric, ERROR, away, "+- SE")),
+            Column(""),
+        ]
+        rows = list[list[str]]()
         for ranked in ranking.runs:
             own, se = ranked.metric, ranked.behind_se
-            decimals = _decimals(own)
+            decimals = decimals_of(own)
             behind = "" if se is None and not ranked.behind else f"{ranked.behind:.{decimals}f}"
-            cells = (f"{own.value:.{decimals}f}", _error(own, decimals), behind)
-            mark = FEW_MARK if rests_on_few(own) else ""
-            table.add_row(ranked.run.path.name, *cells, "" if se is None else f"{se:.2g}", mark)
+            values = [f"{own.value:.{decimals}f}", error_of(own, decimals), behind, "" if se is None else f"{se:.2g}"]
+            rows.append([ranked.run.path.name, *values, FEW_MARK if rests_on_few(own) else ""])
         console().print(ranking.of, style="bold", highlight=False)
-        console().print(table)
+        console().print(table(console(), columns, rows))
         if any(rests_on_few(ranked.metric) for ranked in ranking.runs):
             console().print(f"{FEW_MARK} {FEW_EFFECTIVE}", style="dim", highlight=False)
         console().print()
@@ -197,29 +208,6 @@ def provenance_facts(result: "Result") -> dict[str, str]:
         "resumed from": f"{before['run']}, after its {before['step']:,} steps" if before else "",
     }
     return facts | {finding["kind"]: f"{finding['says']}; {finding['do']}" for finding in result["findings"]}
-
-
-def _lines(metric: str, longest: int) -> str:
-    """A name that is too long for one line in two: broken before the features it was measured by, or before a _."""
-    if len(metric) <= longest:
-        return metric
-    end = metric.find("[") if "[" in metric else metric.rfind("_", 0, longest + 1)
-    return f"{metric[:end]}\n{metric[end:]}" if end > 0 else metric
-
-
-def _error(m: Metric, decimals: int) -> str:
-    if m.interval is not None:
-        return f"{m.interval[0]:.{decimals}f} to {m.interval[1]:.{decimals}f}"
-    return "" if m.se is None else f"{m.se:.{decimals}f}"
-
-
-def _decimals(m: Metric) -> int:
-    """Decimals that show two digits of the uncertainty; four digits of a value without one, none of a whole number."""
-    error = (m.interval[1] - m.interval[0]) / 4 if m.interval is not None else m.se or m.monte_carlo_se
-    if error:
-        most = MOST_DIGITS - 1 - math.floor(math.log10(abs(m.value))) if m.value else math.inf
-        return int(max(0, min(1 - math.floor(math.log10(error)), most)))
-    return 0 if float(m.value).is_integer() else max(0, 3 - math.floor(math.log10(abs(m.value))))
 
 
 def print_post_mortem(title: str, post_mortem: PostMortem) -> None:

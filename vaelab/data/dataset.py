@@ -166,6 +166,10 @@ class Splits:
     where: str = ""
     said: tuple[str, ...] = ()
 
+    def __repr__(self) -> str:
+        """The splits, a line each."""
+        return "\n".join(["Splits", *(f"  {split}" for split in (self.train, self.validation, self.test) if split)])
+
     def __post_init__(self) -> None:
         for split in (self.validation, self.test):
             if split is not None and (split.shape, split.protocol) != (self.train.shape, self.train.protocol):

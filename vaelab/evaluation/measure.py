@@ -32,7 +32,7 @@ def _ordered(interval: tuple[float, float]) -> tuple[float, float]:
     return interval
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Metric:
     """A number with all that is needed to compare it: of what, in what, on what, and how uncertain.
 
@@ -62,6 +62,12 @@ class Metric:
     def __post_init__(self) -> None:
         if self.better not in get_args(Better):
             raise unknown(f"direction of metric {self.name}", self.better, get_args(Better))
+
+    def __repr__(self) -> str:
+        """The number with its error, its unit and what it is of, in one line."""
+        from vaelab.evaluation.in_words import in_one_line  # here, because that module imports this one
+
+        return in_one_line(self)
 
     def as_row(self) -> dict[str, Any]:
         """A row of `metrics` in result.json: everything except the numbers of each image."""

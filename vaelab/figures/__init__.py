@@ -3,6 +3,7 @@
 import inspect
 import io
 from pathlib import Path
+from typing import Any, Protocol
 
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
@@ -14,12 +15,20 @@ from vaelab.figures.manifold import manifold
 from vaelab.figures.rate_distortion import rate_distortion as rate_distortion
 from vaelab.figures.reconstructions import reconstructions
 from vaelab.figures.samples import samples
-from vaelab.figures.style import DPI, one_look
+from vaelab.figures.style import SCREEN, Page, one_look
 from vaelab.figures.traversal import traversal
+from vaelab.models import VAE
 from vaelab.parts import contracts
 from vaelab.system.files import write_atomically
 
-FIGURES: dict[str, contracts.Figure] = {
+
+class PagedFigure(contracts.Figure, Protocol):
+    """A figure that is laid out for a page."""
+
+    def __call__(self, model: VAE, data: Any, /, *, title: str, seed: int, page: Page = SCREEN) -> Figure: ...
+
+
+FIGURES: dict[str, PagedFigure] = {
     "interpolation": interpolation,
     "latents": latents,
     "manifold": manifold,
@@ -34,15 +43,27 @@ def needs_data(picture: contracts.Figure) -> bool:
     return list(inspect.signature(picture).parameters.values())[1].default is not None
 
 
-def save(figure: Figure, path: Path, dpi: float = DPI) -> None:
-    """Write a figure as PNG, atomically. Equal figures give equal bytes: the file has no date and no version.
+FORMATS: dict[str, dict[str, None]] = {  # the formats of `save` -> what matplotlib would write about itself
+    "png": {"Software": None},
+    "pdf": {"Creator": None, "Producer": None, "CreationDate": None},
+    "svg": {"Creator": None, "Date": None, "Format": None, "Type": None},
+}
+DESCRIPTION = {"png": "Description", "pdf": "Title", "svg": "Title"}  # where each format keeps what is seen
+
+
+def save(figure: Figure, path: Path, dpi: float | None = None) -> None:
+    """Write a figure, atomically. Equal figures give equal bytes: the file has no date and no version.
+
+    In PDF and SVG, texts are text and lines are lines; images are made of dots. The label of the figure, which says
+    what is seen, becomes the description in the file.
 
     Arguments:
         figure: the figure to draw.
-        path: the file to write; its folder exists.
-        dpi: dots per inch. At 150, the default, every pixel of an image grid is a whole number of dots.
+        path: the file to write; its folder exists. Its suffix is one of FORMATS.
+        dpi: dots per inch; by default those of the figure, at which every pixel of an image grid is whole dots.
     """
-    buffer = io.BytesIO()
+    buffer, kind = io.BytesIO(), path.suffix[1:]
+    about = {**FORMATS[kind], **({DESCRIPTION[kind]: label} if (label := str(figure.get_label())) else {})}
     with one_look():
-        FigureCanvasAgg(figure).print_figure(buffer, format="png", dpi=dpi, metadata={"Software": None})
+        FigureCanvasAgg(figure).print_figure(buffer, format=kind, dpi=dpi or figure.dpi, metadata=about)
     write_atomically(path, buffer.getvalue())

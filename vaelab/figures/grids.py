@@ -1,6 +1,7 @@
 """Grids of images. Every image pixel covers the same whole number of dots, so that no image looks blurred."""
 
 from collections.abc import Sequence
+from math import ceil
 
 import numpy as np
 import torch
@@ -8,7 +9,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from vaelab.figures.style import DPI, HEADING, SMALL, TEXT, wrapped
+from vaelab.figures.style import DPI, SCREEN, SMALL, TEXT, Page, wrapped
+from vaelab.system.errors import SpecError
 
 
 def gap_between(images: Tensor) -> int:
@@ -64,6 +66,24 @@ def image_grid(ax: Axes, images: Tensor, columns: int, gap: int) -> None:
     ax.tick_params(length=0, labelsize=SMALL)
 
 
+def _dots(pixels: int, inches: float, width: float, dpi: float) -> tuple[float, float]:
+    """How many dots a pixel of a grid covers that is `pixels` and at most `inches` wide, and the dots per inch.
+
+    Raises:
+        SpecError: the page has no room for the grid.
+    """
+    if inches < 0.5:
+        raise SpecError(
+            found=f"a figure that is {width:g} inches wide",
+            expected="room for its images beside its labels",
+            do="give it a larger --width",
+        )
+    wanted = inches * dpi / pixels
+    dots = max(1, ceil(wanted - 1e-9)) if wanted > 0.6 else wanted  # large images have fewer pixels
+    whole = ceil(width * dots * pixels / inches)  # dots of the whole width
+    return dots, whole / width
+
+
 def grid_figure(
     grids: Sequence[Tensor],
     columns: int,
@@ -76,6 +96,7 @@ def grid_figure(
     bottom: float = 0.0,
     margin: float = 0.15,
     target: float = 6.5,
+    page: Page = SCREEN,
 ) -> tuple[Figure, list[Axes]]:
     """Draw a figure of image grids next to each other; return it with its axes.
 
@@ -88,28 +109,38 @@ def grid_figure(
             can be drawn, a sentence of the caption says which are.
         left, bottom: inches for the tick and axis labels to the left of each grid and below it.
         margin: inches of white around the figure and between the grids.
-        target: the approximate length in inches of the longer side of all grids together.
+        target: the approximate length in inches of the longer side of all grids together, if the page has no width.
+        page: what the figure is drawn for. The dpi of the figure are those at which image pixels are whole dots.
     """
     caption = " ".join(filter(None, (caption, which_channels(grids[0]))))
     count, _, image_height, image_width = grids[0].shape
     size = (-(-count // columns) * (image_height + gap) - gap, columns * (image_width + gap) - gap)
-    dots_wanted = target * DPI / max(size[0], len(grids) * size[1])
-    dots = max(1, round(dots_wanted)) if dots_wanted > 0.6 else dots_wanted  # large images are drawn with fewer pixels
-    height, width = dots * size[0] / DPI, dots * size[1] / DPI
+    if page.width is None:
+        dots_wanted = target * DPI / max(size[0], len(grids) * size[1])
+        dots = max(1, round(dots_wanted)) if dots_wanted > 0.6 else dots_wanted  # large images have fewer pixels
+        per_inch = DPI
+    else:
+        margin = min(margin, 0.12)
+        dots, per_inch = _dots(size[1], (page.width - margin) / len(grids) - left - margin, page.width, page.dpi)
+    height, width = dots * size[0] / per_inch, dots * size[1] / per_inch
 
-    total_width = len(grids) * (width + left + margin) + margin
+    total_width = page.width or len(grids) * (width + left + margin) + margin
     beside = total_width - left  # the width for texts, which are centred on the grids
-    title, caption = wrapped(title, beside, HEADING), wrapped(caption, beside, SMALL)
-    above = margin + (0.22 * (title.count("\n") + 1) if title else 0) + (0.25 if titles else 0)
-    below = margin + bottom + (0.06 + 0.15 * (caption.count("\n") + 1) if caption else 0)
+    title, caption = wrapped(title, beside, page.heading), wrapped(caption, beside, page.small)
+    titles = [wrapped(text, width, TEXT if page.width is None else page.small) for text in titles]
+    title_lines = max((text.count("\n") + 1 for text in titles), default=0)
+    above = margin + (page.heading / 50 * (title.count("\n") + 1) if title else 0)
+    above += (0.1 + 0.15 * title_lines) if titles else 0
+    below = margin + bottom + (0.06 + page.small / 50 * (caption.count("\n") + 1) if caption else 0)
     # round to whole dots; otherwise every image pixel would cover parts of two dots
-    above, below, left, margin = (round(inches * DPI) / DPI for inches in (above, below, left, margin))
-    total_width, total_height = len(grids) * (width + left + margin) + margin, above + height + below
+    above, below, left, margin = (round(inches * per_inch) / per_inch for inches in (above, below, left, margin))
+    total_width = page.width or len(grids) * (width + left + margin) + margin
+    total_height = above + height + below
 
-    figure = Figure(figsize=(total_width, total_height), dpi=DPI)
+    figure = Figure(figsize=(total_width, total_height), dpi=per_inch * (ceil(page.dpi / per_inch - 1e-9)))
     middle = (left + total_width) / 2 / total_width  # the centre of the grids, not of the figure
-    figure.text(middle, 1 - margin / total_height, title, fontsize=HEADING, ha="center", va="top")
-    figure.text(middle, margin / total_height, caption, fontsize=SMALL, ha="center", va="bottom")
+    figure.text(middle, 1 - margin / total_height, title, fontsize=page.heading, ha="center", va="top")
+    figure.text(middle, margin / total_height, caption, fontsize=page.small, ha="center", va="bottom")
     axes = []
     for i, images in enumerate(grids):
         x = margin + left + i * (width + left + margin)

@@ -7,7 +7,7 @@ from vaelab.data.dataset import Dataset
 from vaelab.distributions import mean_of
 from vaelab.figures.grids import centres, gap_between, grid_figure
 from vaelab.figures.model_calls import choose, condition_of, decode, pixels, seeded_model
-from vaelab.figures.style import TEXT
+from vaelab.figures.style import SCREEN, TEXT, Page
 from vaelab.models import VAE
 from vaelab.system.errors import DataError, SpecError
 
@@ -15,7 +15,7 @@ PAIRS = 8
 STEPS = 9
 
 
-def interpolation(model: VAE, data: Dataset, *, title: str = "", seed: int = 0) -> Figure:
+def interpolation(model: VAE, data: Dataset, *, title: str = "", seed: int = 0, page: Page = SCREEN) -> Figure:
     """Draw interpolations: two images at the ends of a row, and the decoder's means on the shortest path between them.
 
     Let mu be the posterior means of the images a and b of a row. The path is z(t) = (1 - t) mu(a) + t mu(b); on the
@@ -59,9 +59,16 @@ def interpolation(model: VAE, data: Dataset, *, title: str = "", seed: int = 0) 
         title=title or "Interpolations between posterior means",
         caption="The decoder is given the labels of both images with the same weights." if model.labels else "",
         bottom=0.45,
+        page=page,
     )
-    ax.set_xticks(centres(STEPS + 2, x.shape[3], gap), ["data", *(f"{value:g}" for value in t.tolist()), "data"])
+    middles = centres(STEPS + 2, x.shape[3], gap)
+    weights = [f"{value:g}" for value in t.tolist()[::2]]
+    ax.set_xticks([middles[0], *middles[1:-1:2], middles[-1]], ["data", *weights, "data"])
     ax.set_xlabel("weight of the right image's posterior mean", fontsize=TEXT)
+    figure.set_label(
+        f"{len(rows)} rows. Each has a test image at either end and, between them, {STEPS} decoded images on the path "
+        "from the posterior mean of the left one to that of the right one."
+    )
     return figure
 
 

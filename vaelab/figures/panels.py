@@ -12,7 +12,7 @@ from torch import Tensor
 
 from vaelab.data.dataset import Dataset
 from vaelab.figures.grids import gap_between, grid_figure, visible
-from vaelab.figures.manifold import SIDE, manifold_images
+from vaelab.figures.manifold import SIDE, manifold_gap, manifold_images
 from vaelab.figures.model_calls import condition_of, pixels, reconstruct, seeded_model
 from vaelab.figures.reconstructions import SAMPLES
 from vaelab.models import VAE
@@ -40,7 +40,8 @@ def sample_panel(model: VAE, *, count: int = 64, seed: int = 0) -> Figure:
 def manifold_panel(model: VAE) -> Figure:
     """Draw the learned 2-D manifold, as in `manifold`."""
     with seeded_model(model, seed=0):
-        return _bare(manifold_images(model), SIDE, 0)
+        images = manifold_images(model)
+    return _bare(images, SIDE, manifold_gap(images))
 
 
 def _square(images: Tensor) -> Figure:

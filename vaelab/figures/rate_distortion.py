@@ -6,12 +6,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from vaelab.figures.style import FAINT, MARKERS, PALETTE, SMALL, label_axes, note, plot_figure
+from vaelab.figures.style import FAINT, MARKERS, PALETTE, SCREEN, SMALL, Page, label_axes, note, plot_figure
 
 FEW = 8  # with more groups, the legend is next to the panels and names the usual number of latent dimensions
 
 
-def rate_distortion(points: list[dict[str, Any]], *, title: str = "") -> Figure:
+def rate_distortion(points: list[dict[str, Any]], *, title: str = "", page: Page = SCREEN) -> Figure:
     """Draw models in the rate-distortion plane (Alemi et al. 2018, figure 1), in nats per image.
 
     Each data set and protocol has a panel, because their numbers are not comparable. Each group has a colour and a
@@ -22,11 +22,12 @@ def rate_distortion(points: list[dict[str, Any]], *, title: str = "") -> Figure:
         points: {"panel": str, "group": str, "latent": D, "rate": ..., "distortion": ..., "rate_se": ...,
             "distortion_se": ...}; the last four in nats per image, the last two standard errors.
         title: the heading.
+        page: what the figure is drawn for.
     """
     panels = list(dict.fromkeys(point["panel"] for point in points))
     groups = list(dict.fromkeys(point["group"] for point in points))
     many = len(groups) > FEW
-    figure, axes = plot_figure(title or "Rate and distortion", len(panels), (6.2, 4.6) if many else (4.6, 4.2))
+    figure, axes = plot_figure(title or "Rate and distortion", len(panels), (6.2, 4.6) if many else (4.6, 4.2), page)
     for ax, panel in zip(axes, panels, strict=True):
         shown = [point for point in points if point["panel"] == panel]
         usual = Counter(point["latent"] for point in shown).most_common(1)[0][0] if many else None

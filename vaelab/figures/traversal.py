@@ -7,7 +7,7 @@ from vaelab.data.dataset import Dataset
 from vaelab.distributions import kl_per_dimension
 from vaelab.figures.grids import centres, gap_between, grid_figure
 from vaelab.figures.model_calls import CHUNK, choose, condition_of, decode, encode, posterior, seeded_model
-from vaelab.figures.style import PALETTE, TEXT, subscript
+from vaelab.figures.style import PALETTE, SCREEN, TEXT, Page, subscript
 from vaelab.models import VAE
 from vaelab.system.errors import SpecError
 
@@ -16,7 +16,7 @@ DIMENSIONS = 10
 IMAGES = 2000  # number of images for the mean KL that orders the dimensions
 
 
-def traversal(model: VAE, data: Dataset, *, title: str = "", seed: int = 0) -> Figure:
+def traversal(model: VAE, data: Dataset, *, title: str = "", seed: int = 0, page: Page = SCREEN) -> Figure:
     """Draw the effect of each latent dimension: a row for each, from -3 to 3 standard deviations of the prior.
 
     The other dimensions keep their values in one image's posterior mean, and a label keeps the value of that image.
@@ -54,15 +54,20 @@ def traversal(model: VAE, data: Dataset, *, title: str = "", seed: int = 0) -> F
         ),
         left=1.15,
         bottom=0.4,
+        page=page,
     )
     across, down = centres(STEPS, width, gap), centres(len(order), height, gap)
     ax.set_xticks(across[::2], [f"{step:.0f}".replace("-", "\N{MINUS SIGN}") for step in steps[::2]])
-    ax.set_xlabel("value of the dimension / standard deviations of the prior", fontsize=TEXT)
+    ax.set_xlabel("value / sd of the prior", fontsize=TEXT)
     ax.set_yticks(down, [f"z{subscript(d + 1)}  KL {kl[d]:.2f} nats" for d in order])
     for row, d in enumerate(order):
         column = int((values[:, d] - centre[d]).abs().argmin())
         corner = (across[column] - (width + 1) / 2, down[row] - (height + 1) / 2)
         ax.add_patch(Rectangle(corner, width + 1, height + 1, fill=False, edgecolor=PALETTE[1], clip_on=False))
+    figure.set_label(
+        f"{len(order)} rows of {STEPS} decoded images. Each row changes one latent dimension from \N{MINUS SIGN}3 to 3 "
+        f"standard deviations of the prior. The largest KL is {kl[order[0]]:.2f} nats, of z{subscript(order[0] + 1)}."
+    )
     return figure
 
 

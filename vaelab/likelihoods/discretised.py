@@ -66,7 +66,7 @@ class DiscretisedLogistic(nn.Module):
     article, equation 3, for any number of channels; see `vaelab.distributions.coupled`).
 
     Arguments:
-        components: K, at least 1.
+        components: K, the number of logistics in the mixture, at least 1.
         scale: `shared` (one s for each component, learned), or `pixel` (also one for each pixel, learned, given z).
         channels: `independent` given z, or `coupled`.
 

@@ -119,8 +119,8 @@ class Piwae:
     In a hierarchical model the top-down path, which p and q share, is trained as part of p.
 
     Arguments:
-        samples: K.
-        bounds: M.
+        samples: K, draws of z in each bound.
+        bounds: M, the number of bounds for each image.
     """
 
     importance_weighted: ClassVar = True

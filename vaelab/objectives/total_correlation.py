@@ -176,8 +176,8 @@ class Dip:
 
     Arguments:
         kind: 1: C is the covariance of the means of q(z|x) over the images; 2: C is the covariance of z ~ q(z).
-        off_diagonal: lambda_od.
-        diagonal: lambda_d.
+        off_diagonal: lambda_od, the weight of the covariances.
+        diagonal: lambda_d, the weight of the variances.
 
     Raises:
         SpecError: the kind is unknown, or a weight is negative.

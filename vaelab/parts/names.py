@@ -49,7 +49,7 @@ class Part(Generic[T]):
     @property
     def text(self) -> str:
         """The part with every option written out, so that every way to write it gives the same string."""
-        return ":".join([self.name, *(f"{option}={_write(value)}" for option, value in self.options.items())])
+        return ":".join([self.name, *(f"{option}={written(value)}" for option, value in self.options.items())])
 
     def declared(self, attribute: str) -> Any:
         """The attribute of `vaelab.parts.capabilities.ATTRIBUTES` that the part declares, or its default.
@@ -134,7 +134,7 @@ def brief(kind: str, table: Mapping[str, Callable[..., Any]], text: str) -> str:
     part = resolve(kind, table, text)
     defaults = inspect.signature(part.constructor).parameters
     changed = {option: value for option, value in part.options.items() if value != defaults[option].default}
-    return ":".join([part.name, *(f"{option}={_write(value)}" for option, value in changed.items())])
+    return ":".join([part.name, *(f"{option}={written(value)}" for option, value in changed.items())])
 
 
 def make(
@@ -222,14 +222,6 @@ def function_named(kind: str, table: Mapping[str, Callable[..., Any]], name: str
     return found
 
 
-def describe(kind: str, table: Mapping[str, Callable[..., Any]]) -> list[dict[str, str]]:
-    """Return a row for each entry of a table: its text with the defaults, and its description."""
-    return [
-        {kind: canonical(kind, table, name), "what it is": (inspect.getdoc(constructor) or "").split("\n")[0]}
-        for name, constructor in table.items()
-    ]
-
-
 def _import(kind: str, name: str, table: Mapping[str, object]) -> Callable[..., Any]:
     module, colon, attribute = name.partition(":")
     if not colon:
@@ -306,5 +298,6 @@ def _read(what: str, annotation: Any, value: str) -> Any:
     return read
 
 
-def _write(value: Any) -> str:
+def written(value: Any) -> str:
+    """The value of an option as it is written in the text of a part."""
     return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)

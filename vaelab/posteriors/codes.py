@@ -27,7 +27,7 @@ class VectorQuantised(nn.Module):
         latent: d, the length of a code.
         image_shape: C, H, W.
         size: K, codes in each level.
-        levels: L.
+        levels: L, the number of codes at each place, one for what the earlier ones leave.
         halvings: how often height and width are halved, which gives a grid of P places; z has at most L P log K nats.
         decay: gamma, of the moving averages that the codes are.
         restart: a code that is used less than this proportion of uniform use is restarted.

@@ -48,7 +48,7 @@ class TransformerOnCodes(nn.Module):
     Arguments:
         posterior: the encoder with the codebooks.
         width: length of the hidden vector of a site, a multiple of 4.
-        layers: at least 1.
+        layers: number of layers of the transformer, at least 1.
 
     Raises:
         SpecError: the width is not a multiple of 4, there is no layer, or the posterior has no codebooks.

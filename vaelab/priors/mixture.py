@@ -22,7 +22,7 @@ class GaussianMixture(nn.Module):
 
     Arguments:
         latent: D, the number of latent dimensions.
-        components: K, at least 1.
+        components: K, the number of components, at least 1.
 
     Raises:
         SpecError: fewer than 1 component.
@@ -56,7 +56,7 @@ class VampPrior(nn.Module):
     Arguments:
         posterior: the encoder; it belongs to the model, and its weights are not this prior's.
         image_shape: C, H, W.
-        components: K, at least 1.
+        components: K, the number of components, at least 1.
 
     Raises:
         SpecError: fewer than 1 component.

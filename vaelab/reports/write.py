@@ -87,12 +87,15 @@ def report(study: Study, root: str | None = None) -> tuple[Path, Path]:
         The paths of report.html and report.md.
 
     Raises:
-        SpecError: `study` is no study; RunError: a run is not the study's own, or the disk is full; VaelabError: as
-            `write_report`.
+        SpecError: `study` is no study; RunError: no run is done, a run is not the study's own, or the disk is full;
+            VaelabError: as `write_report`.
     """
     if not isinstance(study, Study):
         found = f"a {type(study).__name__} in the place of a study"
         raise SpecError(found=found, expected="what vl.study returns", do="use vl.figure for the figures of one run")
+    if not any(member.run.done for member in study.members):
+        found = f"no finished run in {study.folder}"
+        raise RunError(found=found, expected="one or more to report", do=f"train them with `{study.command}`")
     for member in study.members:
         if member.run.done:
             check_claim(member.run, member.spec)

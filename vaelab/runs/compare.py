@@ -6,6 +6,7 @@ from math import sqrt
 from pathlib import Path
 from typing import Any
 
+from vaelab.evaluation.in_words import ERROR, aligned, decimals_of, error_of
 from vaelab.evaluation.measure import GIVEN_LABELS, Better, Metric, draws_in_words
 from vaelab.runs.directory import Run
 from vaelab.system.errors import RunError
@@ -29,13 +30,31 @@ class Ranked:
     behind_se: float | None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Ranking:
     """Runs with comparable numbers, the best first; if neither direction is better, the lowest value first."""
 
     of: str  # what the numbers have in common
     better: Better
     runs: list[Ranked]
+
+    def __repr__(self) -> str:
+        """What the numbers have in common, and a table of the runs."""
+        away = "above" if self.better == "neither" else "behind"
+        rows = [("run", self.runs[0].metric.name if self.runs else "value", ERROR, away, "+- SE")]
+        for ranked in self.runs:
+            own, decimals = ranked.metric, decimals_of(ranked.metric)
+            se = "" if ranked.behind_se is None else f"{ranked.behind_se:.2g}"
+            behind = f"{ranked.behind:.{decimals}f}" if se or ranked.behind else ""
+            rows.append((ranked.run.path.name, f"{own.value:.{decimals}f}", error_of(own, decimals), behind, se))
+        return f"{self.of}\n{aligned(rows, right=(1, 2, 3, 4))}"
+
+
+class Rankings(list[Ranking]):
+    """A list of rankings that prints as tables; numbers of different rankings are not comparable."""
+
+    def __repr__(self) -> str:
+        return "\n\n".join(map(repr, self))
 
 
 def kind(run: Run, metric: Metric) -> dict[str, Any]:
@@ -90,7 +109,9 @@ def compare(runs: Sequence[Run | Path | str], metric: str = "nll") -> list[Ranki
             if found.name == metric:
                 of = "  ".join(f"{what} {value}" for what, value in kind(run, found).items())
                 alike.setdefault(of, []).append((run, found))
-    return [Ranking(f"data {_names(pairs)}  {of}", pairs[0][1].better, _ranked(pairs)) for of, pairs in alike.items()]
+    return Rankings(
+        Ranking(f"data {_names(pairs)}  {of}", pairs[0][1].better, _ranked(pairs)) for of, pairs in alike.items()
+    )
 
 
 def _names(pairs: list[tuple[Run, Metric]]) -> str:

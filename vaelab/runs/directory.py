@@ -18,6 +18,7 @@ from vaelab.data.dataset import Dataset, Splits
 from vaelab.data.in_hand import InHand, in_hand
 from vaelab.data.places import taken_from
 from vaelab.data.sources import modules_of
+from vaelab.evaluation.in_words import Metrics
 from vaelab.evaluation.measure import Metric
 from vaelab.models import VAE
 from vaelab.parts.trust import check_trust
@@ -32,12 +33,13 @@ from vaelab.system.files import small
 from vaelab.system.tensor_file import read_tensors
 from vaelab.training.callback import row_of
 
+SHOWN = ("elbo", "rate", "distortion", "nll")  # metrics that a printed run shows
 PER_IMAGE = "per_image.safetensors"
 CHECKPOINT = "checkpoint.safetensors"
 AGAIN = "measure again with `vaelab evaluate RUN --again`"
 
 
-@dataclass(frozen=True, init=False)
+@dataclass(frozen=True, init=False, repr=False)
 class Run:
     """A run's directory, read on demand.
 
@@ -74,6 +76,18 @@ class Run:
     def of(cls, run: "Run | Path | str") -> "Run":
         """Return `run` itself, or the run in the directory `run`."""
         return run if isinstance(run, Run) else cls(run)
+
+    def __repr__(self) -> str:
+        """Its directory, what it trains, and its bounds if it is done; the directory alone if files are damaged."""
+        try:
+            spec, done = self.spec, self.done
+            parts = (spec.data, str(spec.likelihood).split(":")[0], spec.network.split(":")[0], f"z = {spec.latent}")
+            lines = [f"Run {self.path}: {', '.join(parts)}, {'done' if done else 'not done'}"]
+            if done:
+                lines += [f"  {metric}" for metric in self.metrics if metric.name in SHOWN]
+        except VaelabError:
+            return f"Run {self.path}"
+        return "\n".join(lines)
 
     @property
     def spec(self) -> Spec:
@@ -112,9 +126,9 @@ class Run:
         return [row for row in rows if row is not None]  # the last line may be incomplete while the run is training
 
     @property
-    def metrics(self) -> list[Metric]:
+    def metrics(self) -> Metrics:
         """All metrics in result.json, first those computed at the end of training; RunError as `result`."""
-        return [Metric.from_row(row) for row in self.result["metrics"]]
+        return Metrics(Metric.from_row(row) for row in self.result["metrics"])
 
     def metric(self, name: str, samples: int | None = None) -> Metric:
         """Return the metric `name` of the test images.

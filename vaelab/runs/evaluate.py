@@ -1,12 +1,13 @@
 """Evaluate a finished run: compute the named measures and write the metrics to its result.json."""
 
 import json
-import time
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from pathlib import Path
 
 from vaelab.data.dataset import Dataset, Splits, seen
 from vaelab.data.in_hand import InHand
+from vaelab.evaluation.in_words import Metrics
 from vaelab.evaluation.measure import GIVEN_LABELS, EvaluationContext, Measure, Metric, checked_metrics
 from vaelab.evaluation.measures import METRICS
 from vaelab.models import VAE
@@ -24,7 +25,6 @@ from vaelab.training.lines import default_callback
 
 EVALUATION_SEED = 0  # the same for every run, so all are measured on the same noisy pixels and can be compared in pairs
 SEEN = 0.1  # largest share of measured images that may also be training images: some data sets contain duplicates
-TELL_SECONDS = 10.0  # between two progress lines of a long measurement
 
 
 def evaluate(
@@ -76,8 +76,8 @@ def evaluate(
         with only_writer(run.path):
             store.metrics[:] = run.metrics  # another process may have added some in the meantime
             store.tensors()  # raises an error before any work if the file is damaged
-            run_measures(todo, context, callback.say, keep)
-    return [metric for name in measures for metric in store.of(name, split)]
+            run_measures(todo, context, callback, keep)
+    return Metrics(metric for name in measures for metric in store.of(name, split))
 
 
 def cache_of(run: Run) -> Path:
@@ -146,21 +146,17 @@ def refuse_seen(train: Dataset, data: Dataset) -> None:
 def run_measures(
     measures: dict[str, Measure],
     context: EvaluationContext,
-    say: Callable[[str], None],
+    callback: Callback,
     keep: Callable[[str, list[Metric]], None],
 ) -> None:
     """Check that all of `measures` can be computed, then compute each one and pass its name and metrics to `keep`."""
     for measure in measures.values():
         measure.check(context)
     for name, measure in measures.items():
-        kind, told = name.partition(":")[0], [time.monotonic()]
-
-        def progress(share: float, kind: str = kind, told: list[float] = told) -> None:
-            if time.monotonic() - told[0] > TELL_SECONDS and share < 1:
-                told[0] = time.monotonic()
-                say(f"{kind}: {share:.0%}")
-
-        say(f"measuring {kind} on {context.data.split} images")
+        kind = name.partition(":")[0]
+        callback.say(f"measuring {kind} on {context.data.split} images")
+        callback.measured(kind, 0.0)
         with at_full_speed():
-            metrics = checked_metrics(name, measure(context, progress))
+            metrics = checked_metrics(name, measure(context, partial(callback.measured, kind)))
+        callback.measured(kind, 1.0)
         keep(name, metrics)

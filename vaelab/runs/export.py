@@ -37,7 +37,7 @@ FILES = (CONFIG, WEIGHTS, CARD, SAMPLES, *(f"{name}.{end}" for end in FORMATS[1:
 AGAIN = "export the run again"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Exported:
     """A folder that was exported.
 
@@ -51,6 +51,15 @@ class Exported:
     path: Path
     files: tuple[Path, ...]
     differences: dict[str, float]
+
+    def __repr__(self) -> str:
+        """The folder and its files, a line each."""
+        lines = [f"Exported to {self.path}"]
+        for file in self.files:
+            difference = self.differences.get(file.name)
+            same = "" if difference is None else f"  within {difference:.1e} of the model"
+            lines.append(f"  {file.name}{same}")
+        return "\n".join(lines)
 
 
 def export(

@@ -1,16 +1,17 @@
 """Draw figures of a run into its directory."""
 
+import re
 from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from matplotlib.figure import Figure
 
 from vaelab.data.dataset import Dataset
 from vaelab.data.in_hand import InHand
-from vaelab.figures import FIGURES, curves, needs_data, save
-from vaelab.figures.style import one_look
+from vaelab.figures import FIGURES, FORMATS, curves, needs_data, save
+from vaelab.figures.style import DPI, Page, one_look, typeset
 from vaelab.models import VAE
 from vaelab.parts import contracts
 from vaelab.parts.names import function_named
@@ -22,6 +23,10 @@ from vaelab.training.lines import default_callback
 
 KINDS = (*FIGURES, "curves")
 T = TypeVar("T")
+Format = Literal["png", "pdf", "svg"]
+PER_INCH = {"": 1.0, "in": 1.0, "cm": 2.54, "mm": 25.4}
+WIDTHS = (1, 40)  # inches
+RESOLUTIONS = (50, 1200)  # dots per inch
 
 
 def figure(
@@ -31,6 +36,9 @@ def figure(
     root: str | None = None,
     source: str | InHand | None = None,
     callback: Callback | None = None,
+    format: Format = "png",
+    width: float | str | None = None,
+    dpi: float = DPI,
 ) -> list[Path]:
     """Draw figures of `run` into RUN/figures and return the paths of the files.
 
@@ -46,15 +54,21 @@ def figure(
         root: the data directory.
         source: where the images are now, if they were moved, or the images; see `Run.data`.
         callback: receives progress; by default it is printed in a terminal or a notebook, and nowhere else.
+        format: "png", "pdf" or "svg". In the last two, texts and lines are not made of dots.
+        width: of the figures, in inches or such as "84mm", with all fonts of 7 points, as for a column of a paper.
+            None: each figure has its own width and fonts.
+        dpi: the smallest number of dots per inch, of the images inside a PDF or SVG too. A grid of images takes up to
+            twice as many, so that every pixel of an image covers a whole number of dots.
 
     Raises:
-        SpecError: a kind is unknown, or this model does not allow it.
+        SpecError: a kind is unknown, or this model does not allow it; or a width, a dpi or a format that cannot be.
         VaelabError: a kind was named, and the model or the data that it needs are missing.
     """
+    page = _page(format, width, dpi)
     run, kinds = Run.of(run), (kinds,) if isinstance(kinds, str) else kinds
     check_no_link(run.path)
     callback, folder = callback or default_callback(), run.path / "figures"
-    draw_kind = _pencil(run, kinds or KINDS, seed, root, source, callback.say)
+    draw_kind = _pencil(run, kinds or KINDS, seed, root, source, callback.say, page)
     paths, left_out = list[Path](), dict[str, list[str]]()
     for kind in kinds or KINDS:
         try:
@@ -65,8 +79,8 @@ def figure(
             left_out.setdefault(str(error), []).append(kind)
             continue
         make_folder(folder)
-        paths.append(folder / f"{kind.replace(':', '-')}.png")
-        save(picture, paths[-1])
+        paths.append(folder / f"{kind.replace(':', '-')}.{format}")
+        save(picture, paths[-1], max(page.dpi, picture.dpi))
     for why, those in left_out.items():
         callback.say(f"{', '.join(those)} left out: {why}")
     return paths
@@ -85,11 +99,17 @@ def draw(
     Arguments and errors are those of `figure`. In a notebook, the figure is shown if it is the value of the last line.
     """
     callback = callback or default_callback()
-    return _pencil(Run.of(run), [kind], seed, root, source, callback.say)(kind)
+    return _pencil(Run.of(run), [kind], seed, root, source, callback.say, Page())(kind)
 
 
 def _pencil(
-    run: Run, kinds: Sequence[str], seed: int, root: str | None, source: str | InHand | None, say: Callable[[str], None]
+    run: Run,
+    kinds: Sequence[str],
+    seed: int,
+    root: str | None,
+    source: str | InHand | None,
+    say: Callable[[str], None],
+    page: Page,
 ) -> Callable[[str], Figure]:
     """A function that draws each of `kinds`; it reads the model and the images once, and only if they are needed."""
     pictures: dict[str, contracts.Figure] = {}
@@ -104,19 +124,42 @@ def _pencil(
     def drawn(kind: str) -> Figure:
         title = f"{run.path.name}: {kind}"
         if kind == "curves":
-            return curves(run.log, title=title)
+            return curves(run.log, title=title, page=page)
         needed: VAE = _given(model())
         images, kept = _given(test()) if needs_data(pictures[kind]) else (None, False)
         title += f" (from {len(images)} kept images)" if images is not None and kept else ""
         if kind in FIGURES:
-            return pictures[kind](needed, images, title=title, seed=seed)
+            return FIGURES[kind](needed, images, title=title, seed=seed, page=page)
         return _own(kind, lambda: pictures[kind](needed, images, title=title, seed=seed))
 
     def in_one_look(kind: str) -> Figure:
         with one_look():
-            return drawn(kind)
+            picture = drawn(kind)
+            typeset(picture, page)
+            return picture
 
     return in_one_look
+
+
+def _inches(width: float | str | None) -> float | None:
+    """A width such as 3.3, "3.3in", "84mm" or "8.4cm" in inches; SpecError if it cannot be read."""
+    if not isinstance(width, str):
+        return width
+    found = re.fullmatch(r"(\d+\.?\d*|\.\d+)\s*(in|mm|cm|)", width.strip())
+    if not found:
+        raise SpecError(found=f"width '{width}'", expected="a width such as 3.3in, 84mm or 8.4cm", do="change it")
+    return float(found[1]) / PER_INCH[found[2]]
+
+
+def _page(format: str, width: float | str | None, dpi: float) -> Page:
+    """The page for figures of this width and resolution; SpecError if there is no such page or format."""
+    if format not in FORMATS:
+        raise unknown("format", format, FORMATS)
+    inches = _inches(width)
+    for what, value, (low, high), unit in (("width", inches, WIDTHS, " inches"), ("dpi", dpi, RESOLUTIONS, "")):
+        if value is not None and not low <= value <= high:
+            raise SpecError(found=f"{what} = {value:g}", expected=f"{low} to {high:,}{unit}", do="choose one of these")
+    return Page(inches, dpi)
 
 
 def test_images(

@@ -217,7 +217,7 @@ def conclude(
     began = time.perf_counter()
     context = context_of(blueprint, model.eval(), data, "test", EVALUATION_SEED, cache_of(run))
     store = MetricStore(run, EVALUATION_SEED, [])
-    run_measures(_possible(default_measures(blueprint), context, callback), context, callback.say, store.add)
+    run_measures(_possible(default_measures(blueprint), context, callback), context, callback, store.add)
     result = _result(run, blueprint, model, data, progress, store.metrics, time.perf_counter() - began)
     write_atomically(run.path / "result.json", json.dumps(result, indent=1).encode())
     settle_checkpoint(run, keep.checkpoint, callback.say)

@@ -19,6 +19,7 @@ from vaelab.runs.keep import STUDY, Keep, KeepCheckpoint
 from vaelab.runs.train import train_blueprint
 from vaelab.runs.vmapped import described, train_vmapped, vmapped_groups
 from vaelab.studies.study import Member, Study, open_study
+from vaelab.studies.time_left import TimeLeft
 from vaelab.studies.workers import Worker
 from vaelab.system.errors import Interrupted, RunError, SpecError, VaelabError
 from vaelab.system.files import make_folder
@@ -102,12 +103,13 @@ def carry_out(study: Study, options: Options, callback: Callback) -> None:
     make_folder(study.folder)
     todo = [member for member in chosen if not done(study, member)]
     callback.say(f"{study.title}: {len(chosen)} runs, {len(chosen) - len(todo)} done before")
+    time_left = TimeLeft(study.members, options.jobs)
     if options.vmapped > 1:
         _report_failures(list(_in_vmapped_groups(study, todo, options, callback)), len(todo))
         return
     if options.jobs == 1:
         for number, member in enumerate(todo, 1):
-            callback.say(f"[{number}/{len(todo)}] {member.label}")
+            callback.say(f"[{number}/{len(todo)}] {member.label}{time_left(todo[number - 1 :])}")
             _train(member, options, callback)
             _measure(study, member, options, callback)
         return
@@ -115,12 +117,17 @@ def carry_out(study: Study, options: Options, callback: Callback) -> None:
     for worker in workers:
         idle.put(worker)
 
+    waiting = list(todo)
+
     def by_whoever_is_idle(member: Member) -> str | None:
         worker = idle.get()
         try:
-            return _by_worker(worker, study, member, options, callback.say)
+            failure = _by_worker(worker, study, member, options, callback.say)
         finally:
+            waiting.remove(member)
             idle.put(worker)
+        callback.say(f"{member.label}: {failure or 'done'}{time_left(waiting)}")
+        return f"{member.label}: {failure}" if failure else None
 
     with ExitStack() as stack:
         for worker in workers:
@@ -191,10 +198,8 @@ def done(study: Study, member: Member) -> bool:
     return set(study.metrics) <= {metric.measure for metric in member.run.metrics}
 
 
-def _by_worker(
-    worker: Worker, study: Study, member: Member, options: Options, say: Callable[[str], None]
-) -> str | None:
-    """Train and evaluate one member in a worker, with its share of the processors; return its error, or None."""
+def _by_worker(worker: Worker, study: Study, member: Member, options: Options, say: Callable[[str], None]) -> str:
+    """Train and evaluate one member in a worker, with its share of the processors; return its error, or ""."""
     job = {
         "spec": member.spec.model_dump(),
         "folder": str(member.run.path),
@@ -210,6 +215,4 @@ def _by_worker(
         if "status" in said:
             callback.show(Status(**said["status"]))
 
-    failure = worker.carry_out(job, tell)
-    say(f"{member.label}: {failure or 'done'}")
-    return f"{member.label}: {failure}" if failure else None
+    return worker.carry_out(job, tell)

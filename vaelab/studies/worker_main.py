@@ -19,6 +19,7 @@ from vaelab.runs.spec import Spec
 from vaelab.runs.train import train
 from vaelab.system.errors import VaelabError, in_one_line
 from vaelab.training.callback import Callback, Status
+from vaelab.training.lines import measured_lines
 
 GRACE_SECONDS = 3.0  # for a worker to save its state after its parent died
 
@@ -68,7 +69,10 @@ def _carried_out(job: dict[str, Any], tell: Any) -> str:
     def show(status: Status) -> None:
         tell({"status": {**asdict(status), "beside": ()}})
 
-    callback = Callback(say=lambda line: tell({"say": line}), show=show)
+    def say(line: str) -> None:
+        tell({"say": line})
+
+    callback = Callback(say=say, show=show, measured=measured_lines(say))
     torch.set_num_threads(job["threads"])
     folder = Path(job["folder"])
     try:

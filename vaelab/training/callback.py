@@ -29,13 +29,25 @@ class Status:
     beside: tuple["Status", ...] = ()  # of the other runs in the same vmapped program
 
 
+def _ignore(measure: str, share: float) -> None:
+    pass
+
+
 @dataclass(frozen=True)
 class Callback:
-    """Receives progress: `say` gets a line of text, `show` gets a Status every `show_every` seconds, or less often."""
+    """Receives progress.
+
+    Arguments:
+        say: gets a line of text.
+        show: gets a Status every `show_every` seconds, or less often.
+        show_every: seconds; 0: after each step, which waits for the device.
+        measured: gets the name of a measure, such as "likelihood", and the completed proportion of its work.
+    """
 
     say: Callable[[str], None]
     show: Callable[[Status], None]
-    show_every: float = 0.5  # 0: after each step, which waits for the device
+    show_every: float = 0.5
+    measured: Callable[[str, float], None] = _ignore
 
 
 SILENT = Callback(say=lambda line: None, show=lambda status: None)

@@ -1,11 +1,13 @@
 """Progress of training in plain lines of text."""
 
 import sys
+import time
 from collections.abc import Callable
 
 from vaelab.system.errors import in_print
 from vaelab.training.callback import SILENT, Callback, Status
 
+TELL_SECONDS = 10.0  # between two lines of a long measurement
 LINE_EVERY = 20  # approximate number of plain lines for a whole training run
 
 
@@ -34,13 +36,34 @@ def lines(say: Callable[[str], None], text: Callable[[Status], str] | None = Non
             shown[0] = done
             say(text(status) if text else summary(status) + held_out(status))
 
-    return Callback(say=say, show=show)
+    return Callback(say=say, show=show, measured=measured_lines(say))
+
+
+def measured_lines(say: Callable[[str], None]) -> Callable[[str, float], None]:
+    """Return a function of (measure, completed proportion) that passes a line to `say` every ten seconds at most."""
+    began = dict[str, float]()
+
+    def measured(measure: str, share: float) -> None:
+        now = time.monotonic()
+        last = began.setdefault(measure, now)
+        if share >= 1:
+            began.pop(measure)
+        elif now - last > TELL_SECONDS:
+            began[measure] = now
+            say(measuring(measure, share))
+
+    return measured
+
+
+def measuring(measure: str, share: float) -> str:
+    """Return "measuring likelihood 40 %"."""
+    return f"measuring {measure} {100 * share:.0f} %"
 
 
 def in_brief(status: Status) -> str:
     """Return the progress of one of many runs: epoch, -ELBO, time left."""
-    left = f"  {_duration(status.seconds_left)} left" if status.step < status.steps else ""
-    return f"epoch {status.epoch:.1f}/{status.epochs:g}  -ELBO {_nats(-status.terms['elbo'])} nats{left}"
+    left = f"  {duration(status.seconds_left)} left" if status.step < status.steps else ""
+    return f"{_epoch(status)}  -ELBO {_nats(-status.terms['elbo'])} nats{left}"
 
 
 def summary(status: Status) -> str:
@@ -49,9 +72,14 @@ def summary(status: Status) -> str:
     pace = f"{len(vmapped)} runs" if status.beside else f"{_count(status.images_per_second)} images/s"
     elbo = _range([-each.terms["elbo"] for each in vmapped])
     parts = "" if status.beside else f"  rate {_nats(terms['rate'])}  distortion {_nats(terms['distortion'])}"
-    return f"epoch {status.epoch:.1f}/{status.epochs:g}  {pace}  -ELBO {elbo}{parts} nats" + (
-        f"  {_duration(status.seconds_left)} left" if status.step < status.steps else ""
+    return f"{_epoch(status)}  {pace}  -ELBO {elbo}{parts} nats" + (
+        f"  {duration(status.seconds_left)} left" if status.step < status.steps else ""
     )
+
+
+def _epoch(status: Status) -> str:
+    """Return "epoch 2.5/3". The last step may begin a batch beyond the last epoch, which is not said."""
+    return f"epoch {min(status.epoch, status.epochs):.1f}/{status.epochs:g}"
 
 
 def held_out(status: Status) -> str:
@@ -76,7 +104,7 @@ def _count(number: float) -> str:
     return f"{number / 1000:.1f}k" if number >= 1000 else f"{number:.0f}"
 
 
-def _duration(seconds: float) -> str:
+def duration(seconds: float) -> str:
     minutes, seconds = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"

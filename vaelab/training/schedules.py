@@ -42,7 +42,12 @@ class Cosine:
 
 @dataclass(frozen=True, kw_only=True)
 class StepDecay:
-    """A multiplication by `factor` at each of the proportions `at` of the training run."""
+    """A multiplication by `factor` at each of the proportions `at` of the training run.
+
+    Arguments:
+        at: proportions of the training run, between 0 and 1.
+        factor: what the learning rate is multiplied by at each of them.
+    """
 
     at: tuple[float, ...] = (0.5, 0.75)
     factor: float = 0.1

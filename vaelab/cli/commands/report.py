@@ -46,7 +46,11 @@ def named_study(name: str, out: Path, quick: bool, seeds: int, trust: tuple[str,
 
 
 def write_report(opened: "Study", root: str | None) -> Path:
-    """Write the report, print its comparison with published numbers and its paths; the path of the page."""
+    """Write the report; print its comparison with published numbers, its verdicts and its paths.
+
+    Returns:
+        The path of the page.
+    """
     from vaelab.cli import terminal
     from vaelab.evaluation.measure import FEW_EFFECTIVE, FEW_MARK
     from vaelab.reports import published_numbers
@@ -58,6 +62,22 @@ def write_report(opened: "Study", root: str | None) -> Path:
         terminal.print_records(title, records)
     if any(FEW_MARK in cell for _, records in published for record in records for cell in record.values()):
         terminal.say(f"{FEW_MARK} {FEW_EFFECTIVE}")
-    terminal.say(text)
-    terminal.say(page)
+    print_verdicts(opened, root)
+    terminal.say(f"as text: {text}, with the pictures in {text.parent / 'report'}")
+    terminal.say(f"open in a browser: {page}")
     return page
+
+
+def print_verdicts(opened: "Study", root: str | None) -> None:
+    """Print the verdict on each claim, and how many claims are about other data or a larger budget."""
+    from vaelab.cli import terminal
+    from vaelab.reports.claims import check_claims
+    from vaelab.reports.context import ReportContext
+
+    claims = [claim for of_source in check_claims(ReportContext(opened, root)).values() for claim in of_source]
+    judged = [claim for claim in claims if claim.was_judged]
+    if judged:
+        records = [{"verdict": claim.verdict_in_words, "claim": claim.statement.says} for claim in judged]
+        terminal.print_records("verdicts", records)
+    if others := len(claims) - len(judged):
+        terminal.say(f"{others} of {len(claims)} claims are not judged: they are about other data or a larger budget")

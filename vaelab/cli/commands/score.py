@@ -98,11 +98,17 @@ def score(
         terminal.say(f"{ranks}\n")
     if alarm is not None and p is not None:
         flagged = sorted((p <= alarm).nonzero()[0].tolist(), key=lambda i: p[i])
-        counted = f"{len(flagged):,} of {len(found):,} images have a p-value of at most {alarm:g}"
-        terminal.say(f"{counted}{':' * bool(flagged)}")
+        terminal.say(alarm_line(len(flagged), len(found), alarm))
         for i in flagged[:SHOWN]:
             terminal.say(f"  {p[i]:<8.4g} {found.names[i]}")
         if len(flagged) > SHOWN:
             terminal.say(f"  and {len(flagged) - SHOWN:,} more, in {out}")
         terminal.say()
     terminal.say(out)
+
+
+def alarm_line(flagged: int, images: int, alarm: float) -> str:
+    """Say how many images have a p-value of at most `alarm`; a colon follows if they are listed below."""
+    noun = "image" if images == 1 else "images"
+    has = "has" if flagged == 1 else "have"
+    return f"{flagged:,} of {images:,} {noun} {has} a p-value of at most {alarm:g}{':' * bool(flagged)}"

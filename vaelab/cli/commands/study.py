@@ -53,6 +53,14 @@ def study(
         carry_out(opened, Options(only, jobs, root, compile, vmapped, keep), callback)
         callback.say("writing the report")
     write_report(opened, root)
+    print(next_step(opened.command, seeds))
+
+
+def next_step(command: str, seeds: int) -> str:
+    """A line about what to do after a study."""
+    if seeds == 1:
+        return f"next: `{command} --seeds 3` says how much chance decides; the finished runs are kept"
+    return "next: `vaelab figure RUN latents --format pdf --width 3.3in` draws a run for a paper"
 
 
 def known_lines() -> list[str]:
