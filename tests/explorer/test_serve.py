@@ -395,7 +395,7 @@ def test_it_stops_when_nothing_is_asked(done: Run, monkeypatch) -> None:
 @pytest.mark.parametrize("asked", [False, True])
 def test_ctrl_c_ends_it_with_one_line(run, asked) -> None:
     before = contents(Run(run))
-    words = [sys.executable, "-m", "vaelab", "explore", str(run), "--serve", "--no-open"]
+    words = [sys.executable, "-m", "vaelab", "explore", str(run), "--serve", "--open", "no"]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     with subprocess.Popen(words, **pipes, env=os.environ | {"OMP_NUM_THREADS": "1"}) as process:
         try:

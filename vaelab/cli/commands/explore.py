@@ -1,7 +1,7 @@
 """`vaelab explore`."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import tyro
 
@@ -10,7 +10,9 @@ from vaelab.cli.commands.flags import Root, Trust, optional
 
 def explore(
     runs: Annotated[
-        tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="RUN [RUN ...]", help="1 to 4 run directories")
+        tuple[Path, ...],
+        tyro.conf.Positional,
+        tyro.conf.arg(metavar="RUN [RUN ...]", help="1 to 4 run directories", help_behavior_hint="(required)"),
     ],
     save: Annotated[
         Path | None, optional("the page to write", "explorer.html in the first run", metavar="FILE")
@@ -19,7 +21,9 @@ def explore(
         bool,
         optional("write no page, but serve it on this computer: Python runs the models. For models too large", "off"),
     ] = False,
-    open: Annotated[bool, optional("open the page in the browser", "on in a terminal")] = True,
+    open: Annotated[
+        Literal["auto", "yes", "no"], tyro.conf.arg(help="open the page in the browser. auto: in a terminal")
+    ] = "auto",
     root: Root = None,
     trust: Trust = (),
 ) -> None:
@@ -44,7 +48,7 @@ def explore(
     if serve and save is not None:
         found = f"--save {save} with --serve, which writes no page"
         raise SpecError(found=found, expected="one of them", do="leave out one")
-    show = open and sys.stdout.isatty()
+    show = open == "yes" or (open == "auto" and sys.stdout.isatty())
     opened, lines = [Run(run, trust) for run in runs], list[str]()
     with terminal.working(terminal.console(), "making the page") as progress:
         if serve:
