@@ -1,6 +1,7 @@
 """Charts of paired differences: how far each run is behind the best of its block, with the 95 % interval."""
 
 from collections.abc import Sequence
+from textwrap import shorten
 
 from markupsafe import Markup
 
@@ -13,6 +14,7 @@ from vaelab.reports.text import number, plus_minus
 from vaelab.studies.study import Member
 
 MOST = 24  # runs in a chart, the best ones
+LETTERS = 62  # of a name, as many as are beside each other in the chart
 ROW = 30.0  # the height of the row of a run: its name, and below it the difference
 START = 12.0  # the left edge of the differences
 BAR = Markup(
@@ -60,7 +62,9 @@ def _chart(context: ReportContext, title: str, members: list[Member], metric: Di
                 colour(index),
                 members[i].label,
                 says,
-                Markup('<text class="row" x="{}" y="{:.1f}">{}</text>').format(START, middle - 9, name),
+                Markup('<text class="row" x="{:.1f}" y="{:.1f}">{}</text>').format(
+                    x(0.0) + 8, middle - 9, shorten(name, LETTERS, placeholder=" …")
+                ),
                 BAR.format(*places, shape(index)),
             )
         )
