@@ -11,7 +11,7 @@ import torch
 import vaelab as vl
 from vaelab.runs.directory import Run
 
-pytest_plugins = ["tests.thorough", "pytester"]
+pytest_plugins = ["tests.thorough", "tests.browser", "pytester"]
 
 TINY = vl.Spec(data="digits", latent=2, network="mlp:hidden=4", epochs=0.2, nll_samples=2)
 

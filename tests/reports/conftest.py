@@ -1,12 +1,13 @@
 """A small study on digits, trained once: two latents, both networks, both likelihoods, one epoch each."""
 
 import shutil
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 
-from vaelab.reports import write_report
+from vaelab.reports import explorers, write_report
 from vaelab.runs.directory import Run
 from vaelab.runs.train import train
 from vaelab.studies.study import Study, open_study
@@ -58,6 +59,14 @@ class Written:
     study: Study
     html: Path
     markdown: Path
+
+
+@pytest.fixture(scope="session", autouse=True)
+def quick_explorers() -> Iterator[None]:
+    """A page that runs no model in the place of every explorer: a real one takes seconds."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(explorers, "page", lambda runs: f"<!doctype html><p>A page of {len(runs)} run</p>")
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -30,6 +30,7 @@ def test_the_page_needs_no_network(written) -> None:
     assert not re.search("https?:", page)  # with the colon, which no picture's base64 has
     assert "<script>" in page
     assert "table.runs" in page
+    assert "default-src 'none'" in page
 
 
 def test_every_picture_that_the_markdown_links_is_there(written) -> None:

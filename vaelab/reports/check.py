@@ -2,6 +2,7 @@
 
 import base64
 import io
+import re
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
 from pathlib import Path
@@ -13,7 +14,7 @@ from vaelab.reports.table import COLUMNS
 from vaelab.reports.write import VERDICT_CLASSES
 from vaelab.studies.study import Study
 
-PREFIX = "data:image/png;base64,"
+PREFIX = re.compile("data:image/(png|webp);base64,")
 
 
 @dataclass
@@ -59,8 +60,8 @@ class Found(HTMLParser):
 def check_report(study: Study, html: Path) -> list[str]:
     """Return what is missing from the report at `html`, one text for each; an empty list for a complete report.
 
-    A complete report has an inlined PNG for every panel and its prior samples, text or a dash in every cell of every
-    run, a verdict for every claim ("supported" for claims that must hold), and no mark "not run yet".
+    A complete report has an inlined PNG or WebP for every panel and its prior samples, text or a dash in every cell of
+    every run, a verdict for every claim ("supported" for claims that must hold), and no mark "not run yet".
     """
     page = Found()
     page.feed(html.read_text(encoding="utf-8"))
@@ -83,15 +84,14 @@ def _panels(study: Study) -> list[str]:
 
 
 def _image_fault(src: str | None) -> str | None:
-    """What is wrong with an image; None if it is a PNG inside the page."""
+    """What is wrong with an image; None if it is a PNG or WebP inside the page."""
     if src is None:
         return "missing"
-    if not src.startswith(PREFIX):
-        return "not inlined as PNG"
+    if not (prefix := PREFIX.match(src)):
+        return "not inlined as PNG or WebP"
     try:
-        with Image.open(
-            io.BytesIO(base64.b64decode(src.removeprefix(PREFIX), validate=True)), formats=["PNG"]
-        ) as image:
+        content = base64.b64decode(src[prefix.end() :], validate=True)
+        with Image.open(io.BytesIO(content), formats=[prefix[1].upper()]) as image:
             image.load()
     except Exception as error:  # Pillow and base64 raise errors of many types for a damaged file
         return f"cannot be decoded ({type(error).__name__})"

@@ -52,8 +52,11 @@ class ReportContext:
 
         The latent dimensions are always named; the seed is named if the study has several.
         """
-        seeds = ["seed"] if len({other.seed for other in self.study.members}) > 1 else []
-        return described(member.spec, ["latent", *self._apart(member), *seeds])
+        return described(member.spec, ["latent", *self._apart(member), *self._seeds()])
+
+    def besides(self, member: Member) -> str:
+        """The same without the latent dimensions, for where they have a place of their own; "" if nothing is left."""
+        return described(member.spec, [*self._apart(member), *self._seeds()])
 
     def point(self, member: Member) -> str:
         """The same without the seed: what the runs of one average over seeds have in common."""
@@ -67,6 +70,9 @@ class ReportContext:
         """The title of a run, with everything that distinguishes it from others of this title."""
         fields = differing([m.spec for m in self.study.members if m.title == member.title])
         return ", ".join(filter(None, [member.title, described(member.spec, fields)]))
+
+    def _seeds(self) -> list[str]:
+        return ["seed"] if len({other.seed for other in self.study.members}) > 1 else []
 
     def _apart(self, member: Member) -> list[str]:
         alike = [other.spec for other in self.study.members if other.title == member.title]

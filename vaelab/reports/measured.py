@@ -1,5 +1,6 @@
 """The metrics outside the comparison table, the provenance of the runs, and the comparison with published numbers."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import chain
@@ -14,6 +15,39 @@ from vaelab.studies.study import Member, PublishedNumbers, Study
 ARROWS = {"lower": f"{KEEP}\N{DOWNWARDS ARROW}", "higher": f"{KEEP}\N{UPWARDS ARROW}", "neither": ""}  # which is better
 
 
+MEASURES = {  # measure -> what it asks
+    "likelihood": "How tight the bounds of log p(x) are",
+    "latents": "What the latent codes hold",
+    "reconstruction": "How close reconstructions are to their images",
+    "representation": "What the codes tell about the labels",
+    "fidelity": "Samples beside real images",
+    "disentanglement": "Whether dimensions stand for single factors",
+    "ais": "The likelihood by annealed importance sampling",
+}
+NAMES = {  # metric -> its name in words
+    "iwae_bound (1)": "bound of log p(x) from 1 draw",
+    "iwae_bound (10)": "bound of log p(x) from 10 draws",
+    "nll_excess": "how much too high the NLL is",
+    "effective_samples": "effective draws of each image",
+    "effective_below_2": "images with fewer than 2 effective draws",
+    "aggregate_correlation": "largest correlation of two dimensions",
+    "aggregate_correlation_mean": "mean correlation of two dimensions",
+    "mutual_information": "mutual information of image and code",
+    "marginal_kl": "KL of all codes together to the prior",
+    "psnr": "PSNR",
+    "ssim": "SSIM",
+    "probe_accuracy": "labels right by a linear probe",
+    "probe_accuracy_pixels": "labels right by a probe on pixels",
+    "knn_accuracy": "labels right by nearest neighbours",
+    "kmeans_nmi": "k-means: mutual information",
+    "kmeans_ari": "k-means: Rand index",
+    "frechet": "Fréchet distance",
+    "frechet_train": "Fréchet distance of training images",
+    "kernel_distance": "kernel distance",
+    "precision": "precision",
+}
+
+
 @dataclass(frozen=True)
 class Measured:
     """Further metrics of the runs on one data set under one protocol."""
@@ -22,6 +56,7 @@ class Measured:
     table: Table
     common: str  # a note for all of its numbers
     notes: list[str]  # the texts of the marks [1], [2], ...
+    options: str  # the measure with all of its options, as `vaelab evaluate --metrics` takes it, and its exact names
 
 
 def measured(context: ReportContext) -> list[Measured]:
@@ -77,9 +112,16 @@ def _measured(kind: tuple[str, str], measure: str, members: list[Member]) -> Mea
         if cells:
             text.append([label, *(cells.get(column, DASH) for column in heads)])
     where = f"{number(every[0].images)} {every[0].split} images"
-    name = measure.replace(":", ", ").replace("=", " ")
-    columns = ["run", *(f"{column.replace('_', ' ')}, {head}" for column, head in heads.items())]
-    return Measured(f"{kind[0]}, {kind[1]}: {name}; {where}", Table(columns, text), "; ".join(common), notes)
+    columns = ["run", *(f"{in_words(column)}, {head}" for column, head in heads.items())]
+    title = f"{MEASURES.get(measure.partition(':')[0], measure.partition(':')[0])}: {where} of {kind[0]}, {kind[1]}"
+    options = f"{measure}: {', '.join(heads)}"
+    return Measured(title, Table(columns, text), "; ".join(common), notes, options)
+
+
+def in_words(column: str) -> str:
+    """The name of a metric for a reader, such as "Fréchet distance"; the features of an image metric are left out."""
+    name = re.sub(r"\[.*?\]", "", column)
+    return NAMES.get(name, name.replace("_", " "))
 
 
 def _without(metric: Metric, common: list[str]) -> Metric:

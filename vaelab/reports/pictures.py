@@ -1,11 +1,13 @@
-"""The figures of a report: drawn, written next to it as PNG files, and read again to be inlined."""
+"""The figures of a report: drawn, written next to it as PNG files, and inlined with as few bytes as they need."""
 
 import base64
+import io
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure as Drawing
+from PIL import Image
 
 from vaelab.figures import rate_distortion, save
 from vaelab.figures.panels import data_panel, manifold_panel, reconstruction_panel, sample_panel
@@ -30,8 +32,9 @@ class Picture:
 
     @property
     def inline(self) -> str:
-        """The file as a data URI."""
-        return "data:image/png;base64," + base64.b64encode(self.path.read_bytes()).decode()
+        """Its pixels as a data URI."""
+        with Image.open(self.path) as image:
+            return as_uri(image)
 
     @property
     def link(self) -> str:
@@ -62,6 +65,21 @@ class ShownFigure:
     wide: bool  # whether its panels need a large width, as manifolds do
     columns: int  # number of panels in a row on a wide page
     panels: list[Shown]
+
+
+def as_uri(image: Image.Image) -> str:
+    """The same pixels as PNG or lossless WebP, whichever is smaller, as a data URI."""
+    image = image.convert("RGB") if image.mode not in ("L", "RGB") else image
+    pixels = np.asarray(image)
+    if image.mode == "RGB" and (pixels == pixels[..., :1]).all():
+        image = image.convert("L")
+    found = dict[str, bytes]()
+    for kind, options in (("png", {"optimize": True}), ("webp", {"lossless": True, "quality": 75, "method": 2})):
+        buffer = io.BytesIO()
+        image.save(buffer, kind, **options)
+        found[kind] = buffer.getvalue()
+    kind = min(found, key=lambda kind: len(found[kind]))
+    return f"data:image/{kind};base64,{base64.b64encode(found[kind]).decode()}"
 
 
 def render(drawing: Drawing, folder: Path, name: str, alt: str) -> Picture:
@@ -146,6 +164,15 @@ CAPTIONS = {
 }
 
 
+SEEN = {  # what a panel shows, for those who do not see it
+    "data": f"A square of {IMAGES} test images, the originals of the reconstructions beside it",
+    "reconstructions": f"A square of {IMAGES} reconstructions of the same test images by {{}}",
+    "samples": f"A square of {IMAGES} images that {{}} draws for z from the prior",
+    "manifold": "A square of 20 by 20 images that {} draws at a grid of places z: they change little by little from "
+    "one corner to the others",
+}
+
+
 def _panel(context: ReportContext, number: str, panel: Panel, folder: Path) -> Shown:
     key = f"{number}{panel.letter}"
     member = _member(context, panel)
@@ -157,12 +184,15 @@ def _panel(context: ReportContext, number: str, panel: Panel, folder: Path) -> S
     }[panel.show]
     picture = samples = None
     if member is not None and member.run.done:
-        alt = f"Figure {number} ({panel.letter}): {panel.show} of {member.title}, z = {panel.latent}"
+        alt = SEEN[panel.show].format(f"{member.title}, {latent(panel.latent)}")
         picture = render(_drawing(context, member, panel.show), folder, f"figure-{key}", alt)
         if panel.show == "reconstructions":
             drawing = sample_panel(context.model(member), count=IMAGES, seed=member.seed)
             samples = render(
-                drawing, folder, f"figure-{key}-prior", f"Prior samples of {member.title}, z = {panel.latent}"
+                drawing,
+                folder,
+                f"figure-{key}-prior",
+                SEEN["samples"].format(f"{member.title}, {latent(panel.latent)}"),
             )
     return Shown(key, panel.letter, says, panel.ours, picture, panel.show == "reconstructions", samples)
 

@@ -12,7 +12,7 @@ from vaelab.studies.study import Member
 
 # key -> heading; in the order of the table
 COLUMNS = {
-    "group": "group",
+    "group": "model",
     "data": "data",
     "protocol": "protocol",
     "likelihood": "likelihood",
@@ -21,15 +21,25 @@ COLUMNS = {
     "elbo": f"{MINUS}ELBO",
     "rate": "rate",
     "distortion": "distortion",
-    "nll": "NLL(K)",
+    "nll": "NLL",
     "samples": "K",
     "bits_per_dim": "bits/dim",
     "active_units": "active units",
     "reconstruction_mse": "reconstruction MSE",
     "parameters": "parameters",
     "best_epoch": "best epoch",
-    "seconds": "training / s",
+    "seconds": "time / s",
 }
+FIRST = (
+    "group",
+    "latent",
+    "elbo",
+    "nll",
+    "reconstruction_mse",
+    "seconds",
+)  # shown from the start; the others on request
+COMMON = ("likelihood", "network", "samples")  # named in the heading of a block if all of its runs agree
+FILTERS = ("data", "likelihood", "network", "latent")
 MEASURED = tuple(COLUMNS)[tuple(COLUMNS).index("elbo") :]  # the columns that a run has only when it is done
 MEANS = ("elbo", "rate", "distortion", "nll", "bits_per_dim", "reconstruction_mse")  # means over images
 OTHER, AMISS = "\N{DOUBLE DAGGER}", "\N{WARNING SIGN}"  # not comparable with most of its column; has a warning
@@ -44,6 +54,12 @@ class Cell:
     value: float | None = None
     detail: str = ""  # small text below
     mark: str = ""  # OTHER, AMISS or FEW_MARK
+
+    @property
+    def parts(self) -> tuple[str, str]:
+        """The value and its error, such as ("23.93", "± 0.14"), for a narrow column."""
+        value, sign, error = self.text.partition(PLUS_MINUS)
+        return value.strip(), sign + error
 
 
 @dataclass(frozen=True)
@@ -63,6 +79,11 @@ class ComparableRows:
     data: str
     protocol: str
     rows: list[TableRow]
+    common: list[tuple[str, str]]  # heading and text of what all of its runs have in common
+
+    @property
+    def title(self) -> str:
+        return f"{self.data}, {self.protocol}"
 
 
 def directions(context: ReportContext) -> str:
@@ -99,7 +120,24 @@ def _block(data: str, protocol: str, context: ReportContext, members: list[Membe
             if own != usual[0][0]:
                 cells = rows[label].cells
                 cells[name] = replace(cells[name], mark=cells[name].mark + OTHER)
-    return ComparableRows(data, protocol, list(rows.values()))
+    return ComparableRows(data, protocol, list(rows.values()), _common(list(rows.values())))
+
+
+def _common(rows: list[TableRow]) -> list[tuple[str, str]]:
+    """What the heading of a block names: the columns of the Spec, and K, in which all rows agree."""
+    said = list[tuple[str, str]]()
+    for key in COMMON:
+        found = {(row.cells[key].text, row.cells[key].detail) for row in rows if key in row.cells}
+        if len(found) == 1:
+            said.append((COLUMNS[key], ", ".join(filter(None, *found))))
+    return said
+
+
+def filters(blocks: list[ComparableRows]) -> dict[str, list[str]]:
+    """The columns by which rows can be chosen, each with its values; a column with a single value is left out."""
+    rows = [row for block in blocks for row in block.rows]
+    values = {key: list(dict.fromkeys(row.cells[key].text for row in rows)) for key in FILTERS}
+    return {key: sorted(of, key=int) if key == "latent" else of for key, of in values.items() if len(of) > 1}
 
 
 def best_epoch(result: Result) -> float:
@@ -111,7 +149,7 @@ def best_epoch(result: Result) -> float:
 def _row(context: ReportContext, member: Member) -> TableRow:
     spec, run = member.spec, member.run
     cells = {
-        "group": Cell(member.group, detail=context.at(member)),
+        "group": Cell(member.title, detail=context.besides(member)),
         "data": Cell(spec.data),
         "protocol": Cell(str(spec.protocol)),
         "likelihood": _part(spec.likelihood),

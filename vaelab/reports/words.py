@@ -23,6 +23,34 @@ LATE = 0.99  # a best epoch is the last if it is after this share
 BESIDE = "The measurements are below, with each statement."
 
 
+def result(context: ReportContext) -> list[str]:
+    """The result in a sentence for each data set and protocol: the best model, and how far the next is behind."""
+    return [_result(context, rivals) for rivals in _comparable(context)]
+
+
+def _result(context: ReportContext, models: list[list[Member]]) -> str:
+    best, *others = sorted(models, key=lambda runs: _mean(runs, "nll"))
+    nats = "nats of cross-entropy" if NOT_A_LIKELIHOOD in best[0].run.metric("nll").note else "nats"
+    said = f"{_named(context, best[0])}: {_value(best, 'nll')} {nats} for a test image"
+    where = f"{best[0].spec.data} ({best[0].spec.protocol})"
+    if not others:
+        return f"On {where}, {said}."
+    return f"Best on {where} is {said}. The next, {_named(context, others[0][0])}, is {behind(best, others[0], 'nll')}."
+
+
+def _named(context: ReportContext, member: Member) -> str:
+    return f"{member.title} with {context.point(member)}"
+
+
+def _comparable(context: ReportContext) -> list[list[list[Member]]]:
+    """For each data set and protocol the models with comparable NLLs: the largest set of them."""
+    blocks = dict[tuple[str, str], dict[str, list[list[Member]]]]()
+    for runs in points(context.done):
+        block = blocks.setdefault((runs[0].spec.data, str(runs[0].spec.protocol)), {})
+        block.setdefault(str(kind(runs[0].run, runs[0].run.metric("nll"))), []).append(runs)
+    return [max(block.values(), key=len) for block in blocks.values()]
+
+
 def findings(context: ReportContext, claims: dict[str, list[Claim]]) -> list[str]:
     """The main results, in one or two sentences each: the models, the latent dimensions in use, the claims."""
     ranked = ranking(context)
@@ -117,10 +145,10 @@ def _of_group(context: ReportContext, models: list[list[Member]]) -> str:
         where = context.point(best[0])
     else:
         where = f"{best[0].latent} latent dimensions"
-    behind_it = f"{context.point(others[0][0])} is {behind(best, others[0], judge, sign)}"
+    behind_it = f"with {context.point(others[0][0])} it is {behind(best, others[0], judge, sign)}"
     early = [runs for runs in models if all(_early(run) for run in runs)]
     return (
-        f"{best[0].title} is best with {where} ({score}); {behind_it}. Its reconstructions are closest at "
+        f"{best[0].title} is best with {where} ({score}); {behind_it}. It reconstructs best with "
         f"{context.point(closest[0])} (mean squared error {_value(closest, 'reconstruction_mse')})."
         + (
             f" The weights that were kept come from the first {percent(EARLY)} of the epochs at "

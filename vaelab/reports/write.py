@@ -1,6 +1,5 @@
 """Write a study's report: report.html, which is complete in itself, and report.md with its pictures next to it."""
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,16 +7,21 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup
 
 from vaelab.evaluation.measure import FEW_EFFECTIVE
+from vaelab.explorer.page import in_script
 from vaelab.figures.style import one_look
-from vaelab.reports import measured, pictures, seeds, words
+from vaelab.reports import charts, measured, pictures, seeds, words
+from vaelab.reports.cards import cards
 from vaelab.reports.claims import NOT_RUN, Claim, check_claims
 from vaelab.reports.claims.claim import QUICK, RULES, UNJUDGED, UNTESTED
 from vaelab.reports.claims.sizes import SIZES, SIZES_NOTE
 from vaelab.reports.context import ReportContext
-from vaelab.reports.table import COLUMNS, MEASURED, UNITS, comparison, directions
+from vaelab.reports.differences import as_json, blocks
+from vaelab.reports.explorers import explorers
+from vaelab.reports.records import records
+from vaelab.reports.table import COLUMNS, FIRST, MEASURED, UNITS, comparison, directions, filters
 from vaelab.reports.text import number
 from vaelab.runs.claim import check_claim
-from vaelab.studies.study import Member, Study
+from vaelab.studies.study import Study
 from vaelab.system.errors import RunError, SpecError
 from vaelab.system.files import make_folder, small, write_atomically
 from vaelab.system.markdown import as_markdown
@@ -40,16 +44,6 @@ class ShownClaim:
     key: str  # "digits-1"
     claim: Claim
     picture: pictures.Picture | None
-
-
-@dataclass(frozen=True)
-class Appendix:
-    """The details of one run."""
-
-    label: str
-    folder: str  # relative to the folder of the report
-    parts: list[tuple[str, str]]
-    kl: list[float]  # KL of each latent dimension, largest first; empty if it is not known
 
 
 def write_report(study: Study, folder: Path, root: str | None = None) -> tuple[Path, Path]:
@@ -136,7 +130,8 @@ def _in_markdown(value: object) -> str:
 
 
 def _context(context: ReportContext, folder: Path, images: Path) -> dict[str, object]:
-    study, claims = context.study, check_claims(context)
+    study, claims, compared = context.study, check_claims(context), blocks(context)
+    rows = comparison(context)
     checked = [_checked(f"{name}-{i}", claim, images) for name in claims for i, claim in enumerate(claims[name], 1)]
     return {
         "study": study,
@@ -144,6 +139,8 @@ def _context(context: ReportContext, folder: Path, images: Path) -> dict[str, ob
         "missing": [member.label for member in study.members if not member.run.done],
         "made_with": words.made_with(context),
         "data_notes": words.data_notes(context),
+        "result": words.result(context),
+        "explorers": explorers(context, images),
         "findings": words.findings(context, claims),
         "figures": pictures.figures(context, images),
         "columns": COLUMNS,
@@ -154,12 +151,20 @@ def _context(context: ReportContext, folder: Path, images: Path) -> dict[str, ob
         "better": directions(context),
         "better_over_seeds": seeds.directions(context),
         "seeds": seeds.over_seeds(context),
-        "blocks": comparison(context),
+        "blocks": rows,
+        "first": FIRST,
+        "filters": filters(rows),
+        "records": in_script(records(context)),
+        "differences": in_script(as_json(compared)),
+        "gaps": charts.gap_charts(context, compared),
+        "planes": charts.rate_against_distortion(context),
+        "errors": charts.error_against_latent(context),
+        "learning": charts.learning_curves(context),
         "published": measured.published(context),
         "measured": measured.measured(context),
         "provenance": measured.provenance(context),
         "rate_distortion": pictures.rate_distortion_plot(context, images),
-        "learning": pictures.learning_curves(context, images),
+        "learning_pictures": pictures.learning_curves(context, images),
         "claims": checked,
         "judged": [one for one in checked if one.claim.was_judged],
         "sources": list(dict.fromkeys(str(claim.statement.source) for name in claims for claim in claims[name])),
@@ -168,16 +173,10 @@ def _context(context: ReportContext, folder: Path, images: Path) -> dict[str, ob
         "rules": RULES,
         "verdict_classes": VERDICT_CLASSES,
         "limits": words.limits(context),
-        "appendix": [_appendix(member, folder) for member in context.done],
+        "cards": cards(context, folder),
     }
 
 
 def _checked(key: str, claim: Claim, images: Path) -> ShownClaim:
     picture = pictures.render(claim.figure, images, f"claim-{key}", claim.caption) if claim.figure else None
     return ShownClaim(key, claim, picture)
-
-
-def _appendix(member: Member, folder: Path) -> Appendix:
-    parts = [(name.replace("_", " "), str(value)) for name, value in member.spec.as_row().items()]
-    kl = sorted(member.run.metric("rate").parts, reverse=True)
-    return Appendix(member.label, Path(os.path.relpath(member.run.path, folder)).as_posix(), parts, kl)

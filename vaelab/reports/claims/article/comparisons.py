@@ -13,7 +13,7 @@ from vaelab.reports.claims.pairs import Pair, pairs
 from vaelab.reports.claims.sizes import SIMILAR, VAST
 from vaelab.reports.context import ReportContext
 from vaelab.reports.labels import points
-from vaelab.reports.text import Table, listed, percent
+from vaelab.reports.text import KEEP, Table, listed, percent
 from vaelab.studies.study import Member
 
 VAST_QUOTE = "While increasing the dimensions, we do observe the vast improvement in generated images in Figure 4."
@@ -191,6 +191,9 @@ def _errors(context: ReportContext, runs: Sequence[Member]) -> list[Tensor]:
 
 
 def span(gains: Sequence[Estimate]) -> str:
-    """The smallest and the largest decrease of the errors, such as "7 % lower to 68 % lower"."""
-    ends = [min((gain.mean for gain in gains), default=0.0), max((gain.mean for gain in gains), default=0.0)]
-    return " to ".join(dict.fromkeys(f"{percent(abs(end))} {'lower' if end >= 0 else 'higher'}" for end in ends))
+    """The range of the errors, such as "7 to 68 % lower" or "between 4 % lower and 3 % higher"."""
+    low, high = (of((gain.mean for gain in gains), default=0.0) for of in (min, max))
+    if low < 0 < high:
+        return f"between {percent(high)} lower and {percent(-low)} higher"
+    ends = dict.fromkeys(percent(size) for size in sorted((abs(low), abs(high))))
+    return f"{' to '.join(ends).replace(f'{KEEP}% to', ' to')} {'higher' if low < 0 else 'lower'}"

@@ -118,7 +118,8 @@ def same_digits(context: ReportContext) -> Outcome:
         "it shows no other digit": _holds(shown <= known),
     }
     return Outcome(
-        f"The manifold shows {names(shown)}. The reconstructions show {names(known)}. {parts_in_words(parts)}",
+        f"The manifold shows {names(shown)}; of the reconstructions {names(known)} are recognised. "
+        f"{parts_in_words(parts)}",
         of_parts(parts),
         "A classifier reads images by the five nearest of up to 10,000 training images. The manifold shows a digit if "
         f"at least {percent(APPEARS)} of its confident images are read as that digit. A digit is recognised if at "
@@ -159,7 +160,7 @@ def every_digit(produced: frozenset[int]) -> Verdict:
 
 def names(some: frozenset[int]) -> str:
     """The digits in words, such as "0, 1 and 7"."""
-    return listed([str(d) for d in sorted(some)])
+    return "all ten digits" if some == ALL else listed([str(d) for d in sorted(some)])
 
 
 def _holds(true: bool) -> Verdict:
@@ -175,7 +176,7 @@ def _outcome(
         made = {runs[0].latent: [_produced(context, run) for run in runs] for runs in ladder}
         digits = {z: majority([one.digits for one in of]) for z, of in made.items()}
         parts = rule(digits)
-        said += [f"With {context.point(of[0].member)} the model produces {drawn(digits[z])}." for z, of in made.items()]
+        said += [f"With {context.point(of[0].member)} it draws {drawn(digits[z])}." for z, of in made.items()]
         said += [parts_in_words(parts)] if len(parts) > 1 else []
         verdicts.append(of_parts(parts))
         produced += [one for of in made.values() for one in of]
@@ -191,8 +192,10 @@ def _outcome(
 
 
 def drawn(some: frozenset[int]) -> str:
-    """The produced digits in words, such as "recognisable 0, 1 and 7, and no others"."""
-    return "all ten digits" if some == ALL else f"recognisable {names(some)}, and no others" if some else "no digit"
+    """The produced digits in words, such as "recognisable 0s, 1s and 7s only"."""
+    if some == ALL:
+        return "all ten digits"
+    return f"recognisable {listed([f'{d}s' for d in sorted(some)])} only" if some else "no recognisable digit"
 
 
 def _accuracy(context: ReportContext, member: Member) -> str:

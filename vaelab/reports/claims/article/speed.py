@@ -108,6 +108,9 @@ def _figure(context: ReportContext, found: list[Pair]) -> Figure:
                 label = f"{context.point(runs[0])}, {runs[0].spec.likelihood.split(':')[0]}"
                 ax.plot([], [], line, color=colour, label=label)
         ax.set_yscale("log")
+        # The formatter of log scales writes mathematics, which is not read in figures: "$" may be in a name.
+        for axis_formatter in (ax.yaxis.set_major_formatter, ax.yaxis.set_minor_formatter):
+            axis_formatter("{x:g}")
         ax.tick_params(which="both", labelsize=SMALL)
         label_axes(ax, "epoch", "reconstruction MSE, validation", f"network of {network}")
         ax.legend(fontsize=SMALL, frameon=False, ncols=2)

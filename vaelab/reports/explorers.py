@@ -1,0 +1,65 @@
+"""The explorers of a report: pages in which the best two-dimensional run and the best run of all can be tried."""
+
+import base64
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from vaelab.explorer.page import page
+from vaelab.figures.panels import manifold_panel, sample_panel
+from vaelab.reports.context import ReportContext
+from vaelab.reports.pictures import IMAGES, Picture, render
+from vaelab.runs.compare import kind
+from vaelab.studies.study import Member
+from vaelab.system.errors import SpecError
+
+
+@dataclass(frozen=True)
+class Explorer:
+    """The page of one run, which a reader opens inside the report, and a picture in its place until then."""
+
+    role: str  # why this run
+    run: str  # its label in the comparison table
+    name: str
+    picture: Picture
+    packed: str  # the page: UTF-8, deflated without a header, in base64; empty if the model cannot run in a page
+    why: str  # why it cannot
+
+
+def explorers(context: ReportContext, folder: Path) -> list[Explorer]:
+    """The explorer of the best run with two latent dimensions, and that of the best run, if it is another one."""
+    two, best = best_of([m for m in context.done if m.latent == 2]), best_of(context.done)
+    roles = [(two, "The best model with two latent dimensions"), (best, "The best model of all")]
+    if two is best:
+        roles = [(best, "The best model of all")]
+    return [_explorer(context, member, role, folder) for member, role in roles if member is not None]
+
+
+def best_of(members: Sequence[Member]) -> Member | None:
+    """The run with the lowest NLL among the largest set of runs with comparable numbers; None if there is no run."""
+    alike = dict[str, list[Member]]()
+    for member in members:
+        alike.setdefault(str(kind(member.run, member.run.metric("nll"))), []).append(member)
+    rivals = max(alike.values(), key=len, default=[])
+    return min(rivals, key=lambda member: member.run.metric("nll").value, default=None)
+
+
+def _explorer(context: ReportContext, member: Member, role: str, folder: Path) -> Explorer:
+    model, name = context.model(member), f"{member.title}, {context.at(member)}"
+    if member.latent == 2:
+        drawing, seen = manifold_panel(model), "Learned manifold: images that the decoder draws at a grid of places z"
+    else:
+        drawing, seen = sample_panel(model, count=IMAGES, seed=member.seed), f"{IMAGES} samples from the prior"
+    picture = render(drawing, folder, f"explorer-{member.latent}", f"{seen}. {name}.")
+    try:
+        packed, why = pack(page([(member.run, context.data(member).test)])), ""
+    except SpecError as error:
+        packed, why = "", f"{error.found}; {error.do}"
+    return Explorer(role, member.label, name, picture, packed, why)
+
+
+def pack(text: str) -> str:
+    """Compress a text for the page's program, which inflates it with what browsers have."""
+    compressor = zlib.compressobj(9, zlib.DEFLATED, -15)  # without a header: "deflate-raw" of browsers
+    return base64.b64encode(compressor.compress(text.encode()) + compressor.flush()).decode()
