@@ -71,7 +71,7 @@ class ShownFigure:
 def as_uri(image: Image.Image) -> str:
     """An image as PNG or lossless WebP, whichever is smaller, as a data URI.
 
-    Many colours compress badly without loss: an image in colour that would be large is a WebP of quality 95.
+    Many colours compress badly without loss: an image in colour that would be large is a WebP of quality 90.
     """
     image = image.convert("RGB") if image.mode not in ("L", "RGB") else image
     pixels = np.asarray(image)
@@ -85,7 +85,7 @@ def as_uri(image: Image.Image) -> str:
     kind = min(found, key=lambda kind: len(found[kind]))
     if image.mode == "RGB" and len(found[kind]) > LARGE:
         buffer, kind = io.BytesIO(), "webp"
-        image.save(buffer, kind, quality=95)
+        image.save(buffer, kind, quality=90)
         found[kind] = buffer.getvalue()
     return f"data:image/{kind};base64,{base64.b64encode(found[kind]).decode()}"
 
