@@ -24,7 +24,8 @@ test: check
 test-all: check
 	$(BIN)/python -m pytest --numprocesses 2 --dist worksteal --whole
 
-# make test-torch TORCH=2.11.0: a selection of the tests with that torch, in an environment of its own
+# make test-torch TORCH=2.12.1: a selection of the tests with that torch, in an environment of its own. For a version outside
+# the range of pyproject.toml, widen that range first
 test-torch: .venv-torch-$(TORCH)/installed
 	.venv-torch-$(TORCH)/bin/python -m pytest --numprocesses 2 --dist worksteal --whole $(TORCH_TESTS)
 

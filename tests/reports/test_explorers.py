@@ -41,3 +41,14 @@ def test_a_model_that_cannot_run_in_a_page_is_told_in_a_line(trained, tmp_path, 
     assert "It cannot be tried in a page: the operation &lt;b&gt;median&lt;/b&gt;; use --serve." in page
     assert 'class="packed"' not in page
     assert "Explorer of" in page  # the picture is there
+
+
+def test_a_large_model_gives_way_to_a_smaller_one_or_is_told(trained, tmp_path, monkeypatch) -> None:
+    sizes = sorted(member.run.result["parameters"] for member in trained.members)
+    monkeypatch.setattr(module, "MOST_PARAMETERS", sizes[0])
+    (first, *_) = explorers(ReportContext(trained), tmp_path)
+    assert first.packed
+    monkeypatch.setattr(module, "MOST_PARAMETERS", 1)
+    for one in explorers(ReportContext(trained), tmp_path):
+        assert not one.packed
+        assert "vaelab explore" in one.why

@@ -19,7 +19,7 @@ def opened(uri: str) -> tuple[str, np.ndarray]:
 @pytest.mark.parametrize("channels", [1, 3])
 def test_no_pixel_changes(channels) -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (20, 30, channels), np.uint8).repeat(4, 0).repeat(4, 1)
-    pixels = pixels.repeat(4 - channels, 2)[..., :3]
+    pixels = pixels.repeat(4 - channels, 2)[..., :3]  # small enough to be kept exactly
     image = Image.fromarray(pixels)
     head, found = opened(as_uri(image))
     assert (found == pixels).all()
@@ -40,3 +40,15 @@ def test_the_smaller_format_is_taken() -> None:
             sizes[f"data:image/{kind};base64"] = buffer.tell()
         assert opened(as_uri(image))[0] == min(sizes, key=lambda kind: sizes[kind])
     assert heads
+
+
+def test_a_large_image_in_colour_is_smaller_and_looks_the_same() -> None:
+    ramp = np.linspace(40, 200, 150)
+    smooth = np.stack(np.broadcast_arrays(ramp[:, None], ramp, ramp[::-1, None]), -1)
+    noise = np.random.default_rng(0).normal(0, 4, (150, 150, 1))
+    pixels = (smooth + noise).astype(np.uint8).repeat(2, 0).repeat(2, 1)
+    head, found = opened(as_uri(Image.fromarray(pixels)))
+    assert head == "data:image/webp;base64"
+    assert 0 < np.abs(found.astype(int) - pixels).mean() < 3
+    grey = Image.fromarray(pixels[..., 0])
+    assert (opened(as_uri(grey))[1][..., 0] == pixels[..., 0]).all()

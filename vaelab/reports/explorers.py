@@ -14,6 +14,8 @@ from vaelab.runs.compare import kind
 from vaelab.studies.study import Member
 from vaelab.system.errors import SpecError
 
+MOST_PARAMETERS = 1_000_000  # of a model that is tried in a report: about 2.7 MB of its page
+
 
 @dataclass(frozen=True)
 class Explorer:
@@ -29,11 +31,16 @@ class Explorer:
 
 def explorers(context: ReportContext, folder: Path) -> list[Explorer]:
     """The explorer of the best run with two latent dimensions, and that of the best run, if it is another one."""
-    two, best = best_of([m for m in context.done if m.latent == 2]), best_of(context.done)
-    roles = [(two, "The best model with two latent dimensions"), (best, "The best model of all")]
-    if two is best:
-        roles = [(best, "The best model of all")]
-    return [_explorer(context, member, role, folder) for member, role in roles if member is not None]
+    flat = [member for member in context.done if member.latent == 2]
+    asked = [(flat, "The best model with two latent dimensions"), (context.done, "The best model of all")]
+    chosen = dict[str, Explorer]()
+    for members, role in asked:
+        small = best_of([m for m in members if m.run.result["parameters"] <= MOST_PARAMETERS])
+        member = small or best_of(members)
+        if member is not None and member.label not in chosen:
+            among = "" if member is best_of(members) else " of those that are small enough for this page"
+            chosen[member.label] = _explorer(context, member, role + among, folder)
+    return list(chosen.values())
 
 
 def best_of(members: Sequence[Member]) -> Member | None:
@@ -52,6 +59,10 @@ def _explorer(context: ReportContext, member: Member, role: str, folder: Path) -
     else:
         drawing, seen = sample_panel(model, count=IMAGES, seed=member.seed), f"{IMAGES} samples from the prior"
     picture = render(drawing, folder, f"explorer-{member.latent}", f"{seen}. {name}.")
+    parameters = member.run.result["parameters"]
+    if parameters > MOST_PARAMETERS:
+        why = f"it has {parameters:,} parameters; vaelab explore writes a page of its own for it"
+        return Explorer(role, member.label, name, picture, "", why)
     try:
         packed, why = pack(page([(member.run, context.data(member).test)])), ""
     except SpecError as error:

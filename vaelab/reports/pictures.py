@@ -20,6 +20,7 @@ from vaelab.studies.study import Member
 from vaelab.studies.study_file import Figure, Panel
 
 IMAGES = 36  # in a panel, 6 x 6
+LARGE = 30_000  # bytes of an image that is compressed without loss, from which on colours are not kept exactly
 BESIDE = 6  # the largest number of panels in a row
 
 
@@ -68,7 +69,10 @@ class ShownFigure:
 
 
 def as_uri(image: Image.Image) -> str:
-    """The same pixels as PNG or lossless WebP, whichever is smaller, as a data URI."""
+    """An image as PNG or lossless WebP, whichever is smaller, as a data URI.
+
+    Many colours compress badly without loss: an image in colour that would be large is a WebP of quality 90.
+    """
     image = image.convert("RGB") if image.mode not in ("L", "RGB") else image
     pixels = np.asarray(image)
     if image.mode == "RGB" and (pixels == pixels[..., :1]).all():
@@ -79,6 +83,10 @@ def as_uri(image: Image.Image) -> str:
         image.save(buffer, kind, **options)
         found[kind] = buffer.getvalue()
     kind = min(found, key=lambda kind: len(found[kind]))
+    if image.mode == "RGB" and len(found[kind]) > LARGE:
+        buffer, kind = io.BytesIO(), "webp"
+        image.save(buffer, kind, quality=90)
+        found[kind] = buffer.getvalue()
     return f"data:image/{kind};base64,{base64.b64encode(found[kind]).decode()}"
 
 
