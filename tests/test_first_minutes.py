@@ -241,7 +241,7 @@ def test_one_added_image_leaves_the_pictures_of_the_decoder_and_says_what_change
     assert "put those files back, name a copy of them with --data" in line
     assert main(["figure", "runs/done"]) == 0
     out = " ".join(capsys.readouterr().out.split())
-    assert "the figures show the 4 test images that the run keeps, because runs/done: made with other images" in out
+    assert "the pictures show the 4 test images that the run keeps, because runs/done: made with other images" in out
     Path("runs/done/examples.safetensors").unlink()
     shutil.rmtree("runs/done/figures")
     assert "made with other images" in told(capsys, "figure", "runs/done", "reconstructions")

@@ -262,8 +262,9 @@ def test_folders_that_lead_to_each_other_end(tmp_path):
 
 def test_a_report_of_the_users_own_is_not_overwritten(tmp_path, capsys):
     (tmp_path / "two.toml").write_text(STUDY)
+    assert main(["study", str(tmp_path / "two.toml"), "--out", str(tmp_path)]) == 0
     own = tmp_path / "two" / "report.md"
-    own.parent.mkdir()
+    own.with_suffix(".html").unlink()
     own.write_text("mine")
     assert "which vaelab did not write" in told(capsys, "report", tmp_path / "two.toml", "--out", tmp_path)
     assert own.read_text() == "mine"

@@ -241,7 +241,8 @@ def test_a_part_that_cannot_be_traced_is_served(done: Run, monkeypatch) -> None:
             z = z + 0 * u
         return functions.decode(model, z) | {"u": u}
 
-    monkeypatch.setitem(FUNCTIONS, "decode", (rejecting, "z"))
+    for name in ("decode", "moments"):
+        monkeypatch.setitem(FUNCTIONS, name, (rejecting, "z"))
     images = [(done, done.examples("test"))]
     with pytest.raises(SpecError, match="--serve"):
         contents_of(images)
@@ -386,7 +387,9 @@ def test_it_stops_when_nothing_is_asked(done: Run, monkeypatch) -> None:
 
     monkeypatch.setattr(service.models, "answer", slow)
     start = time.monotonic()
-    assert serve(service, ready, idle_minutes=0.01) == "stopped: no request for 0.01 minutes"
+    # In a thread of its own: the browser of other tests has an event loop in this one
+    with ThreadPoolExecutor(1) as beside:
+        assert beside.submit(serve, service, ready, idle_minutes=0.01).result(60).endswith("request for 0.01 minutes")
     assert [found.get(timeout=60)[0] for _ in range(2)] == [200, 200]
     assert 3 < time.monotonic() - start < 60
 

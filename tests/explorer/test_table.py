@@ -107,6 +107,7 @@ def test_a_convolution_gives_the_numbers_of_torch(run_in_page, name) -> None:
     check(run_in_page, function(CONVOLUTIONS[name], 4, 7, 9))
 
 
+@pytest.mark.thorough(0.2, group="tables of the page")
 def test_the_two_tables_have_the_same_names(run_in_page, tab) -> None:
     made = {step.name for name in CALLS for step in lowered(function(CALLS[name], 6, 6)).steps}
     made |= {step.name for name in CONVOLUTIONS for step in lowered(function(CONVOLUTIONS[name], 4, 7, 9)).steps}

@@ -168,7 +168,7 @@ def test_figures_without_the_data_show_what_the_run_keeps_and_say_so(own, tmp_pa
     (tmp_path / "a.npz").rename(tmp_path / "b.npz")
     kept, said = drawn(own, KINDS)
     (line,) = said
-    assert line.startswith("the figures show the 6 test images that the run keeps, because ")
+    assert line.startswith("the pictures show the 6 test images that the run keeps, because ")
     assert kept.keys() == there.keys()
     assert all(kept[kind] != there[kind] for kind in KINDS)  # their titles say it too
     again, said = drawn(own, KINDS, source=f"npz:{tmp_path / 'b.npz'}")

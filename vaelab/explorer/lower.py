@@ -11,7 +11,6 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.fx.node import Node, map_arg
-from torch.utils import _pytree as pytree
 
 from vaelab.explorer.elementwise import copied
 from vaelab.explorer.functions import Function, drawn
@@ -44,7 +43,9 @@ def lowered(function: Function) -> Program:
     for node in entries:
         env[node] = build.new(node.meta["val"].shape, node.meta["val"].dtype)
     (last,) = (node for node in traced.graph.nodes if node.op == "output")
-    returned: dict[str, Node] = pytree.tree_unflatten(last.args[0], traced.call_spec.out_spec)  # pyright: ignore
+    flat: Any = last.args[0]
+    names: Any = traced.call_spec.out_spec
+    returned: dict[str, Node] = dict(zip(names.context, flat, strict=True))
     with torch.no_grad():
         for node in _needed(traced.graph.nodes, returned.values()):
             env[node] = _call(function.name, build, node, env)
@@ -92,7 +93,7 @@ def _call(name: str, build: Builder, node: Node, env: dict[Node, Any]) -> Any:
     if torch.Tag.nondeterministic_seeded in target.tags:
         found = f"{name} with the random operation {target.overloadpacket.__name__}, whose noise is no input"
         raise SpecError(found=found, expected="draws by torch.rand, torch.randn and the like", do=DO)
-    if not any(isinstance(leaf, Ref) for leaf in pytree.tree_leaves((args, kwargs))):
+    if not any(_unknown(env[of]) for of in node.all_input_nodes):
         return target(*args, **kwargs)
     operation = target.overloadpacket.__name__
     if operation in SAME:
@@ -104,6 +105,11 @@ def _call(name: str, build: Builder, node: Node, env: dict[Node, Any]) -> Any:
     except (KeyError, NotImplementedError) as error:
         found = f"{name} with the operation {error}, which the page cannot run"
         raise SpecError(found=found, expected="operations of the table in vaelab/explorer/rules.py", do=DO) from error
+
+
+def _unknown(value: Any) -> bool:
+    """Whether a value, or a part of it, is not known before the program runs."""
+    return any(map(_unknown, value)) if isinstance(value, list | tuple) else isinstance(value, Ref)
 
 
 def _view(build: Builder, target: Any, of: Ref, *args: Any, **kwargs: Any) -> Any:
