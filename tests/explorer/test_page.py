@@ -103,6 +103,7 @@ def test_a_phone_needs_no_sideways_scroll(page):
     assert tab.evaluate("document.documentElement.scrollWidth") <= 420
 
 
+@pytest.mark.thorough(0.25)
 @pytest.mark.parametrize("content", [b"", b"not an image", b"\x89PNG\r\n\x1a\n broken", b"GIF89a"])
 def test_a_file_that_is_no_image_is_refused_in_one_line(page, tmp_path, content):
     tab = page()
@@ -112,6 +113,7 @@ def test_a_file_that_is_no_image_is_refused_in_one_line(page, tmp_path, content)
     assert len(tab.get_by_test_id("own-error").inner_text().splitlines()) == 1
 
 
+@pytest.mark.thorough(0.25)
 @pytest.mark.parametrize("kind", ["grey", "transparent", "large", "animated"])
 def test_an_image_of_ones_own_is_scored(page, tmp_path, kind):
     from PIL import Image
