@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 from PIL import Image
 
+from tests.figures.dots import check_whole_dots
 from vaelab.figures import FIGURES, FORMATS, curves, save
 from vaelab.figures.style import DPI, PRINT, Page, one_look, typeset
 from vaelab.system.errors import SpecError
@@ -53,15 +54,7 @@ def test_a_figure_of_a_column_has_its_width_and_fonts(name, shape, make_model, m
     assert 300 <= figure.dpi < 600
     with Image.open(tmp_path / "figure.png") as image:
         assert image.size[0] / image.info["dpi"][0] == pytest.approx(3.3, abs=0.01)
-    for ax in figure.axes:
-        if ax.images:  # an image pixel covers a whole number of dots
-            height, width = ax.images[0].get_array().shape[:2]
-            extent = ax.get_window_extent()
-            dots = extent.width / width
-            assert dots == pytest.approx(round(dots), abs=1e-6)
-            assert extent.height / height == pytest.approx(dots, abs=1e-6)
-            assert extent.x0 == pytest.approx(round(extent.x0), abs=1e-6)
-            assert extent.y0 == pytest.approx(round(extent.y0), abs=1e-6)
+    check_whole_dots(figure)
 
 
 def test_a_larger_resolution_keeps_the_layout_of_a_screen(make_model, make_data):

@@ -192,6 +192,7 @@ def _rates(run: Run, model: VAE) -> list[float]:
 
 
 def as_json(program: Program, pack: Pack) -> dict[str, Any]:
+    """A program as the page reads it (web/src/program.ts); its constants go into `pack`."""
     return {
         "inputs": {name: port.as_json() for name, port in program.inputs.items()},
         "noise": [port.as_json() for port in program.noise],

@@ -100,7 +100,12 @@ class _OfNoise(nn.Module):
 
 
 def function_of(model: VAE, name: str) -> Function:
-    """Return a function of `model`, which is in evaluation mode on the CPU: a key of `FUNCTIONS`."""
+    """Return one of the functions of a model.
+
+    Arguments:
+        model: in evaluation mode, on the CPU.
+        name: a key of `FUNCTIONS`.
+    """
     _, inputs = FUNCTIONS[name]
     examples: Tensors = {}
     if inputs == "image":
@@ -141,7 +146,11 @@ def moments(model: VAE, z: Tensor) -> Tensors:
 
 
 def bound(model: VAE, image: Tensor) -> Tensors:
-    """Image [1, C, H, W] -> a draw z ~ q(z|x), the log-densities of a bound in nats, and the mean of p(x|z)."""
+    """Image [1, C, H, W] -> z ~ q(z|x) [1, D], rate and distortion [1] in nats, and the mean of p(x|z), [1, C, H, W].
+
+    The rate is KL(q(z|x) || p(z)), or log q(z|x) - log p(z) if the KL has no closed form. The distortion is
+    -log p(x|z). Their sum is -ELBO for this draw.
+    """
     if has(head := head_of(model.posterior), HasCodebooks):
         coded = codes_of(model, head, image)
         z = coded["mean"]
@@ -150,12 +159,10 @@ def bound(model: VAE, image: Tensor) -> Tensors:
         rate = -prior.numbers.log_prob(coded["codes"])
         return {"z": z, "rate": rate, "distortion": -p.log_prob(image), "mean": p.mean, "codes": coded["codes"]}
     draw = model.draw(image, model.posterior(image), 1)
-    estimated = draw.log_post[0] - draw.log_prior[0]
     return {
         "z": draw.z[0],
-        "rate": estimated if draw.kl is None else draw.kl,
+        "rate": draw.log_post[0] - draw.log_prior[0] if draw.kl is None else draw.kl,
         "distortion": -draw.log_lik[0],
-        "log_weight": draw.log_lik[0] - estimated,
         "mean": draw.likelihood.mean[0],
     }
 

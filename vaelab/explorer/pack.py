@@ -42,8 +42,13 @@ class Pack:
     def packed(self) -> tuple[str, int]:
         """Return all arrays, compressed and in base64, and their number of bytes."""
         content = b"".join(self._parts)
-        compressor = zlib.compressobj(9, zlib.DEFLATED, -15)  # without a header: "deflate-raw" of browsers
-        return base64.b64encode(compressor.compress(content) + compressor.flush()).decode(), len(content)
+        return deflated(content), len(content)
+
+
+def deflated(content: bytes) -> str:
+    """Compress bytes for a page, which inflates them as "deflate-raw", and write them in base64."""
+    compressor = zlib.compressobj(9, zlib.DEFLATED, -15)  # -15: without a header
+    return base64.b64encode(compressor.compress(content) + compressor.flush()).decode()
 
 
 def _bytes_of(array: np.ndarray) -> tuple[str, bytes]:

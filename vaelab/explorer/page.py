@@ -14,7 +14,7 @@ from vaelab.explorer.contents import Progress, contents_of
 from vaelab.runs.directory import Run
 from vaelab.runs.figure import test_images
 from vaelab.system.errors import RunError, SpecError
-from vaelab.system.files import check_no_link, make_folder, write_atomically
+from vaelab.system.files import check_no_link, make_folder, plain, write_atomically
 
 MOST_RUNS = 4
 OURS = b"<!-- explorer by vaelab -->"
@@ -22,7 +22,7 @@ OURS = b"<!-- explorer by vaelab -->"
 
 def explore(
     runs: Sequence[Run | Path | str],
-    save: Path | None = None,
+    save: Path | str | None = None,
     root: str | None = None,
     progress: Progress = lambda share: None,
     say: Callable[[str], None] = lambda line: None,
@@ -42,11 +42,12 @@ def explore(
         RunError: a run is not finished, a file of the user is in the place of the page, or the disk is full.
     """
     opened = opened_runs(runs)
-    path = opened[0].path / "explorer.html" if save is None else save
+    path = opened[0].path / "explorer.html" if save is None else Path(save)
     _check_ours(path)
     content = page(with_images(opened, root, say), progress)
     check_no_link(path.parent)
     make_folder(path.parent)
+    _check_ours(path)  # a user may have put a file there in the meantime
     write_atomically(path, content.encode())
     return path
 
@@ -90,6 +91,11 @@ def _check_ours(path: Path) -> None:
     """Raise RunError if there is a file that vaelab did not write."""
     if path.is_dir():
         raise RunError(found=f"{path} is a folder", expected="a file to write", do="choose another --save")
-    if path.is_file() and OURS not in path.read_bytes()[:400]:
+    if path.exists() and not _is_ours(path):
         found = f"{path}, which vaelab did not write"
         raise RunError(found=found, expected="a page by vaelab, or no file", do="choose another --save")
+
+
+def _is_ours(path: Path) -> bool:
+    with plain(path).open("rb") as file:
+        return OURS in file.read(400)

@@ -1,11 +1,10 @@
 """The explorers of a report: pages in which the best two-dimensional run and the best run of all can be tried."""
 
-import base64
-import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from vaelab.explorer.pack import deflated
 from vaelab.explorer.page import page
 from vaelab.figures.panels import manifold_panel, sample_panel
 from vaelab.reports.context import ReportContext
@@ -64,13 +63,7 @@ def _explorer(context: ReportContext, member: Member, role: str, folder: Path) -
         why = f"it has {parameters:,} parameters; vaelab explore writes a page of its own for it"
         return Explorer(role, member.label, name, picture, "", why)
     try:
-        packed, why = pack(page([(member.run, context.data(member).test)])), ""
+        packed, why = deflated(page([(member.run, context.data(member).test)]).encode()), ""
     except SpecError as error:
         packed, why = "", f"{error.found}; {error.do}"
     return Explorer(role, member.label, name, picture, packed, why)
-
-
-def pack(text: str) -> str:
-    """Compress a text for the page's program, which inflates it with what browsers have."""
-    compressor = zlib.compressobj(9, zlib.DEFLATED, -15)  # without a header: "deflate-raw" of browsers
-    return base64.b64encode(compressor.compress(text.encode()) + compressor.flush()).decode()
