@@ -144,10 +144,18 @@ def converted(image: "Image", conversion: Conversion, what: str = "the image") -
     target = "RGB" if is_gif else CONVERTED[image.mode]
     if image.mode == "CMYK":
         changes.append("cmyk")
-    if conversion.grey and target == "RGB":
+    return _levelled(image if image.mode == target else image.convert(target), conversion, size, changes)
+
+
+def levelled(image: "Image", conversion: Conversion) -> Converted:
+    """The same as `converted` for an upright image without transparency, of mode L or RGB, which is not a GIF."""
+    return _levelled(image, conversion, (image.height, image.width), [])
+
+
+def _levelled(image: "Image", conversion: Conversion, size: tuple[int, int], changes: list[str]) -> Converted:
+    """Grey, if asked for, and resized."""
+    if conversion.grey and image.mode == "RGB":
         changes.append("grey")
-    image = image if image.mode == target else image.convert(target)
-    if conversion.grey and target == "RGB":
         image = image.convert("L")
     levels = np.asarray(_resized(image, conversion.resize) if conversion.resize else image)
     return Converted(levels[None] if levels.ndim == 2 else levels.transpose(2, 0, 1), size, tuple(changes))

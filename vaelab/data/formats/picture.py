@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from vaelab.data.conversion import AS_STORED, DEEP, Conversion, Converted, converted, unknown_mode
+from vaelab.data.conversion import AS_STORED, DEEP, Conversion, Converted, converted, levelled, unknown_mode
+from vaelab.data.formats.jpeg import small_jpeg
 from vaelab.system.errors import DataError
 from vaelab.system.memory import check_free
 
@@ -35,6 +36,7 @@ FORMATS = {  # Pillow's name of a format -> endings of file names
 PER_PIXEL_BYTES = 20  # memory for decoding, with the copies that Pillow makes (a PNG of 13,000 x 13,000: 3.2 GB)
 MOST_PIXELS = 178_956_970  # of an image or of a tile of it; Pillow refuses images of more
 UNCHECKED_BYTES = 32_000_000  # so little memory is taken without a look at how much is free
+UNCHECKED_PIXELS = UNCHECKED_BYTES // PER_PIXEL_BYTES
 LARGE_BYTES = 500_000_000  # images that need more are decoded one at a time
 BITS_PER_SAMPLE, PHOTOMETRIC, TILE_WIDTH, TILE_HEIGHT, WHITE_IS_0 = 258, 262, 322, 323, 0  # tags of TIFF, and a value
 PNG_END = b"\0\0\0\0IEND\xaeB`\x82"  # the last chunk of a PNG
@@ -71,13 +73,15 @@ def decoded(path: str, conversion: Conversion = AS_STORED, content: bytes | None
     """
     from PIL import Image
 
+    target = conversion.resize
+    made = target.height * target.width if target else 0
     try:
         content = _content(path) if content is None else content
+        if made <= UNCHECKED_PIXELS and (small := small_jpeg(content, UNCHECKED_PIXELS)) is not None:
+            return levelled(small, conversion)
         with Image.open(io.BytesIO(content), formats=tuple(FORMATS)) as image:
             if (pixels := _pixels(image)) > MOST_PIXELS:
                 raise Image.DecompressionBombError
-            target = conversion.resize
-            made = target.height * target.width if target else 0
             if (needed := PER_PIXEL_BYTES * max(pixels, made)) > UNCHECKED_BYTES:
                 do = "choose a smaller --resize" if made > pixels else "crop it, or save it smaller"
                 check_free(path, needed, do)
@@ -107,20 +111,27 @@ def size(image: np.ndarray) -> str:
     return f"{height} x {width} {'RGB' if channels == 3 else 'grey'}"
 
 
+_FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
 # What Pillow's readers raise on damaged files
 _DAMAGED = (OSError, EOFError, SyntaxError, ValueError, TypeError, LookupError, RuntimeError, struct.error)
 
 
 def _content(path: str) -> bytes:
     """The bytes of a file. What is no file is refused after it is opened, without waiting: this is one call fewer."""
-    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
-    with open(os.open(path, flags), "rb", buffering=0) as file:
-        status = os.fstat(file.fileno())
+    file = os.open(path, _FLAGS)
+    try:
+        status = os.fstat(file)
         if not stat.S_ISREG(status.st_mode):
             raise OSError(errno.EINVAL, "a folder, a device or a pipe, not a file", path)
         if status.st_size > UNCHECKED_BYTES:
             check_free(path, status.st_size, "crop it, or save it smaller")
-        return file.readall()
+        content = os.read(file, status.st_size + 1)
+        if len(content) == status.st_size:  # the whole file, in one call
+            return content
+        with open(file, "rb", buffering=0, closefd=False) as rest:
+            return content + rest.readall()
+    finally:
+        os.close(file)
 
 
 def _pixels(image: "Image") -> int:
