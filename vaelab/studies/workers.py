@@ -2,17 +2,12 @@
 
 import json
 import subprocess
-import sys
 import tempfile
 from collections.abc import Callable
 from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
-# With -P and not -m, Python does not import modules from the current folder instead of its own. The folder of vaelab is
-# the last one on the path, for a vaelab that is not installed.
-START = "import sys; sys.path.append(sys.argv[1]); from vaelab.studies.worker_main import serve; serve()"
-HOME = str(Path(__file__).parents[2])
+from vaelab.system.worker import command
 
 
 class Worker:
@@ -66,7 +61,7 @@ class Worker:
         if self._process is not None:
             self._process.communicate()
         self._process = subprocess.Popen(
-            [sys.executable, "-P", "-c", START, HOME],
+            command("vaelab.studies.worker_main", "serve"),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._errors,

@@ -388,36 +388,29 @@ def test_images_of_several_sizes_are_counted_and_told_how_to_be_resized(tmp_path
         folder.read(str(tmp_path))
 
 
-@pytest.mark.parametrize("threads", [1, 5])
-def test_the_number_of_threads_changes_nothing(tmp_path: Path, monkeypatch, threads: int):
-    monkeypatch.setattr(decode, "MOST_THREADS", threads)
-    monkeypatch.setattr(decode, "BLOCK_IMAGES", 3)
-    monkeypatch.setattr(decode, "_processors", lambda: 8)
-    images = np.random.default_rng(3).integers(0, 256, (50, 6, 4), np.uint8)
-    for number, image in enumerate(images):
-        save(tmp_path / f"{number:02}.png", image)
-    np.testing.assert_array_equal(folder.read(str(tmp_path)).train.images[:, 0], images)
-
-
+@pytest.mark.thorough(0.5, group="processes that decode")
 def test_only_a_few_images_wait_in_memory(tmp_path: Path, monkeypatch):
-    """However many there are: here each takes 1.2 MB, so a thread decodes three at a time."""
+    """However many there are: here each takes 1.2 MB, so a process decodes three at a time."""
+    monkeypatch.setattr(decode, "TRIAL_SECONDS", 0)
+    monkeypatch.setattr(decode, "WORTH_SECONDS", 0)
     monkeypatch.setattr(decode, "_processors", lambda: 2)
     first = save(tmp_path / "000.png", np.zeros((640, 640, 3), np.uint8))
     for number in range(1, 60):
         (tmp_path / f"{number:03}.png").symlink_to(first)
-    most, started, decoded = 0, list[int](), decode.decoded
-    original = decode.Found.add
+    most, started, block, original = 0, [1], decode._block, decode.Found.add
 
     def add(found, index, result):
         nonlocal most
         most = max(most, sum(started) - index)
-        time.sleep(0.005)  # as long as other work would take: the threads must wait
+        time.sleep(0.005)  # as long as other work would take: the processes must wait
         original(found, index, result)
 
-    monkeypatch.setattr(decode, "decoded", lambda *given: started.append(1) or decoded(*given))
+    monkeypatch.setattr(
+        decode, "_block", lambda folder, names, *more: started.append(len(names)) or block(folder, names, *more)
+    )
     monkeypatch.setattr(decode.Found, "add", add)
     assert decode.decode(tmp_path, [f"{n:03}.png" for n in range(60)], AS_STORED).images.shape == (60, 3, 640, 640)
-    assert 0 < most <= 3 * 3 * 2 + 3
+    assert 3 < most <= 3 * (2 * 2 + 1 + 1)
 
 
 def gif_bomb() -> bytes:

@@ -1,25 +1,35 @@
 """Decode many image files into one array. All files that cannot be read are named in one error.
 
-Files of a folder are decoded in threads (`decode`). What reads files out of another one adds each of them to `Found`.
+Files of a folder are decoded in several processes if that saves time (`decode`). What reads files out of another one
+adds each of them to `Found`.
 """
 
+import math
 import os
+import time
 from collections import Counter, deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from pathlib import Path
+from queue import SimpleQueue
+from threading import Event
 
 import numpy as np
 
 from vaelab.data.conversion import CHANGES, FILTER, Conversion, Converted
+from vaelab.data.formats.decoder import Decoder
 from vaelab.data.formats.picture import decoded, size, without_warnings
 from vaelab.data.formats.tree import listed
 from vaelab.system.errors import DataError
 from vaelab.system.memory import check_free
 
-MOST_THREADS = 8
-BLOCK_IMAGES, BLOCK_BYTES = 64, 4_000_000  # what a thread decodes at a time: at most so many, and so much
+MOST_PROCESSES = 8
+TRIAL_SECONDS = 0.2  # for so long files are decoded here: this says how long all others will take
+WORTH_SECONDS = 1.0  # what takes less is decoded here too, because other processes take time to start
+BLOCK_IMAGES, BLOCK_BYTES = 64, 4_000_000  # what a process decodes at a time: at most so many, and so much
+Results = Future[list["Converted | DataError"]]
 NAMED = 10  # number of files that an error names
 SIZES_NAMED = 6  # number of sizes that a line names
 
@@ -58,14 +68,14 @@ class Decoded:
 
 
 def decode(folder: Path, names: Sequence[str], conversion: Conversion) -> Decoded:
-    """Decode the files `names` in `folder`, one or more. The number of threads changes the time and nothing else.
+    """Decode the files `names` in `folder`, one or more. The number of processes changes the time and nothing else.
 
     Raises:
         DataError: files cannot be read, or the images differ in size or colour after the conversion.
     """
     found = Found(folder, names, conversion)
-    with without_warnings():
-        for index, result in enumerate(_results(folder, names, conversion)):
+    with without_warnings(), closing(_results(folder, names, conversion)) as results:
+        for index, result in enumerate(results):
             found.add(index, result)
     return found.decoded()
 
@@ -116,7 +126,8 @@ class Found:
             return
         levels = result.levels
         self.sizes[result.size] += 1
-        self.changes.update(result.changes)
+        if result.changes:
+            self.changes.update(result.changes)
         self.grey += len(levels) == 1
         if self.images is None:
             self._allocate(levels)
@@ -182,25 +193,61 @@ class Found:
         )
 
 
-def _results(folder: Path, names: Sequence[str], conversion: Conversion) -> Iterator[Converted | DataError]:
+def _results(
+    folder: Path, names: Sequence[str], conversion: Conversion
+) -> Generator[Converted | DataError, None, None]:
     """Decode the files, in their order. Only a few blocks of images are in memory at a time."""
-    first = _result(folder, names[0], conversion)
-    yield first
-    each = first.levels.nbytes if isinstance(first, Converted) else BLOCK_BYTES
-    count = max(1, min(BLOCK_IMAGES, BLOCK_BYTES // each))
-    threads = min(MOST_THREADS, _processors())
-    ahead = deque[Future[list[Converted | DataError]]]()
-    with ThreadPoolExecutor(threads) as pool:
-        for start in range(1, len(names), count):
-            ahead.append(pool.submit(_block, folder, names[start : start + count], conversion))
-            if len(ahead) > 2 * threads:
+    began, done, largest = time.monotonic(), 0, 0
+    while done < len(names) and (done == 0 or time.monotonic() - began < TRIAL_SECONDS):
+        result = _result(folder, names[done], conversion)
+        yield result
+        largest = max(largest, result.levels.nbytes if isinstance(result, Converted) else 0)
+        done += 1
+    rest, each_s = names[done:], (time.monotonic() - began) / done
+    count = max(1, min(BLOCK_IMAGES, BLOCK_BYTES // (largest or BLOCK_BYTES)))
+    processes = min(MOST_PROCESSES, _processors(), math.ceil(len(rest) / count))
+    if processes > 1 and each_s * len(rest) > WORTH_SECONDS:
+        blocks = [rest[start : start + count] for start in range(0, len(rest), count)]
+        yield from _in_processes(folder, blocks, conversion, processes)
+    else:
+        yield from (_result(folder, name, conversion) for name in rest)
+
+
+def _in_processes(
+    folder: Path, blocks: Sequence[Sequence[str]], conversion: Conversion, processes: int
+) -> Iterator[Converted | DataError]:
+    """Decode blocks of files in several processes, each of which has a thread here that waits for it."""
+    pool, ahead, idle, stop = ThreadPoolExecutor(processes), deque[Results](), SimpleQueue[Decoder](), Event()
+    with ExitStack() as stack:
+        for _ in range(processes):
+            decoder = Decoder(str(folder), conversion)
+            stack.callback(decoder.close)
+            idle.put(decoder)
+        stack.callback(pool.shutdown, wait=False, cancel_futures=True)  # before the processes end
+        stack.callback(stop.set)
+        for block in blocks:
+            ahead.append(pool.submit(_block, folder, block, conversion, idle, stop))
+            if len(ahead) > 2 * processes:
                 yield from ahead.popleft().result()
         while ahead:
             yield from ahead.popleft().result()
 
 
-def _block(folder: Path, names: Sequence[str], conversion: Conversion) -> list[Converted | DataError]:
-    return [_result(folder, name, conversion) for name in names]
+def _block(
+    folder: Path, names: Sequence[str], conversion: Conversion, idle: "SimpleQueue[Decoder]", stop: Event
+) -> list[Converted | DataError]:
+    """Decode files in a process that is idle, and here what it leaves. After `stop` the results are incomplete."""
+    decoder = idle.get()
+    try:
+        found = decoder.decode(names)
+    finally:
+        idle.put(decoder)
+    results = list[Converted | DataError]()
+    for name, result in zip(names, found, strict=True):
+        if stop.is_set():
+            break
+        results.append(_result(folder, name, conversion) if result is None else result)
+    return results
 
 
 def _result(folder: Path, name: str, conversion: Conversion) -> Converted | DataError:

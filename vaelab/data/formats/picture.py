@@ -65,11 +65,14 @@ def without_warnings() -> Iterator[None]:
         yield
 
 
-def decoded(path: str, conversion: Conversion = AS_STORED, content: bytes | None = None) -> Converted:
+def decoded(
+    path: str, conversion: Conversion = AS_STORED, content: bytes | None = None, most_bytes: float = math.inf
+) -> Converted:
     """The same as `picture`, with the size in the file and what was converted. Call it in `without_warnings`.
 
     Arguments:
         content: of the image file, if it is inside another file; then `path` only names it in errors.
+        most_bytes: of memory; an image that needs more is refused.
     """
     from PIL import Image
 
@@ -85,6 +88,8 @@ def decoded(path: str, conversion: Conversion = AS_STORED, content: bytes | None
             if (needed := PER_PIXEL_BYTES * max(pixels, made)) > UNCHECKED_BYTES:
                 do = "choose a smaller --resize" if made > pixels else "crop it, or save it smaller"
                 check_free(path, needed, do)
+            if needed > most_bytes:
+                raise DataError(found=f"{path}: a large image", expected="smaller ones", do="decode it elsewhere")
             with _LARGE if needed > LARGE_BYTES else nullcontext():
                 _refuse_deep(path, content, image)
                 result = converted(image, conversion, path)
