@@ -158,8 +158,8 @@ def _key(folder: Path, files: Mapping[str, Stamp], conversion: Conversion) -> st
 
     words = [VERSION, PIL.__version__, os.path.realpath(folder), conversion]
     key = hashlib.sha256("\0".join(map(str, words)).encode(errors="surrogateescape"))
-    for name, stamp in sorted(files.items()):
-        key.update(f"\0{name}\0{' '.join(map(str, stamp))}".encode())
+    for name, (size, modified, changed, device, inode) in sorted(files.items()):
+        key.update(f"\0{name}\0{size} {modified} {changed} {device} {inode}".encode())
     return key.hexdigest()[:32]
 
 

@@ -79,14 +79,16 @@ def _walk(inside: str, tree: Tree, above: tuple[str, ...]) -> None:
             expected="a folder that you may read",
             do="change its permissions, or move it elsewhere",
         ) from error
-    if odd := next((entry.name for entry in entries if not is_text(entry.name)), None):
+    if not is_text("".join([entry.name for entry in entries])):
+        odd = next(entry.name for entry in entries if not is_text(entry.name))
         raise DataError(
             found=f"{folder}: a name that is not UTF-8, {odd!r}",
             expected="names in UTF-8",
             do="rename it",
         )
-    visible = [entry for entry in entries if not _is_hidden(entry)]
-    tree.hidden += [f"hidden {'folder' if _is_folder(entry) else 'file'}" for entry in entries if _is_hidden(entry)]
+    hidden = {entry for entry in entries if entry.name.startswith(".") or entry.name == "__MACOSX"}
+    tree.hidden += [f"hidden {'folder' if _is_folder(entry) else 'file'}" for entry in hidden]
+    visible = [entry for entry in entries if entry not in hidden] if hidden else entries
     if not visible:
         tree.empty.append(inside.removesuffix("/") or ".")
     for entry in visible:
@@ -101,10 +103,6 @@ def _walk(inside: str, tree: Tree, above: tuple[str, ...]) -> None:
             _walk(f"{name}/", tree, (*above, real))
 
 
-def _is_hidden(entry: "os.DirEntry[str]") -> bool:
-    return entry.name.startswith(".") or entry.name == "__MACOSX"
-
-
 def _is_folder(entry: "os.DirEntry[str]") -> bool:
     try:
         return entry.is_dir()
@@ -114,7 +112,8 @@ def _is_folder(entry: "os.DirEntry[str]") -> bool:
 
 def _add(name: str, entry: "os.DirEntry[str]", tree: Tree) -> None:
     """Add a file that is visible and no folder."""
-    suffix = os.path.splitext(entry.name)[1].lower()
+    dot = entry.name.rfind(".")  # not the first letter
+    suffix = entry.name[dot:].lower() if dot > 0 else ""
     try:
         status = entry.stat()
     except OSError:
