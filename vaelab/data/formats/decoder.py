@@ -22,7 +22,6 @@ from vaelab.data.formats.picture import LARGE_BYTES, decoded, without_warnings
 from vaelab.system.errors import DataError
 from vaelab.system.worker import command
 
-PIPE_BYTES = 2**20  # room for the images of a block, where the system allows it
 ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}  # NumPy starts threads that nothing here uses
 ALONE = -1  # the kind of a file that is left to the other process
 
@@ -42,7 +41,6 @@ class Decoder:
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
                 start_new_session=True,
-                pipesize=PIPE_BYTES,
                 env={**os.environ, **ONE_THREAD},
             )
             self._send({"folder": folder, **asdict(conversion)})
