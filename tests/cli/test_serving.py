@@ -17,6 +17,7 @@ from tests.told import told
 from vaelab.cli import terminal
 from vaelab.cli.commands.score import alarm_line
 from vaelab.cli.main import main
+from vaelab.serving.scores import score as vl_score
 from vaelab.system import files
 
 
@@ -207,7 +208,12 @@ def test_samples_are_pictures_or_a_grid_or_arrays(run, tmp_path, capsys):
         assert main(["sample", str(run), "--count", "5", "--out", str(tmp_path / out)]) == 0
     assert "p(z), seed 0" in capsys.readouterr().out
     with Image.open(tmp_path / "grid.png") as grid:
-        assert grid.size == (28, 18)
+        assert grid.size == (3 * 64 + 2 * 2, 2 * 64 + 2)
+    with Image.open(tmp_path / "pictures" / "sample-1.png") as picture:
+        assert picture.size == (8, 8)
+    assert main(["sample", str(run), "--count", "5", "--scale", "1", "--out", str(tmp_path / "exact.png")]) == 0
+    with Image.open(tmp_path / "exact.png") as exact:
+        assert exact.size == (28, 18)
     assert len(list((tmp_path / "pictures").glob("*.png"))) == 5
     with np.load(tmp_path / "arrays.npz") as found:
         np.testing.assert_array_equal(found["images"], vl.load(run).sample(5).images)
@@ -223,10 +229,47 @@ def test_reconstructions_are_beside_the_images(run, photos, tmp_path):
         assert float(row["squared_error"]) == pytest.approx(error, abs=2e-3)
 
 
+def test_a_result_in_python_is_saved_as_the_command_writes_it(run, photos, tmp_path):
+    here, in_python = tmp_path / "command", vl.load(run)
+    files = sorted(map(str, photos.glob("*/*.png")))
+    for command, results, endings, flags in (
+        ("encode", in_python.encode(photos), (".npz", ".npy", ".csv"), []),
+        ("score", in_python.score(photos, samples=20), (".npz", ".csv"), ["--samples", "20"]),
+        ("reconstruct", in_python.reconstruct(photos), ("", ".png", ".npz"), []),
+        ("sample", in_python.sample(5, seed=3), ("", ".png", ".npz"), ["--count", "5", "--seed", "3"]),
+    ):
+        for ending in endings:
+            images = [] if command == "sample" else [str(photos)]
+            assert main([command, str(run), *images, *flags, "--out", f"{here / command}{ending}"]) == 0
+            results.save(f"{tmp_path / command}{ending}")
+            with pytest.raises(vl.VaelabError, match="overwrite=True"):
+                results.save(f"{tmp_path / command}{ending}")
+            results.save(tmp_path / f"{command}{ending}", overwrite=True)
+        with pytest.raises(vl.VaelabError, match=r"expected a file that ends with \.(npz|png)"):
+            results.save(tmp_path / "x.gif")
+    written = [path for path in sorted(here.rglob("*")) if path.is_file() and path.suffix != ".npz"]
+    assert len(written) == 2 + 1 + (7 + 1) + (6 + 1)
+    assert all((tmp_path / path.relative_to(here)).read_bytes() == path.read_bytes() for path in written)
+    for path in here.glob("*.npz"):
+        with np.load(path) as one, np.load(tmp_path / path.name) as other:
+            assert {name: of.tolist() for name, of in one.items()} == {name: of.tolist() for name, of in other.items()}
+    assert not (tmp_path / "x.gif").exists()
+    assert in_python.encode(files).names == files
+    scores = in_python.score(photos, samples=20)
+    scores.save(tmp_path / "alarm.csv", alarm=0.2)
+    assert [row["flagged"] == "True" for row in rows(tmp_path / "alarm.csv")] == scores.flagged(0.2).tolist()
+    with pytest.raises(vl.VaelabError, match="no p_value: it needs the scores of validation images"):
+        vl_score(in_python.model(), in_python.data().test.some(3), samples=2).save(tmp_path / "s.csv", alarm=0.2)
+    assert not (tmp_path / "s.csv").exists()
+
+
 @pytest.mark.parametrize(
     ("words", "says"),
     [
         ("encode RUN PHOTOS --out z.txt", "ends with .npz"),
+        ("sample RUN --out x.gif", "x.gif; expected a file that ends with .png or .npz, or a folder"),
+        ("reconstruct RUN PHOTOS --out x.csv", "x.csv; expected a file that ends with .png or .npz, or a folder"),
+        ("sample RUN --scale 0 --out x.png", "scale = 0"),
         ("encode RUN nowhere/x --out z.csv", "nowhere/x: no such file or folder"),
         ("encode RUN nowhere --out z.csv", "data source 'nowhere', no file or folder of this name; expected one of"),
         ("encode RUN SMALL --out z.csv", "4 x 4 grey; expected 8 x 8 grey, the size of this model's images"),

@@ -10,7 +10,7 @@ from PIL import Image
 
 import vaelab as vl
 from vaelab.serving.folder import check_new_folder
-from vaelab.serving.pictures import beside, file_names, foreign, grid, write_each
+from vaelab.serving.pictures import beside, check_pictures, enlarged, file_names, foreign, grid, grid_scale, write_each
 from vaelab.serving.table import check_output, write_table
 
 COLUMNS = {"name": ["a", "b, c"], "mean": np.array([[0.1, 2], [3, np.nan]], np.float32), "nll": np.array([1.5, 2.5])}
@@ -149,4 +149,26 @@ def test_a_grid_has_the_images_in_rows():
     assert whole.shape == (1, 10, 16)  # two rows of three, with two white pixels between
     assert [whole[0, 0, 0], whole[0, 0, 6], whole[0, 0, 12], whole[0, 6, 0], whole[0, 6, 6]] == [0, 1, 2, 3, 4]
     assert (whole[0, 6:, 12:] == 255).all()
-    assert beside(images, images).shape == (5, 1, 4, 10)
+    assert beside([images, images]).shape == (5, 1, 4, 10)
+
+
+def test_an_image_in_a_grid_has_64_pixels_unless_there_are_many():
+    def scale(count, height, width, kinds=1):
+        return grid_scale([np.zeros((count, 1, height, width), np.uint8)] * kinds)
+
+    assert [scale(16, 8, 8), scale(16, 28, 28), scale(16, 28, 20), scale(16, 64, 64)] == [8, 3, 4, 1]
+    assert [scale(10_000, 8, 8), scale(5_000, 8, 8, 2), scale(60_000, 28, 28)] == [5, 5, 1]
+    image = np.arange(4, dtype=np.uint8).reshape(1, 1, 2, 2)
+    np.testing.assert_array_equal(enlarged(image, 2)[0, 0, 1:3], [[0, 0, 1, 1], [2, 2, 3, 3]])
+
+
+def test_an_ending_is_a_format_that_is_known(tmp_path):
+    for name in ("x.gif", "x.jpg", "x.csv", "x.PNGX", "x.h5"):
+        with pytest.raises(vl.VaelabError, match=r"x\..*; expected a file that ends with \.png or \.npz, or a folder"):
+            check_pictures(tmp_path / name, False)
+    for name in ("x", "x.PNG", "x.npz", "model-0.5", ".hidden"):
+        assert check_pictures(str(tmp_path / name), False) == tmp_path / name
+    with pytest.raises(vl.VaelabError, match="scale = 0; expected a whole factor of pictures from 1 to 64"):
+        check_pictures(tmp_path / "x.png", False, 0)
+    with pytest.raises(vl.VaelabError, match=r"scale = 2 with \.npz, which has no pictures"):
+        check_pictures(tmp_path / "x.npz", False, 2)

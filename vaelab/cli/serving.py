@@ -65,12 +65,6 @@ def _refuse_input(out: Path, sources: Iterable[str]) -> None:
                 )
 
 
-def row_names(found: NamedImages) -> dict[str, Sequence[str]]:
-    """The first columns of a table of images: the name of each and, if there is one, of its class."""
-    labels = found.label_names()
-    return {"name": found.names, **({"label": labels} if labels else {})}
-
-
 def labels_in(words: Sequence[str]) -> list[int] | list[str] | None:
     """Labels as typed: whole numbers if all are, otherwise names of classes; None for none."""
     if not words:

@@ -6,14 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from vaelab.data.dataset import Dataset
 from vaelab.evaluation.likelihood.likelihood import Samples
 from vaelab.runs.score import score_images
 from vaelab.serving import latents
 from vaelab.serving import reconstruct as reconstructing
 from vaelab.serving import sample as sampling
 from vaelab.serving.scores import Scores
-from vaelab.serving.source import open_images
+from vaelab.serving.source import NamedImages, open_images
 
 if TYPE_CHECKING:
     from vaelab.runs.directory import Run
@@ -31,14 +30,16 @@ def encode(run: Run, images: Any, labels: Any = None, draws: int = 0, seed: int 
     Raises:
         VaelabError: the images do not fit the model, or the run is not finished.
     """
-    return latents.encode(run.served, _opened(run, images, labels), draws, seed)
+    found = _opened(run, images, labels)
+    return found.named(latents.encode(run.served, found.data, draws, seed))
 
 
 def reconstruct(
     run: Run, images: Any, labels: Any = None, draws: int = reconstructing.DRAWS, seed: int = 0
 ) -> reconstructing.Reconstructions:
     """Return the mean of p(x|z) over `draws` draws z ~ q(z|x) for images that may be new; arguments as `encode`."""
-    return reconstructing.reconstruct(run.served, _opened(run, images, labels), draws, seed)
+    found = _opened(run, images, labels)
+    return found.named(reconstructing.reconstruct(run.served, found.data, draws, seed))
 
 
 def score(
@@ -61,7 +62,8 @@ def score(
     Raises:
         VaelabError: the images do not fit the model, or the run is not finished.
     """
-    return score_images(run, run.served, _opened(run, images, labels), samples, seed, regret, by)
+    found = _opened(run, images, labels)
+    return found.named(score_images(run, run.served, found.data, samples, seed, regret, by))
 
 
 def sample(
@@ -76,6 +78,6 @@ def decode(run: Run, z: Any, labels: Any = None) -> np.ndarray:
     return reconstructing.decode(run.served, z, labels)
 
 
-def _opened(run: Run, images: Any, labels: Any) -> Dataset:
+def _opened(run: Run, images: Any, labels: Any) -> NamedImages:
     """Images for the model, converted as the training images were."""
-    return open_images(run.served, images, labels, conversion=run.blueprint.reading.conversion).data
+    return open_images(run.served, images, labels, conversion=run.blueprint.reading.conversion)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -15,10 +15,15 @@ from vaelab.data.reading import AS_FOUND, Reading
 from vaelab.data.sources import SOURCES, contents_of, parse
 from vaelab.models import VAE
 from vaelab.serving.images import as_read, dataset_of, labels_of, names_of
+from vaelab.serving.latents import Latents
+from vaelab.serving.reconstruct import Reconstructions
+from vaelab.serving.scores import Scores
 from vaelab.system.errors import DataError, SpecError, unknown
 from vaelab.system.files import expanded
 
 EVERY = "all"  # splits
+
+Result = TypeVar("Result", Latents, Reconstructions, Scores)
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,6 +44,10 @@ class NamedImages:
     def label_names(self) -> list[str]:
         """The name of the class of each image; an empty list if there are no labels."""
         return [] if self.data.labels is None else [self.data.class_name(label) for label in self.data.labels]
+
+    def named(self, result: Result) -> Result:
+        """The same result of these images, with their names and those of their classes, which its file has too."""
+        return replace(result, names=self.names, label_names=self.label_names())
 
 
 def open_images(

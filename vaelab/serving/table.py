@@ -14,16 +14,17 @@ SUFFIXES = (".npz", ".npy", ".csv", ".parquet")
 Column = np.ndarray | Sequence[str]  # a value for each row: [N, ...], or text
 
 
-def check_output(path: Path, suffixes: Sequence[str], overwrite: bool) -> Path:
+def check_output(path: Path | str, suffixes: Sequence[str], overwrite: bool) -> Path:
     """Return `path` if it may be written.
 
     Raises:
         SpecError: its suffix is another.
         RunError: it exists, and `overwrite` is not set.
     """
+    path = Path(path)
     if path.suffix.lower() not in suffixes:
         raise SpecError(
-            found=f"--out {path}",
+            found=f"output {path}",
             expected=f"a file that ends with {', '.join(suffixes)}",
             do="choose one of these formats",
         )
@@ -35,6 +36,15 @@ def check_new(path: Path, overwrite: bool) -> None:
     """Raise RunError if `path` exists and `overwrite` is not set."""
     if (path.exists() or path.is_symlink()) and not overwrite:
         raise exists(path)
+
+
+def row_names(names: Sequence[str], label_names: Sequence[str], count: int) -> dict[str, Column]:
+    """The first columns of a table of `count` images: the name of each and, if there is one, of its class.
+
+    Without names, these are the places of the images, counted from 0.
+    """
+    named: dict[str, Column] = {"name": names or [str(i) for i in range(count)]}
+    return named | ({"label": label_names} if label_names else {})
 
 
 def write_table(path: Path, columns: Mapping[str, Column], overwrite: bool = False) -> None:

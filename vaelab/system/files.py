@@ -215,7 +215,7 @@ def exists(path: Path) -> RunError:
     return RunError(
         found=f"{path} exists",
         expected="a path that does not exist yet",
-        do="add --overwrite, or choose another --out",
+        do="add --overwrite (in Python, overwrite=True), or choose another path",
     )
 
 

@@ -46,19 +46,17 @@ def encode(
     image and, if there is one, the name of its class.
     """
     from vaelab.cli import terminal
-    from vaelab.cli.serving import conversion_of, opened, row_names
+    from vaelab.cli.serving import conversion_of, opened
     from vaelab.serving import latents, table
 
     use_threads(threads)
     conversion = conversion_of(resize, grey, convert)
-    table.check_output(out, table.SUFFIXES, overwrite)
+    table.check_output(out, latents.FORMATS, overwrite)
     with terminal.working(terminal.console(), "encoding") as progress:
         model, found = opened(run, out, images, split, root, device, trust, conversion)
-        made = latents.encode(model, found.data, draws, seed, progress)
-    arrays = made.arrays()
-    columns = {"mean": made.mean} if out.suffix.lower() == ".npy" else row_names(found) | arrays
-    table.write_table(out, columns, overwrite)
-    said = {"images": f"{len(found):,}", **{name: str(list(of.shape)) for name, of in arrays.items()}}
+        made = found.named(latents.encode(model, found.data, draws, seed, progress))
+    made.save(out, overwrite)
+    said = {"images": f"{len(found):,}", **{name: str(list(of.shape)) for name, of in made.arrays().items()}}
     if len(made.groups) > 1:
         said["groups of z"] = ", ".join(map(str, made.groups)) + " dimensions, from the top"
     if made.estimated:

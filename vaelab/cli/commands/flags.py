@@ -77,6 +77,14 @@ Convert = Annotated[
     bool, optional("convert transparent, CMYK, 16-bit and animated image files", "as the training images were")
 ]
 Seed = Annotated[int, tyro.conf.arg(help="seed of the noise of pixels and of z")]
+Scale = Annotated[
+    int | None,
+    optional(
+        "enlarge pictures by a whole factor: each pixel becomes a square",
+        "in a folder 1; in one picture of all, until an image has 64 pixels",
+        metavar="N",
+    ),
+]
 Overwrite = Annotated[bool, optional("replace the output if it exists", "off")]
 
 

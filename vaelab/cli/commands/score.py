@@ -70,34 +70,31 @@ def score(
     images of the run that are at least as unusual. docs/scores.md says what each score means and when it fails.
     """
     from vaelab.cli import terminal
-    from vaelab.cli.serving import conversion_of, opened, row_names
+    from vaelab.cli.serving import conversion_of, opened
     from vaelab.runs.directory import Run
     from vaelab.runs.score import score_images
     from vaelab.serving import ranking, table
     from vaelab.serving.conformal import check_alarm
-    from vaelab.serving.scores import UNUSUAL
+    from vaelab.serving.scores import FORMATS, UNUSUAL
 
     use_threads(threads)
     conversion = conversion_of(resize, grey, convert)
-    table.check_output(out, [suffix for suffix in table.SUFFIXES if suffix != ".npy"], overwrite)
+    table.check_output(out, FORMATS, overwrite)
     if alarm is not None:
         check_alarm(alarm)
     with terminal.working(terminal.console(), "scoring") as progress:
         model, found = opened(run, out, images, split, root, device, trust, conversion)
         unusual = ranking.abnormal(found.data, normal) if normal else None
-        scores = score_images(Run(run, trust), model, found.data, samples, seed, regret, by, alarm, progress)
-    columns = row_names(found) | scores.columns()
-    p = scores.p_value
-    if alarm is not None and p is not None:
-        columns["flagged"] = p <= alarm
-    table.write_table(out, columns, overwrite)
+        of_each = score_images(Run(run, trust), model, found.data, samples, seed, regret, by, alarm, progress)
+    scores = found.named(of_each)
+    scores.save(out, overwrite, alarm)
     terminal.say(f"{scores}\n")
     if unusual is not None:
         there = [name for name in UNUSUAL if getattr(scores, name) is not None]
         ranks = ranking.table({name: ranking.rank(scores.unusual(name), unusual) for name in there})
         terminal.say(f"{ranks}\n")
-    if alarm is not None and p is not None:
-        flagged = sorted((p <= alarm).nonzero()[0].tolist(), key=lambda i: p[i])
+    if alarm is not None and (p := scores.p_value) is not None:
+        flagged = sorted(scores.flagged(alarm).nonzero()[0].tolist(), key=lambda i: p[i])
         terminal.say(alarm_line(len(flagged), len(found), alarm))
         for i in flagged[:SHOWN]:
             terminal.say(f"  {p[i]:<8.4g} {found.names[i]}")
