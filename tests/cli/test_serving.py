@@ -76,6 +76,48 @@ def test_files_are_converted_as_the_training_images_were(run, photos, tmp_path):
     assert len(small.encode(photos)) == 6
 
 
+def test_a_flag_replaces_only_its_own_part_of_how_the_training_images_were_read(run, photos, tmp_path, capsys):
+    """The training resizes, converts and takes labels from names; each flag leaves the other two alone."""
+    fields = {"resize": "4x4", "convert": True, "labels": r"name:(\d)", "protocol": "8bit", "validation": 0.0}
+    spec = TINY.model_copy(update={"data": f"folder:{photos}", **fields})
+    small = vl.train(spec, tmp_path, "small", compile="never", callback=vl.SILENT)
+    new, out = tmp_path / "new" / "7-cat.png", tmp_path / "z.csv"
+    new.parent.mkdir()
+    deep = np.arange(256, dtype=np.uint16).reshape(16, 16) * 257
+    Image.fromarray(np.stack([deep // 257] * 3, -1).astype(np.uint8)).save(new)  # in colour
+    Image.fromarray(deep).save(new.with_name("8-dog.png"))  # of 16 bits
+    words = ["encode", str(small.path), str(new.parent), "--out", str(out), "--overwrite"]
+    assert "grey; expected 4 x 4 grey" not in told(capsys, *words)  # colour is not grey
+    assert main([*words, "--grey"]) == 0
+    assert [row["label"] for row in rows(out)] == ["7", "8"]
+    one = rows(out)[0]
+    assert main([*words, "--grey", "--resize", "crop:4x4", "--labels", "name:.*-(.*)[.]"]) == 0
+    assert [row["label"] for row in rows(out)] == ["cat", "dog"]
+    assert rows(out)[0] | {"label": "7"} == one  # a square: both cut and stretch it alike
+    new.rename(new.with_name("cat.png"))  # a name without a label: the labels of the training do not fit
+    assert main([*words, "--grey"]) == 0
+    assert "label" not in rows(out)[0]
+
+
+def test_python_chooses_a_split_as_the_command_does(run, photos, tmp_path):
+    in_python = vl.load(run)
+    test = in_python.encode(split="test")
+    np.testing.assert_array_equal(test.mean, in_python.encode(in_python.data().test).mean)
+    np.testing.assert_array_equal(test.mean, in_python.encode(in_python.data(), split="test").mean)
+    assert len(in_python.encode()) == 1797
+    for split in ("train", "test"):
+        shutil.copytree(photos, tmp_path / "parts" / split)
+    assert len(in_python.encode(tmp_path / "parts")) == 12
+    assert in_python.score(tmp_path / "parts", samples=2, split="test").names == in_python.encode(photos).names
+    assert in_python.reconstruct(tmp_path / "parts").names[0].startswith("train/")
+    with pytest.raises(vl.VaelabError, match=r"no validation split in .*parts; expected one of train, test, all"):
+        in_python.encode(tmp_path / "parts", split="validation")
+    with pytest.raises(vl.VaelabError, match="split 'test' of images that are in hand"):
+        in_python.encode(np.zeros((2, 8, 8)), split="test")
+    with pytest.raises(vl.VaelabError, match="unknown split"):
+        in_python.encode(split="tests")
+
+
 def test_scores_have_p_values_and_flags(run, photos, tmp_path, capsys):
     data = vl.load(run).data()
     out, most = str(tmp_path / "s.csv"), len(data.validation)
@@ -285,7 +327,11 @@ def test_a_result_in_python_is_saved_as_the_command_writes_it(run, photos, tmp_p
         ("score RUN PHOTOS --by luck --out s.csv", "unknown score 'luck'"),
         ("score RUN PHOTOS --normal cat --out s.csv", "normal label cat"),
         ("score RUN PHOTOS --out s.npy", "ends with .npz, .csv"),
-        ("encode RUN --resize 8x8 --out z.csv", "--resize, --grey or --convert without images"),
+        ("encode RUN --resize 8x8 --out z.csv", "--resize, --grey, --convert or --labels without images"),
+        ("encode RUN --labels name:(.) --out z.csv", "--resize, --grey, --convert or --labels without images"),
+        ("encode RUN PHOTOS --labels csv:none.csv --out z.csv", "no none.csv"),
+        ("encode RUN SMALL/a.png SMALL/a.png --labels name:(.) --out z.csv", "files that are named one by one"),
+        ("encode RUN SMALL/a.png SMALL/a.png --split test --out z.csv", "no test split in image files"),
         ("encode RUN digits --grey --out z.csv", "resize, grey, convert or labels with digits"),
         ("encode RUN PHOTOS --resize 8 --out z.csv", "resize = '8'"),
         ("sample RUN --count 0 --out s.png", "0 samples"),

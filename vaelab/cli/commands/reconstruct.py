@@ -6,17 +6,13 @@ from typing import Annotated
 import tyro
 
 from vaelab.cli.commands.flags import (
-    Convert,
+    OWN_IMAGES,
     Device,
-    Grey,
-    Images,
+    ImageFlags,
     Overwrite,
-    Resize,
-    Root,
     RunPath,
     Scale,
     Seed,
-    Split,
     Threads,
     Trust,
     use_threads,
@@ -33,18 +29,13 @@ def reconstruct(
         ),
     ],
     draws: Annotated[int, tyro.conf.arg(help="number of draws of z over which a reconstruction is averaged")] = 16,
-    images: Images = (),
-    split: Split = "all",
-    resize: Resize = "",
-    grey: Grey = False,
-    convert: Convert = False,
     scale: Scale = None,
     seed: Seed = 0,
     overwrite: Overwrite = False,
     device: Device = "auto",
     threads: Threads = 0,
-    root: Root = None,
     trust: Trust = (),
+    images: tyro.conf.OmitArgPrefixes[ImageFlags] = OWN_IMAGES,
 ) -> None:
     """Reconstruct images, and write the error of each.
 
@@ -52,14 +43,13 @@ def reconstruct(
     error of each image: the mean over its pixels, for pixels in [0, 1]. FILE.png has all pairs in one picture.
     """
     from vaelab.cli import terminal
-    from vaelab.cli.serving import conversion_of, opened
+    from vaelab.cli.serving import opened
     from vaelab.serving import pictures, reconstruct
 
     use_threads(threads)
-    conversion = conversion_of(resize, grey, convert)
     pictures.check_pictures(out, overwrite, scale)
     with terminal.working(terminal.console(), "reconstructing") as progress:
-        model, found = opened(run, out, images, split, root, device, trust, conversion)
+        model, found = opened(run, out, images, device, trust)
         made = found.named(reconstruct.reconstruct(model, found.data, draws, seed, progress))
         made.save(out, overwrite, scale)
     terminal.print_facts(
