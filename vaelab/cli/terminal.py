@@ -1,5 +1,6 @@
 """What the commands print: progress (a bar in a terminal, lines elsewhere), tables and facts."""
 
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -107,6 +108,11 @@ def say(text: object = "") -> None:
     """Print lines as they are, for people and programs; control characters, which a name may hold, are escaped."""
     for line in str(text).split("\n"):
         print(in_print(line))
+
+
+def warn(text: str) -> None:
+    """Print a line to the error output, which tables and results on the standard output do not mix with."""
+    print(f"vaelab: warning: {in_print(text)}", file=sys.stderr, flush=True)
 
 
 def print_records(title: str, records: list[dict[str, Any]]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -9,6 +10,7 @@ import numpy as np
 from vaelab.evaluation.likelihood.likelihood import Samples
 from vaelab.runs.images import images_of
 from vaelab.runs.score import score_images
+from vaelab.runs.seen import seen_note
 from vaelab.serving import latents
 from vaelab.serving import reconstruct as reconstructing
 from vaelab.serving import sample as sampling
@@ -79,11 +81,15 @@ def score(
         regret: whether to compute the likelihood regret too, which is slow.
         by: the score of the p-values: nll, elbo, distortion, rate, complexity-corrected or regret.
 
+    Returns:
+        The scores. Their `note` says whether training images are among the images, as far as the run knows.
+
     Raises:
         VaelabError: the images do not fit the model, or the run is not finished.
     """
     found = images_of(run, run.served, images, labels, split, root)
-    return found.named(score_images(run, run.served, found.data, samples, seed, regret, by))
+    scores = found.named(score_images(run, run.served, found.data, samples, seed, regret, by))
+    return replace(scores, note=seen_note(run, images, split, found.data))
 
 
 def sample(

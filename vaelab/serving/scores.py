@@ -62,6 +62,7 @@ class Scores:
     absent: Mapping[str, str] = field(default_factory=dict)  # name of a score that is None -> the reason
     names: Sequence[str] = ()  # for each image, its file, or its place in the array; () if nobody named them
     label_names: Sequence[str] = ()  # the name of the class of each image; () if there are none
+    note: str = ""  # what the user should know of all scores; "" for nothing
 
     def __len__(self) -> int:
         return len(self.nll_nats)
@@ -123,10 +124,11 @@ class Scores:
         if n := self.calibration_images:
             lines.append(f"p_value is of {self.p_value_of}, from {n:,} calibration images: at least {1 / (n + 1):.4g}")
         lines += [f"{name} is absent: {reason}" for name, reason in self.absent.items()]
+        lines += [f"note: {self.note}"] if self.note else []
         return "\n".join(lines)
 
 
-ABOUT = ("p_value_of", "calibration_images", "protocol", "samples", "absent", "names", "label_names")
+ABOUT = ("p_value_of", "calibration_images", "protocol", "samples", "absent", "names", "label_names", "note")
 COLUMNS = tuple(f.name for f in fields(Scores) if f.name not in ABOUT)
 
 

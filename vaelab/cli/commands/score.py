@@ -64,6 +64,7 @@ def score(
     from vaelab.cli.serving import opened
     from vaelab.runs.directory import Run
     from vaelab.runs.score import score_images
+    from vaelab.runs.seen import seen_note
     from vaelab.serving import ranking, table
     from vaelab.serving.conformal import check_alarm
     from vaelab.serving.scores import FORMATS, UNUSUAL
@@ -78,6 +79,8 @@ def score(
         of_each = score_images(Run(run, trust), model, found.data, samples, seed, regret, by, alarm, progress)
     scores = found.named(of_each)
     scores.save(out, overwrite, alarm)
+    if note := seen_note(Run(run, trust), list(images.images) or None, images.split, found.data):
+        terminal.warn(note)
     terminal.say(f"{scores}\n")
     if unusual is not None:
         there = [name for name in UNUSUAL if getattr(scores, name) is not None]
