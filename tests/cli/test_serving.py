@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 from contextlib import contextmanager
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -97,6 +98,17 @@ def test_a_flag_replaces_only_its_own_part_of_how_the_training_images_were_read(
     new.rename(new.with_name("cat.png"))  # a name without a label: the labels of the training do not fit
     assert main([*words, "--grey"]) == 0
     assert "label" not in rows(out)[0]
+
+
+def test_images_have_the_names_of_their_files_where_there_are_files(run, photos):
+    in_python, files = vl.load(run), sorted(map(str, photos.glob("*/*.png")))
+    pictures = [Image.open(file) for file in files]
+    for images in (files, np.array(files), np.array(files, object), pictures, tuple(map(Path, files))):
+        assert in_python.encode(images).names == files
+    assert in_python.encode(pictures[0]).names == files[:1]
+    assert in_python.encode(photos).names == [os.path.relpath(file, photos) for file in files]
+    for images in ([np.asarray(picture) for picture in pictures], [picture.copy() for picture in pictures]):
+        assert in_python.encode(images).names == [*"012345"]
 
 
 def test_python_chooses_a_split_as_the_command_does(run, photos, tmp_path):

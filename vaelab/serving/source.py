@@ -32,7 +32,7 @@ class NamedImages:
 
     Arguments:
         data: the images, of the model's shape and protocol, with the model's labels if it is conditioned on labels.
-        names: for each image, its file, or its place in the array, counted from 0.
+        names: for each image, its file, if there is one; otherwise its place in the array, counted from 0.
     """
 
     data: Dataset
@@ -63,7 +63,7 @@ def open_images(
 
     Arguments:
         images: a path of a folder, of an image or of a file of arrays; a data source such as "mnist" or
-            "npz:new.npz"; a list of paths; a Dataset; or images in hand (see `dataset_of`).
+            "npz:new.npz"; a list, an array or a column of paths; a Dataset; or images in hand (see `dataset_of`).
         labels: labels or names of classes, for a conditional model; by default those of the source.
         split: of a source that has several: train, validation, test or all.
         root: the data directory of named sources.
@@ -85,7 +85,7 @@ def open_images(
                 do="leave the split out",
             )
         data = dataset_of(model, images, labels, reading.conversion)
-        return NamedImages(data, [str(i) for i in range(len(data))])
+        return NamedImages(data, _names_in_hand(images) or [str(i) for i in range(len(data))])
     if model.protocol is None:
         raise SpecError(found="a model without a protocol", expected="a trained model", do="use the model of a run")
     if len(paths) == 1 and Path(paths[0]).suffix.lower() not in SUFFIXES:
@@ -133,9 +133,18 @@ def _paths(images: Any) -> list[str] | None:
     """The paths or sources that `images` names; None for images in hand."""
     if isinstance(images, str | Path):
         return [str(images)]
+    if getattr(images, "ndim", 0) == 1 and hasattr(images, "tolist"):  # a column of a table
+        images = images.tolist()
     if isinstance(images, list | tuple) and images and all(isinstance(path, str | Path) for path in images):
         return [str(path) for path in images]
     return None
+
+
+def _names_in_hand(images: Any) -> list[str]:
+    """The file of each image, for PIL images that were opened from files; an empty list for others."""
+    each = images if isinstance(images, list | tuple) else [images]
+    names = [str(getattr(image, "filename", "")) for image in each]
+    return names if all(names) else []
 
 
 def _of_files(paths: Sequence[str], model: VAE, reading: Reading, given: Reading) -> tuple[Dataset, list[str]]:
