@@ -195,7 +195,7 @@ def print_rankings(metric: str, rankings: "list[Ranking]") -> None:
             behind = "" if se is None and not ranked.behind else f"{ranked.behind:.{decimals}f}"
             values = [f"{own.value:.{decimals}f}", error_of(own, decimals), behind, "" if se is None else f"{se:.2g}"]
             rows.append([ranked.run.path.name, *values, FEW_MARK if rests_on_few(own) else ""])
-        console().print(ranking.of, style="bold", highlight=False)
+        console().print(ranking.title or ranking.of, style="bold", highlight=False)
         console().print(table(console(), columns, rows))
         if any(rests_on_few(ranked.metric) for ranked in ranking.runs):
             console().print(f"{FEW_MARK} {FEW_EFFECTIVE}", style="dim", highlight=False)
