@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 from contextlib import contextmanager
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from tests.told import told
 from vaelab.cli import terminal
 from vaelab.cli.commands.score import alarm_line
 from vaelab.cli.main import main
+from vaelab.serving.scores import score as vl_score
 from vaelab.system import files
 
 
@@ -73,6 +75,59 @@ def test_files_are_converted_as_the_training_images_were(run, photos, tmp_path):
     assert small.model().image_shape == (1, 4, 4)
     assert main(["encode", str(small.path), str(photos), "--out", str(tmp_path / "z.csv")]) == 0
     assert len(small.encode(photos)) == 6
+
+
+def test_a_flag_replaces_only_its_own_part_of_how_the_training_images_were_read(run, photos, tmp_path, capsys):
+    """The training resizes, converts and takes labels from names; each flag leaves the other two alone."""
+    fields = {"resize": "4x4", "convert": True, "labels": r"name:(\d)", "protocol": "8bit", "validation": 0.0}
+    spec = TINY.model_copy(update={"data": f"folder:{photos}", **fields})
+    small = vl.train(spec, tmp_path, "small", compile="never", callback=vl.SILENT)
+    new, out = tmp_path / "new" / "7-cat.png", tmp_path / "z.csv"
+    new.parent.mkdir()
+    deep = np.arange(256, dtype=np.uint16).reshape(16, 16) * 257
+    Image.fromarray(np.stack([deep // 257] * 3, -1).astype(np.uint8)).save(new)  # in colour
+    Image.fromarray(deep).save(new.with_name("8-dog.png"))  # of 16 bits
+    words = ["encode", str(small.path), str(new.parent), "--out", str(out), "--overwrite"]
+    assert "grey; expected 4 x 4 grey" not in told(capsys, *words)  # colour is not grey
+    assert main([*words, "--grey"]) == 0
+    assert [row["label"] for row in rows(out)] == ["7", "8"]
+    one = rows(out)[0]
+    assert main([*words, "--grey", "--resize", "crop:4x4", "--labels", "name:.*-(.*)[.]"]) == 0
+    assert [row["label"] for row in rows(out)] == ["cat", "dog"]
+    assert rows(out)[0] | {"label": "7"} == one  # a square: both cut and stretch it alike
+    new.rename(new.with_name("cat.png"))  # a name without a label: the labels of the training do not fit
+    assert main([*words, "--grey"]) == 0
+    assert "label" not in rows(out)[0]
+
+
+def test_images_have_the_names_of_their_files_where_there_are_files(run, photos):
+    in_python, files = vl.load(run), sorted(map(str, photos.glob("*/*.png")))
+    pictures = [Image.open(file) for file in files]
+    for images in (files, np.array(files), np.array(files, object), pictures, tuple(map(Path, files))):
+        assert in_python.encode(images).names == files
+    assert in_python.encode(pictures[0]).names == files[:1]
+    assert in_python.encode(photos).names == [os.path.relpath(file, photos) for file in files]
+    for images in ([np.asarray(picture) for picture in pictures], [picture.copy() for picture in pictures]):
+        assert in_python.encode(images).names == [*"012345"]
+
+
+def test_python_chooses_a_split_as_the_command_does(run, photos, tmp_path):
+    in_python = vl.load(run)
+    test = in_python.encode(split="test")
+    np.testing.assert_array_equal(test.mean, in_python.encode(in_python.data().test).mean)
+    np.testing.assert_array_equal(test.mean, in_python.encode(in_python.data(), split="test").mean)
+    assert len(in_python.encode()) == 1797
+    for split in ("train", "test"):
+        shutil.copytree(photos, tmp_path / "parts" / split)
+    assert len(in_python.encode(tmp_path / "parts")) == 12
+    assert in_python.score(tmp_path / "parts", samples=2, split="test").names == in_python.encode(photos).names
+    assert in_python.reconstruct(tmp_path / "parts").names[0].startswith("train/")
+    with pytest.raises(vl.VaelabError, match=r"no validation split in .*parts; expected one of train, test, all"):
+        in_python.encode(tmp_path / "parts", split="validation")
+    with pytest.raises(vl.VaelabError, match="split 'test' of images that are in hand"):
+        in_python.encode(np.zeros((2, 8, 8)), split="test")
+    with pytest.raises(vl.VaelabError, match="unknown split"):
+        in_python.encode(split="tests")
 
 
 def test_scores_have_p_values_and_flags(run, photos, tmp_path, capsys):
@@ -207,7 +262,12 @@ def test_samples_are_pictures_or_a_grid_or_arrays(run, tmp_path, capsys):
         assert main(["sample", str(run), "--count", "5", "--out", str(tmp_path / out)]) == 0
     assert "p(z), seed 0" in capsys.readouterr().out
     with Image.open(tmp_path / "grid.png") as grid:
-        assert grid.size == (28, 18)
+        assert grid.size == (3 * 64 + 2 * 2, 2 * 64 + 2)
+    with Image.open(tmp_path / "pictures" / "sample-1.png") as picture:
+        assert picture.size == (8, 8)
+    assert main(["sample", str(run), "--count", "5", "--scale", "1", "--out", str(tmp_path / "exact.png")]) == 0
+    with Image.open(tmp_path / "exact.png") as exact:
+        assert exact.size == (28, 18)
     assert len(list((tmp_path / "pictures").glob("*.png"))) == 5
     with np.load(tmp_path / "arrays.npz") as found:
         np.testing.assert_array_equal(found["images"], vl.load(run).sample(5).images)
@@ -223,10 +283,47 @@ def test_reconstructions_are_beside_the_images(run, photos, tmp_path):
         assert float(row["squared_error"]) == pytest.approx(error, abs=2e-3)
 
 
+def test_a_result_in_python_is_saved_as_the_command_writes_it(run, photos, tmp_path):
+    here, in_python = tmp_path / "command", vl.load(run)
+    files = sorted(map(str, photos.glob("*/*.png")))
+    for command, results, endings, flags in (
+        ("encode", in_python.encode(photos), (".npz", ".npy", ".csv"), []),
+        ("score", in_python.score(photos, samples=20), (".npz", ".csv"), ["--samples", "20"]),
+        ("reconstruct", in_python.reconstruct(photos), ("", ".png", ".npz"), []),
+        ("sample", in_python.sample(5, seed=3), ("", ".png", ".npz"), ["--count", "5", "--seed", "3"]),
+    ):
+        for ending in endings:
+            images = [] if command == "sample" else [str(photos)]
+            assert main([command, str(run), *images, *flags, "--out", f"{here / command}{ending}"]) == 0
+            results.save(f"{tmp_path / command}{ending}")
+            with pytest.raises(vl.VaelabError, match="overwrite=True"):
+                results.save(f"{tmp_path / command}{ending}")
+            results.save(tmp_path / f"{command}{ending}", overwrite=True)
+        with pytest.raises(vl.VaelabError, match=r"expected a file that ends with \.(npz|png)"):
+            results.save(tmp_path / "x.gif")
+    written = [path for path in sorted(here.rglob("*")) if path.is_file() and path.suffix != ".npz"]
+    assert len(written) == 2 + 1 + (7 + 1) + (6 + 1)
+    assert all((tmp_path / path.relative_to(here)).read_bytes() == path.read_bytes() for path in written)
+    for path in here.glob("*.npz"):
+        with np.load(path) as one, np.load(tmp_path / path.name) as other:
+            assert {name: of.tolist() for name, of in one.items()} == {name: of.tolist() for name, of in other.items()}
+    assert not (tmp_path / "x.gif").exists()
+    assert in_python.encode(files).names == files
+    scores = in_python.score(photos, samples=20)
+    scores.save(tmp_path / "alarm.csv", alarm=0.2)
+    assert [row["flagged"] == "True" for row in rows(tmp_path / "alarm.csv")] == scores.flagged(0.2).tolist()
+    with pytest.raises(vl.VaelabError, match="no p_value: it needs the scores of validation images"):
+        vl_score(in_python.model(), in_python.data().test.some(3), samples=2).save(tmp_path / "s.csv", alarm=0.2)
+    assert not (tmp_path / "s.csv").exists()
+
+
 @pytest.mark.parametrize(
     ("words", "says"),
     [
         ("encode RUN PHOTOS --out z.txt", "ends with .npz"),
+        ("sample RUN --out x.gif", "x.gif; expected a file that ends with .png or .npz, or a folder"),
+        ("reconstruct RUN PHOTOS --out x.csv", "x.csv; expected a file that ends with .png or .npz, or a folder"),
+        ("sample RUN --scale 0 --out x.png", "scale = 0"),
         ("encode RUN nowhere/x --out z.csv", "nowhere/x: no such file or folder"),
         ("encode RUN nowhere --out z.csv", "data source 'nowhere', no file or folder of this name; expected one of"),
         ("encode RUN SMALL --out z.csv", "4 x 4 grey; expected 8 x 8 grey, the size of this model's images"),
@@ -242,7 +339,11 @@ def test_reconstructions_are_beside_the_images(run, photos, tmp_path):
         ("score RUN PHOTOS --by luck --out s.csv", "unknown score 'luck'"),
         ("score RUN PHOTOS --normal cat --out s.csv", "normal label cat"),
         ("score RUN PHOTOS --out s.npy", "ends with .npz, .csv"),
-        ("encode RUN --resize 8x8 --out z.csv", "--resize, --grey or --convert without images"),
+        ("encode RUN --resize 8x8 --out z.csv", "--resize, --grey, --convert or --labels without images"),
+        ("encode RUN --labels name:(.) --out z.csv", "--resize, --grey, --convert or --labels without images"),
+        ("encode RUN PHOTOS --labels csv:none.csv --out z.csv", "no none.csv"),
+        ("encode RUN SMALL/a.png SMALL/a.png --labels name:(.) --out z.csv", "files that are named one by one"),
+        ("encode RUN SMALL/a.png SMALL/a.png --split test --out z.csv", "no test split in image files"),
         ("encode RUN digits --grey --out z.csv", "resize, grey, convert or labels with digits"),
         ("encode RUN PHOTOS --resize 8 --out z.csv", "resize = '8'"),
         ("sample RUN --count 0 --out s.png", "0 samples"),

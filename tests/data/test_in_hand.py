@@ -1,10 +1,9 @@
 """Images that are given in Python: their name, their splits, and a run that is trained on them."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 import vaelab as vl
 from tests.told import told
@@ -93,22 +92,69 @@ def test_it_is_resumed_with_the_images_in_hand(tmp_path):
     assert longer.metric("nll").value == whole.metric("nll").value
 
 
+COLOUR = np.random.default_rng(1).integers(0, 256, (6, 3, 8, 9), np.uint8)
+
+
+@pytest.mark.parametrize("images", [IMAGES, COLOUR], ids=["grey", "colour"])
+def test_every_form_of_the_same_images_has_the_same_name(images):
+    name, last = in_hand(images).text, images.transpose(0, 2, 3, 1)
+    floats = (images / 255).astype(np.float32)
+    pictures = [Image.fromarray(image.squeeze()) for image in last]
+    forms = [last, floats, last / 255, torch.from_numpy(floats), list(images), list(last), pictures]
+    forms += [images[:, 0], floats[:, 0], list(images[:, 0])] if images is IMAGES else []
+    assert {in_hand(form).text for form in forms} == {name}
+    assert "quantised" in in_hand(floats).entry.read("").train.note
+    black, black_and_white = in_hand(images > 100).entry.read("").train.images, np.where(images > 100, 255, 0)
+    np.testing.assert_array_equal(black, black_and_white)
+
+
+def test_images_with_labels_are_a_pair(tmp_path):
+    numbers = np.arange(60) % 3
+    held = in_hand((IMAGES, numbers)).entry.read("").train
+    np.testing.assert_array_equal(held.labels, numbers)
+    same = (list(numbers), torch.from_numpy(numbers), numbers.astype(np.uint8), numbers.astype(str))
+    assert {in_hand((IMAGES / 255, labels)).text for labels in same} == {in_hand((IMAGES, numbers)).text}
+    names = np.array(["dog", "cat", "ape"])[numbers]
+    run = trained((IMAGES, names), tmp_path, condition="labels")
+    assert run.data().train.class_names == {0: "ape", 1: "cat", 2: "dog"}
+    assert run.data(source=(IMAGES, names.astype(object))).train.class_name(2) == "dog"
+    assert run.sample(2, labels="cat").label_names == ["cat", "cat"]
+
+
 @pytest.mark.parametrize(
     ("images", "found"),
     [
-        (IMAGES / 255.0, "images of float64 from 0"),
-        (IMAGES.transpose(0, 2, 3, 1), "with channels last"),
+        (IMAGES.astype(np.float32), r"float images from 0 to 255; expected floats in \[0, 1\].*divide them by 255"),
+        (np.where(IMAGES > 9, np.nan, 0.5), "NaN or infinite"),
+        (IMAGES.astype(np.int64), "images of int64"),
+        (COLOUR[:, :, :3, :3], r"images of shape \(6, 3, 3, 3\), where the axis of the channels is not certain"),
         (IMAGES[:0], "no pixels"),
         (IMAGES[0, 0], r"images of shape \(8, 8\)"),
+        (IMAGES.reshape(60, 64), r"images of shape \(60, 64\); expected \[N, H, W\]"),
         ((IMAGES > 9).astype(np.uint8), "only the levels 0 and 1"),
-        ([IMAGES], "data of type list"),
-        (Path("photos"), "data of type PosixPath.* name a source, such as 'folder:photos'"),
+        ([IMAGES[0], COLOUR[0]], r"images of shape \(1, 8, 8\) of uint8, and of shape \(3, 8, 9\)"),
+        ([IMAGES, np.arange(60)], r"pairs of images and labels are a tuple, \(images, labels\)"),
+        (
+            (IMAGES, np.arange(59)),
+            r"60 images and labels of shape \(59,\); expected one label per image, shape \(60,\)",
+        ),
+        ((IMAGES, np.eye(60)), r"labels of shape \(60, 60\)"),
+        ((IMAGES, np.arange(60) / 2), "labels of float64; expected whole numbers, or text"),
+        ((IMAGES, [None] * 60), "labels of object; expected whole numbers, or text"),
+        ((vl.Dataset("a", "train", IMAGES, None, "8bit"), np.arange(60)), "a Dataset with other labels"),
+        ([], "images of type list"),
+        ({"images": IMAGES}, "images of type dict"),
     ],
 )
 def test_what_is_no_image_is_refused_with_what_was_found(images, found, tmp_path):
     with pytest.raises(DataError, match=found):
         trained(images, tmp_path)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_path_is_a_source(tmp_path):
+    np.save(tmp_path / "a.npy", IMAGES)
+    assert trained(tmp_path / "a.npy", tmp_path).spec.data == f"npy:{tmp_path / 'a.npy'}"
 
 
 def test_images_replace_the_data_of_the_spec(tmp_path):

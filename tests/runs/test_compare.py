@@ -62,6 +62,14 @@ def test_numbers_of_other_pixels_or_another_k_stand_apart(runs, other):
     assert found[0].of != found[1].of
 
 
+@pytest.mark.parametrize("other", ["b", "static", "k", "grey", "labels"])
+def test_a_title_is_short_and_of_one_ranking_only(runs, other):
+    for metric in ("nll", "rate", "reconstruction_mse", "active_units"):
+        titles = [ranking.title for ranking in compare([runs["a"].path, runs[other].path], metric)]
+        assert len(set(titles)) == len(titles)
+        assert all(len(title) <= 100 for title in titles)
+
+
 @pytest.mark.parametrize("metric", ["rate", "reconstruction_mse", "active_units"])
 def test_whatever_is_given_the_labels_stands_apart(runs, metric):
     found = compare([runs["a"].path, runs["labels"].path], metric)

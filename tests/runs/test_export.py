@@ -220,10 +220,8 @@ def test_a_folder_that_exists_is_kept(run, tmp_path, capsys):
     out = quick(run, tmp_path / "out")
     before = (out / "README.md").stat().st_ino
     said = told(capsys, "export", run, "--out", out, "--formats", "weights")
-    assert (
-        said
-        == f"vaelab: {out} exists; expected a path that does not exist yet; add --overwrite, or choose another --out"
-    )
+    do = "add --overwrite (in Python, overwrite=True), or choose another path"
+    assert said == f"vaelab: {out} exists; expected a path that does not exist yet; {do}"
     assert (out / "README.md").stat().st_ino == before
     (out / "encoder.onnx").write_text("old")
     quick(run, out, overwrite=True)

@@ -2,7 +2,9 @@
 
 import csv
 import errno
+import io
 import os
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -10,8 +12,9 @@ from PIL import Image
 
 import vaelab as vl
 from vaelab.serving.folder import check_new_folder
-from vaelab.serving.pictures import beside, file_names, foreign, grid, write_each
+from vaelab.serving.pictures import beside, check_pictures, enlarged, file_names, foreign, grid, grid_scale, write_each
 from vaelab.serving.table import check_output, write_table
+from vaelab.system import files
 
 COLUMNS = {"name": ["a", "b, c"], "mean": np.array([[0.1, 2], [3, np.nan]], np.float32), "nll": np.array([1.5, 2.5])}
 
@@ -47,6 +50,52 @@ def test_parquet_is_a_table_or_says_what_is_missing(tmp_path):
     write_table(tmp_path / "t.parquet", COLUMNS)
     found = parquet.read_table(tmp_path / "t.parquet").to_pydict()
     assert found["mean_1"] == pytest.approx([0.1, 3])
+
+
+@pytest.mark.parametrize("ending", [".npz", ".npy", ".csv", ".parquet"])
+def test_a_table_is_not_copied_into_memory(ending, tmp_path):
+    if ending == ".parquet":
+        pytest.importorskip("pyarrow.parquet")  # before the memory is measured
+    rows, width = 25_000, 500 if ending[1:3] == "np" else 16
+    columns = {"mean": np.random.default_rng(0).normal(size=(rows, width)).astype(np.float32), "name": ["a"] * rows}
+    write_table(tmp_path / f"first{ending}", {"mean": columns["mean"][:2]})
+    tracemalloc.start()
+    write_table(tmp_path / f"t{ending}", columns)
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert most < columns["mean"].nbytes
+    if ending == ".parquet":
+        file = pytest.importorskip("pyarrow.parquet").ParquetFile(tmp_path / f"t{ending}")
+        assert (file.num_row_groups, file.metadata.num_rows) == (3, rows)
+        np.testing.assert_array_equal(file.read()["mean_16"], columns["mean"][:, 15])
+    if ending == ".csv":
+        lines = (tmp_path / f"t{ending}").read_text().splitlines()
+        assert len(lines) == 1 + rows
+        assert lines[-1] == ",".join([*map(str, columns["mean"][-1]), "a"])
+
+
+@pytest.mark.parametrize("ending", [".npz", ".npy", ".csv", ".parquet"])
+@pytest.mark.parametrize("error", [OSError(errno.ENOSPC, "No space left on device"), KeyboardInterrupt()])
+def test_what_stops_in_the_middle_leaves_nothing(ending, error, tmp_path, monkeypatch):
+    if ending == ".parquet":
+        pytest.importorskip("pyarrow.parquet")
+    (tmp_path / f"t{ending}").write_text("mine")
+
+    class Full(io.BytesIO):
+        def write(self, content):
+            raise error
+
+    plain = files._temporary
+
+    def full(path):
+        at, file = plain(path)
+        file.close()
+        return at, Full()
+
+    monkeypatch.setattr(files, "_temporary", full)
+    with pytest.raises((vl.VaelabError, KeyboardInterrupt), match=r"no room to write|^$"):
+        write_table(tmp_path / f"t{ending}", COLUMNS, True)
+    assert [path.read_text() for path in tmp_path.iterdir()] == ["mine"]
 
 
 def test_an_output_that_exists_is_left_alone(tmp_path):
@@ -149,4 +198,26 @@ def test_a_grid_has_the_images_in_rows():
     assert whole.shape == (1, 10, 16)  # two rows of three, with two white pixels between
     assert [whole[0, 0, 0], whole[0, 0, 6], whole[0, 0, 12], whole[0, 6, 0], whole[0, 6, 6]] == [0, 1, 2, 3, 4]
     assert (whole[0, 6:, 12:] == 255).all()
-    assert beside(images, images).shape == (5, 1, 4, 10)
+    assert beside([images, images]).shape == (5, 1, 4, 10)
+
+
+def test_an_image_in_a_grid_has_64_pixels_unless_there_are_many():
+    def scale(count, height, width, kinds=1):
+        return grid_scale([np.zeros((count, 1, height, width), np.uint8)] * kinds)
+
+    assert [scale(16, 8, 8), scale(16, 28, 28), scale(16, 28, 20), scale(16, 64, 64)] == [8, 3, 4, 1]
+    assert [scale(10_000, 8, 8), scale(5_000, 8, 8, 2), scale(60_000, 28, 28)] == [5, 5, 1]
+    image = np.arange(4, dtype=np.uint8).reshape(1, 1, 2, 2)
+    np.testing.assert_array_equal(enlarged(image, 2)[0, 0, 1:3], [[0, 0, 1, 1], [2, 2, 3, 3]])
+
+
+def test_an_ending_is_a_format_that_is_known(tmp_path):
+    for name in ("x.gif", "x.jpg", "x.csv", "x.PNGX", "x.h5"):
+        with pytest.raises(vl.VaelabError, match=r"x\..*; expected a file that ends with \.png or \.npz, or a folder"):
+            check_pictures(tmp_path / name, False)
+    for name in ("x", "x.PNG", "x.npz", "model-0.5", ".hidden"):
+        assert check_pictures(str(tmp_path / name), False) == tmp_path / name
+    with pytest.raises(vl.VaelabError, match="scale = 0; expected a whole factor of pictures from 1 to 64"):
+        check_pictures(tmp_path / "x.png", False, 0)
+    with pytest.raises(vl.VaelabError, match=r"scale = 2 with \.npz, which has no pictures"):
+        check_pictures(tmp_path / "x.npz", False, 2)

@@ -1,5 +1,6 @@
 """What the commands print: progress (a bar in a terminal, lines elsewhere), tables and facts."""
 
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -109,6 +110,11 @@ def say(text: object = "") -> None:
         print(in_print(line))
 
 
+def warn(text: str) -> None:
+    """Print a line to the error output, which tables and results on the standard output do not mix with."""
+    print(f"vaelab: warning: {in_print(text)}", file=sys.stderr, flush=True)
+
+
 def print_records(title: str, records: list[dict[str, Any]]) -> None:
     """Print records with equal keys as a table, a row each."""
     columns = [
@@ -189,7 +195,7 @@ def print_rankings(metric: str, rankings: "list[Ranking]") -> None:
             behind = "" if se is None and not ranked.behind else f"{ranked.behind:.{decimals}f}"
             values = [f"{own.value:.{decimals}f}", error_of(own, decimals), behind, "" if se is None else f"{se:.2g}"]
             rows.append([ranked.run.path.name, *values, FEW_MARK if rests_on_few(own) else ""])
-        console().print(ranking.of, style="bold", highlight=False)
+        console().print(ranking.title or ranking.of, style="bold", highlight=False)
         console().print(table(console(), columns, rows))
         if any(rests_on_few(ranked.metric) for ranked in ranking.runs):
             console().print(f"{FEW_MARK} {FEW_EFFECTIVE}", style="dim", highlight=False)

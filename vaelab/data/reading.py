@@ -1,6 +1,6 @@
 """A Reading: how the files of a source become images, labels and splits."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from vaelab.data.conversion import AS_STORED, Conversion, parse_resize
 from vaelab.data.labelling import Labelling, parse_labels
@@ -24,6 +24,12 @@ class Reading:
     labels: Labelling | None = None
     test: float = TEST_SHARE
     stratify: bool = False
+
+    def changed_by(self, given: "Reading") -> "Reading":
+        """The same reading with the conversion and the labels that `given` has; what it has not stays as it is."""
+        own, other = self.conversion, given.conversion
+        conversion = Conversion(other.resize or own.resize, own.grey or other.grey, own.convert or other.convert)
+        return replace(self, conversion=conversion, labels=given.labels or self.labels)
 
 
 AS_FOUND = Reading()

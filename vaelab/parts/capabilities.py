@@ -81,6 +81,17 @@ class StartsAtMean(Protocol):
         ...
 
 
+class HasParameterScales(Protocol):
+    """A posterior head whose parameters can be fitted to one image, as the likelihood regret does."""
+
+    def parameter_scales(self, parameters: Tensor, /) -> Tensor:
+        """The natural size of a change of each of the parameters [..., P], of their shape.
+
+        That of a mean is its standard deviation, that of the log of a standard deviation is 1.
+        """
+        ...
+
+
 class HasLatentGrid(Protocol):
     """A posterior with z as a grid of vectors in levels. The decoder receives their sum over the levels, [d, H, W]."""
 

@@ -2,6 +2,7 @@
 
 from typing import ClassVar
 
+import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
@@ -48,3 +49,9 @@ class InverseAutoregressiveFlow(nn.Module):
         mu, log_var, context = parameters.split([latent, latent, self.context], dim=-1)
         given = context if self.context else None
         return Flow(diagonal_normal(mu, 0.5 * log_var), [f(given) for f in self.maps], draws=True)
+
+    def parameter_scales(self, parameters: Tensor) -> Tensor:
+        """The natural size of a change of each parameter; see `vaelab.parts.capabilities.HasParameterScales`."""
+        latent = (parameters.shape[-1] - self.context) // 2
+        _, log_var, context = parameters.split([latent, latent, self.context], dim=-1)
+        return torch.cat([(0.5 * log_var).exp(), torch.full_like(log_var, 2.0), torch.ones_like(context)], -1)

@@ -59,3 +59,8 @@ class FullGaussian(nn.Module):
         strict = torch.cat([torch.zeros_like(mu[..., :1]), below / math.sqrt(latent)], -1)[..., self.below]
         sigma = log_sigma.exp()
         return full_normal(mu, sigma.diag_embed() + sigma.unsqueeze(-1) * strict)
+
+    def parameter_scales(self, parameters: Tensor) -> Tensor:
+        """The natural size of a change of each parameter; see `vaelab.parts.capabilities.HasParameterScales`."""
+        latent = len(self.below)
+        return torch.cat([parameters[..., latent : 2 * latent].exp(), torch.ones_like(parameters[..., latent:])], -1)

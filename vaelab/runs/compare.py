@@ -1,6 +1,6 @@
 """Compare runs by a metric: only runs with comparable numbers are in one ranking."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import sqrt
 from pathlib import Path
@@ -17,6 +17,12 @@ ORDER: dict[Better, str] = {
     "lower": "the lowest value is best",
     "neither": "by value, neither direction is better",
 }
+SHORT = {  # the same in a title
+    ORDER["higher"]: "highest is best",
+    ORDER["lower"]: "lowest is best",
+    ORDER["neither"]: "no direction is better",
+}
+LONG = {"sha256": "images", "seed": "seed", "measure": "measured by"}  # in a title only if rankings differ in them
 
 
 @dataclass(frozen=True)
@@ -37,9 +43,10 @@ class Ranking:
     of: str  # what the numbers have in common
     better: Better
     runs: list[Ranked]
+    title: str = ""  # the same in short; "" for none
 
     def __repr__(self) -> str:
-        """What the numbers have in common, and a table of the runs."""
+        """Its title, and a table of the runs."""
         away = "above" if self.better == "neither" else "behind"
         rows = [("run", self.runs[0].metric.name if self.runs else "value", ERROR, away, "+- SE")]
         for ranked in self.runs:
@@ -47,7 +54,7 @@ class Ranking:
             se = "" if ranked.behind_se is None else f"{ranked.behind_se:.2g}"
             behind = f"{ranked.behind:.{decimals}f}" if se or ranked.behind else ""
             rows.append((ranked.run.path.name, f"{own.value:.{decimals}f}", error_of(own, decimals), behind, se))
-        return f"{self.of}\n{aligned(rows, right=(1, 2, 3, 4))}"
+        return f"{self.title or self.of}\n{aligned(rows, right=(1, 2, 3, 4))}"
 
 
 class Rankings(list[Ranking]):
@@ -100,6 +107,7 @@ def compare(runs: Sequence[Run | Path | str], metric: str = "nll") -> list[Ranki
     if not runs:
         raise RunError(found="no run to rank", expected="directories of runs", do="name them, as in runs/*")
     alike: dict[str, list[tuple[Run, Metric]]] = {}
+    same: dict[str, dict[str, Any]] = {}
     opened = [run if isinstance(run, Run) else Run(run) for run in runs]
     without = [run for run in opened if all(found.name != metric for found in run.metrics)]
     if without:
@@ -107,11 +115,33 @@ def compare(runs: Sequence[Run | Path | str], metric: str = "nll") -> list[Ranki
     for run in opened:
         for found in run.metrics:
             if found.name == metric:
-                of = "  ".join(f"{what} {value}" for what, value in kind(run, found).items())
+                common = kind(run, found)
+                of = "  ".join(f"{what} {value}" for what, value in common.items())
+                same[of] = common
                 alike.setdefault(of, []).append((run, found))
+    short = {of: _title(_names(alike[of]), common) for of, common in same.items()}
+    titles = dict(short)
+    for of, common in same.items():
+        twins = [other for one, other in same.items() if short[one] == short[of]]
+        titles[of] += "".join(f", {words} {common[key]}" for key, words in LONG.items() if _differ(twins, key))
     return Rankings(
-        Ranking(f"data {_names(pairs)}  {of}", pairs[0][1].better, _ranked(pairs)) for of, pairs in alike.items()
+        Ranking(f"data {_names(pairs)}  {of}", pairs[0][1].better, _ranked(pairs), titles[of])
+        for of, pairs in alike.items()
     )
+
+
+def _title(names: str, common: Mapping[str, Any]) -> str:
+    """What numbers have in common, in short: without what is in `LONG`."""
+    words = [names, common["pixels"], f"{common['images']:,} {common['split']} images", common["unit"]]
+    words += [f"K = {common['K']}"] if "K" in common else []
+    words += ["given labels"] if "given" in common else []
+    words += [common["note"]] if "note" in common else []
+    words += [f"precision {common['precision']}"] if "precision" in common else []
+    return ", ".join([*words, SHORT[common["order"]]])
+
+
+def _differ(kinds: Sequence[Mapping[str, Any]], key: str) -> bool:
+    return len({kind.get(key) for kind in kinds}) > 1
 
 
 def _names(pairs: list[tuple[Run, Metric]]) -> str:

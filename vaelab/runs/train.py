@@ -58,7 +58,7 @@ def train(
     compile: Compile = "auto",
     device: Device = "auto",
     callback: Callback | None = None,
-    data: InHand | str | None = None,
+    data: InHand | Path | str | None = None,
     keep_checkpoint: KeepCheckpoint = "auto",
     keep_examples: bool = True,
     *,
@@ -107,8 +107,9 @@ def train(
         device: `auto` uses a CUDA device if there is one.
         callback: receives progress; by default it is printed in a terminal or a notebook, and nowhere else.
             `vaelab.SILENT` prints nothing.
-        data: replaces the data that `spec` names: a source such as "mnist", or images: an array uint8 [N, C, H, W] or
-            [N, H, W], a `Dataset` or `Splits`. The digest of images becomes `data` of the Spec, as array:DIGEST.
+        data: replaces the data that `spec` names: a source such as "mnist", a path, or images: an array or a tensor of
+            uint8 levels or of floats in [0, 1], PIL images, a pair (images, labels), a `Dataset` or `Splits`; see
+            `vaelab.data.in_hand`. The digest of images becomes `data` of the Spec, as array:DIGEST.
         keep_checkpoint: whether the finished run keeps its last state, so that `resume` can go on with it; `auto`: if
             it takes at most `vaelab.runs.keep.CHECKPOINT_BYTES`.
         keep_examples: whether the run keeps some of its validation and test images; see `Run.examples`.
@@ -136,6 +137,7 @@ def train(
 def _blueprint_with(spec: Spec, fields: Mapping[str, Any]) -> Blueprint:
     """The Blueprint of `spec` with these values of some fields; `data` may be images in hand."""
     data = fields.get("data", spec.data)
+    data = str(data) if isinstance(data, Path) else data
     source = None if isinstance(data, str) else in_hand(data)
     found = Spec(**{**spec.model_dump(), **fields, "data": source.text if source else data})
     if source is None:

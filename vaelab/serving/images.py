@@ -6,14 +6,14 @@ from typing import Any
 
 import numpy as np
 
-from vaelab.data.conversion import AS_STORED, Conversion, convert_image
+from vaelab.data.conversion import AS_STORED, Conversion
 from vaelab.data.dataset import Dataset
+from vaelab.data.in_hand import array_of, levels_of_values
 from vaelab.data.protocol import prepare, protocol
 from vaelab.models import VAE
 from vaelab.system.errors import DataError, SpecError
 
 NAME = "images"  # the name of a Dataset of images in hand
-ROUNDING = 1e-4  # of values in [0, 1]: what float32 arithmetic may leave outside
 
 
 def dataset_of(
@@ -85,22 +85,8 @@ def levels_of(images: Any, shape: tuple[int, ...], conversion: Conversion = AS_S
     """Return images in hand as uint8 levels [N, C, H, W], where `shape` is (C, H, W); see `dataset_of`."""
     if isinstance(images, list | tuple) and images:
         return np.concatenate([levels_of(image, shape, conversion) for image in images])
-    array = _array(images, conversion)
-    return np.require(_levels(_in_order(array, tuple(shape))), requirements=["C", "W"])
-
-
-def _array(images: Any, conversion: Conversion) -> np.ndarray:
-    if isinstance(images, np.ndarray):
-        return images
-    if hasattr(images, "numpy"):  # a tensor
-        return images.numpy(force=True)
-    if hasattr(images, "getbands"):  # an image of PIL
-        return convert_image(images, conversion, "a PIL image")
-    raise DataError(
-        found=f"images of type {type(images).__name__}",
-        expected="a path, PIL images, a NumPy array or a tensor",
-        do="convert them: numpy.asarray(images)",
-    )
+    array = array_of(images, conversion)
+    return np.require(levels_of_values(_in_order(array, tuple(shape))), requirements=["C", "W"])
 
 
 def _in_order(array: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
@@ -125,30 +111,3 @@ def _shapes(c: int, h: int, w: int) -> list[str]:
 
 def _listed(words: Sequence[str]) -> str:
     return " or ".join([", ".join(words[:-1]), words[-1]]) if len(words) > 1 else words[0]
-
-
-def _levels(array: np.ndarray) -> np.ndarray:
-    if array.dtype == np.uint8:
-        if array.size and array.max() == 1:
-            raise DataError(
-                found="uint8 images with only the levels 0 and 1, which both look black",
-                expected="levels from 0 (black) to 255 (white)",
-                do="if 1 means white, multiply the images by 255",
-            )
-        return array
-    if array.dtype == np.bool_:
-        return array * np.uint8(255)
-    if array.dtype.kind != "f":
-        found, do = f"images of {array.dtype}", "convert levels to uint8: images.astype(numpy.uint8)"
-        raise DataError(found=found, expected="uint8 levels, bools, or floats in [0, 1]", do=do)
-    if not np.isfinite(array).all():
-        found = "images with NaN or infinite values"
-        raise DataError(found=found, expected="values in [0, 1]", do="remove or replace these images")
-    low, high = (float(array.min()), float(array.max())) if array.size else (0.0, 0.0)
-    if low < -ROUNDING or high > 1 + ROUNDING:
-        raise DataError(
-            found=f"float images from {low:g} to {high:g}",
-            expected="floats in [0, 1], or uint8 levels",
-            do="divide them by 255" if low >= 0 and high <= 255 else "scale them to [0, 1]",
-        )
-    return np.rint(np.clip(array, 0, 1) * 255).astype(np.uint8)

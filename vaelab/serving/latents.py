@@ -1,8 +1,9 @@
 """Encode images: the mean and scale of q(z|x), draws from it, and codes."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -16,11 +17,13 @@ from vaelab.evaluation.measure import Progress, evaluating
 from vaelab.models import VAE, rows
 from vaelab.parts.capabilities import HasCodebooks, declared, has, head_of
 from vaelab.serving.noise import ImageNoise, image_noise
+from vaelab.serving.table import SUFFIXES, check_output, row_names, write_table
 from vaelab.system.errors import NonFiniteError, SpecError
 from vaelab.system.memory import check_free
 
 AT_A_TIME = 500  # images in one pass of the encoder
 ESTIMATED_FROM = 256  # draws of z for a mean and a scale that have no closed form
+FORMATS = SUFFIXES  # of `Latents.save`
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,6 +37,8 @@ class Latents:
         codes: int64 [N, L, H, W], the number of the code at each level and place; None unless z consists of codes.
         groups: the number of dimensions of each group of a hierarchical model, from the top; (D,) for other models.
         estimated: whether mean or scale is that of 256 draws, because q(z|x) has no closed form for it.
+        names: for each image, its file, or its place in the array; () if nobody named them.
+        label_names: the name of the class of each image; () if there are none.
     """
 
     mean: np.ndarray
@@ -42,6 +47,8 @@ class Latents:
     codes: np.ndarray | None = None
     groups: tuple[int, ...] = ()
     estimated: bool = False
+    names: Sequence[str] = ()
+    label_names: Sequence[str] = ()
 
     def __len__(self) -> int:
         return len(self.mean)
@@ -57,6 +64,16 @@ class Latents:
         """The arrays that there are, by name."""
         named = {"mean": self.mean, "scale": self.scale, "draws": self.draws, "codes": self.codes}
         return {name: array for name, array in named.items() if array is not None}
+
+    def save(self, path: Path | str, overwrite: bool = False) -> None:
+        """Write a row for each image, as `vaelab encode --out` does: .npz, .npy (the means only), .csv or .parquet.
+
+        Raises:
+            SpecError: another suffix, or .parquet without pyarrow.
+            RunError: the file exists and `overwrite` is not set, or it cannot be written.
+        """
+        path = check_output(path, FORMATS, overwrite)
+        write_table(path, row_names(self.names, self.label_names, len(self)) | self.arrays(), overwrite)
 
 
 def encode(
@@ -104,7 +121,8 @@ def encode(
                 # One array for all: many small tensors, kept among large ones that are freed, would scatter the memory
                 arrays[name] = np.empty((len(data), *part.shape[1:]), part.dtype)
             arrays[name][start : start + len(part)] = part
-    return Latents(**arrays, groups=model.groups, estimated=estimated)
+    drawn, codes = arrays.get("draws"), arrays.get("codes")
+    return Latents(arrays["mean"], arrays["scale"], drawn, codes, model.groups, estimated)
 
 
 @torch.no_grad()

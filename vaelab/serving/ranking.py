@@ -47,10 +47,7 @@ def table(rankings: Mapping[str, Ranking]) -> str:
         area, precision = f"{of.auroc:.3f} ({a:.3f} to {b:.3f})", f"{of.average_precision:.3f} ({c:.3f} to {d:.3f})"
         lines.append(f"{name:26} {area:24} {precision}")
     for of in list(rankings.values())[:1]:
-        lines.append(
-            f"{of.abnormal:,} abnormal and {of.normal:,} normal images. By chance, AUROC is 0.5 and average precision"
-            f" {of.share:.3f}."
-        )
+        lines.append(f"{of.abnormal:,} abnormal and {of.normal:,} normal images; by chance 0.5 and {of.share:.3f}")
     return "\n".join(lines)
 
 

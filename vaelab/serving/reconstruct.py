@@ -1,7 +1,9 @@
 """Reconstruct images, and decode latent vectors."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,6 +16,8 @@ from vaelab.evaluation.measure import Progress, evaluating
 from vaelab.models import VAE, rows
 from vaelab.serving.images import labels_of
 from vaelab.serving.latents import drawn_from, posteriors
+from vaelab.serving.pictures import check_pictures, write_pictures
+from vaelab.serving.table import row_names
 from vaelab.system.errors import DataError, NonFiniteError, SpecError
 from vaelab.system.memory import check_free
 
@@ -28,16 +32,44 @@ class Reconstructions:
     Arguments:
         images: float32 [N, C, H, W], the mean of the decoder's means over the draws of z, in the units of the pixels.
         squared_error: float64 [N], the mean over the pixels of (u / 255 - image)^2, with u the levels as stored.
+        originals: uint8 [N, C, H, W], the levels u.
+        protocol: how the pixels are read.
+        names: for each image, its file, or its place in the array; () if nobody named them.
+        label_names: the name of the class of each image; () if there are none.
     """
 
     images: np.ndarray
     squared_error: np.ndarray
+    originals: np.ndarray
+    protocol: str
+    names: Sequence[str] = ()
+    label_names: Sequence[str] = ()
 
     def __len__(self) -> int:
         return len(self.images)
 
     def __repr__(self) -> str:
         return f"Reconstructions({len(self):,} images; squared error {self.squared_error.mean():.4g} per pixel)"
+
+    def save(self, path: Path | str, overwrite: bool = False, scale: int | None = None) -> None:
+        """Write them as `vaelab reconstruct --out` does: a folder of pictures with images.csv, or .png, or .npz.
+
+        In a picture, an image is on the left and its reconstruction on the right.
+
+        Arguments:
+            scale: see `vaelab.serving.pictures.write_pictures`.
+
+        Raises:
+            SpecError: a name with another ending, or a scale that is not possible.
+            RunError: it exists and `overwrite` does not replace it, or it cannot be written.
+            DataError: a picture cannot show so many channels.
+        """
+        path = check_pictures(path, overwrite, scale)
+        errors = {"squared_error": self.squared_error}
+        named = row_names(self.names, self.label_names, len(self))
+        levels = levels_of_pixels(self.images, self.protocol)
+        arrays = {**named, "images": self.images, **errors}
+        write_pictures(path, [self.originals, levels], {**named, **errors}, arrays, overwrite, scale)
 
 
 def reconstruct(
@@ -68,7 +100,7 @@ def reconstruct(
         images.append(_finite(mean))
         levels = torch.from_numpy(np.array(data.images[at])).double() / 255
         errors.append((levels - mean.double()).square().flatten(1).mean(1))
-    return Reconstructions(torch.cat(images).numpy(), torch.cat(errors).numpy())
+    return Reconstructions(torch.cat(images).numpy(), torch.cat(errors).numpy(), data.in_memory, data.protocol)
 
 
 def decode(model: VAE, z: Any, labels: Any = None) -> np.ndarray:

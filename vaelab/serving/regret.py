@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from torch import Tensor
+from torch.distributions import Distribution
 from torch.func import functional_call
 
 from vaelab.data.dataset import Dataset
@@ -14,7 +15,9 @@ from vaelab.distributions.normal import diagonal_normal, is_diagonal_normal
 from vaelab.evaluation.likelihood.likelihood import MEMORY_MB, evaluated_batches
 from vaelab.evaluation.measure import Progress, evaluating
 from vaelab.evaluation.memory import decoder_bytes
-from vaelab.models import VAE, rows
+from vaelab.models import VAE, Conditional, rows
+from vaelab.parts.capabilities import HasParameterScales, has
+from vaelab.randomness.noise import Noise, key_of
 from vaelab.randomness.seeds import derive, seed_generator
 from vaelab.system.errors import NonFiniteError, SpecError
 
@@ -24,7 +27,7 @@ MEASURED = 100  # draws of z for each image in the regret itself, the same for b
 RATE = 0.2  # of Adam at first; it falls linearly to 0. The mean moves in units of the encoder's sigma
 GRADIENT = 2  # a pass with a gradient takes this many times the memory of one without
 
-Noise = Callable[[int, int], Tensor]  # (index, S) -> standard normal noise [S, B, D]
+Noises = Callable[[int, int], Tensor]  # (index, S) -> standard normal noise [S, B, D]
 
 
 @dataclass(frozen=True)
@@ -36,16 +39,10 @@ class Regret:
 
 
 def check_regret(model: VAE) -> None:
-    """Raise SpecError unless the model's q(z|x) is a diagonal normal, the only one that `likelihood_regret` fits."""
+    """Raise SpecError unless the model's q(z|x) can be fitted to one image: see `likelihood_regret`."""
     x = torch.zeros(1, *model.image_shape, device=next(model.parameters()).device)
     with torch.no_grad(), evaluating(model):
-        q = model.conditioned_on_any().posterior(x)
-    if not is_diagonal_normal(q):
-        raise SpecError(
-            found=f"likelihood regret of a model whose q(z|x) is of type {type(q).__name__}",
-            expected="a diagonal normal q(z|x): its mean and scale are what is fitted to each image",
-            do="leave the regret out, or train with --posterior diagonal",
-        )
+        _start(model.conditioned_on_any(), x)
 
 
 def likelihood_regret(
@@ -55,16 +52,18 @@ def likelihood_regret(
     steps: int = STEPS,
     progress: Progress = lambda share: None,
 ) -> Regret:
-    """Return the ELBO with the best diagonal normal q(z|x) of each image minus that with the encoder's.
+    """Return the ELBO with the best q(z|x) of each image minus that with the encoder's.
 
-    The decoder and the prior are fixed. Adam fits the mean and the scale of q to each image, from those of the encoder,
-    with new draws of z at each step. Both ELBOs are then measured with the same new draws. The exact regret is 0 or
-    more; the estimate has an error, and is also too small by what Adam leaves. The pixels are those that
-    `estimate_bounds` sees with this seed. The result is a function of the seed and of the images' content. Only q gets
-    a gradient: weights, gradients, mode and the state of the generators are unchanged.
+    q stays in its family: Adam fits its mean and scale if it is a diagonal normal, and otherwise the parameters of its
+    head, such as the factor of a full covariance, or the context of a flow. It starts from those of the encoder, with
+    new draws of z at each step. The decoder, the prior and the maps of a flow are fixed. Both ELBOs are then measured
+    with the same new draws. The exact regret is 0 or more; the estimate has an error, and is also too small by what
+    Adam leaves. The pixels are those that `estimate_bounds` sees with this seed. The result is a function of the seed
+    and of the images' content. Only q gets a gradient: weights, gradients, mode and the state of the generators are
+    unchanged.
 
     Arguments:
-        model: a model whose q(z|x) is a diagonal normal.
+        model: a model whose q(z|x) is a diagonal normal, or has a head that is `HasParameterScales`.
         data: images.
         steps: of Adam, 1 or more.
 
@@ -97,7 +96,7 @@ def likelihood_regret(
     return Regret(nats, error)
 
 
-def _noise(seed: int, chunk: int, shape: tuple[int, int], own: Tensor) -> Noise:
+def _noise(seed: int, chunk: int, shape: tuple[int, int], own: Tensor) -> Noises:
     """The noise of the images `own` of a chunk of `shape` [B, D]; that of an image does not depend on the others."""
 
     def draw(index: int, draws: int) -> Tensor:
@@ -107,45 +106,92 @@ def _noise(seed: int, chunk: int, shape: tuple[int, int], own: Tensor) -> Noise:
     return draw
 
 
-def _gains(model: VAE, x: Tensor, noise: Noise, steps: int) -> Tensor:
+class _Given(Noise):
+    """A context in which a posterior draws z from this standard normal noise [S, B, D]."""
+
+    def __init__(self, eps: Tensor) -> None:
+        super().__init__(key_of(0, eps.device), torch.zeros((), dtype=torch.int32, device=eps.device))
+        self.eps = eps
+
+    def normal(self, shape: torch.Size) -> Tensor:
+        assert shape == self.eps.shape
+        return self.eps
+
+
+@dataclass(frozen=True)
+class _Start:
+    """The encoder's q(z|x) as parameters, and what makes q of others.
+
+    Arguments:
+        parameters: [B, P].
+        scales: the natural size of a change of each, [B, P], in which Adam moves them.
+        q: parameters [B, P] -> q.
+    """
+
+    parameters: Tensor
+    scales: Tensor
+    q: Callable[[Tensor], Distribution]
+
+
+def _start(model: VAE, x: Tensor) -> _Start:
+    """The encoder's q(z|x) of images x [B, C, H, W]; SpecError if it cannot be fitted to one image."""
+    posterior, q = model.posterior, model.posterior(x)
+    if is_diagonal_normal(q):
+        mean, scale = q.base_dist.loc, q.base_dist.scale  # type: ignore[attr-defined]
+        scales = torch.cat([scale, torch.ones_like(scale)], -1)
+        parameters = torch.cat([mean, scale.log()], -1)
+        return _Start(parameters, scales, _diagonal)
+    if not isinstance(posterior, Conditional) or not has(posterior.head, HasParameterScales):
+        raise SpecError(
+            found=f"likelihood regret of a model whose q(z|x) is of type {type(q).__name__}",
+            expected="a q(z|x) that can be fitted to each image: --posterior diagonal, full or flow",
+            do="leave the regret out, or train with one of these",
+        )
+    parameters = posterior.network_output(x).float()
+    return _Start(parameters, posterior.head.parameter_scales(parameters), lambda of: posterior.read(of, of.shape[:1]))
+
+
+def _diagonal(parameters: Tensor) -> Distribution:
+    mean, log_scale = parameters.chunk(2, -1)
+    return diagonal_normal(mean, log_scale)
+
+
+def _gains(model: VAE, x: Tensor, noise: Noises, steps: int) -> Tensor:
     """Return ELBO(best q) - ELBO(encoder's q) for each of the measured draws, float64 [S, B]."""
     with torch.no_grad():
-        q, prior = model.posterior(x), model.prior()
-    mean, log_scale = q.base_dist.loc, q.base_dist.scale.log()  # type: ignore[attr-defined]
+        start, prior = _start(model, x), model.prior()
     fixed = {name: tensor.detach() for name, tensor in _tensors(model.likelihood)}
 
-    def elbo(mean: Tensor, log_scale: Tensor, eps: Tensor) -> Tensor:
+    def elbo(parameters: Tensor, eps: Tensor) -> Tensor:
         """The ELBO of each draw, [S, B]."""
-        q = diagonal_normal(mean, log_scale)
-        z = mean + log_scale.exp() * eps
+        q = start.q(parameters)
+        with _Given(eps):
+            z = q.rsample(eps.shape[:1])
         kl = kl_divergence(q, prior)
         rate = q.log_prob(z) - prior.log_prob(z) if kl is None else kl
         return functional_call(model.likelihood, fixed, (z,)).log_prob(x) - rate
 
-    best = _fitted(elbo, mean, log_scale, noise, steps)
+    best = _fitted(elbo, start, noise, steps)
     gains = list[Tensor]()
     with torch.no_grad():
         for index in range(MEASURED // DRAWS):
-            eps = noise(steps + index, DRAWS).to(mean)
-            gains.append(elbo(*best, eps).double() - elbo(mean, log_scale, eps).double())
+            eps = noise(steps + index, DRAWS).to(start.parameters)
+            gains.append(elbo(best, eps).double() - elbo(start.parameters, eps).double())
     return torch.cat(gains)
 
 
-def _fitted(
-    elbo: Callable[[Tensor, Tensor, Tensor], Tensor], mean: Tensor, log_scale: Tensor, noise: Noise, steps: int
-) -> tuple[Tensor, Tensor]:
-    """Return the mean and log scale [B, D] of the best q. Adam treats each number apart, so images do not mix."""
-    scale = log_scale.exp()
-    shift, stretch = torch.zeros_like(mean), torch.zeros_like(mean)
-    fitted = [shift.requires_grad_(), stretch.requires_grad_()]
-    adam = torch.optim.Adam(fitted, lr=RATE)
+def _fitted(elbo: Callable[[Tensor, Tensor], Tensor], start: _Start, noise: Noises, steps: int) -> Tensor:
+    """Return the parameters [B, P] of the best q. Adam treats each number apart, so images do not mix."""
+    shift = torch.zeros_like(start.parameters).requires_grad_()
+    adam = torch.optim.Adam([shift], lr=RATE)
     with torch.enable_grad():
         for step in range(steps):
             adam.param_groups[0]["lr"] = RATE * (1 - step / steps)
-            loss = -elbo(mean + scale * shift, log_scale + stretch, noise(step, DRAWS).to(mean)).mean(0).sum()
-            shift.grad, stretch.grad = torch.autograd.grad(loss, fitted)
+            eps = noise(step, DRAWS).to(start.parameters)
+            loss = -elbo(start.parameters + start.scales * shift, eps).mean(0).sum()
+            (shift.grad,) = torch.autograd.grad(loss, [shift])
             adam.step()
-    return (mean + scale * shift).detach(), (log_scale + stretch).detach()
+    return (start.parameters + start.scales * shift).detach()
 
 
 def _tensors(module: torch.nn.Module) -> Iterator[tuple[str, Tensor]]:

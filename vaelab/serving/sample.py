@@ -1,7 +1,9 @@
 """Sample images from a trained model."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,6 +15,9 @@ from vaelab.evaluation.measure import evaluating
 from vaelab.models import VAE
 from vaelab.randomness.seeds import derive
 from vaelab.serving.images import labels_of
+from vaelab.serving.pictures import check_pictures, numbered, write_pictures
+from vaelab.serving.reconstruct import levels_of_pixels
+from vaelab.serving.table import Column
 from vaelab.system.errors import NonFiniteError, SpecError
 from vaelab.system.memory import check_free
 
@@ -27,17 +32,42 @@ class SampledImages:
         images: float32 [N, C, H, W], in the units of the pixels: means of p(x|z), or draws from it.
         z: float32 [N, D], draws from the prior.
         labels: int64 [N], what the images are conditioned on; None for a model without labels.
+        label_names: the names of their classes; () for a model without labels.
+        protocol: how the pixels are read.
     """
 
     images: np.ndarray
     z: np.ndarray
     labels: np.ndarray | None = None
+    label_names: Sequence[str] = ()
+    protocol: str = "grey"
 
     def __len__(self) -> int:
         return len(self.images)
 
     def __repr__(self) -> str:
         return f"SampledImages({len(self):,} images {list(self.images.shape[1:])})"
+
+    def save(self, path: Path | str, overwrite: bool = False, scale: int | None = None) -> None:
+        """Write them as `vaelab sample --out` does: a folder of pictures with images.csv, or .png, or .npz.
+
+        Arguments:
+            scale: see `vaelab.serving.pictures.write_pictures`.
+
+        Raises:
+            SpecError: a name with another ending, or a scale that is not possible.
+            RunError: it exists and `overwrite` does not replace it, or it cannot be written.
+            DataError: a picture cannot show so many channels.
+        """
+        path = check_pictures(path, overwrite, scale)
+        columns: dict[str, Column] = {"name": numbered("sample", len(self))}
+        if self.label_names:
+            columns["label"] = self.label_names
+        arrays = {"images": self.images, "z": self.z}
+        if self.labels is not None:
+            arrays["labels"] = self.labels
+        levels = levels_of_pixels(self.images, self.protocol)
+        write_pictures(path, [levels], {**columns, "z": self.z}, arrays, overwrite, scale)
 
 
 def sample(
@@ -87,10 +117,11 @@ def sample(
             expected="finite pixels",
             do="train the run again: its weights are too large",
         )
-    shown = None
+    shown, names = None, list[str]()
     if condition is not None and model.labels is not None:
         shown = model.labels.classes[condition.int().argmax(-1)].cpu().numpy()
-    return SampledImages(found.numpy(), z.cpu().numpy(), shown)
+        names = [model.labels.name(label) for label in shown.tolist()]
+    return SampledImages(found.numpy(), z.cpu().numpy(), shown, names, model.protocol or "grey")
 
 
 def _from_prior(model: VAE, count: int, temperature: float) -> Tensor:

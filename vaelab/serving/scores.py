@@ -1,8 +1,9 @@
 """Scores that say how unusual each image is to a trained model."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from math import log, prod
+from pathlib import Path
 
 import numpy as np
 
@@ -12,12 +13,14 @@ from vaelab.evaluation.likelihood.likelihood import Samples, estimate_bounds, ev
 from vaelab.evaluation.measure import Progress, evaluating
 from vaelab.models import VAE
 from vaelab.serving.complexity import png_bits
-from vaelab.serving.conformal import p_values
+from vaelab.serving.conformal import check_alarm, p_values
 from vaelab.serving.regret import check_regret, likelihood_regret
+from vaelab.serving.table import SUFFIXES, Column, check_output, row_names, write_table
 from vaelab.system.errors import SpecError, unknown
 
 BLOCK = 100  # images whose PNGs are made at a time
 QUANTILES = (0.05, 0.5, 0.95)
+FORMATS = tuple(suffix for suffix in SUFFIXES if suffix != ".npy")  # of `Scores.save`; .npy has one array
 NO_LEVELS = "only the protocols 8bit and levels describe 8-bit levels"
 NO_CODE = "under the protocol grey, the nll is not the length of a code"
 NOT_ASKED = "it is slow; add --regret (in Python, regret=True)"
@@ -57,6 +60,9 @@ class Scores:
     protocol: str = ""
     samples: Samples = 1  # K, or "auto"
     absent: Mapping[str, str] = field(default_factory=dict)  # name of a score that is None -> the reason
+    names: Sequence[str] = ()  # for each image, its file, or its place in the array; () if nobody named them
+    label_names: Sequence[str] = ()  # the name of the class of each image; () if there are none
+    note: str = ""  # what the user should know of all scores; "" for nothing
 
     def __len__(self) -> int:
         return len(self.nll_nats)
@@ -81,6 +87,34 @@ class Scores:
             )
         return UNUSUAL[name] * values
 
+    def flagged(self, alarm: float) -> np.ndarray:
+        """Whether the p-value of each image is at most `alarm`, bool [N].
+
+        Raises:
+            SpecError: there are no p-values, or `alarm` is not between 0 and 1.
+        """
+        check_alarm(alarm)
+        if self.p_value is None:
+            found = f"no p_value: {self.absent.get('p_value', NOT_CALIBRATED)}"
+            raise SpecError(found=found, expected="p-values, which say what is unusual", do="leave the alarm out")
+        return self.p_value <= alarm
+
+    def save(self, path: Path | str, overwrite: bool = False, alarm: float | None = None) -> None:
+        """Write a row for each image, as `vaelab score --out` does: .npz, .csv or .parquet.
+
+        Arguments:
+            alarm: adds the column `flagged`: whether the p-value is at most this.
+
+        Raises:
+            SpecError: another suffix, .parquet without pyarrow, or as `flagged`.
+            RunError: the file exists and `overwrite` is not set, or it cannot be written.
+        """
+        path = check_output(path, FORMATS, overwrite)
+        columns: dict[str, Column] = {**row_names(self.names, self.label_names, len(self)), **self.columns()}
+        if alarm is not None:
+            columns["flagged"] = self.flagged(alarm)
+        write_table(path, columns, overwrite)
+
     def __repr__(self) -> str:
         """Quantiles of each score over the images."""
         lines = [f"Scores of {len(self):,} images, protocol {self.protocol}, K = {self.samples}"]
@@ -90,14 +124,12 @@ class Scores:
         if n := self.calibration_images:
             lines.append(f"p_value is of {self.p_value_of}, from {n:,} calibration images: at least {1 / (n + 1):.4g}")
         lines += [f"{name} is absent: {reason}" for name, reason in self.absent.items()]
+        lines += [f"note: {self.note}"] if self.note else []
         return "\n".join(lines)
 
 
-COLUMNS = tuple(
-    f.name
-    for f in fields(Scores)
-    if f.name not in ("p_value_of", "calibration_images", "protocol", "samples", "absent")
-)
+ABOUT = ("p_value_of", "calibration_images", "protocol", "samples", "absent", "names", "label_names", "note")
+COLUMNS = tuple(f.name for f in fields(Scores) if f.name not in ABOUT)
 
 
 def _short(value: float) -> str:

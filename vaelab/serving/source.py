@@ -1,24 +1,29 @@
 """Open images that a model was not trained on: a data source, a folder, files, or what is in hand."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
-from vaelab.data.conversion import AS_STORED, Conversion
-from vaelab.data.dataset import SPLITS, Dataset, Raw, Splits
+from vaelab.data.dataset import SPLITS, Contents, Dataset, Raw, Splits
 from vaelab.data.formats.picture import SUFFIXES, picture, size
 from vaelab.data.formats.tree import is_text
 from vaelab.data.reading import AS_FOUND, Reading
-from vaelab.data.sources import SOURCES, contents_of, parse
+from vaelab.data.sources import SOURCES, ParsedSource, contents_of, parse
 from vaelab.models import VAE
 from vaelab.serving.images import as_read, dataset_of, labels_of, names_of
-from vaelab.system.errors import DataError, SpecError, unknown
+from vaelab.serving.latents import Latents
+from vaelab.serving.reconstruct import Reconstructions
+from vaelab.serving.scores import Scores
+from vaelab.system.errors import DataError, SpecError, VaelabError, unknown
 from vaelab.system.files import expanded
 
 EVERY = "all"  # splits
+
+Result = TypeVar("Result", Latents, Reconstructions, Scores)
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,7 +32,7 @@ class NamedImages:
 
     Arguments:
         data: the images, of the model's shape and protocol, with the model's labels if it is conditioned on labels.
-        names: for each image, its file, or its place in the array, counted from 0.
+        names: for each image, its file, if there is one; otherwise its place in the array, counted from 0.
     """
 
     data: Dataset
@@ -40,6 +45,10 @@ class NamedImages:
         """The name of the class of each image; an empty list if there are no labels."""
         return [] if self.data.labels is None else [self.data.class_name(label) for label in self.data.labels]
 
+    def named(self, result: Result) -> Result:
+        """The same result of these images, with their names and those of their classes, which its file has too."""
+        return replace(result, names=self.names, label_names=self.label_names())
+
 
 def open_images(
     model: VAE,
@@ -47,20 +56,21 @@ def open_images(
     labels: Any = None,
     split: str = EVERY,
     root: str | None = None,
-    conversion: Conversion = AS_STORED,
-    asked: bool = False,
+    reading: Reading = AS_FOUND,
+    given: Reading = AS_FOUND,
 ) -> NamedImages:
     """Open images for `model`.
 
     Arguments:
         images: a path of a folder, of an image or of a file of arrays; a data source such as "mnist" or
-            "npz:new.npz"; a list of paths; a Dataset; or images in hand (see `dataset_of`).
+            "npz:new.npz"; a list, an array or a column of paths; a Dataset; or images in hand (see `dataset_of`).
         labels: labels or names of classes, for a conditional model; by default those of the source.
         split: of a source that has several: train, validation, test or all.
         root: the data directory of named sources.
-        conversion: how image files and PIL images become levels, such as their size.
-        asked: whether the user asked for `conversion`; then a source without image files is refused. Otherwise its
-            images are read as they are.
+        reading: how image files and PIL images become levels, such as their size, and where their labels are. Labels
+            that do not fit these images are left out: then the sub-folders are the classes.
+        given: what of `reading` the user asked for, `AS_FOUND` for nothing: its labels must fit, and a source without
+            image files is refused. Otherwise the images of such a source are read as they are.
 
     Raises:
         DataError: the images cannot be read, or have another shape than those of the model.
@@ -68,14 +78,22 @@ def open_images(
     """
     paths = _paths(images)
     if paths is None:
-        data = dataset_of(model, images, labels, conversion)
-        return NamedImages(data, [str(i) for i in range(len(data))])
+        if split != EVERY:
+            raise SpecError(
+                found=f"split '{split}' of images that are in hand",
+                expected="a data source or a folder, which may have splits",
+                do="leave the split out",
+            )
+        data = dataset_of(model, images, labels, reading.conversion)
+        return NamedImages(data, _names_in_hand(images) or [str(i) for i in range(len(data))])
     if model.protocol is None:
         raise SpecError(found="a model without a protocol", expected="a trained model", do="use the model of a run")
     if len(paths) == 1 and Path(paths[0]).suffix.lower() not in SUFFIXES:
-        data, names = _of_source(paths[0], split, root, conversion, asked)
+        data, names = _of_source(paths[0], split, root, reading, given)
     else:
-        data, names = _of_files(paths, model, conversion)
+        if split != EVERY:
+            raise _no_split(split, "image files", [EVERY])
+        data, names = _of_files(paths, model, reading, given)
     _check_shape(model, data)
     if labels is None:
         data = _with_model_labels(model, data)
@@ -115,12 +133,27 @@ def _paths(images: Any) -> list[str] | None:
     """The paths or sources that `images` names; None for images in hand."""
     if isinstance(images, str | Path):
         return [str(images)]
+    if getattr(images, "ndim", 0) == 1 and hasattr(images, "tolist"):  # a column of a table
+        images = images.tolist()
     if isinstance(images, list | tuple) and images and all(isinstance(path, str | Path) for path in images):
         return [str(path) for path in images]
     return None
 
 
-def _of_files(paths: Sequence[str], model: VAE, conversion: Conversion) -> tuple[Dataset, list[str]]:
+def _names_in_hand(images: Any) -> list[str]:
+    """The file of each image, for PIL images that were opened from files; an empty list for others."""
+    each = images if isinstance(images, list | tuple) else [images]
+    names = [str(getattr(image, "filename", "")) for image in each]
+    return names if all(names) else []
+
+
+def _of_files(paths: Sequence[str], model: VAE, reading: Reading, given: Reading) -> tuple[Dataset, list[str]]:
+    if given.labels is not None:
+        raise SpecError(
+            found="labels for image files that are named one by one",
+            expected="a folder, to whose files the labels belong",
+            do="name their folder, or leave the labels out",
+        )
     found = list[np.ndarray]()
     for path in map(expanded, paths):
         if not is_text(str(path)):
@@ -130,30 +163,23 @@ def _of_files(paths: Sequence[str], model: VAE, conversion: Conversion) -> tuple
             do = alone if path.is_dir() else f"check the path, or {alone}" if len(paths) > 1 else "check the path"
             found = f"{path}: {'not a file' if path.exists() else 'no such file'}"
             raise DataError(found=found, expected="an image file", do=do)
-        image = picture(path, conversion)
+        image = picture(path, reading.conversion)
         if image.shape != model.image_shape:
             raise _wrong_shape(str(path), image.shape, model)
         found.append(image)
     return Dataset("files", "test", np.stack(found), None, "grey"), list(paths)
 
 
-def _of_source(
-    text: str, split: str, root: str | None, conversion: Conversion, asked: bool
-) -> tuple[Dataset, list[str]]:
+def _of_source(text: str, split: str, root: str | None, reading: Reading, given: Reading) -> tuple[Dataset, list[str]]:
     if split not in (EVERY, *SPLITS):
         raise unknown("split", split, (EVERY, *SPLITS))
     _check_path(text)
     source = parse(text)
-    reading = Reading(conversion) if asked or source.entry.read_as is not None else AS_FOUND
-    _, contents = contents_of(source, root, reading)
+    contents = _contents(source, root, reading, given)
     held = {"train": contents.train, "validation": contents.validation, "test": contents.test}
     there: dict[str, Raw] = {name: raw for name, raw in held.items() if raw is not None}
     if split != EVERY and split not in there:
-        raise SpecError(
-            found=f"no {split} split in {text}",
-            expected=f"one of {', '.join(there)}",
-            do=f"choose one of these, or --split {EVERY}",
-        )
+        raise _no_split(split, text, [*there, EVERY])
     chosen = there if split == EVERY else {split: there[split]}
     several = len(chosen) > 1
     parts = list(chosen.values())
@@ -177,6 +203,22 @@ def _of_source(
         class_names=contents.class_names,
     )
     return data, names
+
+
+def _contents(source: ParsedSource, root: str | None, reading: Reading, given: Reading) -> Contents:
+    """What is in a source, with labels as in training if they fit these images."""
+    if source.entry.read_as is None:
+        return contents_of(source, root, given)[1]
+    if reading.labels is not None and given.labels is None:
+        with suppress(VaelabError):  # of another folder than that of the training
+            return contents_of(source, root, reading)[1]
+        reading = replace(reading, labels=None)
+    return contents_of(source, root, reading)[1]
+
+
+def _no_split(split: str, where: str, there: Sequence[str]) -> SpecError:
+    found, expected = f"no {split} split in {where}", f"one of {', '.join(there)}"
+    return SpecError(found=found, expected=expected, do="choose one of these")
 
 
 def _check_path(text: str) -> None:
@@ -214,7 +256,7 @@ def _with_model_labels(model: VAE, data: Dataset) -> Dataset:
         raise SpecError(
             found=f"{data.name} without labels",
             expected="a label for each image, because the model is conditioned on labels",
-            do="sort the images into folders with the names of the classes, or give --labels",
+            do="sort the images into folders with the names of the classes, or give --labels (in Python, labels=)",
         )
     numbers, inverse = np.unique(data.labels, return_inverse=True)
     names = [data.class_name(number) for number in numbers]

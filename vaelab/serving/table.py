@@ -3,27 +3,30 @@
 import csv
 import io
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 
 from vaelab.system.errors import SpecError
-from vaelab.system.files import exists, make_folder, write_atomically
+from vaelab.system.files import exists, make_folder, new_file
 
-SUFFIXES = (".npz", ".npy", ".csv", ".parquet")
+GROUP = 10_000  # rows of a group of a Parquet file
 Column = np.ndarray | Sequence[str]  # a value for each row: [N, ...], or text
 
 
-def check_output(path: Path, suffixes: Sequence[str], overwrite: bool) -> Path:
+def check_output(path: Path | str, suffixes: Sequence[str], overwrite: bool) -> Path:
     """Return `path` if it may be written.
 
     Raises:
         SpecError: its suffix is another.
         RunError: it exists, and `overwrite` is not set.
     """
+    path = Path(path)
     if path.suffix.lower() not in suffixes:
         raise SpecError(
-            found=f"--out {path}",
+            found=f"output {path}",
             expected=f"a file that ends with {', '.join(suffixes)}",
             do="choose one of these formats",
         )
@@ -37,11 +40,21 @@ def check_new(path: Path, overwrite: bool) -> None:
         raise exists(path)
 
 
+def row_names(names: Sequence[str], label_names: Sequence[str], count: int) -> dict[str, Column]:
+    """The first columns of a table of `count` images: the name of each and, if there is one, of its class.
+
+    Without names, these are the places of the images, counted from 0.
+    """
+    named: dict[str, Column] = {"name": names or [str(i) for i in range(count)]}
+    return named | ({"label": label_names} if label_names else {})
+
+
 def write_table(path: Path, columns: Mapping[str, Column], overwrite: bool = False) -> None:
     """Write columns with a value for each row.
 
     .npz holds each column as an array, .npy only the first column that is an array. In .csv and .parquet an array with
-    several numbers for a row becomes as many columns, NAME_1, NAME_2, ...
+    several numbers for a row becomes as many columns, NAME_1, NAME_2, ... The file is written part by part, without a
+    copy of it in memory.
 
     Arguments:
         overwrite: whether to replace a file at `path`.
@@ -51,31 +64,23 @@ def write_table(path: Path, columns: Mapping[str, Column], overwrite: bool = Fal
         RunError: the file exists, or cannot be written; nothing is left of it.
     """
     kind = path.suffix.lower()
-    if kind == ".npz":
-        content = _npz(columns)
-    elif kind == ".npy":
-        content = _npy(next(column for column in columns.values() if isinstance(column, np.ndarray)))
-    elif kind == ".csv":
-        content = _csv(columns)
-    elif kind == ".parquet":
-        content = _parquet(columns)
-    else:
-        raise SpecError(found=f"suffix {kind!r}", expected=f"one of {', '.join(SUFFIXES)}", do="choose one of these")
+    if kind not in WRITERS:
+        raise SpecError(found=f"suffix {kind!r}", expected=f"one of {', '.join(WRITERS)}", do="choose one of these")
     make_folder(path.parent)
-    write_atomically(path, content, replace=overwrite)
+    with new_file(path, replace=overwrite) as file:
+        WRITERS[kind](file, columns)
 
 
-def _npz(columns: Mapping[str, Column]) -> memoryview:
-    file = io.BytesIO()
+def _npz(file: BinaryIO, columns: Mapping[str, Column]) -> None:
     arrays = {name: column if isinstance(column, np.ndarray) else np.array(column) for name, column in columns.items()}
-    np.savez(file, allow_pickle=False, **arrays)
-    return file.getbuffer()  # without a copy
+    np.savez(file, allow_pickle=False, **arrays)  # one array after another
 
 
-def _npy(array: np.ndarray) -> memoryview:
-    file = io.BytesIO()
-    np.save(file, array, allow_pickle=False)
-    return file.getbuffer()
+def _npy(file: BinaryIO, columns: Mapping[str, Column]) -> None:
+    array = np.ascontiguousarray(next(column for column in columns.values() if isinstance(column, np.ndarray)))
+    # np.save writes to the descriptor of a file, and does not say why that failed
+    np.lib.format.write_array_header_1_0(file, np.lib.format.header_data_from_array_1_0(array))
+    file.write(array.data)
 
 
 def flat_columns(columns: Mapping[str, Column]) -> dict[str, Column]:
@@ -90,13 +95,12 @@ def flat_columns(columns: Mapping[str, Column]) -> dict[str, Column]:
     return flat
 
 
-def _csv(columns: Mapping[str, Column]) -> bytes:
-    flat, text = flat_columns(columns), io.StringIO()
+def _csv(file: BinaryIO, columns: Mapping[str, Column]) -> None:
+    flat, text = flat_columns(columns), io.TextIOWrapper(file, encoding="utf-8", newline="", write_through=True)
     written = csv.writer(text, lineterminator="\n")
     written.writerow(flat)
-    shown = [[_cell(value) for value in column] for column in flat.values()]
-    written.writerows(zip(*shown, strict=True))
-    return text.getvalue().encode()
+    written.writerows(zip(*(map(_cell, column) for column in flat.values()), strict=True))  # row by row
+    text.detach()
 
 
 def _cell(value: object) -> str:
@@ -106,7 +110,7 @@ def _cell(value: object) -> str:
     return str(value)
 
 
-def _parquet(columns: Mapping[str, Column]) -> memoryview:
+def _parquet(file: BinaryIO, columns: Mapping[str, Column]) -> None:
     try:
         import pyarrow as arrow  # pyright: ignore[reportMissingImports]
         from pyarrow import parquet  # pyright: ignore[reportMissingImports]
@@ -116,7 +120,16 @@ def _parquet(columns: Mapping[str, Column]) -> memoryview:
             expected="this package",
             do="run `pip install pyarrow`, or write .csv",
         ) from error
-    arrays = {name: arrow.array(column) for name, column in flat_columns(columns).items()}
-    file = io.BytesIO()
-    parquet.write_table(arrow.table(arrays), file)
-    return file.getbuffer()
+    flat = flat_columns(columns)
+    groups = (
+        arrow.table({name: arrow.array(column[start : start + GROUP]) for name, column in flat.items()})
+        for start in range(0, len(next(iter(flat.values()))), GROUP)
+    )
+    first = next(groups)
+    with parquet.ParquetWriter(file, first.schema) as written:
+        for group in chain([first], groups):
+            written.write_table(group)
+
+
+WRITERS = {".npz": _npz, ".npy": _npy, ".csv": _csv, ".parquet": _parquet}
+SUFFIXES = tuple(WRITERS)

@@ -160,9 +160,16 @@ def opened(path: Path, flags: int) -> int:
 
 
 def write_atomically(path: Path, *content: bytes | memoryview, replace: bool = True) -> None:
-    """Write a temporary file in the same folder, then rename it: a reader sees the whole old file or the whole new one.
+    """Write the pieces of `content`, one after another, into a file that appears as a whole; see `new_file`."""
+    with new_file(path, replace) as file:
+        for piece in content:
+            file.write(piece)
 
-    The pieces of `content` follow each other in the file.
+
+@contextmanager
+def new_file(path: Path, replace: bool = True) -> Iterator[BinaryIO]:
+    """A temporary file in the same folder, which gets the name `path` when the context ends: a reader sees the whole
+    old file or the whole new one. After an error nothing is left.
 
     A symbolic link at `path` is replaced, and its target is left alone. Temporary files of killed writes are removed.
 
@@ -179,18 +186,19 @@ def write_atomically(path: Path, *content: bytes | memoryview, replace: bool = T
         remove_leftovers(path)
         temporary, file = _temporary(path)
         with file:
-            for piece in content:
-                file.write(piece)
+            yield file
             file.flush()
             os.fsync(file.fileno())
             if not WINDOWS:  # it stays locked until it has its name
                 _give_name(temporary, path, replace)
         if WINDOWS:  # which renames no open file
             _give_name(temporary, path, replace)
-    except OSError as error:
+    except BaseException as error:
         with suppress(OSError):
             if temporary is not None:
                 temporary.unlink()
+        if not isinstance(error, OSError):
+            raise
         there = isinstance(error, FileExistsError) and not replace
         raise (exists(path) if there else as_run_error(error, path)) from error
 
@@ -215,7 +223,7 @@ def exists(path: Path) -> RunError:
     return RunError(
         found=f"{path} exists",
         expected="a path that does not exist yet",
-        do="add --overwrite, or choose another --out",
+        do="add --overwrite (in Python, overwrite=True), or choose another path",
     )
 
 

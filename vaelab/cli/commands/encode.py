@@ -6,16 +6,12 @@ from typing import Annotated
 import tyro
 
 from vaelab.cli.commands.flags import (
-    Convert,
+    OWN_IMAGES,
     Device,
-    Grey,
-    Images,
+    ImageFlags,
     Overwrite,
-    Resize,
-    Root,
     RunPath,
     Seed,
-    Split,
     Threads,
     Trust,
     use_threads,
@@ -28,17 +24,12 @@ def encode(
         Path, tyro.conf.arg(metavar="FILE", help="file to write: .npz, .npy (the means only), .csv or .parquet")
     ],
     draws: Annotated[int, tyro.conf.arg(help="draws of z for each image, in addition to the mean and scale")] = 0,
-    images: Images = (),
-    split: Split = "all",
-    resize: Resize = "",
-    grey: Grey = False,
-    convert: Convert = False,
     seed: Seed = 0,
     overwrite: Overwrite = False,
     device: Device = "auto",
     threads: Threads = 0,
-    root: Root = None,
     trust: Trust = (),
+    images: tyro.conf.OmitArgPrefixes[ImageFlags] = OWN_IMAGES,
 ) -> None:
     """Write the latents of images to a file.
 
@@ -46,19 +37,16 @@ def encode(
     image and, if there is one, the name of its class.
     """
     from vaelab.cli import terminal
-    from vaelab.cli.serving import conversion_of, opened, row_names
+    from vaelab.cli.serving import opened
     from vaelab.serving import latents, table
 
     use_threads(threads)
-    conversion = conversion_of(resize, grey, convert)
-    table.check_output(out, table.SUFFIXES, overwrite)
+    table.check_output(out, latents.FORMATS, overwrite)
     with terminal.working(terminal.console(), "encoding") as progress:
-        model, found = opened(run, out, images, split, root, device, trust, conversion)
-        made = latents.encode(model, found.data, draws, seed, progress)
-    arrays = made.arrays()
-    columns = {"mean": made.mean} if out.suffix.lower() == ".npy" else row_names(found) | arrays
-    table.write_table(out, columns, overwrite)
-    said = {"images": f"{len(found):,}", **{name: str(list(of.shape)) for name, of in arrays.items()}}
+        model, found = opened(run, out, images, device, trust)
+        made = found.named(latents.encode(model, found.data, draws, seed, progress))
+    made.save(out, overwrite)
+    said = {"images": f"{len(found):,}", **{name: str(list(of.shape)) for name, of in made.arrays().items()}}
     if len(made.groups) > 1:
         said["groups of z"] = ", ".join(map(str, made.groups)) + " dimensions, from the top"
     if made.estimated:

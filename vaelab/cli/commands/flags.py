@@ -1,5 +1,6 @@
 """The flags that several commands share."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -53,30 +54,15 @@ Device = Annotated[
 ]
 Threads = Annotated[int, tyro.conf.arg(help="number of processor threads. 0: as many as torch chooses")]
 
-Images = Annotated[
-    tuple[str, ...],
-    tyro.conf.Positional,
-    optional(
-        "a folder, image files, a file of arrays, or a data source such as mnist",
-        "the run's own images",
-        metavar="[IMAGES ...]",
-    ),
-]
-Split = Annotated[str, tyro.conf.arg(metavar="SPLIT", help="which split of the images: train, validation, test or all")]
-Resize = Annotated[
-    str,
-    optional(
-        "resize image files; crop:HxW first cuts them to that shape. If one of --resize, --grey and --convert is "
-        "given, the others are off unless they are given too",
-        "as the training images were",
-        metavar="HxW|crop:HxW",
-    ),
-]
-Grey = Annotated[bool, optional("make image files grey", "as the training images were")]
-Convert = Annotated[
-    bool, optional("convert transparent, CMYK, 16-bit and animated image files", "as the training images were")
-]
 Seed = Annotated[int, tyro.conf.arg(help="seed of the noise of pixels and of z")]
+Scale = Annotated[
+    int | None,
+    optional(
+        "enlarge pictures by a whole factor: each pixel becomes a square",
+        "in a folder 1; in one picture of all, until an image has 64 pixels",
+        metavar="N",
+    ),
+]
 Overwrite = Annotated[bool, optional("replace the output if it exists", "off")]
 
 
@@ -93,6 +79,50 @@ KeepExamples = Annotated[
         help="keep up to 1,000 validation and 100 test images in the run, so that it can be used without the data"
     ),
 ]
+
+
+@dataclass(frozen=True)
+class ImageFlags:
+    """Which images a command reads, and how image files are read."""
+
+    images: Annotated[
+        tuple[str, ...],
+        tyro.conf.Positional,
+        optional(
+            "a folder, image files, a file of arrays, or a data source such as mnist",
+            "the run's own images",
+            metavar="[IMAGES ...]",
+        ),
+    ] = ()
+    split: Annotated[
+        str, tyro.conf.arg(metavar="SPLIT", help="which split of the images: train, validation, test or all")
+    ] = "all"
+    resize: Annotated[
+        str,
+        optional(
+            "resize image files; crop:HxW first cuts them to that shape. Each of --resize, --grey, --convert and "
+            "--labels replaces what the training had for it; the others stay as in training",
+            "as the training images were",
+            metavar="HxW|crop:HxW",
+        ),
+    ] = ""
+    grey: Annotated[bool, optional("make image files grey", "as the training images were")] = False
+    convert: Annotated[
+        bool,
+        optional("convert transparent, CMYK, 16-bit and animated image files", "as the training images were"),
+    ] = False
+    labels: Annotated[
+        str,
+        optional(
+            "labels of image files: csv:FILE[:file=COLUMN:label=COLUMN], or name:REGEX, whose first group is the class",
+            "as in training, if that fits these images; otherwise the sub-folders are the classes",
+            metavar="csv:FILE|name:REGEX",
+        ),
+    ] = ""
+    root: Root = None
+
+
+OWN_IMAGES = ImageFlags()
 
 
 def use_threads(threads: int) -> None:

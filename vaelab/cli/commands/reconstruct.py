@@ -6,16 +6,13 @@ from typing import Annotated
 import tyro
 
 from vaelab.cli.commands.flags import (
-    Convert,
+    OWN_IMAGES,
     Device,
-    Grey,
-    Images,
+    ImageFlags,
     Overwrite,
-    Resize,
-    Root,
     RunPath,
+    Scale,
     Seed,
-    Split,
     Threads,
     Trust,
     use_threads,
@@ -24,38 +21,37 @@ from vaelab.cli.commands.flags import (
 
 def reconstruct(
     run: RunPath,
-    out: Annotated[Path, tyro.conf.arg(metavar="DIR", help="new folder for the pictures and images.csv")],
+    out: Annotated[
+        Path,
+        tyro.conf.arg(
+            metavar="DIR|FILE.png|FILE.npz",
+            help="a new folder for the pictures and images.csv (DIR), one picture of all (.png), or arrays (.npz)",
+        ),
+    ],
     draws: Annotated[int, tyro.conf.arg(help="number of draws of z over which a reconstruction is averaged")] = 16,
-    images: Images = (),
-    split: Split = "all",
-    resize: Resize = "",
-    grey: Grey = False,
-    convert: Convert = False,
+    scale: Scale = None,
     seed: Seed = 0,
     overwrite: Overwrite = False,
     device: Device = "auto",
     threads: Threads = 0,
-    root: Root = None,
     trust: Trust = (),
+    images: tyro.conf.OmitArgPrefixes[ImageFlags] = OWN_IMAGES,
 ) -> None:
     """Reconstruct images, and write the error of each.
 
     DIR/NAME.png has an image on the left and its reconstruction on the right. DIR/images.csv has the squared
-    error of each image: the mean over its pixels, for pixels in [0, 1].
+    error of each image: the mean over its pixels, for pixels in [0, 1]. FILE.png has all pairs in one picture.
     """
     from vaelab.cli import terminal
-    from vaelab.cli.serving import conversion_of, opened, row_names
-    from vaelab.serving import folder, pictures, reconstruct
+    from vaelab.cli.serving import opened
+    from vaelab.serving import pictures, reconstruct
 
     use_threads(threads)
-    conversion = conversion_of(resize, grey, convert)
-    folder.check_new_folder(out, pictures.foreign, overwrite)
+    pictures.check_pictures(out, overwrite, scale)
     with terminal.working(terminal.console(), "reconstructing") as progress:
-        model, found = opened(run, out, images, split, root, device, trust, conversion)
-        made = reconstruct.reconstruct(model, found.data, draws, seed, progress)
-        levels = reconstruct.levels_of_pixels(made.images, found.data.protocol)
-        pairs = pictures.beside(found.data.in_memory, levels)
-        pictures.write_each(out, pairs, row_names(found) | {"squared_error": made.squared_error}, overwrite)
+        model, found = opened(run, out, images, device, trust)
+        made = found.named(reconstruct.reconstruct(model, found.data, draws, seed, progress))
+        made.save(out, overwrite, scale)
     terminal.print_facts(
         "", {"images": f"{len(found):,}", "squared error": f"{made.squared_error.mean():.4g} per pixel"}
     )

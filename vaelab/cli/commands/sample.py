@@ -5,7 +5,7 @@ from typing import Annotated
 
 import tyro
 
-from vaelab.cli.commands.flags import Device, Overwrite, RunPath, Seed, Threads, Trust, optional, use_threads
+from vaelab.cli.commands.flags import Device, Overwrite, RunPath, Scale, Seed, Threads, Trust, optional, use_threads
 
 
 def sample(
@@ -30,6 +30,7 @@ def sample(
     temperature: Annotated[
         float, tyro.conf.arg(help="factor of the standard deviation of p(z), for a normal prior; 1: p(z) itself")
     ] = 1.0,
+    scale: Scale = None,
     seed: Seed = 0,
     overwrite: Overwrite = False,
     device: Device = "auto",
@@ -39,29 +40,13 @@ def sample(
     """Write new images: draw z from p(z) and decode it."""
     from vaelab.cli import terminal
     from vaelab.cli.serving import labels_in, model_of
-    from vaelab.serving import folder, pictures, reconstruct, sample, table
+    from vaelab.serving import pictures, sample
 
     use_threads(threads)
-    suffix = out.suffix.lower()
-    if suffix in (".png", ".npz"):
-        table.check_new(out, overwrite)
-    else:
-        folder.check_new_folder(out, pictures.foreign, overwrite)
+    pictures.check_pictures(out, overwrite, scale)
     with terminal.working(terminal.console(), "sampling"):
-        model = model_of(run, device, trust)
-        made = sample.sample(model, count, labels_in(labels), temperature, draw, seed)
-        assert model.protocol is not None
-        levels = reconstruct.levels_of_pixels(made.images, model.protocol)
-        if suffix == ".npz":
-            known = {} if made.labels is None else {"labels": made.labels}
-            table.write_table(out, {"images": made.images, "z": made.z, **known}, overwrite)
-        elif suffix == ".png":
-            pictures.write_grid(out, levels, overwrite)
-        else:
-            columns: dict[str, table.Column] = {"name": pictures.numbered("sample", count)}
-            if model.labels is not None and made.labels is not None:
-                columns["label"] = [model.labels.name(label) for label in made.labels.tolist()]
-            pictures.write_each(out, levels, columns | {"z": made.z}, overwrite)
+        made = sample.sample(model_of(run, device, trust), count, labels_in(labels), temperature, draw, seed)
+        made.save(out, overwrite, scale)
     terminal.print_facts(
         "",
         {

@@ -6,16 +6,12 @@ from typing import Annotated
 import tyro
 
 from vaelab.cli.commands.flags import (
-    Convert,
+    OWN_IMAGES,
     Device,
-    Grey,
-    Images,
+    ImageFlags,
     Overwrite,
-    Resize,
-    Root,
     RunPath,
     Seed,
-    Split,
     Threads,
     Trust,
     optional,
@@ -28,7 +24,6 @@ SHOWN = 10  # flagged images
 def score(
     run: RunPath,
     out: Annotated[Path, tyro.conf.arg(metavar="FILE", help="file to write: .csv, .npz or .parquet")],
-    images: Images = (),
     by: Annotated[
         str,
         tyro.conf.arg(
@@ -53,16 +48,12 @@ def score(
     ] = (),
     samples: Annotated[int, tyro.conf.arg(metavar="K", help="draws of z for each image")] = 100,
     regret: Annotated[bool, optional("compute the likelihood regret too, which is slow", "off")] = False,
-    split: Split = "all",
-    resize: Resize = "",
-    grey: Grey = False,
-    convert: Convert = False,
     seed: Seed = 0,
     overwrite: Overwrite = False,
     device: Device = "auto",
     threads: Threads = 0,
-    root: Root = None,
     trust: Trust = (),
+    images: tyro.conf.OmitArgPrefixes[ImageFlags] = OWN_IMAGES,
 ) -> None:
     """Score how unusual each image is, and flag unusual ones.
 
@@ -70,34 +61,33 @@ def score(
     images of the run that are at least as unusual. docs/scores.md says what each score means and when it fails.
     """
     from vaelab.cli import terminal
-    from vaelab.cli.serving import conversion_of, opened, row_names
+    from vaelab.cli.serving import opened
     from vaelab.runs.directory import Run
     from vaelab.runs.score import score_images
+    from vaelab.runs.seen import seen_note
     from vaelab.serving import ranking, table
     from vaelab.serving.conformal import check_alarm
-    from vaelab.serving.scores import UNUSUAL
+    from vaelab.serving.scores import FORMATS, UNUSUAL
 
     use_threads(threads)
-    conversion = conversion_of(resize, grey, convert)
-    table.check_output(out, [suffix for suffix in table.SUFFIXES if suffix != ".npy"], overwrite)
+    table.check_output(out, FORMATS, overwrite)
     if alarm is not None:
         check_alarm(alarm)
     with terminal.working(terminal.console(), "scoring") as progress:
-        model, found = opened(run, out, images, split, root, device, trust, conversion)
+        model, found = opened(run, out, images, device, trust)
         unusual = ranking.abnormal(found.data, normal) if normal else None
-        scores = score_images(Run(run, trust), model, found.data, samples, seed, regret, by, alarm, progress)
-    columns = row_names(found) | scores.columns()
-    p = scores.p_value
-    if alarm is not None and p is not None:
-        columns["flagged"] = p <= alarm
-    table.write_table(out, columns, overwrite)
+        of_each = score_images(Run(run, trust), model, found.data, samples, seed, regret, by, alarm, progress)
+    scores = found.named(of_each)
+    scores.save(out, overwrite, alarm)
+    if note := seen_note(Run(run, trust), list(images.images) or None, images.split, found.data):
+        terminal.warn(note)
     terminal.say(f"{scores}\n")
     if unusual is not None:
         there = [name for name in UNUSUAL if getattr(scores, name) is not None]
         ranks = ranking.table({name: ranking.rank(scores.unusual(name), unusual) for name in there})
         terminal.say(f"{ranks}\n")
-    if alarm is not None and p is not None:
-        flagged = sorted((p <= alarm).nonzero()[0].tolist(), key=lambda i: p[i])
+    if alarm is not None and (p := scores.p_value) is not None:
+        flagged = sorted(scores.flagged(alarm).nonzero()[0].tolist(), key=lambda i: p[i])
         terminal.say(alarm_line(len(flagged), len(found), alarm))
         for i in flagged[:SHOWN]:
             terminal.say(f"  {p[i]:<8.4g} {found.names[i]}")
