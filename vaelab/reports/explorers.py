@@ -13,7 +13,7 @@ from vaelab.runs.compare import kind
 from vaelab.studies.study import Member
 from vaelab.system.errors import SpecError
 
-MOST_PARAMETERS = 1_000_000  # of a model that is tried in a report: about 2.7 MB of its page
+MOST_PARAMETERS = 1_000_000  # of a model that is tried in a report: about 1.3 MB of its page
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Explorer:
     run: str  # its label in the comparison table
     name: str
     picture: Picture
-    packed: str  # the page: UTF-8, deflated without a header, in base64; empty if the model cannot run in a page
+    packed: str  # the page: UTF-8, compressed, in letters of seven bits; empty if the model cannot run in a page
     why: str  # why it cannot
 
 

@@ -32,7 +32,7 @@ export async function start(): Promise<Started> {
   const bytes = new Uint8Array(buffer.slice(0));
   const array = (packed: Packed) => unpacked(packed, bytes);
   if (contents.served) return { contents, engine: engineOf(serverOf(contents)), array };
-  const own = document.getElementById("program")!.textContent!;
+  const own = document.getElementById("source")!.textContent!;
   const worker = new Worker(URL.createObjectURL(new Blob([own], { type: "text/javascript" })));
   worker.postMessage({ contents, bytes: buffer }, [buffer]);
   return { contents, engine: engineOf(workerOf(worker)), array };
@@ -43,7 +43,7 @@ function text(id: string): string {
 }
 
 // The pixels that a model reads, for levels 0 to 255.
-export function pixels(model: Model, levels: ArrayLike<number>): Float32Array {
+export function pixels(model: Pick<Model, "levels">, levels: ArrayLike<number>): Float32Array {
   switch (model.levels) {
     case "binary":
       return Float32Array.from(levels, (level) => (level >= 128 ? 1 : 0));
