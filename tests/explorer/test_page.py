@@ -145,6 +145,22 @@ def test_json_cannot_end_its_element():
     assert json.loads(text)["name"] == "</script><script>alert(1)</script>"
 
 
+def test_an_error_of_the_model_is_a_sentence_and_the_page_goes_on(tab, trained, tmp_path):
+    whole = vl.explore([trained], tmp_path / "page.html").read_bytes()
+    assert b'["expm1",' in whole
+    (tmp_path / "page.html").write_bytes(whole.replace(b'["expm1",', b'["unknown",'))  # a step of `bound` only
+    tab = opened(tab, tmp_path / "page.html", "#z=0,0")
+    tab.locator("#failure").filter(has_text="The model could not compute this").wait_for()
+    before = tab.evaluate(GREY, "live")
+    tab.get_by_test_id("map").focus()
+    for _ in range(9):
+        tab.keyboard.press("Shift+ArrowRight")
+    tab.wait_for_timeout(500)
+    assert tab.evaluate(GREY, "live") != before
+    assert tab.locator("#failure").is_visible()
+    assert tab.problems == []
+
+
 def test_models_stand_side_by_side(tab, trained, tmp_path):
     tab = opened(tab, vl.explore([trained, trained], tmp_path / "page.html"))
     tab.wait_for_timeout(300)
