@@ -98,6 +98,25 @@ def test_the_map_is_reached_by_the_keyboard_and_the_address_keeps_the_place(page
     assert tab.get_by_test_id("where").inner_text() == place
 
 
+def test_a_pin_is_dragged_and_the_place_stays(page):
+    def place(name: str) -> list[float]:
+        tab.wait_for_timeout(400)
+        return [float(each) for each in re.findall(rf"\b{name}=([^&]*)", tab.evaluate("location.hash"))[0].split(",")]
+
+    tab = page()
+    shown = tab.get_by_test_id("map")
+    box = shown.bounding_box()
+    shown.click(position={"x": 0.3 * box["width"], "y": 0.6 * box["height"]})
+    shown.press("a")
+    shown.press("Home")
+    z, a = place("z"), place("a")
+    tab.mouse.down()
+    tab.mouse.move(box["x"] + 0.7 * box["width"], box["y"] + 0.6 * box["height"], steps=4)
+    tab.mouse.up()
+    assert place("z") == z
+    assert place("a")[0] > a[0] + 0.5
+
+
 def test_a_phone_needs_no_sideways_scroll(page):
     tab = page(width=420, height=800)
     assert tab.evaluate("document.documentElement.scrollWidth") <= 420
