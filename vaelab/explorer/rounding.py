@@ -25,6 +25,7 @@ POWER = 16  # of the norm of a derivative over images: near its maximum, without
 SPREAD = 200.0  # of the steps of the rows of a weight, at most
 BLOCK = 128  # columns whose errors reach the columns after them in one product
 LARGEST = 127 * 256  # number that two bytes hold
+BEFORE = 2 / 3  # of what is allowed of a later pass
 TRIES = 6  # of how coarse the weights of a pass are
 AT_A_TIME = 250  # images or places in one pass
 
@@ -125,8 +126,8 @@ def rounded(model: VAE, passes: Sequence[Pass]) -> tuple[VAE, list[Rounded]]:
         before.update(layer.module for layer in layers)
 
         def error(own: Pass = each, later: Sequence[Pass] = passes[i + 1 :]) -> float:
-            # The layers of later passes add errors to those of these layers: each has a half
-            return max([_error(own, made, model), *(2 * _error(other, made, model) for other in later)])
+            # The layers of later passes will add errors to what these passes give
+            return max([_error(own, made, model), *(_error(other, made, model) / BEFORE for other in later)])
 
         if layers:
             with torch.no_grad():
