@@ -42,14 +42,15 @@ slow: .venv/installed-dev
 abuse: .venv/installed-dev
 	$(BIN)/python -m tests.abuse
 
-# The script of the explorer, from the sources in web/
+# The scripts of the explorer, from the sources in web/
 page: web/node_modules/installed
 	cd web && npm run --silent check && npm run --silent test && npm run --silent build
 
-# Whether the script in the repository is what the sources give
+# Whether the scripts in the repository are what the sources give
 check-page: web/node_modules/installed
-	cd web && npm run --silent check && npm run --silent test && node build.mjs src/page.ts node_modules/page.js
-	cmp web/node_modules/page.js vaelab/explorer/page.js
+	cd web && npm run --silent check && npm run --silent test && node build.mjs node_modules/.built
+	cmp web/node_modules/.built/page.js vaelab/explorer/page.js
+	cmp web/node_modules/.built/opener.js vaelab/explorer/opener.js
 
 web/node_modules/installed: web/package-lock.json
 	cd web && npm ci --no-audit --no-fund --loglevel=error

@@ -14,12 +14,12 @@ const kernels = {
   },
 };
 
-export const options = (entry, out, format = "iife") => ({
+export const options = (entry, out, globalName) => ({
   entryPoints: [entry],
   outfile: out,
   bundle: true,
-  format,
-  globalName: "vaelab",
+  format: "iife",
+  globalName,
   target: "es2022",
   minify: true,
   charset: "utf8",
@@ -28,6 +28,7 @@ export const options = (entry, out, format = "iife") => ({
 });
 
 if (import.meta.url === `file://${process.argv[1]}`) {
-  const [entry = "src/page.ts", out = "../vaelab/explorer/page.js", format] = process.argv.slice(2);
-  await build(options(entry, out, format));
+  const [folder = "../vaelab/explorer"] = process.argv.slice(2);
+  await build(options("src/page.ts", `${folder}/page.js`, "vaelab"));
+  await build(options("src/opener.ts", `${folder}/opener.js`));
 }

@@ -32,8 +32,11 @@ RUN = """async ({inputs, noise, wanted}) => {
 def run_in_page(tab: Any, tmp_path: Path) -> Callable[..., Numbers]:
     """A function that runs a Function of a model in the page, from a file."""
 
-    def call(function: Function, inputs: Mapping[str, Tensor], noise: list[Tensor], wanted: list[str]) -> Numbers:
+    def call(
+        function: Function, inputs: Mapping[str, Tensor], noise: list[Tensor], wanted: list[str], rounded: Any = ()
+    ) -> Numbers:
         pack = Pack()
+        pack.know(rounded)
         program = as_json(lowered(function), pack)
         page = f"""<!doctype html><meta charset="utf-8">
             <script type="application/json" id="test">{in_script({"program": program, "arrays": pack.entries})}</script>

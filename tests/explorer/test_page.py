@@ -98,6 +98,25 @@ def test_the_map_is_reached_by_the_keyboard_and_the_address_keeps_the_place(page
     assert tab.get_by_test_id("where").inner_text() == place
 
 
+def test_a_pin_is_dragged_and_the_place_stays(page):
+    def place(name: str) -> list[float]:
+        tab.wait_for_timeout(400)
+        return [float(each) for each in re.findall(rf"\b{name}=([^&]*)", tab.evaluate("location.hash"))[0].split(",")]
+
+    tab = page()
+    shown = tab.get_by_test_id("map")
+    box = shown.bounding_box()
+    shown.click(position={"x": 0.3 * box["width"], "y": 0.6 * box["height"]})
+    shown.press("a")
+    shown.press("Home")
+    z, a = place("z"), place("a")
+    tab.mouse.down()
+    tab.mouse.move(box["x"] + 0.7 * box["width"], box["y"] + 0.6 * box["height"], steps=4)
+    tab.mouse.up()
+    assert place("z") == z
+    assert place("a")[0] > a[0] + 0.5
+
+
 def test_a_phone_needs_no_sideways_scroll(page):
     tab = page(width=420, height=800)
     assert tab.evaluate("document.documentElement.scrollWidth") <= 420
@@ -143,6 +162,22 @@ def test_json_cannot_end_its_element():
     text = in_script({"name": "</script><script>alert(1)</script>"})
     assert "<" not in text
     assert json.loads(text)["name"] == "</script><script>alert(1)</script>"
+
+
+def test_an_error_of_the_model_is_a_sentence_and_the_page_goes_on(tab, trained, tmp_path):
+    whole = vl.explore([trained], tmp_path / "page.html").read_bytes()
+    assert b'["expm1",' in whole
+    (tmp_path / "page.html").write_bytes(whole.replace(b'["expm1",', b'["unknown",'))  # a step of `bound` only
+    tab = opened(tab, tmp_path / "page.html", "#z=0,0")
+    tab.locator("#failure").filter(has_text="The model could not compute this").wait_for()
+    before = tab.evaluate(GREY, "live")
+    tab.get_by_test_id("map").focus()
+    for _ in range(9):
+        tab.keyboard.press("Shift+ArrowRight")
+    tab.wait_for_timeout(500)
+    assert tab.evaluate(GREY, "live") != before
+    assert tab.locator("#failure").is_visible()
+    assert tab.problems == []
 
 
 def test_models_stand_side_by_side(tab, trained, tmp_path):

@@ -1,6 +1,5 @@
 """Which runs can be tried in a report, and how their pages are kept in it."""
 
-import base64
 import zlib
 
 from vaelab.explorer.pack import deflated
@@ -29,8 +28,11 @@ def test_a_report_holds_the_best_two_dimensional_run_and_the_best_run(trained, t
 
 def test_a_page_is_inflated_to_what_it_was() -> None:
     text = "<p>déjà vu \N{GREEK SMALL LETTER MU}</p>" * 50
-    assert zlib.decompress(base64.b64decode(deflated(text.encode())), wbits=-15).decode() == text
-    assert len(deflated(text.encode())) < len(text)
+    written = deflated(text.encode())
+    bits = "".join(f"{(ord(letter) ^ 64) & 127:07b}" for letter in written)
+    content = int(bits[: len(bits) // 8 * 8], 2).to_bytes(len(bits) // 8, "big")
+    assert zlib.decompress(content, wbits=-15).decode() == text
+    assert len(written) < len(text)
 
 
 def test_a_model_that_cannot_run_in_a_page_is_told_in_a_line(trained, tmp_path, monkeypatch) -> None:

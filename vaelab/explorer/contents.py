@@ -14,7 +14,9 @@ from vaelab.distributions import is_diagonal_normal
 from vaelab.explorer.functions import Function, GivenNoise, called, drawn, function_of
 from vaelab.explorer.lower import lowered
 from vaelab.explorer.pack import Pack
+from vaelab.explorer.passes import passes_of
 from vaelab.explorer.program import DTYPES, Operand, Port, Program
+from vaelab.explorer.rounding import OCTAVE, in_steps, rounded
 from vaelab.models import VAE
 from vaelab.parts.capabilities import HasCodebooks, has, head_of
 from vaelab.runs.directory import Run
@@ -27,6 +29,7 @@ Progress = Callable[[float], None]
 MOST_CODES, MOST_NUMBERS = 5000, 200_000  # images whose codes are shown, and numbers in all these codes
 EXAMPLES = 100  # test images that the page shows
 PRIOR_DRAWS = 256
+FINE = 32  # steps of a code in one standard deviation: a pixel or two of the map
 DRAWS = 16  # of z, that the -ELBO of one image averages
 MOST_BYTES = 40_000_000  # of all arrays: a larger page takes seconds to open
 FACTS = {  # field of the Spec -> its name on the page
@@ -78,20 +81,25 @@ def _model(run: Run, test: Dataset, pack: Pack, progress: Progress, served: bool
     model = run.served
     some = test.some(min(len(test), MOST_CODES, max(EXAMPLES, MOST_NUMBERS // model.latent)))
     shown = some.take(some.by_content)  # an order that the images decide: the page shows the pixels of the first ones
+    latents, draws = encode(model, shown), sample(model, PRIOR_DRAWS).z
+    ours = model
+    if not served:
+        ours, weights = rounded(model, passes_of(model, shown, latents, torch.from_numpy(draws)))
+        pack.know(weights)
     programs: dict[str, Any] = {}
     names = functions_for(model)
     for i, name in enumerate(names):
-        function = function_of(model, name)
-        programs[name] = as_json(ports_of(model, function) if served else lowered_or_moments(model, function), pack)
+        function = function_of(ours, name)
+        programs[name] = as_json(ports_of(model, function) if served else lowered_or_moments(ours, function), pack)
         progress((i + 1) / (len(names) + 2))
-    latents = encode(model, shown)
     held, validation = _held(run, model)
     progress(1.0)
     classes = shown.class_names if shown.labels is not None else {}
     numbers = sorted(set(shown.labels.tolist())) if shown.labels is not None else []
     if model.labels is not None:
         numbers = model.labels.classes.tolist()
-    reading = protocol(shown.protocol)
+    classes_of = [] if shown.labels is None else [numbers.index(label) for label in shown.labels.tolist()]
+    reading, scale = protocol(shown.protocol), np.sqrt(latents.mean.var(0) + (latents.scale**2).mean(0))
     return {
         "name": run.path.name,
         "facts": _facts(run),
@@ -108,14 +116,14 @@ def _model(run: Run, test: Dataset, pack: Pack, progress: Progress, served: bool
         "programs": programs,
         "kl": _rates(run, model),
         "mean": _rounded(latents.mean.mean(0)),
-        "scale": _rounded(np.sqrt(latents.mean.var(0) + (latents.scale**2).mean(0))),
-        "codes": pack.entries[pack.add(latents.mean.astype(np.float16))],
-        "codeLabels": [] if shown.labels is None else [numbers.index(label) for label in shown.labels.tolist()],
+        "scale": _rounded(scale),
+        "codes": pack.entries[_codes(pack, model, latents.mean, scale)],
+        "codeLabels": pack.entries[pack.add(np.array(classes_of, np.int32))],
         "examples": pack.entries[pack.add(np.asarray(shown.images[:EXAMPLES]))],
         **_normal_prior(model),
-        "priorDraws": pack.entries[pack.add(sample(model, PRIOR_DRAWS).z.astype(np.float16))],
+        "priorDraws": pack.entries[pack.add(draws.astype(np.float16))],
         "draws": DRAWS,
-        "validation": validation,
+        "validation": pack.entries[pack.add(validation)],
         "validationOf": held,
     }
 
@@ -157,6 +165,14 @@ def _facts(run: Run) -> list[tuple[str, str]]:
     return [(FACTS[field], ", ".join(text.replace("=", " ").split(":"))) for field, text in found.items()]
 
 
+def _codes(pack: Pack, model: VAE, mean: np.ndarray, scale: np.ndarray) -> int:
+    """Keep codes [N, D], finer than one can see on the map; vectors of a codebook as they are."""
+    if model.support == "codes":
+        return pack.add(mean.astype(np.float16))
+    columns = np.round(OCTAVE * np.log2(np.maximum(scale, 1e-6) / FINE)).clip(-128, 127).astype(np.int8)
+    return pack.steps(in_steps(mean, np.zeros(len(mean), np.int8), columns))
+
+
 def _normal_prior(model: VAE) -> dict[str, Any]:
     """Mean and scale of a prior that is one diagonal normal; nothing for others."""
     with torch.no_grad():
@@ -166,13 +182,13 @@ def _normal_prior(model: VAE) -> dict[str, Any]:
         return {"normalPrior": {"mean": _rounded(p.mean.numpy()), "scale": _rounded(p.stddev.numpy())}}
 
 
-def _held(run: Run, model: VAE) -> tuple[str, list[float]]:
+def _held(run: Run, model: VAE) -> tuple[str, np.ndarray]:
     """-ELBO in nats of the validation images that the run keeps, sorted; or why there are none."""
     try:
         held = run.examples("validation")
     except VaelabError as error:
-        return error.found, []
-    return "", _rounded(np.sort(-score(model, held, DRAWS, seed=1).elbo_nats))
+        return error.found, np.zeros(0, np.float32)
+    return "", np.sort(-score(model, held, DRAWS, seed=1).elbo_nats).astype(np.float32)
 
 
 def _results(run: Run) -> list[tuple[str, str, str]]:

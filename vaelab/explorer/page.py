@@ -11,6 +11,7 @@ from markupsafe import Markup
 
 from vaelab.data.dataset import Dataset
 from vaelab.explorer.contents import Progress, contents_of
+from vaelab.explorer.pack import deflated
 from vaelab.runs.directory import Run
 from vaelab.runs.figure import test_images
 from vaelab.system.errors import RunError, SpecError
@@ -77,7 +78,8 @@ def page(runs: Sequence[tuple[Run, Dataset]], progress: Progress = lambda share:
         contents=in_script(found),
         packed=Markup(packed),
         style=Markup((own / "page.css").read_text("utf-8")),
-        program=Markup((own / "page.js").read_text("utf-8").replace("</script", "<\\/script")),
+        program=Markup(deflated((own / "page.js").read_bytes())),
+        opener=Markup((own / "opener.js").read_text("utf-8")),
     )
 
 

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from markupsafe import Markup
+
 from vaelab.explorer.pack import deflated
 from vaelab.explorer.page import page
 from vaelab.figures.panels import manifold_panel, sample_panel
@@ -13,7 +15,7 @@ from vaelab.runs.compare import kind
 from vaelab.studies.study import Member
 from vaelab.system.errors import SpecError
 
-MOST_PARAMETERS = 1_000_000  # of a model that is tried in a report: about 2.7 MB of its page
+MOST_PARAMETERS = 1_000_000  # of a model that is tried in a report: about 1.3 MB of its page
 
 
 @dataclass(frozen=True)
@@ -24,7 +26,7 @@ class Explorer:
     run: str  # its label in the comparison table
     name: str
     picture: Picture
-    packed: str  # the page: UTF-8, deflated without a header, in base64; empty if the model cannot run in a page
+    packed: Markup  # the page: UTF-8, compressed, in letters of seven bits; empty if the model cannot run in a page
     why: str  # why it cannot
 
 
@@ -61,9 +63,9 @@ def _explorer(context: ReportContext, member: Member, role: str, folder: Path) -
     parameters = member.run.result["parameters"]
     if parameters > MOST_PARAMETERS:
         why = f"it has {parameters:,} parameters; vaelab explore writes a page of its own for it"
-        return Explorer(role, member.label, name, picture, "", why)
+        return Explorer(role, member.label, name, picture, Markup(), why)
     try:
-        packed, why = deflated(page([(member.run, context.data(member).test)]).encode()), ""
+        packed, why = Markup(deflated(page([(member.run, context.data(member).test)]).encode())), ""
     except SpecError as error:
-        packed, why = "", f"{error.found}; {error.do}"
+        packed, why = Markup(), f"{error.found}; {error.do}"
     return Explorer(role, member.label, name, picture, packed, why)

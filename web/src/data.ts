@@ -6,8 +6,9 @@ import { type Program } from "./program";
 // An array in the packed bytes of the page.
 export interface Packed {
   shape: number[];
-  dtype: Dtype | "float16" | "uint8";
+  dtype: Dtype | "steps" | "float16" | "uint8";
   at: number; // first byte
+  bits?: number; // of "steps": how many the lower byte of a number holds
 }
 
 export type FunctionName = "encode" | "decode" | "bound" | "prior";
@@ -32,14 +33,14 @@ export interface Model {
   scale: number[]; // its standard deviation
   // Codes: means of q(z|x) of test images, [N, D]
   codes: Packed;
-  codeLabels: number[]; // class of each, or empty
+  codeLabels: Packed; // class of each; none without labels
   // Test images [n, C, H, W], levels 0 to 255; image i has code i
   examples: Packed;
   priorDraws: Packed; // z ~ p(z), [m, D]
   normalPrior?: { mean: number[]; scale: number[] }; // where p(z) = N(mean, diag(scale^2)); else from the draws
   draws: number; // of z, that the -ELBO of one image averages
   // -ELBO of validation images, nats, sorted: the p-value of a new image comes from them
-  validation: number[];
+  validation: Packed;
   validationOf: string; // why there are none; else empty
 }
 

@@ -15,7 +15,7 @@ export interface Call {
 export type Answer = Record<string, Numbers>;
 
 // Calls are answered in their order. A newer call with the same `slot` replaces one that has not started: dragging
-// leaves no queue. A replaced call is answered with null.
+// leaves no queue. A replaced call is answered with null, as is one that failed.
 export interface Engine {
   ready: Promise<void>;
   call(call: Call, slot?: string): Promise<Answer | null>;

@@ -19,7 +19,6 @@ interface Waiting {
   call: Call;
   slot: string | undefined;
   resolve(answer: Answer | null): void;
-  reject(error: Error): void;
 }
 
 // The script of the page is also that of the worker: in the worker there is no document.
@@ -32,7 +31,7 @@ export async function start(): Promise<Started> {
   const bytes = new Uint8Array(buffer.slice(0));
   const array = (packed: Packed) => unpacked(packed, bytes);
   if (contents.served) return { contents, engine: engineOf(serverOf(contents)), array };
-  const own = document.getElementById("program")!.textContent!;
+  const own = document.getElementById("source")!.textContent!;
   const worker = new Worker(URL.createObjectURL(new Blob([own], { type: "text/javascript" })));
   worker.postMessage({ contents, bytes: buffer }, [buffer]);
   return { contents, engine: engineOf(workerOf(worker)), array };
@@ -43,7 +42,7 @@ function text(id: string): string {
 }
 
 // The pixels that a model reads, for levels 0 to 255.
-export function pixels(model: Model, levels: ArrayLike<number>): Float32Array {
+export function pixels(model: Pick<Model, "levels">, levels: ArrayLike<number>): Float32Array {
   switch (model.levels) {
     case "binary":
       return Float32Array.from(levels, (level) => (level >= 128 ? 1 : 0));
@@ -59,23 +58,42 @@ function workerOf(worker: Worker): Run {
     new Promise((resolve, reject) => {
       worker.onmessage = ({ data }: MessageEvent<{ answer?: Answer; error?: string }>) => {
         if (data.error === undefined) resolve(data.answer!);
-        else reject(new Error(data.error));
+        else reject(new Error(`The model could not compute this (${data.error}). Try another place, or reload the page.`));
       };
+      worker.onerror = () => reject(new Error("The model could not start in this browser. Try another browser."));
       worker.postMessage({ number: 0, call });
     });
 }
 
-// Runs one call at a time.
+// What is wrong, for the reader; nothing if the sentence is empty.
+function tell(sentence: string): void {
+  const failure = document.getElementById("failure")!;
+  failure.textContent = sentence;
+  failure.hidden = sentence === "";
+}
+
+// Runs one call at a time. A call that fails is answered with null, and the page says why until that function succeeds.
 function engineOf(run: Run): Engine {
   const queue: Waiting[] = [];
   let running = false;
+  let failed: Call["name"] | undefined;
 
   function next(): void {
     const first = running ? undefined : queue.shift();
     if (first === undefined) return;
     running = true;
     run(first.call)
-      .then(first.resolve, first.reject)
+      .then(
+        (answer) => [answer, ""] as const,
+        (error: Error) => [null, error.message] as const,
+      )
+      .then(([answer, sentence]) => {
+        if (sentence !== "" || first.call.name === failed) {
+          tell(sentence);
+          failed = sentence === "" ? undefined : first.call.name;
+        }
+        first.resolve(answer);
+      })
       .finally(() => {
         running = false;
         next();
@@ -85,8 +103,8 @@ function engineOf(run: Run): Engine {
   return {
     ready: Promise.resolve(),
     call(call, slot) {
-      return new Promise((resolve, reject) => {
-        const waiting = { call, slot, resolve, reject };
+      return new Promise((resolve) => {
+        const waiting = { call, slot, resolve };
         const place = slot === undefined ? -1 : queue.findIndex((other) => other.slot === slot);
         if (place < 0) queue.push(waiting);
         else {

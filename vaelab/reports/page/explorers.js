@@ -1,6 +1,11 @@
 // Explorers: each is a compressed page, which is inflated into a frame when the reader comes to it.
 async function inflated(text) {
-  const bytes = Uint8Array.from(atob(text.trim()), letter => letter.charCodeAt(0));
+  const bytes = new Uint8Array(Math.floor(text.length * 7 / 8));
+  for (let i = 0, to = 0, bits = 0, held = 0; i < text.length; i++) {  // letters of seven bits
+    held = (held & 127) << 7 | (text.charCodeAt(i) ^ 64) & 127;
+    bits += 7;
+    if (bits >= 8) bytes[to++] = held >> (bits -= 8);
+  }
   const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate-raw"));
   return new Response(stream).text();
 }

@@ -12,6 +12,7 @@ import { moved, project, type Point, type Vector } from "./plane";
 import { onTheme, theme } from "./theme";
 
 const KEYS: Record<string, Point> = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] };
+const PIN = 9; // pixels, the radius of a pin
 const STEP = 1 / 60; // of the map's width, for one press of an arrow key
 
 export interface MapView {
@@ -76,10 +77,11 @@ function copyForPrint(base: HTMLCanvasElement, over: HTMLCanvasElement): void {
 }
 
 // The z at a place on the map. Codes of a table have no places between them: the nearest one is taken.
-export function zAt(app: App, at: Point): Vector {
+// The dimensions that the map does not show are those of `from`.
+export function zAt(app: App, at: Point, from = app.store.state.z): Vector {
   const model = current(app);
   const atlas = currentAtlas(app);
-  if (model.support !== "codes") return moved(atlas.plane, app.store.state.z, at);
+  if (model.support !== "codes") return moved(atlas.plane, from, at);
   const index = nearest(atlas, at, model.count);
   return index < 0 ? app.store.state.z : codeOf(model, index);
 }
@@ -87,18 +89,32 @@ export function zAt(app: App, at: Point): Vector {
 function listen(app: App, canvas: HTMLCanvasElement, scale: () => Scale): void {
   const { store } = app;
   const at = (event: PointerEvent): Point => fromPixel(scale(), [event.offsetX, event.offsetY]);
-  let down = false;
+  let held: "z" | "a" | "b" | null = null;
+  const pinAt = ({ offsetX, offsetY }: PointerEvent): "a" | "b" | undefined =>
+    (["b", "a"] as const).find((name) => {
+      const z = store.state[name];
+      const [x, y] = z ? toPixel(scale(), project(currentAtlas(app).plane, z)) : [Infinity, Infinity];
+      return Math.hypot(x - offsetX, y - offsetY) <= PIN;
+    });
+  const drag = (event: PointerEvent, name: "z" | "a" | "b"): void => {
+    const z = zAt(app, at(event), store.state[name] ?? undefined);
+    store.set({ [name]: z, hover: name === "z" ? null : z });
+  };
   canvas.addEventListener("pointerdown", (event) => {
     if (event.button !== 0) return;
-    down = true;
     canvas.setPointerCapture(event.pointerId);
-    store.set({ z: zAt(app, at(event)), hover: null, example: null });
+    held = pinAt(event) ?? "z";
+    if (held === "z") drag(event, held); // a pin stays until the pointer moves
+    store.set({ example: null });
   });
   canvas.addEventListener("pointermove", (event) => {
-    if (down) store.set({ z: zAt(app, at(event)), hover: null });
+    if (held) drag(event, held);
     else if (event.pointerType === "mouse") store.set({ hover: zAt(app, at(event)), example: null });
   });
-  const up = (): void => void (down = false);
+  const up = (): void => {
+    held = null;
+    store.set({ hover: null });
+  };
   canvas.addEventListener("pointerup", up);
   canvas.addEventListener("pointercancel", up);
   canvas.addEventListener("pointerleave", () => store.set({ hover: null }));
@@ -195,7 +211,7 @@ function pin(pen: Pen, [x, y]: Point, name: string, ink: string, paper: string):
   pen.strokeStyle = paper;
   pen.lineWidth = 2;
   pen.beginPath();
-  pen.arc(x, y, 9, 0, 2 * Math.PI);
+  pen.arc(x, y, PIN, 0, 2 * Math.PI);
   pen.fill();
   pen.stroke();
   pen.fillStyle = paper;

@@ -7,10 +7,12 @@ import { pixels } from "../start";
 import { norm, type Vector } from "./plane";
 import { type View } from "./state";
 
-export interface Loaded extends Model {
+export interface Loaded extends Omit<Model, "codeLabels" | "validation"> {
   index: number;
   count: number; // of codes
   codeRows: Numbers; // [count, D]
+  codeLabels: Numbers;
+  validation: Numbers;
   exampleCount: number;
   exampleRows: Numbers; // [n, C, H, W], levels
   drawCount: number;
@@ -46,6 +48,8 @@ export function loaded(contents: Contents, array: (packed: Packed) => Numbers): 
       index,
       count: model.codes.shape[0],
       codeRows: array(model.codes),
+      codeLabels: array(model.codeLabels),
+      validation: array(model.validation),
       exampleCount: model.examples.shape[0],
       exampleRows: array(model.examples),
       drawCount,
