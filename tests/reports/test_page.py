@@ -118,7 +118,7 @@ def test_hostile_names_are_text(trained, tab, tmp_path) -> None:
     members = [replace(first, label=HOSTILE, title=HOSTILE), *trained.members[1:]]
     study = replace(trained, title=HOSTILE, about=HOSTILE, members=members, claims=[], figures=[])
     tab.set_viewport_size({"width": 420, "height": 800})
-    tab.goto(write_report(study, tmp_path)[0].as_uri())
+    tab.goto(write_report(study, tmp_path).page.as_uri())
     assert tab.title() == HOSTILE
     assert tab.locator("h1").inner_text() == HOSTILE
     tab.locator(".tick input").nth(0).check()
@@ -147,7 +147,7 @@ def test_the_model_runs_inside_the_report(trained, tab, tmp_path, monkeypatch) -
         return pages[-1]
 
     monkeypatch.setattr(explorers, "page", once)
-    html, _ = write_report(replace(trained, claims=[], figures=[]), tmp_path)
+    html = write_report(replace(trained, claims=[], figures=[]), tmp_path).page
     assert Path(html).stat().st_size < 3_000_000
     tab.goto(html.as_uri())
     frame = tab.frame_locator("iframe").first

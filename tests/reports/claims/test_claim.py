@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from vaelab.cli.commands import report as command
 from vaelab.reports import check_report, write_report
 from vaelab.reports.claims import CLAIMS, check_claims, judged
 from vaelab.reports.claims.claim import CitedPlace, Outcome, Statement, Verdict, agreed, of_parts, tally, verdict
@@ -81,19 +82,33 @@ def test_a_quick_study_judges_only_what_must_hold(trained, monkeypatch, tmp_path
     quick = replace(trained, quick=True, claims=["so", "must"], must=["must"])
     found = {name: claim.verdict for name, (claim,) in check_claims(ReportContext(quick)).items()}
     assert found == {"so": "not judged at this budget", "must": SUPPORTED}
-    page, text = write_report(quick, tmp_path)
-    assert check_report(quick, page) == []
-    assert "**not judged at this budget.**" in text.read_text()
+    done = write_report(quick, tmp_path)
+    assert check_report(quick, done.page) == []
+    assert "**not judged at this budget.**" in done.text.read_text()
 
 
 def test_the_summary_lists_verdicts_and_counts_what_has_none(trained, monkeypatch, tmp_path) -> None:
     elsewhere = replace(CLAIM, asked_of=("mnist",))
     monkeypatch.setitem(CLAIMS, "so", [(CLAIM, outcome()), (elsewhere, outcome()), (elsewhere, outcome())])
-    page, text = write_report(replace(trained, claims=["so"]), tmp_path)
-    summary = text.read_text().partition("## Figures")[0]
+    done = write_report(replace(trained, claims=["so"]), tmp_path)
+    summary = done.text.read_text().partition("## Figures")[0]
     assert "Statements that were checked: 1. Verdicts: 1 supported." in summary
     assert "Statements about MNIST, which this study does not test: 2. " in summary
     assert summary.count("It is so.") == 1
-    assert page.read_text().partition("<h2>Claims")[2].partition("<article")[0].count("It is so.") == 1
-    quick = write_report(replace(trained, claims=["so"], quick=True), tmp_path)[1].read_text()
+    assert done.page.read_text().partition("<h2>Claims")[2].partition("<article")[0].count("It is so.") == 1
+    quick = write_report(replace(trained, claims=["so"], quick=True), tmp_path).text.read_text()
     assert "Statements without a verdict at this quick budget: 1. " in quick
+
+
+def test_each_claim_is_checked_once_for_the_page_and_the_terminal(partial, monkeypatch, capsys) -> None:
+    asked = list[ReportContext]()
+
+    def count(context: ReportContext) -> Outcome:
+        asked.append(context)
+        return outcome()(context)
+
+    monkeypatch.setitem(CLAIMS, "so", [(CLAIM, count)])
+    page = command.write_report(replace(partial, claims=["so"], figures=[]), None)
+    assert len(asked) == 1
+    assert "It is so." in page.read_text()
+    assert "It is so." in capsys.readouterr().out
