@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -111,6 +112,15 @@ def test_nothing_scrolls_sideways(written, tab, width) -> None:
     assert tab.evaluate("document.documentElement.scrollWidth") == width
     over = "[...document.querySelectorAll('.fits')].map(e => e.scrollWidth - e.clientWidth)"
     assert max(tab.evaluate(over)) <= 0
+
+
+def test_the_pictures_of_folded_cards_are_printed(written, tab) -> None:
+    tab.goto(written.html.as_uri())
+    pictures = set(tab.evaluate("[...document.querySelectorAll('.pixels')].map(e => e.src)"))
+    assert len(pictures) > 10
+    with_cards = len(re.findall(rb"/Subtype\s*/Image", tab.pdf()))
+    tab.evaluate("document.querySelector('#runs').remove()")
+    assert with_cards - len(re.findall(rb"/Subtype\s*/Image", tab.pdf())) == len(pictures)
 
 
 def test_hostile_names_are_text(trained, tab, tmp_path) -> None:

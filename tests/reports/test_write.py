@@ -62,6 +62,19 @@ def test_the_table_holds_the_numbers_of_the_runs(written) -> None:
         assert (row.note == "not a likelihood") == grey
 
 
+def test_the_legend_explains_the_marks_of_the_table_only(written, tmp_path) -> None:
+    def legend(page: str) -> str:
+        return page.partition("Rate and distortion")[0].rpartition("NLL uses K")[0].rpartition('<p class="legend">')[2]
+
+    grey = [m for m in written.study.members if m.spec.protocol == "grey"]
+    eight = [m for m in written.study.members if m.spec.protocol == "8bit"]
+    for members, has in ((grey, True), (eight, False)):
+        study = replace(written.study, members=members, claims=[], figures=[])
+        page = write_report(study, tmp_path).page.read_text()
+        assert ("not a likelihood" in legend(page)) == has
+        assert "&Dagger;" not in page
+
+
 def test_a_partial_report_shows_what_is_done_and_marks_the_rest(partial) -> None:
     done = write_report(partial, partial.folder)
     missing = check_report(partial, done.page)

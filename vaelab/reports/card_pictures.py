@@ -109,6 +109,6 @@ def compact(images: Tensor, columns: int, says: str) -> Markup:
     grid = (mosaic(small, columns, gap_between(small)) * 255).round().astype(np.uint8)
     picture = Image.fromarray(grid[..., 0] if grid.shape[-1] == 1 else grid)
     factor = max(1, WIDE // picture.width)
-    return Markup('<img class="pixels" src="{}" alt="{}" width="{}" height="{}" loading="lazy">').format(
+    return Markup('<img class="pixels" src="{}" alt="{}" width="{}" height="{}">').format(
         as_uri(picture, LOSSLESS), says, factor * picture.width, factor * picture.height
     )

@@ -18,7 +18,7 @@ from vaelab.reports.context import ReportContext
 from vaelab.reports.differences import as_json, blocks
 from vaelab.reports.explorers import explorers
 from vaelab.reports.records import records
-from vaelab.reports.table import COLUMNS, FIRST, MEASURED, UNITS, comparison, directions, filters
+from vaelab.reports.table import COLUMNS, FIRST, MEASURED, UNITS, comparison, directions, filters, marks
 from vaelab.reports.text import number
 from vaelab.runs.claim import check_claim
 from vaelab.studies.study import Study
@@ -172,6 +172,7 @@ def _found(context: ReportContext, claims: dict[str, list[Claim]], folder: Path,
         "blocks": rows,
         "first": FIRST,
         "filters": filters(rows),
+        "marks": marks(rows),
         "records": in_script(records(context)),
         "differences": in_script(as_json(compared)),
         "gaps": charts.gap_charts(context, compared),
