@@ -94,7 +94,9 @@ def _vast(context: ReportContext, found: list[Pair], better: str) -> Outcome:
     signs: list[Sign] = [gain.above(VAST) for gain in gains]
     return Outcome(
         f"With {better} the error is {span(gains)}. "
-        + sentence(tally(signs, "the improvement", "is vast", "is not vast")),
+        + sentence(
+            tally(signs, "the improvement", "is vast", "is not vast", "it is not clear whether the improvement is vast")
+        ),
         verdict(signs),
         f"The improvement is the relative decrease of the reconstruction MSE with {better}. It is vast if it is "
         f"more than {percent(VAST)}.",
@@ -164,7 +166,7 @@ def better_in_colour(context: ReportContext) -> Outcome:
     signs: list[Sign] = [gain.sign for gain in gains]
     return Outcome(
         f"The Gaussian decoder's error is {span(gains)}. "
-        + sentence(tally(signs, "the Gaussian decoder", "is better", "is worse")),
+        + sentence(tally(signs, "the Gaussian decoder", "is better", "is worse", "it is not clear which is better")),
         verdict(signs),
         f"{WHY} Better is a difference of any size if its interval does not contain zero.",
         [run for pair in found for run in pair.runs],
