@@ -83,7 +83,8 @@ def trained(tmp_path_factory) -> Study:
 @pytest.fixture(scope="session")
 def written(trained, tmp_path_factory) -> Written:
     """Its report."""
-    return Written(trained, *write_report(trained, trained.folder))
+    done = write_report(trained, trained.folder)
+    return Written(trained, done.page, done.text)
 
 
 @pytest.fixture

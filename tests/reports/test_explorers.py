@@ -40,7 +40,7 @@ def test_a_model_that_cannot_run_in_a_page_is_told_in_a_line(trained, tmp_path, 
         raise SpecError(found="the operation <b>median</b>", expected="one that the page has", do="use --serve")
 
     monkeypatch.setattr(module, "page", refuse)
-    page = write_report(trained, tmp_path)[0].read_text()
+    page = write_report(trained, tmp_path).page.read_text()
     assert "It cannot be tried in a page: the operation &lt;b&gt;median&lt;/b&gt;; use --serve." in page
     assert 'class="packed"' not in page
     assert "Explorer of" in page  # the picture is there

@@ -76,7 +76,7 @@ def test_runs_of_unlike_specs_are_never_averaged(varied, tmp_path):
     again = [replace(member, group="again") for member in varied.members]  # one run is no two seeds
     assert [len(models) for models in points([*varied.members, *again])] == [1] * 14
     assert over_seeds(ReportContext(varied)) == {}
-    text = write_report(varied, tmp_path)[1].read_text()
+    text = write_report(varied, tmp_path).text.read_text()
     assert "Over the seeds" not in text
     assert "over the seeds" not in text
 
@@ -103,7 +103,7 @@ def test_every_table_and_legend_tells_the_runs_apart(varied, tmp_path):
     groups = [str(point["group"]) for point in _points(context)]
     for told in (details, labels, groups, [row.label for row in block.rows]):
         assert len(set(told)) == 7
-    text = plain(write_report(varied, tmp_path)[1].read_text())
+    text = plain(write_report(varied, tmp_path).text.read_text())
     assert f"(a) Varied, {NAMES[0]}" in text
     short = text.split("## Summary")[1].split("##")[0]
     # ELBOs of unlike objectives do not rank models

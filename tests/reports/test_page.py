@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -113,12 +114,21 @@ def test_nothing_scrolls_sideways(written, tab, width) -> None:
     assert max(tab.evaluate(over)) <= 0
 
 
+def test_the_pictures_of_folded_cards_are_printed(written, tab) -> None:
+    tab.goto(written.html.as_uri())
+    pictures = set(tab.evaluate("[...document.querySelectorAll('.pixels')].map(e => e.src)"))
+    assert len(pictures) > 10
+    with_cards = len(re.findall(rb"/Subtype\s*/Image", tab.pdf()))
+    tab.evaluate("document.querySelector('#runs').remove()")
+    assert with_cards - len(re.findall(rb"/Subtype\s*/Image", tab.pdf())) == len(pictures)
+
+
 def test_hostile_names_are_text(trained, tab, tmp_path) -> None:
     first = trained.members[0]
     members = [replace(first, label=HOSTILE, title=HOSTILE), *trained.members[1:]]
     study = replace(trained, title=HOSTILE, about=HOSTILE, members=members, claims=[], figures=[])
     tab.set_viewport_size({"width": 420, "height": 800})
-    tab.goto(write_report(study, tmp_path)[0].as_uri())
+    tab.goto(write_report(study, tmp_path).page.as_uri())
     assert tab.title() == HOSTILE
     assert tab.locator("h1").inner_text() == HOSTILE
     tab.locator(".tick input").nth(0).check()
@@ -147,7 +157,7 @@ def test_the_model_runs_inside_the_report(trained, tab, tmp_path, monkeypatch) -
         return pages[-1]
 
     monkeypatch.setattr(explorers, "page", once)
-    html, _ = write_report(replace(trained, claims=[], figures=[]), tmp_path)
+    html = write_report(replace(trained, claims=[], figures=[]), tmp_path).page
     assert Path(html).stat().st_size < 3_000_000
     tab.goto(html.as_uri())
     frame = tab.frame_locator("iframe").first

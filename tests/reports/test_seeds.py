@@ -79,7 +79,8 @@ def test_the_table_has_a_row_for_each_model_with_several_seeds(study):
 
 
 def test_the_report_shows_every_run_and_the_table(study, tmp_path):
-    html, markdown = (path.read_text() for path in write_report(study, tmp_path))
+    done = write_report(study, tmp_path)
+    html, markdown = done.page.read_text(), done.text.read_text()
     for text in (html, markdown):
         assert "Over the seeds" in text
         assert all(f"seed {seed}" in text for seed in range(3))

@@ -20,7 +20,7 @@ def test_written_twice_it_has_the_same_bytes(written) -> None:
     before = written.html.read_bytes(), written.markdown.read_bytes()
     pictures = {path.name: path.read_bytes() for path in (written.html.parent / "report").iterdir()}
     again = write_report(written.study, written.html.parent)
-    assert (again[0].read_bytes(), again[1].read_bytes()) == before
+    assert (again.page.read_bytes(), again.text.read_bytes()) == before
     assert {path.name: path.read_bytes() for path in (written.html.parent / "report").iterdir()} == pictures
 
 
@@ -62,30 +62,42 @@ def test_the_table_holds_the_numbers_of_the_runs(written) -> None:
         assert (row.note == "not a likelihood") == grey
 
 
+def test_the_legend_explains_the_marks_of_the_table_only(written, tmp_path) -> None:
+    def legend(page: str) -> str:
+        return page.partition("Rate and distortion")[0].rpartition("NLL uses K")[0].rpartition('<p class="legend">')[2]
+
+    grey = [m for m in written.study.members if m.spec.protocol == "grey"]
+    eight = [m for m in written.study.members if m.spec.protocol == "8bit"]
+    for members, has in ((grey, True), (eight, False)):
+        study = replace(written.study, members=members, claims=[], figures=[])
+        page = write_report(study, tmp_path).page.read_text()
+        assert ("not a likelihood" in legend(page)) == has
+        assert "&Dagger;" not in page
+
+
 def test_a_partial_report_shows_what_is_done_and_marks_the_rest(partial) -> None:
-    html, markdown = write_report(partial, partial.folder)
-    missing = check_report(partial, html)
+    done = write_report(partial, partial.folder)
+    missing = check_report(partial, done.page)
     assert "panel 1b: missing" in missing
     assert "panel 1b prior: missing" in missing
     assert "table: no elbo of mlp z=5" in missing
     assert "the page has the mark 'not run yet'" in missing
     assert not any("z=2" in one or "1a" in one or "1c" in one or one.startswith("claim") for one in missing)
-    assert "3 of 6 runs are not run yet" in markdown.read_text()
+    assert "3 of 6 runs are not run yet" in done.text.read_text()
 
 
 def test_a_study_of_which_nothing_is_done_has_a_report(partial) -> None:
     for member in partial.members:
         (member.run.path / "result.json").unlink(missing_ok=True)
-    html, _ = write_report(partial, partial.folder)
-    missing = check_report(partial, html)
+    missing = check_report(partial, write_report(partial, partial.folder).page)
     assert len([one for one in missing if one.startswith("panel")]) == 4
     assert not any(one.startswith("claim") for one in missing)
 
 
 def test_a_quick_study_says_so(trained, tmp_path) -> None:
-    html, markdown = write_report(replace(trained, quick=True, claims=[]), tmp_path)
-    assert "Quick budget" in html.read_text()
-    assert "Quick budget" in markdown.read_text()
+    quick = write_report(replace(trained, quick=True, claims=[]), tmp_path)
+    assert "Quick budget" in quick.page.read_text()
+    assert "Quick budget" in quick.text.read_text()
 
 
 def test_runs_of_different_environments_are_told_apart(partial) -> None:
@@ -93,7 +105,7 @@ def test_runs_of_different_environments_are_told_apart(partial) -> None:
     result = json.loads(path.read_text())
     result["environment"] |= {"torch": "9.9", "date": "2001-01-01"}
     path.write_text(json.dumps(result))
-    page = write_report(partial, partial.folder)[0].read_text()
+    page = write_report(partial, partial.folder).page.read_text()
     assert "in 2 environments" in page
     assert "torch 9.9" in page
     assert "Runs finished 2001-01-01 to" in page
@@ -115,7 +127,7 @@ def test_an_unknown_claim_is_a_users_error(trained, tmp_path) -> None:
 
 def test_text_from_a_study_is_escaped(trained, tmp_path) -> None:
     study = replace(trained, title="<script>alert(1)</script>", claims=[], figures=[])
-    assert "<script>alert" not in write_report(study, tmp_path)[0].read_text()
+    assert "<script>alert" not in write_report(study, tmp_path).page.read_text()
 
 
 def test_names_of_others_add_nothing_to_the_markdown(trained, tmp_path) -> None:
@@ -124,7 +136,7 @@ def test_names_of_others_add_nothing_to_the_markdown(trained, tmp_path) -> None:
     first = trained.members[0]
     members = [replace(first, label=name, title=name, group=name), *trained.members[1:]]
     study = replace(trained, title=name, about=name, members=members, claims=[], figures=[])
-    text = write_report(study, tmp_path)[1].read_text()
+    text = write_report(study, tmp_path).text.read_text()
     lines = text.splitlines()
     assert "forged" in text
     assert not [line for line in lines if line.startswith(("# forged", "| x |"))]

@@ -1,3 +1,4 @@
+import numpy as np
 import torch
 from matplotlib.figure import Figure
 from torch import Tensor
@@ -26,6 +27,44 @@ def interpolation(model: VAE, data: Dataset, *, title: str = "", seed: int = 0, 
         SpecError: the latent space is discrete (codes), so there is nothing between two points.
         DataError: there is only one image.
     """
+    with seeded_model(model, seed):
+        indices = choose(data, 2 * PAIRS)
+        indices = indices[: len(indices) // 2 * 2]
+        rows = between(model, data, indices, STEPS)
+    gap = gap_between(rows[0])
+    figure, (ax,) = grid_figure(
+        [rows.flatten(0, 1)],
+        STEPS + 2,
+        gap,
+        title=title or "Interpolations between posterior means",
+        caption="The decoder is given the labels of both images with the same weights." if model.labels else "",
+        bottom=0.45,
+        page=page,
+    )
+    middles = centres(STEPS + 2, rows.shape[-1], gap)
+    weights = [f"{value:g}" for value in torch.linspace(0, 1, STEPS).tolist()[::2]]
+    ax.set_xticks([middles[0], *middles[1:-1:2], middles[-1]], ["data", *weights, "data"])
+    ax.set_xlabel("weight of the right image's posterior mean", fontsize=TEXT)
+    figure.set_label(
+        f"{len(rows)} rows. Each has a test image at either end and, between them, {STEPS} decoded images on the path "
+        "from the posterior mean of the left one to that of the right one."
+    )
+    return figure
+
+
+def between(model: VAE, data: Dataset, indices: np.ndarray, steps: int) -> Tensor:
+    """Pairs of images with the decoder's means between them; call it in `seeded_model`. See `interpolation`.
+
+    Arguments:
+        indices: of the images of R pairs, a1, b1, a2, b2, ..., [2 R].
+        steps: the number of means of a row, from the posterior mean of a to that of b.
+
+    Returns:
+        Rows of a, the means and b: [R, steps + 2, C, H, W].
+
+    Raises:
+        SpecError, DataError: as `interpolation`.
+    """
     if model.support == "codes":
         raise SpecError(
             found="a latent space of codes",
@@ -38,38 +77,15 @@ def interpolation(model: VAE, data: Dataset, *, title: str = "", seed: int = 0, 
             expected="at least 2",
             do="use more images, or leave this figure out",
         )
-    with seeded_model(model, seed):
-        indices = choose(data, 2 * PAIRS)
-        indices = indices[: len(indices) // 2 * 2]
-        x, condition = pixels(model, data, indices), condition_of(model, data, indices)
-        a, b = (
-            mean_of(model.conditioned(condition).posterior(x)).cpu().unflatten(0, (-1, 2)).unbind(1)
-        )  # [rows, D] each
-        t = torch.linspace(0, 1, STEPS)
-        way = great_circle if model.support == "sphere" else torch.lerp
-        z = way(a[:, None], b[:, None], t[:, None])  # [rows, STEPS, D]
-        between = decode(model, z.flatten(0, 1), _mixed(condition, t)).unflatten(0, (-1, STEPS))
+    x, condition = pixels(model, data, indices), condition_of(model, data, indices)
+    means = mean_of(model.conditioned(condition).posterior(x)).cpu()
+    a, b = means.unflatten(0, (-1, 2)).unbind(1)  # [R, D] each
+    t = torch.linspace(0, 1, steps)
+    way = great_circle if model.support == "sphere" else torch.lerp
+    z = way(a[:, None], b[:, None], t[:, None])  # [R, steps, D]
+    drawn = decode(model, z.flatten(0, 1), _mixed(condition, t)).unflatten(0, (-1, steps))
     ends = x.cpu().unflatten(0, (-1, 2))
-    rows = torch.cat([ends[:, :1], between, ends[:, 1:]], dim=1)
-    gap = gap_between(x)
-    figure, (ax,) = grid_figure(
-        [rows.flatten(0, 1)],
-        STEPS + 2,
-        gap,
-        title=title or "Interpolations between posterior means",
-        caption="The decoder is given the labels of both images with the same weights." if model.labels else "",
-        bottom=0.45,
-        page=page,
-    )
-    middles = centres(STEPS + 2, x.shape[3], gap)
-    weights = [f"{value:g}" for value in t.tolist()[::2]]
-    ax.set_xticks([middles[0], *middles[1:-1:2], middles[-1]], ["data", *weights, "data"])
-    ax.set_xlabel("weight of the right image's posterior mean", fontsize=TEXT)
-    figure.set_label(
-        f"{len(rows)} rows. Each has a test image at either end and, between them, {STEPS} decoded images on the path "
-        "from the posterior mean of the left one to that of the right one."
-    )
-    return figure
+    return torch.cat([ends[:, :1], drawn, ends[:, 1:]], dim=1)
 
 
 def _mixed(condition: Tensor | None, t: Tensor) -> Tensor | None:

@@ -1,3 +1,4 @@
+from dataclasses import dataclass
 from math import ceil
 
 import numpy as np
@@ -32,7 +33,7 @@ def latents(model: VAE, data: Dataset, *, title: str = "", seed: int = 0, page: 
     with seeded_model(model, seed):
         indices = choose(data, POINTS)
         means = encode(model, data, indices).numpy()
-        normal = _normal_prior(model)
+        normal = normal_prior(model)
     labels = np.zeros(len(indices), int) if data.labels is None else data.labels[indices]
     values, category = np.unique(labels, return_inverse=True)
     names = [data.class_name(value) for value in values]
@@ -57,26 +58,54 @@ def latents(model: VAE, data: Dataset, *, title: str = "", seed: int = 0, page: 
         )
         return figure
 
-    across = np.eye(model.latent)[:2]  # the directions of the axes, [2, D]
-    origin = np.zeros(model.latent)
-    if model.latent == 2 or np.ptp(means, axis=0).max() == 0:  # a collapsed posterior has no principal components
-        label_axes(ax, f"z{subscript(1)} (posterior mean)", f"z{subscript(2)} (posterior mean)")
-    else:
-        pca = PCA(n_components=2, svd_solver="full").fit(means)
-        across, origin = np.asarray(pca.components_), np.asarray(pca.mean_)
-        first, second = (f"{share:.0%} of the variance" for share in pca.explained_variance_ratio_)
-        label_axes(ax, f"first principal component ({first})", f"second principal component ({second})")
-    points = (means - origin) @ across.T  # [N, 2]
+    seen = projected(means)
+    points = seen.points
+    label_axes(ax, *seen.axes)
     ax.scatter(points[:, 0], points[:, 1], s=size, c=palette[category], alpha=0.7, linewidths=0)
     ax.set_aspect("equal", adjustable="datalim")
     if normal is not None:
-        _contours(ax, across @ (normal[0] - origin), (across * normal[1] ** 2) @ across.T)
+        _contours(ax, *seen.normal(*normal))
     if data.labels is not None:
         _name_labels(figure, ax, points, category, names, palette, page)
     return figure
 
 
-def _normal_prior(model: VAE) -> tuple[np.ndarray, np.ndarray] | None:
+@dataclass(frozen=True)
+class Projection:
+    """Points in the plane in which latent vectors are seen.
+
+    Arguments:
+        points: [N, 2].
+        axes: the names of the two axes.
+        across: the directions of the axes in the latent space, [2, D].
+        origin: the latent vector at (0, 0), [D].
+    """
+
+    points: np.ndarray
+    axes: tuple[str, str]
+    across: np.ndarray
+    origin: np.ndarray
+
+    def normal(self, mean: np.ndarray, stddev: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Mean [2] and covariance [2, 2] in the plane of a normal with independent dimensions [D]."""
+        return self.across @ (mean - self.origin), (self.across * stddev**2) @ self.across.T
+
+
+def projected(means: np.ndarray) -> Projection:
+    """Latent vectors [N, D], D > 1, by their two dimensions, or by the first two principal components for D > 2."""
+    latent = means.shape[1]
+    if latent == 2 or np.ptp(means, axis=0).max() == 0:  # a collapsed posterior has no principal components
+        across, origin = np.eye(latent)[:2], np.zeros(latent)
+        axes = f"z{subscript(1)} (posterior mean)", f"z{subscript(2)} (posterior mean)"
+    else:
+        pca = PCA(n_components=2, svd_solver="full").fit(means)
+        across, origin = np.asarray(pca.components_), np.asarray(pca.mean_)
+        first, second = (f"{share:.0%} of the variance" for share in pca.explained_variance_ratio_)
+        axes = f"first principal component ({first})", f"second principal component ({second})"
+    return Projection((means - origin) @ across.T, axes, across, origin)
+
+
+def normal_prior(model: VAE) -> tuple[np.ndarray, np.ndarray] | None:
     """Mean and standard deviation [D] of a normal prior with independent dimensions; None for another prior."""
     prior = model.prior()
     if not is_diagonal_normal(prior):
@@ -86,16 +115,22 @@ def _normal_prior(model: VAE) -> tuple[np.ndarray, np.ndarray] | None:
 
 def _contours(ax: Axes, centre: np.ndarray, covariance: np.ndarray) -> None:
     """Draw the ellipses of one and two standard deviations of a normal distribution [2], [2, 2], with their names."""
-    variances, directions = np.linalg.eigh(covariance)  # the largest last
-    angle = np.degrees(np.arctan2(directions[1, 1], directions[0, 1]))
+    major, minor, angle = ellipse(covariance)
     for deviations in CONTOURS:
-        minor, major = 2 * deviations * np.sqrt(variances)
-        ellipse = Ellipse(
-            (centre[0], centre[1]), major, minor, angle=angle, fill=False, linestyle="--", edgecolor=DARK, linewidth=0.8
+        sides = 2 * deviations * major, 2 * deviations * minor
+        contour = Ellipse(
+            (centre[0], centre[1]), *sides, angle=angle, fill=False, linestyle="--", edgecolor=DARK, linewidth=0.8
         )
-        ax.add_patch(ellipse)
+        ax.add_patch(contour)
         top = (centre[0], centre[1] + deviations * np.sqrt(covariance[1, 1]))
         note(ax, f"prior, {deviations} sd", top, (0, 2), DARK, align="center")
+
+
+def ellipse(covariance: np.ndarray) -> tuple[float, float, float]:
+    """The larger and the smaller half axis at one standard deviation of a normal [2, 2], and its angle in degrees."""
+    variances, directions = np.linalg.eigh(covariance)  # the largest last
+    angle = np.degrees(np.arctan2(directions[1, 1], directions[0, 1]))
+    return float(np.sqrt(variances[1])), float(np.sqrt(variances[0])), float(angle)
 
 
 def _name_labels(

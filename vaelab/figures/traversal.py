@@ -1,3 +1,7 @@
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
 import torch
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
@@ -16,6 +20,19 @@ DIMENSIONS = 10
 IMAGES = 2000  # number of images for the mean KL that orders the dimensions
 
 
+@dataclass(frozen=True)
+class Sweep:
+    """The decoder's means along single latent dimensions, a row for each.
+
+    Arguments:
+        images: [R S, C, H, W] for R rows of S steps, row by row.
+        nearest: in each row, the step that is nearest to the posterior mean of the image.
+    """
+
+    images: Tensor
+    nearest: list[int]
+
+
 def traversal(model: VAE, data: Dataset, *, title: str = "", seed: int = 0, page: Page = SCREEN) -> Figure:
     """Draw the effect of each latent dimension: a row for each, from -3 to 3 standard deviations of the prior.
 
@@ -30,14 +47,9 @@ def traversal(model: VAE, data: Dataset, *, title: str = "", seed: int = 0, page
         kl = mean_kl_per_dimension(model, data)
         order = kl.argsort(descending=True, stable=True)[:DIMENSIONS].tolist()
         chosen = choose(data, 1)
-        (centre,) = encode(model, data, chosen)
-        prior = model.prior()
         steps = torch.linspace(-3, 3, STEPS)
-        values = prior.mean.cpu() + steps[:, None] * prior.stddev.cpu()  # [STEPS, D]
-        z = centre.repeat(len(order), STEPS, 1)
-        for row, d in enumerate(order):
-            z[row, :, d] = values[:, d]
-        images = decode(model.conditioned(condition_of(model, data, chosen)), z.flatten(0, 1))
+        found = sweep(model, data, chosen, order, steps)
+    images = found.images
     _, _, height, width = images.shape
     gap = gap_between(images)
     figure, (ax,) = grid_figure(
@@ -60,8 +72,7 @@ def traversal(model: VAE, data: Dataset, *, title: str = "", seed: int = 0, page
     ax.set_xticks(across[::2], [f"{step:.0f}".replace("-", "\N{MINUS SIGN}") for step in steps[::2]])
     ax.set_xlabel("value / sd of the prior", fontsize=TEXT)
     ax.set_yticks(down, [f"z{subscript(d + 1)}  KL {kl[d]:.2f} nats" for d in order])
-    for row, d in enumerate(order):
-        column = int((values[:, d] - centre[d]).abs().argmin())
+    for row, column in enumerate(found.nearest):
         corner = (across[column] - (width + 1) / 2, down[row] - (height + 1) / 2)
         ax.add_patch(Rectangle(corner, width + 1, height + 1, fill=False, edgecolor=PALETTE[1], clip_on=False))
     figure.set_label(
@@ -69,6 +80,24 @@ def traversal(model: VAE, data: Dataset, *, title: str = "", seed: int = 0, page
         f"standard deviations of the prior. The largest KL is {kl[order[0]]:.2f} nats, of z{subscript(order[0] + 1)}."
     )
     return figure
+
+
+def sweep(model: VAE, data: Dataset, chosen: np.ndarray, dimensions: Sequence[int], steps: Tensor) -> Sweep:
+    """Move one latent dimension at a time, from the posterior mean of one image; call it in `seeded_model`.
+
+    Arguments:
+        chosen: the index of the image, [1]. Its label is given to a model that is conditioned on labels.
+        dimensions: that of each row.
+        steps: the values of a row, in standard deviations of the prior from its mean, [S].
+    """
+    (centre,) = encode(model, data, chosen)
+    prior = model.prior()
+    values = prior.mean.cpu() + steps[:, None] * prior.stddev.cpu()  # [S, D]
+    z = centre.repeat(len(dimensions), len(steps), 1)
+    for row, d in enumerate(dimensions):
+        z[row, :, d] = values[:, d]
+    images = decode(model.conditioned(condition_of(model, data, chosen)), z.flatten(0, 1))
+    return Sweep(images, [int((values[:, d] - centre[d]).abs().argmin()) for d in dimensions])
 
 
 def mean_kl_per_dimension(model: VAE, data: Dataset) -> Tensor:

@@ -5,11 +5,11 @@ from torch import Tensor
 from vaelab.reports.claims.estimate import paired
 from vaelab.studies.study import Member
 
-OPEN = "not clear"  # which of two models is better: the interval of the difference contains 0
+OPEN = "not a clear difference"  # the interval of the difference contains 0
 
 
 def behind(best: list[Member], other: list[Member], name: str, sign: int = 1) -> str:
-    """Say by how much `other` is behind `best` in a metric, as "behind by 1.20 ± 0.30", and whether that is clear.
+    """Say by how much `other` is behind `best` in a metric, as "behind by 1.20 ± 0.30 nats", and whether that is clear.
 
     The 95 % interval is that of the mean paired difference, image by image and seed by seed, over the common seeds.
 
@@ -19,9 +19,9 @@ def behind(best: list[Member], other: list[Member], name: str, sign: int = 1) ->
     """
     a, b = _per_image(other, name), _per_image(best, name)
     if not (seeds := a.keys() & b.keys()):
-        return f"behind, by how much is {OPEN}"
+        return "behind, but it is not known by how much"
     difference = paired([sign * a[seed] for seed in seeds], [sign * b[seed] for seed in seeds])
-    return f"behind by {difference}" + ("" if difference.sign == 1 else f", {OPEN}")
+    return f"behind by {difference} nats" + ("" if difference.sign == 1 else f", which is {OPEN}")
 
 
 def _per_image(runs: list[Member], name: str) -> dict[int, Tensor]:

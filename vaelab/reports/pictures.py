@@ -20,7 +20,8 @@ from vaelab.studies.study import Member
 from vaelab.studies.study_file import Figure, Panel
 
 IMAGES = 36  # in a panel, 6 x 6
-LARGE = 30_000  # bytes of an image that is compressed without loss, from which on colours are not kept exactly
+LARGE = 30_000  # bytes of an image that is compressed without loss, above which its pixels are not kept exactly
+QUALITY = 75  # of WebP with loss: on pictures of SVHN a pixel differs by 2 to 5 of 256 levels on average
 BESIDE = 6  # the largest number of panels in a row
 
 
@@ -68,10 +69,11 @@ class ShownFigure:
     panels: list[Shown]
 
 
-def as_uri(image: Image.Image) -> str:
-    """An image as PNG or lossless WebP, whichever is smaller, as a data URI.
+def as_uri(image: Image.Image, lossless: int = LARGE) -> str:
+    """An image as a data URI: PNG or lossless WebP, whichever is smaller, or WebP of quality 75 if that would be large.
 
-    Many colours compress badly without loss: an image in colour that would be large is a WebP of quality 90.
+    Arguments:
+        lossless: the largest number of bytes of an image whose pixels are kept exactly.
     """
     image = image.convert("RGB") if image.mode not in ("L", "RGB") else image
     pixels = np.asarray(image)
@@ -83,9 +85,9 @@ def as_uri(image: Image.Image) -> str:
         image.save(buffer, kind, **options)
         found[kind] = buffer.getvalue()
     kind = min(found, key=lambda kind: len(found[kind]))
-    if image.mode == "RGB" and len(found[kind]) > LARGE:
+    if len(found[kind]) > lossless:
         buffer, kind = io.BytesIO(), "webp"
-        image.save(buffer, kind, quality=90)
+        image.save(buffer, kind, quality=QUALITY)
         found[kind] = buffer.getvalue()
     return f"data:image/{kind};base64,{base64.b64encode(found[kind]).decode()}"
 

@@ -43,6 +43,7 @@ FILTERS = ("data", "likelihood", "network", "latent")
 MEASURED = tuple(COLUMNS)[tuple(COLUMNS).index("elbo") :]  # the columns that a run has only when it is done
 MEANS = ("elbo", "rate", "distortion", "nll", "bits_per_dim", "reconstruction_mse")  # means over images
 OTHER, AMISS = "\N{DOUBLE DAGGER}", "\N{WARNING SIGN}"  # not comparable with most of its column; has a warning
+NOTE = "\N{DAGGER}"  # not a likelihood
 UNITS = f"Nats per image, mean {PLUS_MINUS} standard error over the test images."
 
 
@@ -131,6 +132,12 @@ def _common(rows: list[TableRow]) -> list[tuple[str, str]]:
         if len(found) == 1:
             said.append((COLUMNS[key], ", ".join(filter(None, *found))))
     return said
+
+
+def marks(blocks: list[ComparableRows]) -> str:
+    """The marks that the tables have, which their legend explains."""
+    rows = [row for block in blocks for row in block.rows]
+    return (NOTE if any(row.note for row in rows) else "") + "".join(c.mark for r in rows for c in r.cells.values())
 
 
 def filters(blocks: list[ComparableRows]) -> dict[str, list[str]]:

@@ -62,6 +62,11 @@ def counted(count: int, thing: str) -> str:
     return f"{number(count)} {thing}{'' if count == 1 else 's'}"
 
 
+def sentence(clause: str) -> str:
+    """A clause with a capital letter and a full stop."""
+    return f"{clause[:1].upper()}{clause[1:]}."
+
+
 def listed(words: list[str]) -> str:
     """A list in words, such as "a, b and c"; "none" if it is empty."""
     return " and ".join(filter(None, [", ".join(words[:-1]), *words[-1:]])) or "none"

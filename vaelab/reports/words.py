@@ -5,13 +5,13 @@ from collections import Counter
 
 from vaelab.reports.behind import behind
 from vaelab.reports.claims import Claim
-from vaelab.reports.claims.claim import QUICK, UNTESTED, data_in_words
+from vaelab.reports.claims.claim import QUICK, UNJUDGED, UNTESTED, data_in_words
 from vaelab.reports.colours import HUES, hue_counts
 from vaelab.reports.context import ReportContext, plain
 from vaelab.reports.labels import points
 from vaelab.reports.seeds import interval, ranking
 from vaelab.reports.table import best_epoch
-from vaelab.reports.text import MINUS, latent, listed, number, percent, plus_minus
+from vaelab.reports.text import MINUS, counted, latent, listed, number, percent, plus_minus
 from vaelab.runs.blueprint import NOT_A_LIKELIHOOD
 from vaelab.runs.compare import kind
 from vaelab.runs.result_file import Environment
@@ -65,14 +65,23 @@ def _of_claims(claims: list[Claim]) -> list[str]:
     judged = Counter(claim.verdict for claim in claims if claim.was_judged)
     said = list[str]()
     if judged:
-        counts = [f"{count} {verdict}" for verdict, count in judged.most_common()]
-        said.append(f"Statements that were checked: {judged.total()}. Verdicts: {listed(counts)}.")
+        counts = [
+            f"{count} {'' if of == UNJUDGED else 'is ' if count == 1 else 'are '}{of}"
+            for of, count in judged.most_common()
+        ]
+        said.append(f"{_statements(judged.total(), 'was', 'were')} checked: {listed(counts)}.")
     if quick := [claim for claim in claims if claim.verdict == QUICK]:
-        said.append(f"Statements without a verdict at this quick budget: {len(quick)}. {BESIDE}")
+        said.append(f"{_statements(len(quick), 'has', 'have')} no verdict at this quick budget. {BESIDE}")
     if untested := [claim for claim in claims if claim.verdict == UNTESTED]:
         about = data_in_words(untested)
-        said.append(f"Statements about {about}, which this study does not test: {len(untested)}. {BESIDE}")
+        said.append(
+            f"{_statements(len(untested), 'is', 'are')} about {about}, which this study does not test. {BESIDE}"
+        )
     return said
+
+
+def _statements(count: int, one: str, several: str) -> str:
+    return f"{counted(count, 'statement')} {one if count == 1 else several}"
 
 
 def limits(context: ReportContext) -> list[str]:

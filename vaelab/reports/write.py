@@ -18,7 +18,7 @@ from vaelab.reports.context import ReportContext
 from vaelab.reports.differences import as_json, blocks
 from vaelab.reports.explorers import explorers
 from vaelab.reports.records import records
-from vaelab.reports.table import COLUMNS, FIRST, MEASURED, UNITS, comparison, directions, filters
+from vaelab.reports.table import COLUMNS, FIRST, MEASURED, UNITS, comparison, directions, filters, marks
 from vaelab.reports.text import number
 from vaelab.runs.claim import check_claim
 from vaelab.studies.study import Study
@@ -46,8 +46,17 @@ class ShownClaim:
     picture: pictures.Picture | None
 
 
-def write_report(study: Study, folder: Path, root: str | None = None) -> tuple[Path, Path]:
-    """Write report.html, report.md and report/*.png to `folder`; return the paths of the first two.
+@dataclass(frozen=True)
+class Report:
+    """A report that is written."""
+
+    page: Path  # report.html
+    text: Path  # report.md
+    claims: dict[str, list[Claim]]  # as `check_claims` returns them
+
+
+def write_report(study: Study, folder: Path, root: str | None = None) -> Report:
+    """Write report.html, report.md and report/*.png to `folder`.
 
     Runs that are not done are marked. The report is a function of the runs: the same runs give the same bytes.
 
@@ -59,15 +68,17 @@ def write_report(study: Study, folder: Path, root: str | None = None) -> tuple[P
         RunError: a run's data have changed, or the disk is full.
         SpecError: the study names a claim that does not exist.
     """
-    images, paths = folder / "report", (folder / "report.html", folder / "report.md")
-    _check_ours(*paths)
+    images, page, text = folder / "report", folder / "report.html", folder / "report.md"
+    _check_ours(page, text)
     make_folder(folder)
     make_folder(images)
+    context = ReportContext(study, root)
     with one_look():
-        context = _context(ReportContext(study, root), folder, images)
-    for path in paths:
-        write_atomically(path, _template(path.name).render(context).encode())
-    return paths
+        claims = check_claims(context)
+        found = _found(context, claims, folder, images)
+    for path in (page, text):
+        write_atomically(path, _template(path.name).render(found).encode())
+    return Report(page, text, claims)
 
 
 def report(study: Study, root: str | None = None) -> tuple[Path, Path]:
@@ -84,6 +95,12 @@ def report(study: Study, root: str | None = None) -> tuple[Path, Path]:
         SpecError: `study` is no study; RunError: no run is done, a run is not the study's own, or the disk is full;
             VaelabError: as `write_report`.
     """
+    done = report_of(study, root)
+    return done.page, done.text
+
+
+def report_of(study: Study, root: str | None = None) -> Report:
+    """The same, with the claims that were checked."""
     if not isinstance(study, Study):
         found = f"a {type(study).__name__} in the place of a study"
         raise SpecError(found=found, expected="what vl.study returns", do="use vl.figure for the figures of one run")
@@ -129,8 +146,9 @@ def _in_markdown(value: object) -> str:
     return value if isinstance(value, Markup) else as_markdown(str(value))  # a table is Markdown already
 
 
-def _context(context: ReportContext, folder: Path, images: Path) -> dict[str, object]:
-    study, claims, compared = context.study, check_claims(context), blocks(context)
+def _found(context: ReportContext, claims: dict[str, list[Claim]], folder: Path, images: Path) -> dict[str, object]:
+    """Everything that the two templates name."""
+    study, compared = context.study, blocks(context)
     rows = comparison(context)
     checked = [_checked(f"{name}-{i}", claim, images) for name in claims for i, claim in enumerate(claims[name], 1)]
     return {
@@ -154,6 +172,7 @@ def _context(context: ReportContext, folder: Path, images: Path) -> dict[str, ob
         "blocks": rows,
         "first": FIRST,
         "filters": filters(rows),
+        "marks": marks(rows),
         "records": in_script(records(context)),
         "differences": in_script(as_json(compared)),
         "gaps": charts.gap_charts(context, compared),

@@ -105,7 +105,7 @@ def carry_out(study: Study, options: Options, callback: Callback) -> None:
     callback.say(f"{study.title}: {len(chosen)} runs, {len(chosen) - len(todo)} done before")
     time_left = TimeLeft(study.members, options.jobs)
     if options.vmapped > 1:
-        _report_failures(list(_in_vmapped_groups(study, todo, options, callback)), len(todo))
+        _report_failures(list(_in_vmapped_groups(study, todo, options, callback, time_left)), len(todo))
         return
     if options.jobs == 1:
         for number, member in enumerate(todo, 1):
@@ -164,19 +164,23 @@ def _measure(study: Study, member: Member, options: Options, callback: Callback)
         evaluate(member.run, study.metrics, options.root, callback=callback)
 
 
-def _in_vmapped_groups(study: Study, todo: list[Member], options: Options, callback: Callback) -> Iterator[str]:
+def _in_vmapped_groups(
+    study: Study, todo: list[Member], options: Options, callback: Callback, time_left: TimeLeft
+) -> Iterator[str]:
     """Train the members, as vmapped runs if possible; yield the error of each run that failed."""
     for member in todo:
         claim(member.run, member.spec)  # writes the Spec, which `vmapped_groups` reads
     members, before = {member.run: member for member in todo}, 0
-    for group in vmapped_groups(list(members), options.vmapped):
+    groups = vmapped_groups(list(members), options.vmapped)
+    for number, group in enumerate(groups):
         label, last, failed = members[group[0]].label, before + len(group), dict[Run, VaelabError]()
+        left = time_left([members[run] for later in groups[number:] for run in later])
         if len(group) > 1:
             unlike = described([members[run].spec for run in group])
-            callback.say(f"[{before + 1}-{last}/{len(todo)}] {label}: {len(group)} runs as one program, {unlike}")
+            callback.say(f"[{before + 1}-{last}/{len(todo)}] {label}: {len(group)} runs as one program, {unlike}{left}")
             failed = train_vmapped(group, options.root, options.compile, callback, keep=options.keep)
         else:
-            callback.say(f"[{last}/{len(todo)}] {label}")
+            callback.say(f"[{last}/{len(todo)}] {label}{left}")
         for member in [members[run] for run in group if run not in failed]:
             try:
                 if len(group) == 1:

@@ -14,13 +14,11 @@ def claim(verdict: str, says: str, judged: bool = True):
 
 
 @pytest.fixture
-def told(monkeypatch, capsys):
+def told(capsys):
     """What `print_verdicts` prints for these claims."""
 
     def tell(*claims) -> str:
-        monkeypatch.setattr("vaelab.reports.claims.check_claims", lambda context: {"source": list(claims)})
-        monkeypatch.setattr("vaelab.reports.context.ReportContext", lambda study, root: None)
-        command.print_verdicts(None, None)
+        command.print_verdicts(claims)
         return capsys.readouterr().out
 
     return tell

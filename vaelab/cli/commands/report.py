@@ -1,5 +1,6 @@
 """`vaelab report`."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,6 +10,7 @@ from vaelab.cli.commands.flags import Out, Root, StudyName, Trust, optional
 from vaelab.system.errors import RunError, SpecError
 
 if TYPE_CHECKING:
+    from vaelab.reports.claims import Claim
     from vaelab.studies.study import Study
 
 Seeds = Annotated[int, tyro.conf.arg(help="number of runs at each point of the grid, with seeds 0, 1, ...")]
@@ -54,27 +56,24 @@ def write_report(opened: "Study", root: str | None) -> Path:
     from vaelab.cli import terminal
     from vaelab.evaluation.measure import FEW_EFFECTIVE, FEW_MARK
     from vaelab.reports import published_numbers
-    from vaelab.reports.write import report
+    from vaelab.reports.write import report_of
 
-    page, text = report(opened, root)
+    written = report_of(opened, root)
     published = published_numbers(opened)
     for title, records in published:
         terminal.print_records(title, records)
     if any(FEW_MARK in cell for _, records in published for record in records for cell in record.values()):
         terminal.say(f"{FEW_MARK} {FEW_EFFECTIVE}")
-    print_verdicts(opened, root)
-    terminal.say(f"as text: {text}, with the pictures in {text.parent / 'report'}")
-    terminal.say(f"open in a browser: {page}")
-    return page
+    print_verdicts([claim for of_source in written.claims.values() for claim in of_source])
+    terminal.say(f"as text: {written.text}, with the pictures in {written.text.parent / 'report'}")
+    terminal.say(f"open in a browser: {written.page}")
+    return written.page
 
 
-def print_verdicts(opened: "Study", root: str | None) -> None:
+def print_verdicts(claims: Sequence["Claim"]) -> None:
     """Print the verdict on each claim, and how many claims are about other data or a larger budget."""
     from vaelab.cli import terminal
-    from vaelab.reports.claims import check_claims
-    from vaelab.reports.context import ReportContext
 
-    claims = [claim for of_source in check_claims(ReportContext(opened, root)).values() for claim in of_source]
     judged = [claim for claim in claims if claim.was_judged]
     if judged:
         records = [{"verdict": claim.verdict_in_words, "claim": claim.statement.says} for claim in judged]

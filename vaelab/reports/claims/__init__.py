@@ -69,7 +69,7 @@ def judged(context: ReportContext, statement: Statement, check: Check, quick: bo
 
 def _why_nothing(context: ReportContext) -> str:
     whole = len(context.done) == len(context.study.members)
-    return "No run of this study measures it." if whole else f"The runs that measure it: {NOT_RUN}."
+    return "No run of this study measures it." if whole else f"The runs that measure it are {NOT_RUN}."
 
 
 def _basis(runs: list[Member], absent: list[str]) -> str:

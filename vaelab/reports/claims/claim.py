@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from vaelab.reports.claims.estimate import Sign
 from vaelab.reports.context import ReportContext
-from vaelab.reports.text import Table, counted
+from vaelab.reports.text import Table, listed
 from vaelab.studies.study import Member
 
 Verdict = Literal[
@@ -131,11 +131,32 @@ def of_parts(parts: Mapping[str, Verdict]) -> Verdict:
 
 
 def parts_in_words(parts: Mapping[str, Verdict]) -> str:
-    """Each part with its verdict, such as "Part by part: 0 is drawn: supported; nothing else is: contradicted."."""
-    return f"Part by part: {'; '.join(f'{part}: {of_part}' for part, of_part in parts.items())}."
+    """The parts by their verdicts, such as "Of its parts, “blue” and “red” are supported; “far” is mixed."."""
+    by_verdict = dict[Verdict, list[str]]()
+    for part, own in parts.items():
+        quoted = f"\N{LEFT DOUBLE QUOTATION MARK}{part}\N{RIGHT DOUBLE QUOTATION MARK}"
+        by_verdict.setdefault(own, []).append(quoted)
+    said = [f"{listed(some)} {_stands(own, len(some))}" for own, some in by_verdict.items()]
+    return f"Of its parts, {'; '.join(said)}."
 
 
-def tally(signs: Sequence[Sign], favour: str, against: str, undecided: str = "not clear") -> str:
-    """Count the comparisons for each side, in words."""
-    counts = [(signs.count(1), favour), (signs.count(-1), against), (signs.count(0), undecided)]
-    return f"{counted(len(signs), 'comparison')}: " + ", ".join(f"{count} {what}" for count, what in counts if count)
+def _stands(verdict: Verdict, count: int) -> str:
+    return verdict if verdict == UNJUDGED else f"{'is' if count == 1 else 'are'} {verdict}"
+
+
+def tally(signs: Sequence[Sign], subject: str, favour: str, against: str, unclear: str = "this is not clear") -> str:
+    """Count the comparisons for each side in a clause, such as "in 3 of 5 comparisons the error is lower, in 2 higher".
+
+    Arguments:
+        subject, favour, against: such as "the error", "is lower" and "is higher".
+    """
+    sides = [(signs.count(1), favour), (signs.count(-1), against), (signs.count(0), "")]
+    told = [(count, side) for count, side in sides if count]
+    if not told:
+        return "there is no comparison"
+    (first, side), *others = told
+    lead = f"{subject} {side}" if side else unclear
+    if not others:
+        return {1: lead, 2: f"in both comparisons {lead}"}.get(first, f"in all {first} comparisons {lead}")
+    said = [f"in {count} {f'it {other}' if other else unclear}" for count, other in others]
+    return listed([f"in {first} of {len(signs)} comparisons {lead}", *said])

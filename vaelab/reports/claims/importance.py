@@ -9,7 +9,7 @@ from vaelab.reports.claims.estimate import Sign, over_images, paired
 from vaelab.reports.claims.pairs import between
 from vaelab.reports.context import ReportContext
 from vaelab.reports.labels import points
-from vaelab.reports.text import Table, with_errors
+from vaelab.reports.text import Table, sentence, with_errors
 from vaelab.runs.build import build_objective
 from vaelab.runs.directory import Run
 from vaelab.studies.study import Member
@@ -47,7 +47,7 @@ def tighter_is_better(context: ReportContext) -> Outcome:
         runs += pair.runs
         rows.append([more[0].title, fewer[0].title, str(over_images(b)), str(over_images(a)), str(gain)])
     return Outcome(
-        tally(signs, "for more samples", "for fewer") + ".",
+        sentence(tally(signs, "the model with more samples", "is better", "is worse")),
         verdict(signs),
         "The gain is the difference in NLL, paired image by image over the same test images and seed by seed. It is "
         "decided if its interval does not contain zero.",
@@ -68,7 +68,7 @@ def bounds_in_order(context: ReportContext) -> Outcome:
                 name = "ELBO" if bound.name == "elbo" else f"L({bound.samples:,})"
                 rows.append([context.named(member), name, with_errors(bound), with_errors(nll), str(gap)])
     return Outcome(
-        tally(signs, "below", "above") + ".",
+        sentence(tally(signs, "the bound", "is below the estimate with more samples", "is above it")),
         verdict(signs),
         "The gap is the bound of the NLL minus the NLL with the most importance samples, image by image.",
         context.done,

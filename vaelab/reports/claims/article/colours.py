@@ -67,15 +67,15 @@ def no_green(context: ReportContext) -> Outcome:
         for runs in models
     ]
     said = [
-        f"{_kept(context, runs, GREEN)} is kept at {context.point(runs[0])}"
+        f"{_kept(context, runs, GREEN)} of their colour with {context.point(runs[0])}"
         for runs, one in zip(own, lost, strict=True)
         if one is not None
     ]
     rare = _rare(context, own[0][0]) if own else []
     counts = [row for runs in own[:1] for row in _counts(context, runs[0])]
     return Outcome(
-        f"Colour of green images: {'; '.join(said) if said else 'no measurement is possible'}."
-        + (f" There are too few test images for: {listed(rare)}." if rare else ""),
+        (f"Green images keep {listed(said)}." if said else "How much of their colour green images keep is not known.")
+        + (f" There are too few test images that are {listed(rare).replace(' and ', ' or ')}." if rare else ""),
         verdict([0 if one is None else one.above(VAST) for one in lost]),
         f"{KEPT} Green is missed if more than {percent(VAST)} is lost. Fewer than {FEWEST} images are not judged.",
         [run for runs in own for run in runs],
@@ -102,7 +102,7 @@ def still_far(context: ReportContext) -> Outcome:
             "far from the data": verdict([share.above(VAST)]),
         }
         said.append(
-            f"At {context.point(many[0])} {as_percent(share)} of the detail is missing. {parts_in_words(parts)}"
+            f"With {context.point(many[0])}, {as_percent(share)} of the detail is missing. {parts_in_words(parts)}"
         )
         verdicts.append(of_parts(parts))
         runs += [run for model in ladder for run in model]
@@ -129,8 +129,8 @@ def blue_too(context: ReportContext) -> Outcome:
         parts: dict[str, Verdict] = {**_alike(shown), "blue only in the convolutional one": agreed(blue)}
         blues = [", ".join(str(count[BLUE]) for count in of) for of in counts]
         said.append(
-            f"Blue images, of 400: {blues[1]} on the convolutional manifold and {blues[0]} on the fully connected one. "
-            f"{parts_in_words(parts)}"
+            f"Of 400 images, {blues[1]} are blue on the convolutional manifold and {blues[0]} on the fully connected "
+            f"one. {parts_in_words(parts)}"
         )
         verdicts.append(of_parts(parts))
         rows += _manifold_rows(context, pair, shown)

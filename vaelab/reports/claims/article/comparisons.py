@@ -13,7 +13,7 @@ from vaelab.reports.claims.pairs import Pair, pairs
 from vaelab.reports.claims.sizes import SIMILAR, VAST
 from vaelab.reports.context import ReportContext
 from vaelab.reports.labels import points
-from vaelab.reports.text import KEEP, Table, listed, percent
+from vaelab.reports.text import KEEP, Table, listed, percent, sentence
 from vaelab.studies.study import Member
 
 VAST_QUOTE = "While increasing the dimensions, we do observe the vast improvement in generated images in Figure 4."
@@ -93,7 +93,10 @@ def _vast(context: ReportContext, found: list[Pair], better: str) -> Outcome:
     gains = [relative_gain(context, pair) for pair in found]
     signs: list[Sign] = [gain.above(VAST) for gain in gains]
     return Outcome(
-        f"The error with {better} is {span(gains)}. {tally(signs, 'vast', 'not vast')}.",
+        f"With {better} the error is {span(gains)}. "
+        + sentence(
+            tally(signs, "the improvement", "is vast", "is not vast", "it is not clear whether the improvement is vast")
+        ),
         verdict(signs),
         f"The improvement is the relative decrease of the reconstruction MSE with {better}. It is vast if it is "
         f"more than {percent(VAST)}.",
@@ -123,7 +126,7 @@ def _missing(context: ReportContext, shares: list[tuple[Estimate, list[Member]]]
     signs: list[Sign] = [1 if side < 0 else -1 if side else 0 for side in sides]
     rows = [[runs[0].title, context.point(runs[0]), as_percent(share)] for share, runs in shares]
     return Outcome(
-        "; ".join(f"{title}, {where}: {share} of the detail is missing" for title, where, share in rows) + ".",
+        " ".join(f"{share} of the detail is missing with {title}, {where}." for title, where, share in rows),
         verdict(signs),
         f"{word}: at most {percent(size)} is missing. Supported if the whole interval is below, contradicted if it is "
         "above, otherwise not judged.",
@@ -138,7 +141,7 @@ def alike(context: ReportContext) -> Outcome:
     gains = [relative_gain(context, pair) for pair in found]
     signs: list[Sign] = [gain.within(SIMILAR) for gain in gains]
     return Outcome(
-        f"The Gaussian decoder's error is {span(gains)}. {_at(context, found, signs)}.",
+        f"The Gaussian decoder's error is {span(gains)}. {_at(context, found, signs)}",
         verdict(signs),
         f"{WHY} Two errors are similar if the interval of their difference is within {percent(SIMILAR)} "
         f"of the Bernoulli decoder's error, and not similar if it is outside.",
@@ -150,10 +153,10 @@ def alike(context: ReportContext) -> Outcome:
 def _at(context: ReportContext, found: list[Pair], signs: list[Sign]) -> str:
     """Say at which points two decoders are similar, at which not, and at which it is unclear."""
     said = list[str]()
-    for sign, word in ((1, "similar"), (-1, "not similar"), (0, "unclear")):
+    for sign, word in ((1, "are similar"), (-1, "are not similar"), (0, "may be similar or not")):
         at = [context.point(pair.first[0]) for pair, own in zip(found, signs, strict=True) if own == sign]
-        said += [f"{word} at {listed(at)}"] if at else []
-    return "; ".join(said).capitalize()
+        said += [f"The decoders {word} with {listed(at)}."] if at else []
+    return " ".join(said)
 
 
 def better_in_colour(context: ReportContext) -> Outcome:
@@ -163,7 +166,7 @@ def better_in_colour(context: ReportContext) -> Outcome:
     signs: list[Sign] = [gain.sign for gain in gains]
     return Outcome(
         f"The Gaussian decoder's error is {span(gains)}. "
-        f"{tally(signs, 'for the Gaussian decoder', 'for the Bernoulli decoder')}.",
+        + sentence(tally(signs, "the Gaussian decoder", "is better", "is worse", "it is not clear which is better")),
         verdict(signs),
         f"{WHY} Better is a difference of any size if its interval does not contain zero.",
         [run for pair in found for run in pair.runs],

@@ -18,7 +18,7 @@ from vaelab.reports.claims.estimate import Estimate, Sign, over_images
 from vaelab.reports.claims.sizes import SIMILAR
 from vaelab.reports.context import ReportContext
 from vaelab.reports.labels import points
-from vaelab.reports.text import Table, latent, percent
+from vaelab.reports.text import Table, latent, listed, percent
 from vaelab.studies.study import Member
 
 BLACK_AND_WHITE = Statement(
@@ -84,11 +84,10 @@ def low_dimensions(context: ReportContext) -> Outcome:
             used += [*grey, *coloured]
             rows.append([latent(grey[0].latent), *map(as_percent, (one, other, more))])
     return Outcome(
-        "; ".join(
-            f"at {where}, {other} of the coloured images' detail is missing, and {one} of the grey images' detail"
+        " ".join(
+            f"With {where}, {other} of the coloured images' detail is missing, and {one} of the grey images' detail."
             for where, one, other, _ in rows
-        ).capitalize()
-        + ".",
+        ),
         verdict(signs),
         f"Fully connected models with at most {FEW} dimensions are compared at the same number. Not as good: "
         f"the missing proportion is larger by more than {percent(SIMILAR)} of the whole. The images differ, so the "
@@ -107,7 +106,7 @@ def negative_means(context: ReportContext) -> Outcome:
         below, above = _outside(context, run)
         if free_mean(run):
             negative.append(below > 0)
-            said.append(f"{percent(below, 2)} of the means are negative without a sigmoid at {context.at(run)}")
+            said.append(f"{percent(below, 2)} of the means with {context.at(run)}")
         else:
             inside.append(below + above == 0)
         rows.append([run.title, context.at(run), percent(below, 2), percent(above, 2)])
@@ -116,7 +115,7 @@ def negative_means(context: ReportContext) -> Outcome:
         "no means outside 0 to 1 with a sigmoid": _all(inside),
     }
     return Outcome(
-        f"{'; '.join(said)}. {parts_in_words(parts)}",
+        f"Without a sigmoid, {listed(said)} are negative. {parts_in_words(parts)}",
         of_parts(parts),
         f"The means are those of the reconstructions of the test images and of {SAMPLES} prior samples, pixel by "
         f"pixel. A part is supported if it holds in every run, contradicted if it holds in none, otherwise mixed.",

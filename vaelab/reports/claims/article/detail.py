@@ -6,7 +6,7 @@ from torch import Tensor
 
 from vaelab.reports.claims.estimate import Estimate, ratio
 from vaelab.reports.context import ReportContext
-from vaelab.reports.text import percent
+from vaelab.reports.text import KEEP, percent
 from vaelab.studies.study import Member
 
 
@@ -26,4 +26,9 @@ def as_percent(share: Estimate) -> str:
     """A proportion in percent, such as "27.1 ± 1.3 %"."""
     if share.half is None:
         return percent(share.mean, 1)
-    return f"{Estimate(100 * share.mean, 100 * share.half)} %"
+    return f"{Estimate(100 * share.mean, 100 * share.half)}{KEEP}%"
+
+
+def more_or_less(share: Estimate, more: str, less: str) -> str:
+    """A difference in words, such as "larger by 27.1 ± 1.3 %", without a sign."""
+    return f"{more if share.mean >= 0 else less} by {as_percent(Estimate(abs(share.mean), share.half))}"

@@ -93,7 +93,7 @@ def more_dimensions(context: ReportContext) -> Outcome:
     """Check whether ten dimensions produce every digit, and whether twenty do."""
 
     def every(digits: dict[int, frozenset[int]]) -> dict[str, Verdict]:
-        return {f"all with {latent(z)}": every_digit(digits[z]) for z in sorted(digits)}
+        return {f"all digits with {latent(z)}": every_digit(digits[z]) for z in sorted(digits)}
 
     return _outcome(context, (10, 20), every)
 
@@ -118,7 +118,7 @@ def same_digits(context: ReportContext) -> Outcome:
         "it shows no other digit": _holds(shown <= known),
     }
     return Outcome(
-        f"The manifold shows {names(shown)}; of the reconstructions {names(known)} are recognised. "
+        f"The classifier recognises {names(shown)} on the manifold, and {names(known)} in the reconstructions. "
         f"{parts_in_words(parts)}",
         of_parts(parts),
         "A classifier reads images by the five nearest of up to 10,000 training images. The manifold shows a digit if "
@@ -141,15 +141,18 @@ def majority(sets: Sequence[frozenset[int]]) -> frozenset[int]:
 
 def only(produced: frozenset[int]) -> dict[str, Verdict]:
     """The two parts of "only 0, 1, 3, 8 and 9"."""
-    return {"0, 1, 3, 8 and 9": _holds(produced >= NAMED), "no others": _holds(produced <= NAMED)}
+    return {
+        "0, 1, 3, 8 and 9 are drawn": _holds(produced >= NAMED),
+        "no other digit is drawn": _holds(produced <= NAMED),
+    }
 
 
 def six_and_seven(digits: dict[int, frozenset[int]]) -> dict[str, Verdict]:
     """The parts of "6 and 7 get recognised", by the digits of each number of dimensions that was trained."""
     if 5 not in digits:
         return {}
-    five: dict[str, Verdict] = {f"{d} with five": _holds(d in digits[5]) for d in (6, 7)}
-    return {**five, "neither with two": _holds(not digits[2] & {6, 7}) if 2 in digits else UNJUDGED}
+    five: dict[str, Verdict] = {f"{d} with five dimensions": _holds(d in digits[5]) for d in (6, 7)}
+    return {**five, "neither with two dimensions": _holds(not digits[2] & {6, 7}) if 2 in digits else UNJUDGED}
 
 
 def every_digit(produced: frozenset[int]) -> Verdict:
@@ -159,8 +162,10 @@ def every_digit(produced: frozenset[int]) -> Verdict:
 
 
 def names(some: frozenset[int]) -> str:
-    """The digits in words, such as "0, 1 and 7"."""
-    return "all ten digits" if some == ALL else listed([str(d) for d in sorted(some)])
+    """The digits in words, such as "the digits 0, 1 and 7"."""
+    if not some or some == ALL:
+        return "all ten digits" if some else "no digit"
+    return f"the digit{'s' if len(some) > 1 else ''} {listed([str(d) for d in sorted(some)])}"
 
 
 def _holds(true: bool) -> Verdict:
@@ -176,12 +181,12 @@ def _outcome(
         made = {runs[0].latent: [_produced(context, run) for run in runs] for runs in ladder}
         digits = {z: majority([one.digits for one in of]) for z, of in made.items()}
         parts = rule(digits)
-        said += [f"With {context.point(of[0].member)} it draws {drawn(digits[z])}." for z, of in made.items()]
+        said += [f"With {context.point(of[0].member)} the model draws {drawn(digits[z])}." for z, of in made.items()]
         said += [parts_in_words(parts)] if len(parts) > 1 else []
         verdicts.append(of_parts(parts))
         produced += [one for of in made.values() for one in of]
     if produced:
-        said.append(f"(Classifier: 5 nearest neighbours, {_accuracy(context, produced[0].member)}.)")
+        said.append(_accuracy(context, produced[0].member))
     return Outcome(
         " ".join(said),
         agreed(verdicts),
@@ -201,7 +206,9 @@ def drawn(some: frozenset[int]) -> str:
 def _accuracy(context: ReportContext, member: Member) -> str:
     accuracy = context.reader(member).accuracy
     low, high = accuracy.interval
-    return f"{percent(accuracy.value)} accurate, {percent(low)} to {percent(high)}"
+    return (
+        f"The classifier is right on {percent(accuracy.value)} of the test images ({percent(low)} to {percent(high)})."
+    )
 
 
 def _asked(context: ReportContext, member: Member) -> bool:

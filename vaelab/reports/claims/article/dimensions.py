@@ -56,7 +56,13 @@ def markedly(context: ReportContext) -> Outcome:
         return DimensionStep(pair, [as_percent(gain)], [gain.above(SIMILAR)])
 
     rule = f"It improves markedly if the reconstruction MSE is lower by more than {percent(SIMILAR)}."
-    return _outcome(context, take, ["reconstruction MSE lower by"], "marked", "not marked", rule)
+    return _outcome(
+        context,
+        take,
+        ["reconstruction MSE lower by"],
+        ("the improvement", "marked", "not marked", "bring no marked improvement"),
+        rule,
+    )
 
 
 def the_more_the_better(context: ReportContext) -> Outcome:
@@ -67,7 +73,13 @@ def the_more_the_better(context: ReportContext) -> Outcome:
         return DimensionStep(pair, [str(gain) for gain in gains], [gain.sign for gain in gains])
 
     rule = "It is better or worse if the interval of the difference in nats does not contain zero."
-    return _outcome(context, take, [f"{MINUS}ELBO lower by, nats", "NLL lower by, nats"], "better", "worse", rule)
+    return _outcome(
+        context,
+        take,
+        [f"{MINUS}ELBO lower by, nats", "NLL lower by, nats"],
+        ("the larger model", "better", "worse", "bring no clear improvement"),
+        rule,
+    )
 
 
 def _gain(context: ReportContext, pair: Pair, name: str, sign: int) -> Estimate:
@@ -78,28 +90,30 @@ def _outcome(
     context: ReportContext,
     take: Callable[[Pair], DimensionStep],
     columns: list[str],
-    favour: str,
-    against: str,
+    words: tuple[str, str, str, str],
     rule: str,
 ) -> Outcome:
     taken = [take(pair) for pair in steps(context.done)]
     by_data = {name: [s for s in taken if s.pair.first[0].spec.data == name] for name in _data(taken)}
-    verdicts: dict[str, Verdict] = {name: verdict(_signs(own)) for name, own in by_data.items()}
-    said = "; ".join(f"{name}: {tally(_signs(own), favour, against)}" for name, own in by_data.items())
+    verdicts: dict[str, Verdict] = {f"on {name}": verdict(_signs(own)) for name, own in by_data.items()}
+    subject, favour, against, lacks = words
+    said = [
+        f"On {name}, {tally(_signs(own), subject, f'is {favour}', f'is {against}')}." for name, own in by_data.items()
+    ]
     stuck = [step for step in taken if any(sign < 1 for sign in step.signs)]
-    words: dict[Sign, str] = {1: favour, 0: "not clear", -1: against}
+    told: dict[Sign, str] = {1: favour, 0: "not clear", -1: against}
     rows = [
         [
             step.pair.first[0].title,
             _where(context, step),
             *step.cells,
-            " / ".join(dict.fromkeys(words[sign] for sign in step.signs)),
+            " / ".join(dict.fromkeys(told[sign] for sign in step.signs)),
         ]
         for step in taken
     ]
     return Outcome(
-        f"{said}."
-        + (f" Not clearly {favour}: {_by_title(context, stuck)}." if stuck else "")
+        " ".join(said)
+        + (f" These steps {lacks}: {_by_title(context, stuck)}." if stuck else "")
         + (f" {parts_in_words(verdicts)}" if len(verdicts) > 1 else ""),
         of_parts(verdicts),
         f"{STEP} {rule} Each data set is a part.",
@@ -116,11 +130,12 @@ def _signs(taken: Sequence[DimensionStep]) -> list[Sign]:
     return [sign for step in taken for sign in step.signs]
 
 
-def _where(context: ReportContext, step: DimensionStep) -> str:
-    return f"{context.point(step.pair.first[0])} \N{RIGHTWARDS ARROW} {step.pair.second[0].latent}"
+def _where(context: ReportContext, step: DimensionStep, between: str = " \N{RIGHTWARDS ARROW} ") -> str:
+    return f"{context.point(step.pair.first[0])}{between}{step.pair.second[0].latent}"
 
 
 def _by_title(context: ReportContext, taken: Sequence[DimensionStep]) -> str:
     titles = dict.fromkeys(step.pair.first[0].title for step in taken)
     own = {title: [step for step in taken if step.pair.first[0].title == title] for title in titles}
-    return "; ".join(f"{title}: {listed([_where(context, step) for step in some])}" for title, some in own.items())
+    said = {title: [_where(context, step, " to ") for step in some] for title, some in own.items()}
+    return "; ".join(f"{title}, {listed(steps)}" for title, steps in said.items())

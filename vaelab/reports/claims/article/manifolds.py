@@ -8,7 +8,7 @@ from torch import Tensor
 from vaelab.evaluation.proportion import Proportion
 from vaelab.figures.manifold import manifold_images
 from vaelab.figures.model_calls import seeded_model
-from vaelab.reports.claims.article.detail import as_percent
+from vaelab.reports.claims.article.detail import as_percent, more_or_less
 from vaelab.reports.claims.article.kinds import bernoulli, by_likelihood, fully_connected
 from vaelab.reports.claims.article.source import ARTICLE, GAUSSIAN_SECTION, MLP_SECTION, SVHN
 from vaelab.reports.claims.claim import (
@@ -82,7 +82,7 @@ def light_and_dark(context: ReportContext) -> Outcome:
         first, second = ([light(manifold(context, run)) for run in runs] for runs in (pair.first, pair.second))
         more = over_seeds([g.spread / b.spread - 1 for b, g in zip(first, second, strict=True)])
         signs.append(more.above(SIMILAR))
-        said.append(f"The spread of light is larger by {as_percent(more)} with the Gaussian decoder.")
+        said.append(f"With the Gaussian decoder the spread of light is {more_or_less(more, 'larger', 'smaller')}.")
         rows += [_light_row(context, run, one) for run, one in zip(pair.runs, [*first, *second], strict=True)]
         real = light(context.images(pair.first[0]))
         rows.append([f"{pair.first[0].spec.data}, test images", DASH, number(real.spread, 3), number(real.contrast, 3)])
@@ -106,8 +106,8 @@ def eight_more_apparent(context: ReportContext) -> Outcome:
         more = over_seeds([g - b for b, g in zip(*shares, strict=True)])
         verdicts.append(verdict([more.sign]) if believed(reader) else UNJUDGED)
         said.append(
-            f"{_accuracy(reader)} The proportion that is read as an 8 is higher by {as_percent(more)} with the "
-            "Gaussian decoder."
+            f"{_accuracy(reader)} With the Gaussian decoder the proportion that is read as an 8 is "
+            f"{more_or_less(more, 'higher', 'lower')} of all images."
         )
         for run, share in zip(pair.runs, [*shares[0], *shares[1]], strict=True):
             rows.append([run.title, context.at(run), percent(share)])
@@ -133,8 +133,8 @@ def eights_and_shades(context: ReportContext) -> Outcome:
             "shades of one image": verdict([beyond.within(SIMILAR)]),
         }
         said.append(
-            f"{_accuracy(context.reader(runs[0]))} {as_percent(beyond)} of the images' variance is not shade. "
-            f"{parts_in_words(parts)}"
+            f"{_accuracy(context.reader(runs[0]))} {as_percent(beyond)} of the variance between the images is more "
+            f"than a change of shade. {parts_in_words(parts)}"
         )
         verdicts.append(of_parts(parts))
         rows += [

@@ -15,7 +15,7 @@ from vaelab.reports.claims.estimate import Estimate, Sign, over_seeds
 from vaelab.reports.claims.pairs import Pair
 from vaelab.reports.claims.sizes import SIMILAR
 from vaelab.reports.context import ReportContext
-from vaelab.reports.text import DASH, Table, number, percent
+from vaelab.reports.text import DASH, Table, number, percent, sentence
 from vaelab.studies.study import Member
 
 FASTER = Statement(
@@ -42,7 +42,7 @@ def faster(context: ReportContext) -> Outcome:
         share = DASH if saved is None else as_percent(saved)
         rows.append([pair.first[0].title, context.point(pair.first[0]), *epochs, share])
     return Outcome(
-        f"{tally(signs, 'Gaussian faster', 'Gaussian not faster', 'undecided')}.",
+        sentence(tally(signs, "the Gaussian decoder", "is faster", "is not faster", "it is not clear which is faster")),
         verdict(signs),
         f"Epochs are counted until the validation error has made {percent(WAY)} of its decrease from the error of the "
         "mean training image to a level that both decoders reach. The Gaussian decoder is faster if it needs fewer "
