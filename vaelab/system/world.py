@@ -5,6 +5,9 @@ Each process is a worker. Without a launcher there is one worker, and nothing of
 
 import json
 import os
+import signal
+import threading
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,6 +23,7 @@ Reduce = Literal["ordered", "fast"]
 
 JOIN_SECONDS = 120  # a worker waits this long for the others to start
 WAIT_SECONDS = 600  # and this long for another one that does not answer; the end of a process is noticed at once
+LINGER_SECONDS = 2  # the first worker may hold what the others look at, to know whether an error was reported
 VARIABLES = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")  # what a launcher sets
 BITS = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}  # integers of as many bytes
 
@@ -186,11 +190,15 @@ def joined(use_cuda: bool = True) -> Iterator[World]:
         _joined = here
         yield here
     except Exception as error:
-        _speak_once(error, store)
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)  # a launcher ends the others at once; this one ends by itself
+        dist.destroy_process_group()  # first, so that the others do not wait for this worker
+        _speak_once(error, here, store)
         raise
+    else:
+        dist.destroy_process_group()
     finally:
         _joined = ALONE
-        dist.destroy_process_group()
 
 
 def _meet(use_cuda: bool) -> tuple[World, Any]:
@@ -210,10 +218,12 @@ def _meet(use_cuda: bool) -> tuple[World, Any]:
         cuda = use_cuda and torch.cuda.is_available()
         if cuda:
             torch.cuda.set_device(local)
-        store, _, _ = next(dist.rendezvous("env://", timeout=timedelta(seconds=JOIN_SECONDS)))
+        shared, _, _ = next(dist.rendezvous("env://", timeout=timedelta(seconds=JOIN_SECONDS)))
+        # After a restart, torchrun may give the store of the attempt before, with addresses that have ended
+        store = dist.PrefixStore(f"attempt {os.environ.get('TORCHELASTIC_RESTART_COUNT', 0)}", shared)
         dist.init_process_group(
             "cpu:gloo,cuda:nccl" if cuda else "gloo",
-            store=dist.PrefixStore("group", store),
+            store=store,
             rank=rank,
             world_size=size,
             timeout=timedelta(seconds=WAIT_SECONDS),
@@ -227,12 +237,16 @@ def _meet(use_cuda: bool) -> tuple[World, Any]:
     return World(rank, size, local), store
 
 
-def _speak_once(error: Exception, store: Any) -> None:
+def _speak_once(error: Exception, here: World, store: Any) -> None:
     """Return for the first worker that fails, whose error is then printed; end the others."""
     if not isinstance(error, VaelabError):
         return
     try:
         first = store.add("failed", 1) == 1
+        kept = os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True"  # by the launcher, not by the first worker
+        until = time.monotonic() + (0 if kept else LINGER_SECONDS)
+        while here.leads and store.add("failed", 0) < here.size and time.monotonic() < until:
+            time.sleep(0.05)
     except RuntimeError:  # the process that held the store is gone
         first = True
     if not first:
