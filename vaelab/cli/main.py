@@ -12,7 +12,7 @@ import re
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
-from contextlib import chdir
+from contextlib import AbstractContextManager, chdir, nullcontext
 from typing import Any, TextIO
 
 from vaelab.cli.commands import COMMANDS
@@ -123,7 +123,30 @@ def _run(name: str, flags: list[str]) -> None:
     command = _function(name)
     if defaults := COMMANDS[name].defaults:
         command = functools.partial(command, **_of_file(name, defaults)(flags))
-    parsed(name, command, flags)()
+    with _workers(name):
+        parsed(name, command, flags)()
+
+
+def _workers(name: str) -> AbstractContextManager[object]:
+    """A context in which this process works together with those that torchrun started beside it, if it did.
+
+    Raises:
+        SpecError: the command cannot be shared.
+    """
+    size = os.environ.get("WORLD_SIZE", "1")
+    if size == "1":
+        return nullcontext()
+    if COMMANDS[name].shared:
+        from vaelab.system.world import joined
+
+        return joined()
+    if os.environ.get("RANK", "0") != "0":  # the first worker says it
+        raise SystemExit(2)
+    raise SpecError(
+        found=f"`vaelab {name}` with {size} workers (WORLD_SIZE)",
+        expected=f"one process: only {', '.join(each for each in COMMANDS if COMMANDS[each].shared)} can be shared",
+        do="start it without torchrun, or unset WORLD_SIZE",
+    )
 
 
 def _function(name: str) -> Callable[..., None]:

@@ -15,7 +15,8 @@ from vaelab.evaluation.in_words import ERROR, decimals_of, error_of
 from vaelab.evaluation.measure import FEW_EFFECTIVE, FEW_MARK, Metric, draws_in_words, rests_on_few
 from vaelab.runs.provenance import beta_in_words, bound_in_words
 from vaelab.system.errors import in_print
-from vaelab.training.callback import Callback, Status
+from vaelab.system.world import world
+from vaelab.training.callback import SILENT, Callback, Status
 from vaelab.training.diagnosis.post_mortem import PostMortem, named_images, origin
 from vaelab.training.lines import held_out, lines, measuring, summary
 
@@ -29,8 +30,10 @@ UNIT, SENTENCE = 10, 24  # smallest number of columns of a unit and of a sentenc
 
 @contextmanager
 def watching(console: Console) -> Iterator[Callback]:
-    """A Callback that shows training on `console`."""
-    if console.is_terminal:
+    """A Callback that shows training on `console`; of several workers, only that of the one that leads does."""
+    if not world().leads:
+        yield SILENT
+    elif console.is_terminal:
         with _bar(console) as callback:
             yield callback
     else:
@@ -211,6 +214,9 @@ def provenance_facts(result: "Result") -> dict[str, str]:
     facts = {
         "objective": f"{provenance['objective']}, which is {bound}; effective beta {beta_in_words(provenance)}",
         "seeds": seeds,
+        "trained by": f"{workers} workers, {result.get('reduce')} sums"
+        if (workers := result.get("workers", 1)) > 1
+        else "",
         "resumed from": f"{before['run']}, after its {before['step']:,} steps" if before else "",
     }
     return facts | {finding["kind"]: f"{finding['says']}; {finding['do']}" for finding in result["findings"]}

@@ -11,6 +11,7 @@ from vaelab.data.dataset import Dataset
 from vaelab.data.protocol import protocol
 from vaelab.evaluation.measure import Progress
 from vaelab.models import VAE, rows
+from vaelab.system.world import ALONE, world
 
 
 class Batch(NamedTuple):
@@ -30,6 +31,7 @@ def batches_by_content(
     images: int = 0,
     filled: bool = False,
     progress: Progress = lambda share: None,
+    shared: bool = False,
 ) -> Iterator[Batch]:
     """Yield the images in `by_content` order. The noise of the pixels is drawn on the CPU, the same for every device.
 
@@ -40,10 +42,14 @@ def batches_by_content(
         images: how many, the first of the order; 0: all.
         filled: whether the last batch is filled up with the first images.
         progress: called after each batch with the completed proportion.
+        shared: whether each worker (`vaelab.system.world`) takes some of the batches, and not all of them.
     """
+    here = world() if shared else ALONE
     device, pixels = next(model.parameters()).device, protocol(data.protocol).pixels
     order = data.by_content[: images or len(data)]
     for number, start in enumerate(range(0, len(order), size)):
+        if number % here.size != here.rank:
+            continue
         chosen = order[np.arange(start, start + size) % len(order)] if filled else order[start : start + size]
         seed_noise(number)
         x = pixels(torch.from_numpy(data.images[chosen])).to(device)

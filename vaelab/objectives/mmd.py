@@ -36,6 +36,7 @@ class Mmd:
     """
 
     admits_point: ClassVar = False
+    of_batch: ClassVar = True
     alpha: float = 0.0
     weight: float = 1000.0
     kernel: Kernel = "imq"

@@ -83,6 +83,7 @@ class BetaTC:
     """
 
     admits_point: ClassVar = False
+    of_batch: ClassVar = True
 
     def __init__(self, images: int, *, alpha: float = 1.0, beta: float = 6.0, gamma: float = 1.0) -> None:
         for name, weight in (("alpha", alpha), ("beta", beta), ("gamma", gamma)):
@@ -127,6 +128,7 @@ class Factor(nn.Module):
     """
 
     admits_point: ClassVar = False
+    of_batch: ClassVar = True
     judged_by = ELBO
 
     def __init__(self, latent: int, *, gamma: float = 6.0, hidden: tuple[int, ...] = (1000,) * 5) -> None:
@@ -184,6 +186,7 @@ class Dip:
     """
 
     admits_point: ClassVar = False
+    of_batch: ClassVar = True
     kind: int = 1
     off_diagonal: float = 10.0
     diagonal: float = 100.0

@@ -99,6 +99,10 @@ class WeightedElbo:
         return Ramp(self.warmup, self.cycle)
 
     @property
+    def of_batch(self) -> bool:
+        return self.free_nats > 0
+
+    @property
     def judged_by(self) -> Criterion:
         if self.beta == 1 and not self.free_nats:
             return replace(ELBO, ramp=self.ramp)
@@ -122,6 +126,7 @@ class Capacity:
     """
 
     admits_point: ClassVar = False
+    of_batch: ClassVar = True
     gamma: float = 30.0
     capacity: float = 25.0
     steps: int = 10_000

@@ -186,6 +186,12 @@ ATTRIBUTES = {
     "beta": Attribute("objective", None, "the weight of the rate"),
     "warmup": Attribute("objective", 0, "the number of steps in which that weight rises"),
     "samples": Attribute("objective", 1, "S, the number of draws of z for each image"),
+    "of_batch": Attribute(
+        "objective",
+        False,
+        "whether the loss depends on the images of the batch together, and is not a sum over images; then a batch "
+        "cannot be cut into shards",
+    ),
     "admits_point": Attribute("objective", True, "whether it can train a model whose q(z|x) is a point"),
     "hierarchical": Attribute("model", False, "whether z comes in groups, each conditioned on those above it"),
     "importance_weighted": Attribute("objective", False, "whether it weights draws of z by importance"),

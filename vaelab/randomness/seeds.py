@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 STREAMS = {
     "weights": 0, "order": 1, "noise": 2, "validation": 3, "evaluation": 4, "figures": 5, "settling": 6, "objective": 7,
-    "refit": 8, "start": 9, "regret": 10,
+    "refit": 8, "start": 9, "regret": 10, "shards": 11,
 }  # fmt: skip
 
 

@@ -2,6 +2,8 @@
 
 import json
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import nullcontext
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -20,6 +22,7 @@ from vaelab.system.device import Device, find_device
 from vaelab.system.errors import DataError, SpecError
 from vaelab.system.files import check_no_link, only_writer, write_atomically
 from vaelab.system.processor import at_full_speed
+from vaelab.system.world import world
 from vaelab.training.callback import Callback
 from vaelab.training.lines import default_callback
 
@@ -63,17 +66,21 @@ def evaluate(
         raise SpecError(found=f"seed = {seed}", expected="0 or more", do="use --seed 0, as other runs do")
     check_no_link(run.path)
     store = MetricStore(run, seed, run.metrics)
+    leads = world().leads
     todo = {name: measure for name, measure in measures.items() if again or not store.of(name, split)}
     if todo:
         model = run.model().to(find_device(device))
         context = context_of(run.blueprint, model, run.data(root, source), split, seed, cache_of(run))
 
         def keep(name: str, metrics: list[Metric]) -> None:
+            if not leads:
+                store.metrics.extend(replace(metric, measure=name, seed=seed) for metric in metrics)
+                return
             store.add(name, metrics)
             result: Result = {**run.result, "metrics": [metric.as_row() for metric in store.metrics]}
             write_atomically(run.path / "result.json", json.dumps(result, indent=1).encode())
 
-        with only_writer(run.path):
+        with only_writer(run.path) if leads else nullcontext():
             store.metrics[:] = run.metrics  # another process may have added some in the meantime
             store.tensors()  # raises an error before any work if the file is damaged
             run_measures(todo, context, callback, keep)

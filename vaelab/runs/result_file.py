@@ -22,6 +22,7 @@ from vaelab.runs.old_results import upgraded
 from vaelab.system.errors import RunError
 from vaelab.system.files import parsed
 from vaelab.system.json_types import Count, Error, FindingRow, Finite, Positive
+from vaelab.system.world import Reduce
 
 AGAIN = "delete the run and train again"
 
@@ -140,6 +141,8 @@ class Result(TypedDict):
     note: str
     seconds: Seconds
     vmapped: NotRequired[Positive]
+    workers: NotRequired[Positive]  # of a training with shards: the largest number that took part
+    reduce: NotRequired[Reduce]  # and how they added the gradients
     steps: Count
     best_step: Count
     criterion: str

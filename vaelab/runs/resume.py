@@ -110,7 +110,7 @@ def resume(
     if other := [f"{key} {then[key]} then, {now[key]} now" for key in ROUNDING if then[key] != now[key]]:
         callback.say(f"its last digits may differ from those of a training of all epochs: {'; '.join(other)}")
     keep = Keep(keep_checkpoint, keep_examples)
-    train_blueprint(longer, blueprint, lambda: run.data(root, source), compile, device, callback, keep, start)
+    train_blueprint(longer, blueprint, lambda: run.data(root, source), compile, device, callback, keep, start=start)
     return longer
 
 

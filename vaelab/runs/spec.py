@@ -14,7 +14,7 @@ from vaelab.system.files import parsed
 from vaelab.training.config import TrainingConfig
 
 # Fields that earlier versions did not have. At its default such a field is not written, so that a Spec keeps its hash.
-ADDED = ("resize", "grey", "convert", "labels", "test", "stratify")
+ADDED = ("resize", "grey", "convert", "labels", "test", "stratify", "shards")
 PARTS = ("data", "model", "network", "likelihood", "posterior", "prior", "refit", "objective", "schedule")
 
 

@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
@@ -34,12 +35,14 @@ from vaelab.runs.metric_store import MetricStore
 from vaelab.runs.provenance import environment, fingerprint, provenance, source_of
 from vaelab.runs.result_file import Result
 from vaelab.runs.spec import Spec
+from vaelab.runs.workers import check_workers
 from vaelab.system.device import Device, find_device
 from vaelab.system.errors import SpecError, VaelabError
 from vaelab.system.files import check_name, write_atomically
 from vaelab.system.json_types import FindingRow
 from vaelab.system.memory import check_free
 from vaelab.system.tensor_file import write_tensors
+from vaelab.system.world import Reduce, world
 from vaelab.training.callback import Callback
 from vaelab.training.checkpoint import Progress
 from vaelab.training.diagnosis.findings import find_findings
@@ -61,6 +64,7 @@ def train(
     data: InHand | Path | str | None = None,
     keep_checkpoint: KeepCheckpoint = "auto",
     keep_examples: bool = True,
+    reduce: Reduce = "ordered",
     *,
     # The fields of a Spec, except data
     resize: str | None = None,
@@ -84,6 +88,7 @@ def train(
     nll_samples: int | None = None,
     epochs: float | None = None,
     batch: int | None = None,
+    shards: int | None = None,
     learning_rate: float | None = None,
     schedule: str | None = None,
     clip_norm: float | None = None,
@@ -113,6 +118,8 @@ def train(
         keep_checkpoint: whether the finished run keeps its last state, so that `resume` can go on with it; `auto`: if
             it takes at most `vaelab.runs.keep.CHECKPOINT_BYTES`.
         keep_examples: whether the run keeps some of its validation and test images; see `Run.examples`.
+        reduce: how several workers add the gradients of their shards. `ordered`: the same bits for any number of
+            workers; `fast`: as the library prefers, equal up to rounding.
         resize, ..., seed: each replaces that field of `spec`, see `vl.Spec`; None: as in `spec`.
 
     Raises:
@@ -130,7 +137,7 @@ def train(
     check(blueprint)
     run = Run.planned(Path(out) / (name or default_name(blueprint.spec)), blueprint)
     keep = Keep(keep_checkpoint, keep_examples)
-    train_blueprint(run, blueprint, lambda: load_splits(blueprint, root), compile, device, callback, keep)
+    train_blueprint(run, blueprint, lambda: load_splits(blueprint, root), compile, device, callback, keep, reduce)
     return run
 
 
@@ -154,6 +161,7 @@ def train_blueprint(
     device: Device,
     callback: Callback,
     keep: Keep,
+    reduce: Reduce = "ordered",
     start: Callable[[VAE, Objective, Splits], Callable[[], None]] | None = None,
 ) -> None:
     """`train` of a Spec that is read and checked, in the directory of `run`.
@@ -180,13 +188,16 @@ def train_blueprint(
     admit_parts(model, data.train)  # here too, so that nothing is written for a Spec that cannot be
     objective, owner = build_objective(blueprint, len(data.train)), fingerprint(spec, data)
     write_start = start(model, objective, data) if start else None
-    with claimed(run, spec):
-        if run.done:  # since another process that was at work on it has ended
+    here = world()
+    with claimed(run, spec) if here.leads else nullcontext():
+        done = here.leads and run.done
+        if here.leads and not done and write_start and not (run.path / CHECKPOINT).exists():
+            write_start()  # else it was started and stopped
+        if here.from_leader("done" if done else ""):  # since another process that was at work on it has ended
             callback.say(f"done meanwhile: {run.path}")
             return
-        if write_start and not (run.path / CHECKPOINT).exists():  # else it was started and stopped
-            write_start()
-        progress = fit(model, objective, data, spec, run.path, callback, compile, owner, blueprint.schedule)
+        check_workers(here, run, owner, compile, reduce, on)
+        progress = fit(model, objective, data, spec, run.path, callback, compile, owner, blueprint.schedule, reduce)
         conclude(run, blueprint, model, data, progress, callback, keep)
 
 
@@ -210,19 +221,28 @@ def conclude(
     header = {"image_shape": json.dumps(data.train.shape), OWNER: spec.hash}
     if model.labels is not None:
         header["class_names"] = json.dumps(model.labels.names)
-    write_tensors(run.path / "model.safetensors", model.state_dict(), header)
-    if keep.examples:
+    leads = world().leads
+    if leads:
+        write_tensors(run.path / "model.safetensors", model.state_dict(), header)
+    if leads and keep.examples:
         write_examples(run.path, spec, data)
-    else:
+    elif leads:
         (run.path / EXAMPLES).unlink(missing_ok=True)  # of an earlier attempt
 
     began = time.perf_counter()
     context = context_of(blueprint, model.eval(), data, "test", EVALUATION_SEED, cache_of(run))
     store = MetricStore(run, EVALUATION_SEED, [])
-    run_measures(_possible(default_measures(blueprint), context, callback), context, callback, store.add)
+    possible = _possible(default_measures(blueprint), context, callback)
+    run_measures(possible, context, callback, store.add if leads else _forget)
+    if not leads:
+        return
     result = _result(run, blueprint, model, data, progress, store.metrics, time.perf_counter() - began)
     write_atomically(run.path / "result.json", json.dumps(result, indent=1).encode())
     settle_checkpoint(run, keep.checkpoint, callback.say)
+
+
+def _forget(name: str, metrics: list[Metric]) -> None:
+    """What a worker that does not lead does with its metrics, which are those of all."""
 
 
 def _possible(names: Sequence[str], context: EvaluationContext, callback: Callback) -> dict[str, Measure]:
@@ -264,7 +284,7 @@ def _result(
     splits = [split for split in (data.train, data.validation, data.test) if split is not None]
     rate = next(metric for metric in metrics if metric.name == "rate")
     objective = build_objective(blueprint, len(data.train))
-    return {
+    result: Result = {
         "spec": blueprint.spec.as_row(),
         "environment": environment(next(model.parameters()).device),
         "data": {s.split: {"images": len(s), "shape": list(s.shape), "sha256": s.sha256} for s in splits},
@@ -286,3 +306,6 @@ def _result(
         "provenance": provenance(blueprint, model, data.train, progress.step, progress.origin),
         "metrics": [metric.as_row() for metric in metrics],
     }
+    if progress.reduce:
+        result["workers"], result["reduce"] = progress.workers, progress.reduce
+    return result

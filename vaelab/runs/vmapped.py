@@ -41,7 +41,7 @@ def vmapped_groups(runs: Sequence[Run], largest: int) -> list[list[Run]]:
 
 
 def _kind(run: Run) -> str:
-    if run.done:
+    if run.done or run.spec.shards > 1:  # the shards of a batch are not vmapped
         return str(run.path)
     try:
         behind = step_of(run.path / "checkpoint.safetensors")

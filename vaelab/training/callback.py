@@ -139,6 +139,21 @@ class Log:
         return os.fdopen(opened(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND), "ab+")
 
 
+class NoLog:
+    """The log of a worker that writes no files."""
+
+    length, last = 0, None
+
+    def append(self, row: dict[str, Any]) -> int:
+        return 0
+
+    def sync(self) -> None:
+        pass
+
+
+NO_LOG = NoLog()
+
+
 def row_of(line: bytes) -> dict[str, Any] | None:
     """Return the content of a line of a log, or None if the line is incomplete or invalid."""
     try:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from vaelab.system.errors import RunError, in_print
 from vaelab.system.json_types import Count, Error, Finite
 from vaelab.system.tensor_file import read_tensors, write_tensors
+from vaelab.system.world import Reduce
 from vaelab.training.step.step import TrainState
 
 
@@ -36,6 +37,8 @@ class Progress:
     best_step: Count = 0
     best_loss: Finite | None = None  # the criterion of the best weights, in nats; None: none selected so far
     compiled: bool | None = None  # whether the step is compiled: a resumed run keeps its rounding
+    workers: Count = 1  # the largest number of workers that took part
+    reduce: Reduce | None = None  # how the shards were added; None: the batch was not cut into shards
     log_bytes: Count = 0  # length of log.jsonl; lines after it belong to steps that will be taken again
     origin: Origin | None = None  # None: the training began with new weights
 

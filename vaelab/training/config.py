@@ -2,7 +2,15 @@
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ModelWrapValidatorHandler, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ModelWrapValidatorHandler,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from vaelab.system.errors import SpecError, shortened, unknown
 
@@ -19,6 +27,13 @@ class TrainingConfig(BaseModel):
         ge=1,
         le=2**31 - 1,
         description="images in a step. If there are fewer training images, each step takes all of them",
+    )
+    shards: int = Field(
+        default=1,
+        ge=1,
+        le=2**20,
+        description="equal parts of a batch, each with noise of its own: 1, 2, 4, 8, ... A training of K shards can be "
+        "shared by K workers or fewer, and gives the same weights for each number of them",
     )
     learning_rate: float = Field(default=1e-3, gt=0, description="learning rate of Adam, before the schedule")
     schedule: str = Field(
@@ -59,6 +74,13 @@ class TrainingConfig(BaseModel):
     seed: int = Field(
         default=0, ge=0, le=2**63 - 1, description="seed of the weights, the order of the images and the noise"
     )
+
+    @field_validator("shards")
+    @classmethod
+    def _power_of_two(cls, shards: int) -> int:
+        if shards & (shards - 1):
+            raise ValueError("1, 2, 4, 8 or another power of two: shards are summed in pairs")
+        return shards
 
     @model_validator(mode="wrap")
     @classmethod

@@ -81,7 +81,7 @@ class Streamed:
         origin = "disk" if isinstance(images, Stored) else "memory"
         self.note = f"streaming {_gigabytes(images)} of images from {origin}: over {SHARE:.0%} of the {device}'s memory"
         self.images, self.sampler, self.device = images, sampler, device
-        self.steps = max(1, READ * len(images) // (images.nbytes * sampler.batch))  # in a reading
+        self.steps = max(1, READ * len(images) // (images.nbytes * len(sampler.part)))  # in a reading
         self.thread = ThreadPoolExecutor(1, "feed")
         self.readings: dict[int, Future[Tensor]] = {}
         self.current: tuple[int, Tensor] | None = None  # the reading in use, on the device
@@ -91,7 +91,7 @@ class Streamed:
         if self.current is None or self.current[0] != k:
             self._ask_for(range(k, k + 1 + AHEAD))
             images = self.readings[k].result().to(self.device, non_blocking=True)
-            self.current = k, images.view(self.steps, self.sampler.batch, *images.shape[1:])
+            self.current = k, images.view(self.steps, len(self.sampler.part), *images.shape[1:])
         return self.current[1][place]
 
     def beside(self, sampler: Sampler) -> "Streamed":

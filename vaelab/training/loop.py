@@ -2,6 +2,7 @@
 
 import shutil
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing, suppress
@@ -12,9 +13,10 @@ from typing import Any
 from vaelab.data.dataset import Splits
 from vaelab.models import VAE
 from vaelab.objectives.losses import Objective
-from vaelab.system.errors import DataError, Interrupted, NonFiniteError
+from vaelab.system.errors import DataError, Interrupted, NonFiniteError, SpecError
 from vaelab.system.files import make_folder
 from vaelab.system.processor import at_full_speed
+from vaelab.system.world import Reduce
 from vaelab.training.callback import Callback
 from vaelab.training.checkpoint import Progress
 from vaelab.training.config import TrainingConfig
@@ -23,6 +25,7 @@ from vaelab.training.lines import default_callback
 from vaelab.training.sampler import lowered
 from vaelab.training.setup import TrainingSetup, bfloat16
 from vaelab.training.step.compiled import Compile, choose_step
+from vaelab.training.step.sharded import Asked, ShardedStep
 from vaelab.training.step.vmapped import joint_step, take_vmapped
 from vaelab.training.trainer import Trainer
 
@@ -40,6 +43,7 @@ def fit(
     compile: Compile = "auto",
     fingerprint: str = "",
     schedule: Callable[[float], float] | None = None,
+    reduce: Reduce = "ordered",
 ) -> Progress:
     """Train `model` in place and give it its best weights; resume from the checkpoint in `folder` if there is one.
 
@@ -56,6 +60,7 @@ def fit(
         compile: whether to compile the training step; `auto` decides from the remaining work.
         fingerprint: identifies the run; a checkpoint with another fingerprint is refused.
         schedule: of the learning rate; None: the one that `config` names.
+        reduce: how several workers add their gradients; see `vaelab.system.world.World.sum`.
 
     Raises:
         NonFiniteError: a value became NaN or infinite. post_mortem.json says where, post_mortem.safetensors holds the
@@ -73,7 +78,7 @@ def fit(
     if folder is None:
         own = Path(tempfile.mkdtemp(prefix="vaelab-fit-"))
         try:
-            progress = fit(model, objective, data, config, own, callback, compile, fingerprint, schedule)
+            progress = fit(model, objective, data, config, own, callback, compile, fingerprint, schedule, reduce)
         except BaseException:
             with suppress(OSError):
                 own.rmdir()  # if it is empty
@@ -81,7 +86,8 @@ def fit(
         shutil.rmtree(own)
         return progress
     callback, folder = callback or default_callback(), Path(folder)
-    setup = TrainingSetup.of(model, objective, data.train, config, schedule)
+    setup = TrainingSetup.of(model, objective, data.train, config, schedule, reduce)
+    setup.refuse_changed()
     if word := lowered(config.batch, len(data.train)):
         callback.say(word)
     make_folder(folder)
@@ -89,11 +95,28 @@ def fit(
     _say_where(trainer, callback)
     began = trainer.progress.compiled
     trainer.step, compiled = choose_step(trainer.step, setup.work, compile, callback.say, began)
-    trainer.progress = replace(trainer.progress, compiled=compiled)
+    trainer.progress = replace(_shared(trainer), compiled=compiled)
     (error,) = _run_steps([trainer], lambda t: setup.take(trainer.step, t), callback)
     if error is not None:
         raise error
     return trainer.progress
+
+
+def _shared(trainer: Trainer) -> Progress:
+    """The progress of a trainer, with the workers that take part from now on.
+
+    Raises:
+        SpecError: the training began with another way to add the shards, so that its rounding would change.
+    """
+    now, setup = trainer.progress, trainer.setup
+    if now.reduce not in (None, setup.reduce) and setup.config.shards > 1:
+        raise SpecError(
+            found=f"--reduce {setup.reduce} for a training that began with --reduce {now.reduce}",
+            expected="the same in all of a training",
+            do=f"use --reduce {now.reduce}",
+        )
+    reduce = setup.reduce if setup.config.shards > 1 else None
+    return replace(now, workers=max(now.workers, setup.world.size), reduce=reduce)
 
 
 def fit_vmapped(
@@ -155,13 +178,13 @@ def _run_steps(
 
     def find_findings(trainer: Trainer) -> None:
         if trainer.validates:
-            rows[trainer] = trainer.report(clock.pace(trainer.progress.step) / len(active), stop.is_set)
+            rows[trainer] = trainer.report(clock.pace(trainer.progress.step) / len(active), due.stop)
         elif showing and trainer.state.meters.first_bad():  # check between validations too: an epoch can be long
-            trainer.check(stop.is_set)
+            trainer.check(due.stop)
 
     def keep(trainer: Trainer) -> None:
-        if saving or stop.is_set() or trainer.over:
-            trainer.save(stop.is_set)
+        if saving or due.stop() or trainer.over:
+            trainer.save(due.stop)
 
     with ExitStack() as stack:
         stack.enter_context(at_full_speed())
@@ -173,21 +196,23 @@ def _run_steps(
         for trainer in trainers:
             trainer.callback = guarded(trainer.callback, stop)
         clock = Clock(trainers[0].progress.step)
+        due = _due(trainers[0], clock, stop, callback.show_every)
         while active := _unfinished(active):
             t = active[0].progress.step
+            due.ask()
             take(t)
             share = clock.lap() / len(active)
             for trainer in active:
                 trainer.took(share, len(active))
 
             rows.clear()
-            showing = clock.due("show", callback.show_every)
+            showing = due.show()
             each(find_findings)
             if active and (rows or showing):
                 _show(active, rows, clock.pace(t + 1), callback)
-            saving = clock.due("save", CHECKPOINT_SECONDS)
+            saving = due.save()
             each(keep)
-            if stop.is_set():
+            if due.stop():
                 longest = max(trainers, key=lambda trainer: trainer.setup.steps)
                 raise next(iter(interrupted), None) or Interrupted(
                     found=f"stopped at step {t + 1:,} of {longest.setup.steps:,}",
@@ -212,6 +237,55 @@ def _show(active: list[Trainer], rows: dict[Trainer, dict[str, Any]], pace: floa
         for trainer in sorted(active, key=lambda trainer: -trainer.setup.steps)
     ]
     callback.show(replace(statuses[0], beside=tuple(statuses[1:])))
+
+
+class Due:
+    """What is to be done after a step, by the clock and the signals of this process."""
+
+    def __init__(self, clock: "Clock", stop: threading.Event, show_every: float) -> None:
+        self.clock, self.stopped, self.show_every = clock, stop, show_every
+
+    def ask(self) -> None:
+        """Do nothing: no other process takes part."""
+
+    def stop(self) -> bool:
+        return self.stopped.is_set()
+
+    def show(self) -> bool:
+        return self.clock.due("show", self.show_every)
+
+    def save(self) -> bool:
+        return self.clock.due("save", CHECKPOINT_SECONDS)
+
+
+class DueToAll(Due):
+    """What is to be done after a step by all workers: a validation or a stop needs each of them.
+
+    The step itself carries what they ask for. So they ask before it, and agree after it.
+    """
+
+    def __init__(self, step: ShardedStep, clock: "Clock", stop: threading.Event, show_every: float) -> None:
+        super().__init__(clock, stop, show_every)
+        self.step = step
+
+    def ask(self) -> None:
+        self.step.ask(Asked(super().stop(), super().show(), super().save()))
+
+    def stop(self) -> bool:
+        return self.step.agreed.stop
+
+    def show(self) -> bool:
+        return self.step.agreed.show
+
+    def save(self) -> bool:
+        return self.step.agreed.save
+
+
+def _due(trainer: Trainer, clock: "Clock", stop: threading.Event, show_every: float) -> Due:
+    if trainer.setup.world.size == 1:
+        return Due(clock, stop, show_every)
+    assert isinstance(trainer.step, ShardedStep)  # several workers have several shards
+    return DueToAll(trainer.step, clock, stop, show_every)
 
 
 class Clock:

@@ -9,6 +9,12 @@ from torch import Tensor
 TERMS = ("loss", "rate", "distortion")
 
 
+def moments_of(*terms: Tensor) -> Tensor:
+    """Return count, sum and sum of squares of each of `terms` [B], in float64: [3, terms]; of [R, B], [R, 3, terms]."""
+    values = torch.stack(terms, -2).detach().double()
+    return torch.stack([torch.ones_like(values), values, values**2], -3).sum(-1)
+
+
 @dataclass
 class Meters:
     """Moments over the images since the last reset, and the first step at which each term was not finite."""
@@ -26,8 +32,10 @@ class Meters:
 
     def add(self, step: Tensor, *terms: Tensor) -> None:
         """Add a batch: `terms` are [B] or [R, B], in the order of TERMS. It can be traced and does not synchronise."""
-        values = torch.stack(terms, -2).detach().double()
-        batch = torch.stack([torch.ones_like(values), values, values**2], -3).sum(-1)
+        self.include(step, moments_of(*terms))
+
+    def include(self, step: Tensor, batch: Tensor) -> None:
+        """Add the moments of a batch (`moments_of`)."""
         self.moments.add_(batch)
         bad = torch.where(batch[..., 1, :].isfinite(), math.inf, step.double())
         self.bad_step.copy_(torch.minimum(self.bad_step, bad))

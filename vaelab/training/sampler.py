@@ -19,19 +19,22 @@ class Sampler:
         count: N, images in the training set.
         batch: B, images in a batch, at most N.
         seed: of the permutations.
+        part: the places in each batch that are returned; None: all.
     """
 
-    def __init__(self, count: int, batch: int, seed: int) -> None:
+    def __init__(self, count: int, batch: int, seed: int, part: range | None = None) -> None:
         assert batch <= count
         self.count, self.batch, self.seed = count, batch, seed
+        self.part = range(batch) if part is None else part
         self._permutations: dict[int, Tensor] = {}
 
     def __call__(self, step: int) -> Tensor:
-        """Return the indices of the images of batch `step`, [B]."""
+        """Return the indices of the images of `part` of batch `step`, [B] for a whole batch."""
         epoch, start = divmod(step * self.batch, self.count)
         head = self._permutation(epoch)[start : start + self.batch]
         missing = self.batch - len(head)
-        return head if missing == 0 else torch.cat([head, self._permutation(epoch + 1)[:missing]])
+        whole = head if missing == 0 else torch.cat([head, self._permutation(epoch + 1)[:missing]])
+        return whole[self.part.start : self.part.stop]
 
     def _permutation(self, epoch: int) -> Tensor:
         if epoch not in self._permutations:

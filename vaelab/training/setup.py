@@ -17,11 +17,13 @@ from vaelab.objectives.losses import Objective, admit, on_device
 from vaelab.parts.names import make
 from vaelab.randomness.noise import Noise, key_of
 from vaelab.randomness.seeds import derive, seed_generator
+from vaelab.system.world import ALONE, Reduce, World, world
 from vaelab.training.config import TrainingConfig
 from vaelab.training.loader import Loader, loader_of
 from vaelab.training.sampler import Sampler
 from vaelab.training.schedules import SCHEDULES
 from vaelab.training.step.compiled import Work, step_flops
+from vaelab.training.step.sharded import ShardedStep, admit_shards, make_sharded_step, refuse_changed
 from vaelab.training.step.step import Step, TrainState, make_step
 
 
@@ -48,6 +50,8 @@ class TrainingSetup:
     loader: Loader
     labels: Tensor | None  # [N], of the training images, if the model is conditioned on labels
     schedule: Callable[[float], float]
+    world: World = ALONE  # the workers, each of which takes some shards of each batch
+    reduce: Reduce = "ordered"  # how they add their gradients
 
     def __post_init__(self) -> None:
         self.model.protocol = self.reading.name  # so that it is not evaluated with another pixel protocol
@@ -60,11 +64,13 @@ class TrainingSetup:
         train: Dataset,
         config: TrainingConfig,
         schedule: Callable[[float], float] | None = None,
+        reduce: Reduce = "ordered",
     ) -> "TrainingSetup":
         """Return the setup for training `model` on `train`; if a batch is larger than `train`, it is all images.
 
         Arguments:
             schedule: of the learning rate; None: the one that `config` names.
+            reduce: how the workers add their gradients; see `World.sum`.
 
         Raises:
             SpecError: the objective does not admit this model or batch size; the model is conditioned on labels and
@@ -76,8 +82,10 @@ class TrainingSetup:
         admit_parts(model, train)
         config = config.model_copy(update={"batch": min(config.batch, len(train))})
         admit(objective, model, config.batch)
+        here = world()
+        admit_shards(model, objective, config, here)
         device = next(model.parameters()).device
-        sampler = Sampler(len(train), config.batch, config.seed)
+        sampler = Sampler(len(train), config.batch, config.seed, _own_rows(config, here))
         return cls(
             model=model,
             objective=on_device(objective, device),
@@ -88,7 +96,15 @@ class TrainingSetup:
             loader=loader_of(train, sampler, device),
             labels=None if model.labels is None else model.labels.known(train.labels),
             schedule=schedule or make("schedule", SCHEDULES, config.schedule),
+            world=here,
+            reduce=reduce,
         )
+
+    @property
+    def of_whole_batch(self) -> "TrainingSetup":
+        """The setup of a single worker, which takes all shards of each batch."""
+        sampler = Sampler(self.sampler.count, self.config.batch, self.config.seed)
+        return replace(self, world=ALONE, sampler=sampler, loader=self.loader.beside(sampler))
 
     def beside(
         self,
@@ -130,26 +146,50 @@ class TrainingSetup:
     @property
     def work(self) -> Work:
         """The work of this run; `program` is equal for setups that differ only in inputs of the step."""
-        options = self.config.model_dump(include={"batch", "precision", "clip_norm", "ema_decay"})
+        options = self.config.model_dump(include={"batch", "shards", "precision", "clip_norm", "ema_decay"})
         shapes = [(name, tuple(p.shape)) for name, p in self.model.named_parameters()]
         program = (self.model, self.objective, self.reading.name, self.model.image_shape, options, shapes)
         return Work(self.steps, step_flops(self.model, self.config.batch), repr(program), self.device)
 
     @property
-    def key(self) -> Tensor:
-        """The key of the noise of all steps."""
-        return key_of(derive(self.config.seed, "noise"), self.device)
+    def keys(self) -> tuple[Tensor, ...]:
+        """The keys of the noise of all steps, one for each of this worker's shards."""
+        seed, shards = self.config.seed, self.config.shards
+        if shards == 1:
+            return (key_of(derive(seed, "noise"), self.device),)
+        return tuple(key_of(derive(seed, "shards", shard), self.device) for shard in self.world.part(shards))
 
-    def step(self, state: TrainState) -> Step:
-        """Return the step that changes `state` and the model in place; see `make_step`."""
-        offset = self.reading.nats_offset(self.model.image_shape)
-        return make_step(self.model, self.objective, self.reading.pixels, state, self.config, self.key, offset)
+    def step(self, state: TrainState) -> Step | ShardedStep:
+        """Return the step that changes `state` and the model in place; see `make_step` and `make_sharded_step`.
+
+        Raises:
+            SpecError: a part learns in the forward pass, and the batch is cut into shards.
+        """
+        offset, keys = self.reading.nats_offset(self.model.image_shape), self.keys
+        parts = self.model, self.objective, self.reading.pixels, state, self.config
+        if self.config.shards == 1:
+            return make_step(*parts, keys[0], offset)
+        return make_sharded_step(*parts, keys, offset, self.world, self.reduce)
+
+    def refuse_changed(self) -> None:
+        """Raise SpecError if the batch is cut into shards, and a part learns in the forward pass."""
+        if self.config.shards == 1:
+            return
+        images, condition, number = self.batch(0), self.condition(0), torch.tensor(0, device=self.device)
+        size = self.config.batch // self.config.shards
+        given = self.model.conditioned(None if condition is None else condition[:size])
+
+        def look() -> None:
+            with Noise(self.keys[0], number):
+                self.objective(given, self.reading.pixels(images[:size]), number)
+
+        refuse_changed(self.model, self.objective, self.config.shards, look)
 
     def learning_rate(self, t: int) -> float:
         return self.config.learning_rate * self.schedule(t / self.steps)
 
     def batch(self, t: int) -> Tensor:
-        """Return the images of step t, uint8 [B, C, H, W]."""
+        """Return the images of this worker's shards of step t, uint8 [B, C, H, W]."""
         return self.loader(t)
 
     def condition(self, t: int) -> Tensor | None:
@@ -158,20 +198,29 @@ class TrainingSetup:
             return None
         return self.model.labels.one_hot(self.labels[self.sampler(t).to(self.device)])
 
-    def noise(self, t: int) -> Noise:
-        """Return the noise of step t."""
-        return Noise(self.key, torch.tensor(t, device=self.device))
+    def noise(self, t: int, shard: int = 0) -> Noise:
+        """Return the noise of one of this worker's shards of step t."""
+        return Noise(self.keys[shard], torch.tensor(t, device=self.device))
 
-    def seed_generator(self, t: int) -> None:
-        """Seed torch's own generator for step t, for draws that do not use Noise, such as dropout."""
-        seed_generator(self.device, derive(self.config.seed, "noise", t))
+    def seed_generator(self, t: int, shard: int = 0) -> None:
+        """Seed torch's own generator for a shard of step t, for draws that do not use Noise, such as dropout."""
+        seed_generator(self.device, derive(self.config.seed, "noise", t, shard))
 
-    def take(self, step: Step, t: int) -> None:
+    def take(self, step: Step | ShardedStep, t: int) -> None:
         """Take step t of the training run with `step`."""
-        self.seed_generator(t)
         alpha = torch.tensor(self.learning_rate(t), device=self.device)
-        condition = self.condition(t)
-        step(self.batch(t), alpha, torch.tensor(t, device=self.device), *([] if condition is None else [condition]))
+        number, condition = torch.tensor(t, device=self.device), self.condition(t)
+        if isinstance(step, ShardedStep):
+            step(self.batch(t), alpha, number, condition, lambda shard: self.seed_generator(t, shard))
+            return
+        self.seed_generator(t)
+        step(self.batch(t), alpha, number, *([] if condition is None else [condition]))
+
+
+def _own_rows(config: TrainingConfig, here: World) -> range:
+    """The places in each batch that belong to this worker's shards."""
+    size, shards = config.batch // config.shards, here.part(config.shards)
+    return range(shards.start * size, shards.stop * size)
 
 
 @contextmanager

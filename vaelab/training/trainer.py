@@ -1,7 +1,7 @@
 """A training run: its progress, and the files that it writes."""
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,13 +13,14 @@ from vaelab.data.dataset import Splits
 from vaelab.models import VAE
 from vaelab.system.files import write_atomically
 from vaelab.training.calibrate import calibrate
-from vaelab.training.callback import Callback, Log, Status
+from vaelab.training.callback import NO_LOG, Callback, Log, Status
 from vaelab.training.checkpoint import Progress, live_tensors, read_checkpoint, write_checkpoint
 from vaelab.training.diagnosis.findings import as_row, find_findings, tell_new, timely
 from vaelab.training.diagnosis.post_mortem import RECORD, STATE, PostMortem, error, failure, replay
 from vaelab.training.diagnosis.replay import replay_step
 from vaelab.training.initialise import initialise
 from vaelab.training.setup import TrainingSetup, bfloat16
+from vaelab.training.step.sharded import ShardedStep
 from vaelab.training.step.step import Step, TrainState
 from vaelab.training.validation import Judge
 
@@ -61,10 +62,11 @@ class Trainer:
         if not self.checkpoint.exists():
             initialise(setup.model, data.train, setup.config.seed, setup.config.start)
         self.state = TrainState.start(setup.model, setup.config, setup.objective)
-        self.step: Step = setup.step(self.state)  # also replays steps, if one fails
+        self.step: Step | ShardedStep = setup.step(self.state)  # also replays steps, if one fails
+        self.leads = setup.world.leads  # the one that writes files
         self.initial = {name: tensor.cpu().clone() for name, tensor in self._live().items()}
         self.progress, self.best = self.last_good()
-        self.log = Log(folder / "log.jsonl", self.progress.log_bytes, callback.say)
+        self.log = Log(folder / "log.jsonl", self.progress.log_bytes, callback.say) if self.leads else NO_LOG
         self.progress = replace(self.progress, log_bytes=self.log.length)
 
     @property
@@ -121,14 +123,20 @@ class Trainer:
             return
         since, best = self.last_good()
         t = replay(setup, self.step, state, since.step, failed, self.callback.say, stopped)
-        write_checkpoint(self.folder / STATE, setup.model, state, best, replace(since, step=t), self.fingerprint)
-        post_mortem = PostMortem(failed, since.step, setup.device.type, replay_step(setup, state, t))
-        write_atomically(self.folder / RECORD, post_mortem.as_json())
+        if self.leads:
+            write_checkpoint(self.folder / STATE, setup.model, state, best, replace(since, step=t), self.fingerprint)
+        whole = setup.of_whole_batch
+        with closing(whole.loader):
+            post_mortem = PostMortem(failed, since.step, setup.device.type, replay_step(whole, state, t))
+        if self.leads:
+            write_atomically(self.folder / RECORD, post_mortem.as_json())
         raise error(post_mortem, config, self.folder, self.checkpoint if self.checkpoint.exists() else None)
 
     def save(self, stopped: Callable[[], bool]) -> None:
         """Write the checkpoint, if the state is finite; see `check`."""
         self.check(stopped)
+        if not self.leads:
+            return
         self.log.sync()
         write_checkpoint(self.checkpoint, self.setup.model, self.state, self.best, self.progress, self.fingerprint)
 
@@ -174,7 +182,7 @@ class Trainer:
     def finish(self) -> None:
         """Give the model its best weights, or else the last weights or their average, and calibrate it."""
         model, progress = self.setup.model, self.progress
-        for name in (RECORD, STATE):  # of a failure that was corrected since
+        for name in (RECORD, STATE) if self.leads else ():  # of a failure that was corrected since
             (self.folder / name).unlink(missing_ok=True)
         if progress.step < self.setup.steps:
             epoch, name = self.setup.epoch, self.setup.criterion.name

@@ -17,6 +17,7 @@ from vaelab.models import VAE
 from vaelab.objectives.losses import Objective, admit, reported
 from vaelab.randomness.seeds import derive, seed_generator
 from vaelab.system.errors import NonFiniteError, SpecError
+from vaelab.system.world import world
 from vaelab.training.setup import TrainingSetup
 
 
@@ -105,14 +106,17 @@ def own_loss(objective: Objective, model: VAE, data: Dataset, step: int, batch: 
     def seed_noise(k: int) -> None:
         seed_generator(torch.device("cpu"), derive(seed, "noise", k))
 
-    total = torch.zeros((), dtype=torch.float64, device=device)
+    count = -(-len(data) // batch)
+    sums, own = torch.zeros(count, dtype=torch.float64), torch.zeros(count, dtype=torch.bool)
     # With gradients, as in training: an objective may need them to compute its loss.
     with evaluating(model), unchanged(objective), torch.enable_grad():
-        for some in batches_by_content(model, data, batch, seed_noise, filled=True):
+        for some in batches_by_content(model, data, batch, seed_noise, filled=True, shared=True):
             seed_generator(device, derive(seed, "noise", some.number, 1))
             loss, _ = objective(model.given(some.labels), some.x, number)
-            total += reported(loss)[: len(data) - some.number * batch].detach().double().sum()
-    return total.item() / len(data) + protocol(data.protocol).nats_offset(data.shape)
+            sums[some.number] = reported(loss)[: len(data) - some.number * batch].detach().double().sum()
+            own[some.number] = True
+    total = sum(world().completed({"sums": sums}, own)["sums"].tolist())  # one after another, in any world
+    return total / len(data) + protocol(data.protocol).nats_offset(data.shape)
 
 
 @contextmanager

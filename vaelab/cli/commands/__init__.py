@@ -16,17 +16,19 @@ class Command(NamedTuple):
         defaults: flags -> values of parameters, from which the other flags start.
         more_help: () -> lines that the help page shows after the docstring.
         resumes: whether it goes on where it stopped if it is run again.
+        shared: whether several workers can share its work, as torchrun starts them.
     """
 
     defaults: str = ""
     more_help: str = ""
     resumes: bool = False
+    shared: bool = False
 
 
 COMMANDS = {  # in the order of `vaelab --help`
-    "train": Command(defaults="starting_values", resumes=True),
-    "resume": Command(resumes=True),
-    "evaluate": Command(),
+    "train": Command(defaults="starting_values", resumes=True, shared=True),
+    "resume": Command(resumes=True, shared=True),
+    "evaluate": Command(shared=True),
     "figure": Command(),
     "encode": Command(),
     "score": Command(),

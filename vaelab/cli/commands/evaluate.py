@@ -37,6 +37,7 @@ def evaluate(
     from vaelab.cli import terminal
     from vaelab.runs.directory import Run
     from vaelab.runs.evaluate import evaluate
+    from vaelab.system.world import world
 
     use_threads(threads)
     if samples is not None and metrics:
@@ -49,5 +50,7 @@ def evaluate(
         metrics = (f"likelihood:samples={samples}",)
     with terminal.watching(terminal.console()) as callback:
         measured = evaluate(opened, metrics, root, split, seed, again, device, callback, data)
+    if not world().leads:
+        return
     terminal.print_metrics(str(run), measured)
     terminal.print_facts("", terminal.provenance_facts(opened.result))

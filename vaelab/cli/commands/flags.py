@@ -49,6 +49,13 @@ Compiled = Annotated[
     Literal["auto", "always", "never"],
     tyro.conf.arg(help="compile the training step. auto: only if that saves time in this run"),
 ]
+Reduce = Annotated[
+    Literal["ordered", "fast"],
+    tyro.conf.arg(
+        help="how several workers add the gradients of their shards. ordered: the same bits for any number of workers; "
+        "fast: equal up to rounding"
+    ),
+]
 Device = Annotated[
     Literal["auto", "cpu", "cuda"], tyro.conf.arg(help="device that computes. auto: cuda if there is one")
 ]

@@ -18,7 +18,7 @@ from vaelab.cli.commands.flags import (
     optional,
     use_threads,
 )
-from vaelab.cli.commands.train import print_run
+from vaelab.cli.commands.train import draw, print_run
 
 
 def resume(
@@ -55,8 +55,5 @@ def resume(
         done = resumer.resume(
             opened, epochs, out, name, root, compile, device, callback, data, keep_checkpoint, examples
         )
-        from vaelab.runs import figure as pictures
-
-        callback.say("drawing")
-        pictures.figure(done, root=root, source=data, callback=callback)
+        draw(done, root, data, callback)
     print_run(done)

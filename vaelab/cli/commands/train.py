@@ -12,6 +12,7 @@ from vaelab.cli.commands.flags import (
     KeepCheckpoint,
     KeepExamples,
     Out,
+    Reduce,
     Root,
     Threads,
     optional,
@@ -23,6 +24,7 @@ from vaelab.system.errors import SpecError
 
 if TYPE_CHECKING:
     from vaelab.runs.directory import Run
+    from vaelab.training.callback import Callback
 
 PLAIN = Spec()
 STARTS = ("--preset", "--spec")
@@ -52,6 +54,7 @@ def train(
     threads: Threads = 0,
     keep_checkpoint: KeepCheckpoint = "auto",
     keep_examples: KeepExamples = "yes",
+    reduce: Reduce = "ordered",
 ) -> None:
     """Train one model, evaluate it and draw its figures.
 
@@ -66,19 +69,30 @@ def train(
     console = terminal.console()
     with terminal.watching(console) as callback:
         done = trainer.train(
-            spec, out, name, root, compile, device, callback, None, keep_checkpoint, keep_examples == "yes"
+            spec, out, name, root, compile, device, callback, None, keep_checkpoint, keep_examples == "yes", reduce
         )
-        from vaelab.runs import figure as pictures
-
-        callback.say("drawing")
-        pictures.figure(done, root=root, callback=callback)
+        draw(done, root, None, callback)
     print_run(done)
 
 
-def print_run(done: "Run") -> None:
-    """Print the numbers of a finished run, and how it was trained."""
-    from vaelab.cli import terminal
+def draw(done: "Run", root: str | None, source: str | None, callback: "Callback") -> None:
+    """Draw the figures of a finished run; of several workers, the one that leads does this."""
+    from vaelab.runs import figure as pictures
+    from vaelab.system.world import apart, world
 
+    if world().leads:
+        with apart():
+            callback.say("drawing")
+            pictures.figure(done, root=root, source=source, callback=callback)
+
+
+def print_run(done: "Run") -> None:
+    """Print the numbers of a finished run, and how it was trained; of several workers, the one that leads does this."""
+    from vaelab.cli import terminal
+    from vaelab.system.world import world
+
+    if not world().leads:
+        return
     result = done.result
     terminal.print_metrics(str(done.path), done.metrics)
     kl = sorted(done.metric("rate").parts, reverse=True)

@@ -18,6 +18,7 @@ from vaelab.evaluation.likelihood.importance_weights import jackknife
 from vaelab.models import VAE, rows
 from vaelab.randomness.seeds import derive
 from vaelab.system.errors import NonFiniteError
+from vaelab.system.world import world
 
 PASSES = 1_000  # decoder passes at a time, each with its gradient; this limits the memory
 BANDS = 100  # temperatures of the preliminary run, each with its own step size
@@ -159,27 +160,27 @@ def run_chains(
     A model that is conditioned on labels uses those of `condition` [N, K]; then p(x) is p(x|y).
 
     The draws of image i are a function of (seed, i) only, and its step sizes depend on its own chains only. So the
-    number of images per pass changes nothing but the last digits of a larger matrix product. The model must be in
-    evaluation mode. Initial states are drawn from the global generator, which is reseeded for each image.
+    number of images per pass changes nothing but the last digits of a larger matrix product. Several workers share the
+    images. The model must be in evaluation mode. Initial states are drawn from the global generator, which is reseeded
+    for each image.
 
     Raises:
         NonFiniteError: the weights of an image are not finite.
     """
-    some = max(1, PASSES // settings.chains)
-    columns = [
-        _run_chunk(
-            model,
-            x[first : first + some],
-            settings,
-            seed,
-            range(first, min(first + some, len(x))),
-            rows(exact, slice(first, first + some)),
-            rows(condition, slice(first, first + some)),
-            tick,
-        )
-        for first in range(0, len(x), some)
-    ]
-    log_w, acceptance, *log_v = (torch.cat(chunks, -1).cpu() for chunks in zip(*columns, strict=True))
+    some, here = max(1, PASSES // settings.chains), world()
+    columns, own_rows = dict[str, Tensor](), torch.zeros(len(x), dtype=torch.bool)
+    for number, first in enumerate(range(0, len(x), some)):
+        if number % here.size != here.rank:
+            continue
+        own = slice(first, min(first + some, len(x)))
+        numbers = range(own.start, own.stop)
+        chunk = _run_chunk(model, x[own], settings, seed, numbers, rows(exact, own), rows(condition, own), tick)
+        own_rows[own] = True
+        for name, values in zip(("log_w", "acceptance", "log_v"), chunk, strict=False):  # log_v only with `exact`
+            whole = columns.setdefault(name, values.new_zeros(len(x), *values.shape[:-1], device="cpu"))
+            whole[own] = values.movedim(-1, 0).cpu()
+    of_all = here.completed(columns, own_rows)
+    log_w, acceptance, *log_v = (column.movedim(0, -1).contiguous() for column in of_all.values())
     chains = Chains(log_w, log_v[0] if log_v else None, acceptance)
     finite = torch.stack([estimate.isfinite() for estimate in (chains.lower, *(chains.upper for _ in log_v))]).all(0)
     if not finite.all():

@@ -1,5 +1,6 @@
 """Likelihood bounds of a data set for each image, computed over chunks of images and draws within a memory budget."""
 
+import json
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -28,6 +29,7 @@ from vaelab.evaluation.memory import decoder_bytes, encoder_bytes
 from vaelab.evaluation.proportion import Proportion
 from vaelab.models import VAE, rows
 from vaelab.system.errors import SpecError, unknown
+from vaelab.system.world import world
 
 IMAGES = 100  # in a chunk; fixed, because noise is drawn by chunk and must not depend on the budget
 BLOCKS = 10  # at a time, if they fit: large enough for efficient kernels for the densities and sums of z
@@ -85,7 +87,7 @@ def estimate_bounds(
     grows. Sums over draws and images are in float64. The noise of the pixels (binarisation, dequantisation) and the
     draws are a function of `seed` and of the images' content. So neither their order nor the budget changes a number
     beyond rounding. The state of the global generator is restored. If the model is conditioned on labels, it uses those
-    of the images, and p(x) is p(x|y).
+    of the images, and p(x) is p(x|y). Several workers (`vaelab.system.world`) share the images.
 
     Arguments:
         model: it is in evaluation mode during the call.
@@ -112,9 +114,10 @@ def estimate_bounds(
     with evaluating(model):
         at_a_time, decoder = at_a_time_within(model, memory_mb), for_inference(model.likelihood, precision)
         columns: dict[str, Tensor] = {"samples": torch.empty(len(data), dtype=torch.int64)}
-        sizes: list[int] = []
-        for batch in evaluated_batches(model, data, seed, progress):
+        own_rows, sizes = torch.zeros(len(data), dtype=torch.bool), list[int]()
+        for batch in evaluated_batches(model, data, seed, progress, shared=True):
             x, chosen, noise = batch.x, torch.from_numpy(batch.chosen), ChunkNoise(seed, batch.number)
+            own_rows[chosen] = True
             condition = model.condition(batch.labels)
             if samples == "auto":
                 groups = allotment(model, decoder, x, condition, at_most, noise, at_a_time)
@@ -132,6 +135,8 @@ def estimate_bounds(
                     if name != "sizes":
                         whole = columns.setdefault(name, values.new_empty(len(data), *values.shape[1:], device="cpu"))
                         whole[chosen[own.cpu()]] = values.cpu()
+    columns = world().completed(columns, own_rows)
+    sizes = next(filter(None, map(json.loads, world().texts(json.dumps(sizes)))), [])
 
     offset = reading.nats_offset(data.shape)
     kl, bounds = columns["kl_per_dimension"], columns["bounds"] - offset
@@ -150,13 +155,15 @@ def estimate_bounds(
     )
 
 
-def evaluated_batches(model: VAE, data: Dataset, seed: int, progress: Progress = lambda share: None) -> Iterator[Batch]:
+def evaluated_batches(
+    model: VAE, data: Dataset, seed: int, progress: Progress = lambda share: None, shared: bool = False
+) -> Iterator[Batch]:
     """Yield the images in chunks of 100, with the pixels that `estimate_bounds` sees with this seed."""
 
     def seed_noise(number: int) -> None:
         ChunkNoise(seed, number).begin(torch.device("cpu"), 0)
 
-    return batches_by_content(model, data, IMAGES, seed_noise, progress=progress)
+    return batches_by_content(model, data, IMAGES, seed_noise, progress=progress, shared=shared)
 
 
 def at_a_time_within(model: VAE, memory_mb: float) -> AtATime:

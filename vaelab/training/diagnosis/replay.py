@@ -2,13 +2,13 @@
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 from vaelab.objectives.losses import reported
-from vaelab.training.diagnosis.layers import LayerOutput, all_finite, recording
+from vaelab.training.diagnosis.layers import ForwardRecord, LayerOutput, all_finite, recording
 from vaelab.training.setup import TrainingSetup
 from vaelab.training.step.step import TrainState, global_norm, gradients_of
 
@@ -63,52 +63,79 @@ class StepReport:
 
 
 def replay_step(setup: TrainingSetup, state: TrainState, t: int) -> StepReport:
-    """Take step t from `state` eagerly and examine every number. The step is taken: `state` is then after it."""
+    """Take step t from `state` eagerly and examine every number. The step is taken: `state` is then after it.
+
+    If the batch is cut into shards, terms and layers are those of the first shard with a number that is not finite.
+    """
     names = setup.parameter_names
     weights = tuple(n for n, p in zip(names, state.parameters, strict=True) if not all_finite([p]))
-    setup.seed_generator(t)
-    with recording(setup.model) as record, setup.noise(t):
-        x = setup.reading.pixels(setup.batch(t)).requires_grad_()
-        given, draw = setup.objective(setup.model.conditioned(setup.condition(t)), x, torch.tensor(t, device=x.device))
-        loss = reported(given)
-        (of_images,) = torch.autograd.grad(
-            loss.mean(), [x], retain_graph=True, allow_unused=True, materialize_grads=True
-        )
-        gradients = gradients_of(given, state)
-    batch = tuple(setup.sampler(t).tolist())
-    known = {field: said for field, said in LOG_DENSITIES.items() if getattr(draw, field) is not None}
-    terms = [_term(said, getattr(draw, field), batch) for field, said in known.items()]
-    terms.append(_term("loss", loss, batch))
-    # The gradient with respect to an image shows whether its backward pass failed. The gradient of one image's loss
-    # would not show it: zeros go back to the other images, and 0 times infinity is NaN.
-    images = tuple(i for i in batch if any(i in term.images for term in terms)) or _not_finite(of_images, batch)
+    looks = [_look(setup, state, t, shard) for shard in range(setup.config.shards)]
+    look = next((look for look in looks if look.failed), looks[-1])
+    gradients = tuple(
+        torch.stack(of_shards).mean(0) for of_shards in zip(*(each.gradients for each in looks), strict=True)
+    )
     norms = tuple(_gradient_row(name, g) for name, g in zip(names, gradients, strict=True))
 
     setup.take(setup.step(state), t)
     after = zip(names, state.parameters, state.mean, state.square, strict=True)
     updates = tuple(name for name, *tensors in after if not all_finite(tensors))
-    stage, where = _origin(weights, record.forward, terms, record.backward, norms, updates)
+    stage, where = _origin(weights, look.record.forward, look.terms, look.record.backward, norms, updates)
     return StepReport(
         step=t,
         stage=stage,
         where=where,
-        images=images,
-        batch=batch,
+        images=look.images,
+        batch=tuple(setup.sampler(t).tolist()),
         learning_rate=setup.learning_rate(t),
         clip_norm=setup.config.clip_norm,
         gradient_norm=_finite(global_norm(gradients)),
         weights_not_finite=weights,
-        terms=tuple(terms),
-        layers=tuple(record.layers.values()),
+        terms=look.terms,
+        layers=tuple(look.record.layers.values()),
         gradients=norms,
         updates_not_finite=updates,
     )
 
 
+class _Look(NamedTuple):
+    """The numbers of a forward and backward pass over a shard."""
+
+    record: ForwardRecord
+    terms: tuple[Term, ...]
+    images: tuple[int, ...]  # training images with a value or gradient that is not finite
+    gradients: tuple[Tensor, ...]
+
+    @property
+    def failed(self) -> bool:
+        return bool(self.record.forward or self.images or not all_finite(self.gradients))
+
+
+def _look(setup: TrainingSetup, state: TrainState, t: int, shard: int) -> _Look:
+    setup.seed_generator(t, shard)
+    size = setup.config.batch // setup.config.shards
+    own, condition = slice(shard * size, (shard + 1) * size), setup.condition(t)
+    given = setup.model.conditioned(None if condition is None else condition[own])
+    with recording(setup.model) as record, setup.noise(t, shard):
+        x = setup.reading.pixels(setup.batch(t)[own]).requires_grad_()
+        loss, draw = setup.objective(given, x, torch.tensor(t, device=x.device))
+        (of_images,) = torch.autograd.grad(
+            reported(loss).mean(), [x], retain_graph=True, allow_unused=True, materialize_grads=True
+        )
+        gradients = gradients_of(loss, state)
+    batch = tuple(setup.sampler(t)[own].tolist())
+    known = {field: said for field, said in LOG_DENSITIES.items() if getattr(draw, field) is not None}
+    terms = [_term(said, getattr(draw, field), batch) for field, said in known.items()]
+    terms.append(_term("loss", reported(loss), batch))
+    # The gradient with respect to an image shows whether its backward pass failed. The gradient of one image's loss
+    # would not show it: zeros go back to the other images, and 0 times infinity is NaN.
+    images = tuple(i for i in batch if any(i in term.images for term in terms)) or _not_finite(of_images, batch)
+    return _Look(record, tuple(terms), images, gradients)
+
+
 def _origin(
     weights: tuple[str, ...],
     forward: str,
-    terms: list[Term],
+    terms: tuple[Term, ...],
     backward: str,
     gradients: tuple[Gradient, ...],
     updates: tuple[str, ...],

@@ -13,8 +13,10 @@ from torch import Tensor, nn
 from vaelab.evaluation.measure import evaluating
 from vaelab.models import VAE
 from vaelab.system.files import is_private, user_cache
+from vaelab.system.world import world
 from vaelab.training.step.cuda_graph import as_cuda_graph
 from vaelab.training.step.program import program
+from vaelab.training.step.sharded import ShardedStep
 from vaelab.training.step.step import Step
 
 Compile = Literal["auto", "always", "never"]
@@ -67,18 +69,19 @@ class Work:
 
 
 def choose_step(
-    step: Step, work: Work, compile: Compile, say: Callable[[str], None], before: bool | None = None
-) -> tuple[Step, bool]:
+    step: Step | ShardedStep, work: Work, compile: Compile, say: Callable[[str], None], before: bool | None = None
+) -> tuple[Step | ShardedStep, bool]:
     """Return the step to use and whether it is compiled: if the user asks for it, or if it saves time.
 
-    On a CUDA device, an eager or compiled step is recorded and replayed.
+    On a CUDA device, an eager or compiled step is recorded and replayed. Several workers decide together, and the first
+    one of each machine compiles for the others.
 
     Arguments:
         say: receives one line with the decision.
         before: for a resumed run, the decision at its beginning: the rounding must stay the same.
     """
     mark, steps, flops = _mark(f"{work.device.type} {work.program}"), work.steps, work.flops
-    warm = mark.exists()
+    warm = world().from_leader("warm" if mark.exists() else "") == "warm"
     cost = LOADING_SECONDS if warm else COMPILING_SECONDS
     worth = steps * (SAVED_SECONDS_PER_STEP + SAVED_SECONDS_PER_FLOP * flops) > cost
     ahead = f"{steps:,} steps of {flops / 1e9:.2g} GFLOP ahead"
@@ -90,10 +93,14 @@ def choose_step(
         compiled, why = worth, ahead if worth else f"{ahead}, too little to pay for compiling"
     if not compiled:
         say(f"eager steps: {why}" if compile == "auto" else f"eager steps, {why}")
-        return _launched(step, work, say), False
+        return _each(step, lambda one: _launched(one, work, say)), False
     taking = "its compiled form is kept, about 2 s" if warm else "half a minute or more the first time"
     say(f"compiling the training step, {taking}: {why}")
-    return _launched(_with_fallback(step, mark, say), work, say), True
+    return _each(step, lambda one: _launched(_with_fallback(one, mark, say), work, say)), True
+
+
+def _each(step: Step | ShardedStep, change: Callable[[Step], Step]) -> Step | ShardedStep:
+    return step.each(change) if isinstance(step, ShardedStep) else change(step)
 
 
 def _launched(step: Step, work: Work, say: Callable[[str], None]) -> Step:
@@ -113,13 +120,18 @@ def _with_fallback(step: Step, mark: Path, say: Callable[[str], None]) -> Step:
 
     def first_then_chosen(*inputs: Tensor) -> None:
         if not chosen:
-            try:
-                chosen.append(program(step, inputs, folder, say))
-                if folder:
-                    mark.touch()
-            except Exception as error:  # of any kind; the eager step raises its own errors again
-                say(f"eager steps: the step cannot be compiled here ({_first_line(error)})")
-                chosen.append(step)
+            made, why = step, ""
+            with world().one_of_each_machine_first():
+                try:
+                    made = program(step, inputs, folder, say)
+                    if folder:
+                        mark.touch()
+                except Exception as error:  # of any kind; the eager step raises its own errors again
+                    why = _first_line(error)
+            if why := next(filter(None, world().texts(why)), ""):  # all take the same step, so that all round alike
+                say(f"eager steps: the step cannot be compiled here ({why})")
+                made = step
+            chosen.append(made)
         chosen[0](*inputs)
 
     return first_then_chosen

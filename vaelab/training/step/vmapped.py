@@ -45,7 +45,7 @@ def joint_step(setups: Sequence[TrainingSetup], states: Sequence[TrainState], t:
     forms = [Form(setup) for setup in setups]
     names, buffer_names = ([name for name, _ in of] for of in (forms[0].named_parameters(), forms[0].named_buffers()))
     buffers = [side_by_side(tensors) for tensors in zip(*(form.buffers() for form in forms), strict=True)]
-    keys = torch.stack([setup.key for setup in setups])
+    keys = torch.stack([setup.keys[0] for setup in setups])
     form = forms[0].hollow()
 
     def terms(
