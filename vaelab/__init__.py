@@ -51,6 +51,7 @@ _HOMES = {
     "figure": "vaelab.runs.figure",
     "fit": "vaelab.training.loop",
     "iwae": "vaelab.objectives.bounds",
+    "joined": "vaelab.system.world",
     "ladder": "vaelab.models",
     "load": "vaelab.runs.directory",
     "load_data": "vaelab.data",
