@@ -200,6 +200,32 @@ def test_a_part_that_is_a_link_is_not_written_through(serve, tmp_path: Path, ref
     assert target.read_bytes() == b"precious"
 
 
+@pytest.mark.parametrize("size", [0, 18, 300_000, 400_000])
+def test_a_part_with_a_second_name_is_left_to_its_owner(serve, tmp_path: Path, size: int):
+    (tmp_path / "svhn").mkdir()
+    mine = tmp_path / "mine"
+    mine.write_bytes(b"x" * size)
+    os.link(mine, tmp_path / "svhn" / "train_32x32.mat.part")
+    server = serve(WHOLE)
+    fetch("svhn", tmp_path, [server.url])
+    assert files(tmp_path) == WHOLE
+    assert mine.read_bytes() == b"x" * size
+    assert server.requests[0] == ("train_32x32.mat", None)
+
+
+def test_a_part_that_gets_a_second_name_meanwhile_is_not_written_to(serve, tmp_path: Path, refused, monkeypatch):
+    (tmp_path / "svhn").mkdir()
+    part, mine = tmp_path / "svhn" / "train_32x32.mat.part", tmp_path / "mine"
+    part.write_bytes(TRAIN[:1000])
+    os.link(part, mine)
+    monkeypatch.setattr(
+        module, "_leave_shared", lambda part: None, raising=False
+    )  # it had one name when it was looked at
+    with refused(DataError, "train_32x32.mat", "second name"):
+        fetch("svhn", tmp_path, [serve(WHOLE).url])
+    assert mine.read_bytes() == TRAIN[:1000]
+
+
 def test_unknown_names_and_impossible_folders_are_refused(tmp_path: Path, refused):
     with refused(SpecError, "'frey'", "mnist, svhn"):
         fetch("frey", tmp_path)
