@@ -19,8 +19,8 @@ from vaelab.cli.main import main
 from vaelab.parts.trust import imported
 from vaelab.runs.directory import Run
 from vaelab.system.errors import UNPRINTED, RunError
-from vaelab.system.files import is_private, user_cache
 from vaelab.system.markdown import as_markdown
+from vaelab.system.private import is_private, user_cache
 from vaelab.system.tensor_file import read_tensors, write_tensors
 from vaelab.training import loop
 from vaelab.training.callback import Callback, Status

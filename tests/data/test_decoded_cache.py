@@ -174,9 +174,20 @@ def test_only_the_user_can_read_the_cache(photos: Path):
     read(photos)
     (entry,) = decoded_cache.entries()
     assert entry.path.parent.stat().st_mode & 0o777 == 0o700
-    entry.path.parent.chmod(0o777)
+    assert entry.path.parent.parent.stat().st_mode & 0o777 == 0o700
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid"), reason="POSIX's owners")
+@pytest.mark.parametrize("at", [".", ".."])
+def test_a_cache_that_others_could_write_to_is_neither_read_nor_written_nor_closed(photos: Path, decodings, at: str):
     read(photos)
-    assert entry.path.parent.stat().st_mode & 0o777 == 0o700
+    (entry,) = decoded_cache.entries()
+    before, opened = entry.path.read_bytes(), entry.path.parent / at
+    opened.chmod(0o777)
+    assert "open to other users" in read(photos)[2][0]
+    assert len(decodings) == 2
+    assert entry.path.read_bytes() == before
+    assert opened.stat().st_mode & 0o777 == 0o777
 
 
 def test_the_commands_list_and_clear_the_cache(photos: Path, capsys):

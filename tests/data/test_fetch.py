@@ -107,6 +107,16 @@ def test_files_go_to_the_environments_folder_or_the_cache(serve, tmp_path: Path,
     assert fetch("svhn", None, [server.url])[0].parent == tmp_path / "env" / "svhn"
 
 
+def test_the_cache_is_made_for_this_user_alone(serve, tmp_path: Path):
+    before = os.umask(0)
+    try:
+        fetch("svhn", None, [serve(WHOLE).url])
+    finally:
+        os.umask(before)
+    for folder in ("cache", "cache/vaelab"):
+        assert (tmp_path / folder).stat().st_mode & 0o777 == 0o700
+
+
 def test_a_cut_download_is_continued_where_it_stopped(serve, tmp_path: Path):
     server = serve(WHOLE, cuts=1)
     fetch("svhn", tmp_path, [server.url])

@@ -19,6 +19,7 @@ from vaelab.data.formats import idx
 from vaelab.data.sources import roots
 from vaelab.system.errors import DataError, SpecError, shortened
 from vaelab.system.files import hold, opened
+from vaelab.system.private import make_private, user_cache
 
 # (file name, bytes received, total bytes or 0 if the server does not report them)
 Progress = Callable[[str, int, int], None]
@@ -112,6 +113,8 @@ def fetch(
         )
     folder = roots(root)[0] / name
     try:
+        if folder.parent == user_cache():
+            make_private(folder.parent)
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise DataError(

@@ -18,7 +18,8 @@ from vaelab.parts.contracts import Source
 from vaelab.parts.names import make
 from vaelab.parts.trust import modules_in
 from vaelab.system.errors import DataError, SpecError, VaelabError, in_one_line
-from vaelab.system.files import expanded, user_cache
+from vaelab.system.files import expanded
+from vaelab.system.private import user_cache
 
 # Two runs are comparable only if these are the same in both, whatever their seeds: the test images that are held out
 # if a source has no test images of its own, and the noise of `binary-static`.

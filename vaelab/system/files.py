@@ -4,11 +4,8 @@ import errno
 import os
 import re
 import secrets
-import stat
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from functools import cache
 from pathlib import Path
 from typing import BinaryIO, TypeVar
 
@@ -24,29 +21,6 @@ LARGEST_TEXT = (
 )
 
 T = TypeVar("T")
-
-
-def user_cache() -> Path:
-    """The user's folder for what can be made again: downloaded data and compiled programs.
-
-    `XDG_CACHE_HOME` is an absolute path by its definition; a relative one is ignored. A user without a home folder gets
-    the temporary folder of this process.
-    """
-    named = os.environ.get("XDG_CACHE_HOME", "")
-    try:
-        return Path(named if os.path.isabs(named) else "~/.cache").expanduser() / "vaelab"
-    except RuntimeError:
-        return own_folder()
-
-
-def own_folder() -> Path:
-    """A temporary folder that only this process uses. It is deleted when the process ends."""
-    return Path(_own_folder().name)
-
-
-@cache
-def _own_folder() -> tempfile.TemporaryDirectory[str]:
-    return tempfile.TemporaryDirectory(prefix="vaelab-")
 
 
 def expanded(path: Path | str) -> Path:
@@ -67,14 +41,6 @@ def plain(path: Path) -> Path:
     if path.exists() and not path.is_file() and not path.is_dir():
         raise OSError(errno.EINVAL, "a device or a pipe, not a file", str(path))
     return path
-
-
-def is_private(path: Path) -> bool:
-    """Whether this user owns the file or folder and nobody else may change it. Always True on Windows."""
-    if not hasattr(os, "geteuid"):
-        return True
-    found = path.stat()
-    return found.st_uid == os.geteuid() and not found.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
 
 
 def small(path: Path) -> Path:
@@ -149,17 +115,20 @@ def check_name(what: str, name: str) -> str:
     return name
 
 
-def opened(path: Path, flags: int) -> int:
+def opened(path: Path, flags: int, mode: int = 0o666) -> int:
     """Open the file at `path` and return its descriptor. A symbolic link is not followed.
+
+    Arguments:
+        mode: the permissions of a new file, before the umask.
 
     Raises:
         OSError: ELOOP if `path` is a symbolic link, EINVAL if it is a device or a pipe, otherwise as `os.open`.
     """
     flags |= NO_FOLLOW | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
-    return os.open(path if path.is_symlink() else plain(path), flags, 0o666)
+    return os.open(path if path.is_symlink() else plain(path), flags, mode)
 
 
-def write_atomically(path: Path, *content: bytes | memoryview, replace: bool = True) -> None:
+def write_atomically(path: Path, *content: bytes | memoryview, replace: bool = True, mode: int = 0o666) -> None:
     """Write a temporary file in the same folder, then rename it: a reader sees the whole old file or the whole new one.
 
     The pieces of `content` follow each other in the file.
@@ -169,6 +138,7 @@ def write_atomically(path: Path, *content: bytes | memoryview, replace: bool = T
     Arguments:
         replace: whether a file at `path` is replaced. Otherwise it stays, even if it appears at the last moment (on a
             file system without hard links, at the last but one).
+        mode: the permissions of the file, before the umask.
 
     Raises:
         RunError: the disk is full, the folder cannot be written to, or there is a file that is not to be replaced. The
@@ -177,7 +147,7 @@ def write_atomically(path: Path, *content: bytes | memoryview, replace: bool = T
     temporary = None
     try:
         remove_leftovers(path)
-        temporary, file = _temporary(path)
+        temporary, file = _temporary(path, mode)
         with file:
             for piece in content:
                 file.write(piece)
@@ -219,11 +189,11 @@ def exists(path: Path) -> RunError:
     )
 
 
-def _temporary(path: Path) -> tuple[Path, BinaryIO]:
+def _temporary(path: Path, mode: int) -> tuple[Path, BinaryIO]:
     """A new file in the folder of `path`, with a name that nobody can guess, locked while it is open."""
     while True:
         temporary = path.with_name(f"{mark(path)}{secrets.token_hex(8)}.tmp")
-        file = os.fdopen(opened(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL), "wb")
+        file = os.fdopen(opened(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb")
         hold(file.fileno())
         if temporary.exists():  # before it was locked, another process may have removed it as left behind
             return temporary, file
