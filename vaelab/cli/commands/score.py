@@ -91,11 +91,11 @@ def score(
     if alarm is not None and p is not None:
         columns["flagged"] = p <= alarm
     table.write_table(out, columns, overwrite)
-    terminal.say(f"{scores}\n")
+    terminal.say(*str(scores).split("\n"), "")
     if unusual is not None:
         there = [name for name in UNUSUAL if getattr(scores, name) is not None]
         ranks = ranking.table({name: ranking.rank(scores.unusual(name), unusual) for name in there})
-        terminal.say(f"{ranks}\n")
+        terminal.say(*str(ranks).split("\n"), "")
     if alarm is not None and p is not None:
         flagged = sorted((p <= alarm).nonzero()[0].tolist(), key=lambda i: p[i])
         terminal.say(alarm_line(len(flagged), len(found), alarm))

@@ -95,8 +95,8 @@ def print_run(done: "Run") -> None:
             **terminal.provenance_facts(result),
         },
     )
-    print(f"pictures: {done.path / 'figures'}")
-    print(f"next: `vaelab sample {done.path}`, or `vaelab compare` with other runs")
+    terminal.say(f"pictures: {done.path / 'figures'}")
+    terminal.say(f"next: `vaelab sample {done.path}`, or `vaelab compare` with other runs")
 
 
 def starting_values(flags: Sequence[str]) -> dict[str, Spec]:
