@@ -263,6 +263,27 @@ def test_a_matplotlibrc_in_the_current_folder_changes_no_picture(run, tmp_path, 
     assert pictures[0] == pictures[1]
 
 
+@pytest.mark.parametrize("format", ["pdf", "svg", "png"])
+@pytest.mark.parametrize("date", ["abc", "", "1e400", "-1", "9" * 30])
+def test_a_date_that_is_no_date_changes_no_figure(run, format, date, monkeypatch):
+    monkeypatch.delenv("SOURCE_DATE_EPOCH", raising=False)
+    assert main(["figure", str(run), "curves", "--format", format]) == 0
+    before = (run / "figures" / f"curves.{format}").read_bytes()
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", date)
+    assert main(["figure", str(run), "curves", "--format", format]) == 0
+    assert os.environ["SOURCE_DATE_EPOCH"] == date
+    assert (run / "figures" / f"curves.{format}").read_bytes() == before
+
+
+@pytest.mark.thorough(0.3)
+def test_a_backend_that_does_not_exist_is_not_asked_for(run):
+    """A notebook or an editor leaves the name of its own to the programs that it starts."""
+    words = [sys.executable, "-m", "vaelab", "figure", str(run), "curves"]
+    done = subprocess.run(words, env=os.environ | {"MPLBACKEND": "nosuch"}, capture_output=True, text=True, cwd=ROOT)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert (run / "figures" / "curves.png").exists()
+
+
 def test_trusting_an_installed_module_does_not_search_the_current_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", list(sys.path))

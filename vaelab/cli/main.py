@@ -120,6 +120,7 @@ def _help(words: Sequence[str]) -> None:
 def _run(name: str, flags: list[str]) -> None:
     from vaelab.cli.parser import parsed
 
+    os.environ["MPLBACKEND"] = "Agg"  # for files; one that a notebook or an editor named may not exist here
     _load_matplotlib_elsewhere()
     command = _function(name)
     if defaults := COMMANDS[name].defaults:
