@@ -217,8 +217,9 @@ def _keep(path: Path, folder: Path, decoded: Decoded) -> None:
         sizes=[(*size, number) for size, number in decoded.sizes.items()],
         changes=dict(decoded.changes),
     )
-    write_atomically(path, _header(images.shape), images.data)
-    write_atomically(path.with_suffix(".json"), description.model_dump_json(indent=1).encode())
+    # A file that others may write to is not read again, and the umask may let them
+    write_atomically(path, _header(images.shape), images.data, mode=0o600)
+    write_atomically(path.with_suffix(".json"), description.model_dump_json(indent=1).encode(), mode=0o600)
 
 
 def _header(shape: tuple[int, ...]) -> bytes:
