@@ -4,6 +4,7 @@ import errno
 import os
 import re
 import secrets
+import shlex
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -30,6 +31,12 @@ def expanded(path: Path | str) -> Path:
     except RuntimeError as error:
         found = f"{path}, whose home folder is not known"
         raise SpecError(found=found, expected="a path", do="write the whole path") from error
+
+
+def as_argument(path: Path | str) -> str:
+    """`path` as a word of a command that the user may paste into a shell: quoted, and never an option."""
+    text = str(path)
+    return shlex.quote(f"./{text}" if text.startswith("-") else text)
 
 
 def plain(path: Path) -> Path:

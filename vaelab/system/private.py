@@ -7,6 +7,7 @@ from functools import cache
 from pathlib import Path
 
 from vaelab.system.errors import RunError
+from vaelab.system.files import as_argument
 
 WRITABLE = stat.S_IWGRP | stat.S_IWOTH  # by others
 OTHERS = stat.S_IRWXG | stat.S_IRWXO  # all that others may do
@@ -96,5 +97,5 @@ def make_trusted(folder: Path) -> None:
     raise RunError(
         found=f"{at}, which is open to other users",
         expected="a folder that only you can change",
-        do="move it away; the next command makes a new one" if ours else f"run `chmod go-w {at}`",
+        do="move it away; the next command makes a new one" if ours else f"run `chmod go-w {as_argument(at)}`",
     )

@@ -78,6 +78,7 @@ def train(
 def print_run(done: "Run") -> None:
     """Print the numbers of a finished run, and how it was trained."""
     from vaelab.cli import terminal
+    from vaelab.system.files import as_argument
 
     result = done.result
     terminal.print_metrics(str(done.path), done.metrics)
@@ -96,7 +97,7 @@ def print_run(done: "Run") -> None:
         },
     )
     terminal.say(f"pictures: {done.path / 'figures'}")
-    terminal.say(f"next: `vaelab sample {done.path}`, or `vaelab compare` with other runs")
+    terminal.say(f"next: `vaelab sample {as_argument(done.path)}`, or `vaelab compare` with other runs")
 
 
 def starting_values(flags: Sequence[str]) -> dict[str, Spec]:
