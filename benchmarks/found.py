@@ -5,7 +5,7 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
-from vaelab.system.files import user_cache
+from vaelab.system.private import user_cache
 
 FILES = {
     "mnist": [

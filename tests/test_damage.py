@@ -219,12 +219,12 @@ def test_a_home_that_is_not_known(monkeypatch):
     def unknown(self):
         raise RuntimeError("Could not determine home directory.")
 
-    from vaelab.system import files
+    from vaelab.system import private
 
     monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
     monkeypatch.setattr(Path, "expanduser", unknown)
-    assert files.user_cache() == files.user_cache()
-    assert files.user_cache().is_dir()
+    assert private.user_cache() == private.user_cache()
+    assert private.user_cache().is_dir()
 
 
 def test_a_path_that_is_too_long(tmp_path, capsys):

@@ -19,8 +19,8 @@ from vaelab.cli.main import main
 from vaelab.parts.trust import imported
 from vaelab.runs.directory import Run
 from vaelab.system.errors import UNPRINTED, RunError
-from vaelab.system.files import is_private, user_cache
 from vaelab.system.markdown import as_markdown
+from vaelab.system.private import is_private, user_cache
 from vaelab.system.tensor_file import read_tensors, write_tensors
 from vaelab.training import loop
 from vaelab.training.callback import Callback, Status
@@ -261,6 +261,27 @@ def test_a_matplotlibrc_in_the_current_folder_changes_no_picture(run, tmp_path, 
         )
         pictures.append((run / "figures" / "curves.png").read_bytes())
     assert pictures[0] == pictures[1]
+
+
+@pytest.mark.parametrize("format", ["pdf", "svg", "png"])
+@pytest.mark.parametrize("date", ["abc", "", "1e400", "-1", "9" * 30])
+def test_a_date_that_is_no_date_changes_no_figure(run, format, date, monkeypatch):
+    monkeypatch.delenv("SOURCE_DATE_EPOCH", raising=False)
+    assert main(["figure", str(run), "curves", "--format", format]) == 0
+    before = (run / "figures" / f"curves.{format}").read_bytes()
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", date)
+    assert main(["figure", str(run), "curves", "--format", format]) == 0
+    assert os.environ["SOURCE_DATE_EPOCH"] == date
+    assert (run / "figures" / f"curves.{format}").read_bytes() == before
+
+
+@pytest.mark.thorough(0.3)
+def test_a_backend_that_does_not_exist_is_not_asked_for(run):
+    """A notebook or an editor leaves the name of its own to the programs that it starts."""
+    words = [sys.executable, "-m", "vaelab", "figure", str(run), "curves"]
+    done = subprocess.run(words, env=os.environ | {"MPLBACKEND": "nosuch"}, capture_output=True, text=True, cwd=ROOT)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert (run / "figures" / "curves.png").exists()
 
 
 def test_trusting_an_installed_module_does_not_search_the_current_folder(tmp_path, monkeypatch):

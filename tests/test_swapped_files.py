@@ -19,7 +19,8 @@ from vaelab.evaluation.fidelity.fidelity import Fidelity
 from vaelab.studies.run import Options, carry_out
 from vaelab.studies.study import open_study
 from vaelab.system.errors import DataError, RunError, SpecError
-from vaelab.system.files import hold, opened, own_folder, write_atomically
+from vaelab.system.files import hold, opened, write_atomically
+from vaelab.system.private import own_folder
 from vaelab.training.step import program
 
 ROOT = Path(__file__).parents[1]

@@ -174,9 +174,33 @@ def test_only_the_user_can_read_the_cache(photos: Path):
     read(photos)
     (entry,) = decoded_cache.entries()
     assert entry.path.parent.stat().st_mode & 0o777 == 0o700
-    entry.path.parent.chmod(0o777)
+    assert entry.path.parent.parent.stat().st_mode & 0o777 == 0o700
+
+
+@pytest.mark.parametrize("umask", [0o000, 0o002, 0o022, 0o077])
+def test_an_entry_is_read_again_whatever_the_umask(photos: Path, decodings: list[str], capsys, umask: int):
+    before = os.umask(umask)
+    try:
+        assert read(photos)[2] == read(photos)[2] == ()
+    finally:
+        os.umask(before)
+    assert len(decodings) == 1
+    assert {path.stat().st_mode & 0o777 for path in decoded_cache.place().iterdir()} == {0o600}
+    assert main(["data", "cache"]) == 0
+    assert "damaged" not in capsys.readouterr().out
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid"), reason="POSIX's owners")
+@pytest.mark.parametrize("at", [".", ".."])
+def test_a_cache_that_others_could_write_to_is_neither_read_nor_written_nor_closed(photos: Path, decodings, at: str):
     read(photos)
-    assert entry.path.parent.stat().st_mode & 0o777 == 0o700
+    (entry,) = decoded_cache.entries()
+    before, opened = entry.path.read_bytes(), entry.path.parent / at
+    opened.chmod(0o777)
+    assert "open to other users" in read(photos)[2][0]
+    assert len(decodings) == 2
+    assert entry.path.read_bytes() == before
+    assert opened.stat().st_mode & 0o777 == 0o777
 
 
 def test_the_commands_list_and_clear_the_cache(photos: Path, capsys):

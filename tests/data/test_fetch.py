@@ -107,6 +107,16 @@ def test_files_go_to_the_environments_folder_or_the_cache(serve, tmp_path: Path,
     assert fetch("svhn", None, [server.url])[0].parent == tmp_path / "env" / "svhn"
 
 
+def test_the_cache_is_made_for_this_user_alone(serve, tmp_path: Path):
+    before = os.umask(0)
+    try:
+        fetch("svhn", None, [serve(WHOLE).url])
+    finally:
+        os.umask(before)
+    for folder in ("cache", "cache/vaelab"):
+        assert (tmp_path / folder).stat().st_mode & 0o777 == 0o700
+
+
 def test_a_cut_download_is_continued_where_it_stopped(serve, tmp_path: Path):
     server = serve(WHOLE, cuts=1)
     fetch("svhn", tmp_path, [server.url])
@@ -198,6 +208,32 @@ def test_a_part_that_is_a_link_is_not_written_through(serve, tmp_path: Path, ref
     with refused(DataError, "train_32x32.mat", "symbolic links"):
         fetch("svhn", tmp_path, [serve(WHOLE).url])
     assert target.read_bytes() == b"precious"
+
+
+@pytest.mark.parametrize("size", [0, 18, 300_000, 400_000])
+def test_a_part_with_a_second_name_is_left_to_its_owner(serve, tmp_path: Path, size: int):
+    (tmp_path / "svhn").mkdir()
+    mine = tmp_path / "mine"
+    mine.write_bytes(b"x" * size)
+    os.link(mine, tmp_path / "svhn" / "train_32x32.mat.part")
+    server = serve(WHOLE)
+    fetch("svhn", tmp_path, [server.url])
+    assert files(tmp_path) == WHOLE
+    assert mine.read_bytes() == b"x" * size
+    assert server.requests[0] == ("train_32x32.mat", None)
+
+
+def test_a_part_that_gets_a_second_name_meanwhile_is_not_written_to(serve, tmp_path: Path, refused, monkeypatch):
+    (tmp_path / "svhn").mkdir()
+    part, mine = tmp_path / "svhn" / "train_32x32.mat.part", tmp_path / "mine"
+    part.write_bytes(TRAIN[:1000])
+    os.link(part, mine)
+    monkeypatch.setattr(
+        module, "_leave_shared", lambda part: None, raising=False
+    )  # it had one name when it was looked at
+    with refused(DataError, "train_32x32.mat", "second name"):
+        fetch("svhn", tmp_path, [serve(WHOLE).url])
+    assert mine.read_bytes() == TRAIN[:1000]
 
 
 def test_unknown_names_and_impossible_folders_are_refused(tmp_path: Path, refused):

@@ -152,8 +152,13 @@ def test_each_route_has_one_method(served: Served) -> None:
 
 @pytest.mark.parametrize(
     "host",
-    ["evil.example", "evil.example:PORT", "127.0.0.1.evil.example:PORT", "localhost.evil.example", "", "0.0.0.0"],
-)
+    [
+        "evil.example", "evil.example:PORT", "127.0.0.1.evil.example:PORT", "localhost.evil.example", "", "0.0.0.0",
+        "localhost:80@evil.example", "127.0.0.1:PORT@evil.example", "localhost@evil", "user@localhost", "localhost:",
+        "localhost:x", "localhost:PORT:80", "localhost:123456", "localhost:PORT.evil.example", "localhost/",
+        "localhost #", "[127.0.0.1]",
+    ],
+)  # fmt: skip
 def test_a_foreign_host_is_refused(served: Served, host: str) -> None:
     headers = {"Host": host.replace("PORT", str(served.port))}
     assert served.ask("GET", served.path, headers=headers)[0] == 403
@@ -360,11 +365,32 @@ def test_calls_wait_up_to_a_number_of_bytes(served: Served, monkeypatch) -> None
     assert served.call(body)[0] == 200
 
 
-def test_so_many_clients_are_connected(served: Served) -> None:
+@pytest.mark.parametrize("said", ["", "GET /", "GET / HTTP/1.1\r\nHost: x\r\n", "GET /x HTTP/1.1\r\nHost: x\r\n\r\n"])
+def test_no_stranger_keeps_the_page_from_being_shown(served: Served, said: str) -> None:
+    """More connections than there is room for, without the token, that send nothing, half a request or a whole one."""
     with ExitStack() as clients:
-        for _ in range(serving.MOST_REQUESTS):
-            clients.enter_context(socket.create_connection(("127.0.0.1", served.port), 60))
-        until(lambda: len(served.server.server_state.connections) >= serving.MOST_REQUESTS)
+        for number in range(serving.MOST_REQUESTS + 50):
+            client = clients.enter_context(socket.create_connection(("127.0.0.1", served.port), 60))
+            client.sendall(said.encode())
+            if number % 60 == 0:
+                assert served.ask("GET", served.path)[0] == 200
+        for _ in range(3):
+            assert served.ask("GET", served.path)[0] == 200
+            assert served.call(DECODE)[0] == 200
+        until(lambda: len(served.server.server_state.connections) <= serving.MOST_STRANGERS)
+    until(lambda: not served.server.server_state.connections)
+    assert not served.service.known
+
+
+def test_so_many_clients_of_the_page_are_connected(served: Served, monkeypatch) -> None:
+    with ExitStack() as clients:
+        monkeypatch.setattr(serving, "BODY_SECONDS", 60)
+        for number in range(1, serving.MOST_REQUESTS):
+            client = clients.enter_context(socket.create_connection(("127.0.0.1", served.port), 60))
+            client.sendall(head(served, "Content-Length: 10") + b"{")
+            if number % 50 == 0:  # no more than that are strangers at the same time
+                until(lambda number=number: len(served.service.known) >= number)
+        until(lambda: len(served.service.known) >= serving.MOST_REQUESTS - 1)
         assert served.call(DECODE)[0] == 503
     until(lambda: not served.server.server_state.connections)
     assert served.call(DECODE)[0] == 200
@@ -395,11 +421,13 @@ def test_it_stops_when_nothing_is_asked(done: Run, monkeypatch) -> None:
 
 
 @pytest.mark.thorough(0.5)
-@pytest.mark.parametrize("asked", [False, True])
-def test_ctrl_c_ends_it_with_one_line(run, asked) -> None:
+@pytest.mark.parametrize(("asked", "ignored"), [(False, False), (True, False), (True, True)])
+def test_ctrl_c_ends_it_with_one_line(run, asked, ignored) -> None:
     before = contents(Run(run))
     words = [sys.executable, "-m", "vaelab", "explore", str(run), "--serve", "--open", "no"]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    if ignored:  # as sh does for a program that it starts with &
+        words = ["sh", "-c", 'trap "" INT; exec "$@"', "sh", *words]
     with subprocess.Popen(words, **pipes, env=os.environ | {"OMP_NUM_THREADS": "1"}) as process:
         try:
             address, what = process.stdout.readline(), process.stdout.readline()

@@ -398,6 +398,17 @@ def test_push_prints_one_line(folder, tmp_path, capsys):
     assert upload_command(spaced) == f"hf upload USER/my-faces-8-x-8 '{spaced}' ."
 
 
+@pytest.mark.parametrize("name", ["-x", "--token=x", "--delete=*"])
+def test_a_folder_whose_name_is_an_option_is_a_path_in_the_command(folder, name, tmp_path, monkeypatch):
+    folder.rename(tmp_path / name)
+    monkeypatch.chdir(tmp_path)
+    words = shlex.split(upload_command(name))
+    assert words[3:] == [f"./{name}", "."]
+    assert words[2].startswith("USER/")
+    assert [word for word in words if word.startswith("-")] == []
+    assert upload_command(tmp_path / name) == f"hf upload {words[2]} {shlex.quote(str(tmp_path / name))} ."
+
+
 def test_push_of_another_folder_is_refused(run, capsys):
     assert "name a folder that `vaelab export` wrote" in told(capsys, "push", run)
 

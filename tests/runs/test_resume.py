@@ -14,6 +14,7 @@ from tests.told import told
 from vaelab.cli.main import main
 from vaelab.runs import keep as keeping
 from vaelab.runs.claim import claim
+from vaelab.runs.evaluate import cache_of
 from vaelab.runs.train import default_name
 from vaelab.runs.vmapped import train_vmapped
 from vaelab.system.errors import Interrupted, RunError
@@ -226,6 +227,19 @@ def test_mistakes_are_told_in_a_line(run, tmp_path, capsys):
 @pytest.fixture
 def half(tmp_path) -> Path:
     return trained(BASE, 1, tmp_path / "out", "half").path
+
+
+@pytest.mark.parametrize(("here", "name"), [("half", "."), ("half/figures", ".."), ("half", "")])
+def test_the_longer_run_is_beside_the_run_however_it_is_named(here, name, half, monkeypatch):
+    (half / "figures").mkdir(exist_ok=True)
+    monkeypatch.chdir(half.parent / here)
+    before = {path.name for path in half.iterdir()}
+    run = longer(Path(name), 2)
+    assert run.path.parent == half.parent
+    assert {path.name for path in half.iterdir()} == before
+    assert run.result["provenance"]["resumed_from"]["run"] == "half"
+    assert cache_of(vl.Run(name)) == half.parent / ".features"
+    assert vl.Run(name).path.name == "half"  # the title of its figures and pages
 
 
 def spoil(path: Path, how: str) -> None:

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -9,9 +10,13 @@ from pathlib import Path
 import filelock
 import pytest
 
+from vaelab.cli.commands.train import print_run
+from vaelab.data import load_data
+from vaelab.runs.directory import Run
+from vaelab.runs.resume import resume
 from vaelab.system import files
-from vaelab.system.errors import RunError
-from vaelab.system.files import hold, only_writer, opened, write_atomically
+from vaelab.system.errors import DataError, RunError, SpecError
+from vaelab.system.files import as_argument, hold, only_writer, opened, write_atomically
 
 PRECIOUS = b"precious"
 HOLDER = """
@@ -94,3 +99,22 @@ def test_windows_renames_and_removes_closed_files(tmp_path, monkeypatch):
     write_atomically(tmp_path / "file", PRECIOUS)
     assert (tmp_path / "file").read_bytes() == PRECIOUS
     assert os.listdir(tmp_path) == ["file"]
+
+
+@pytest.mark.parametrize(
+    ("path", "word"),
+    [("a/b", "a/b"), ("-x", "./-x"), ("--rm", "./--rm"), ("a b", "'a b'"), ("-$(x)", "'./-$(x)'"), ("/-x", "/-x")],
+)
+def test_a_path_is_one_word_of_a_command_and_no_option(path, word):
+    assert as_argument(path) == as_argument(Path(path)) == word
+
+
+def test_the_commands_that_are_printed_have_paths_that_are_words(tmp_path, monkeypatch, capsys, run):
+    run.rename(tmp_path / "-x y")
+    monkeypatch.chdir(tmp_path)
+    print_run(Run("-x y"))
+    assert "next: `vaelab sample './-x y'`" in capsys.readouterr().out
+    with pytest.raises(DataError, match=re.escape("`vaelab data fetch mnist --data-root './-a b'`")):
+        load_data("mnist", "-a b")
+    with pytest.raises(SpecError, match=re.escape("vaelab train --spec './-x y/spec.json' --epochs 1")):
+        resume("-x y", 1)

@@ -1,8 +1,11 @@
 """Files of tensors: every layout of a tensor in memory gives the same file."""
 
+import json
+
 import pytest
 import torch
 
+from vaelab.system.errors import RunError
 from vaelab.system.tensor_file import digest, read_tensors, write_tensors
 
 ONE = torch.arange(64, dtype=torch.float64).reshape(8, 8)
@@ -25,3 +28,12 @@ def test_a_tensor_of_any_layout_is_written_and_read(layout, tmp_path):
     assert digest({"t": tensor}) == digest(
         {"t": torch.tensor(tensor.tolist(), dtype=tensor.dtype).reshape(tensor.shape)}
     )
+
+
+@pytest.mark.parametrize("size", [2**63, 2**64 - 1, 2**64, 10**400, -1, 0.5, None, "8"])
+def test_a_size_that_is_no_size_is_damage(size, tmp_path):
+    header = json.dumps({"t": {"dtype": "U8", "shape": [0, size, 8], "data_offsets": [0, 0]}}).encode()
+    path = tmp_path / "t.safetensors"
+    path.write_bytes(len(header).to_bytes(8, "little") + header)
+    with pytest.raises(RunError, match="damaged"):
+        read_tensors(path)

@@ -16,6 +16,7 @@ from contextlib import AbstractContextManager, chdir, nullcontext
 from typing import Any, TextIO
 
 from vaelab.cli.commands import COMMANDS
+from vaelab.cli.output import say
 from vaelab.cli.overview import overview
 from vaelab.system.errors import Interrupted, SpecError, VaelabError, unknown
 from vaelab.system.files import NO_ROOM
@@ -71,7 +72,7 @@ def _answer(argv: list[str]) -> None:
     elif argv[0] == "--version":
         from importlib.metadata import version
 
-        print(f"vaelab {version('vaelab')}")
+        say(f"vaelab {version('vaelab')}")
     else:
         name, flags = _named(argv)
         if name in GROUPS or {"-h", "--help"} & {*flags}:
@@ -108,17 +109,18 @@ def _help(words: Sequence[str]) -> None:
     """Print the help of a command, or the overview."""
     name = _named(words)[0] if words else ""
     if name not in COMMANDS:
-        print(overview(name))
+        say(*overview(name).split("\n"))
         return
     from vaelab.cli.parser import help_page
 
     more = COMMANDS[name].more_help
-    print(help_page(name, _function(name), _of_file(name, more)() if more else ()))
+    say(*help_page(name, _function(name), _of_file(name, more)() if more else ()).split("\n"))
 
 
 def _run(name: str, flags: list[str]) -> None:
     from vaelab.cli.parser import parsed
 
+    os.environ["MPLBACKEND"] = "Agg"  # for files; one that a notebook or an editor named may not exist here
     _load_matplotlib_elsewhere()
     command = _function(name)
     if defaults := COMMANDS[name].defaults:
@@ -178,7 +180,7 @@ def _failed(why: str, status: int) -> int:
         _drop(sys.stdout)
     if why:
         try:
-            print(f"vaelab: {why}", file=sys.stderr, flush=True)
+            say(f"vaelab: {why}", stream=sys.stderr, now=True)
         except OSError:
             _drop(sys.stderr)
     return status
@@ -187,7 +189,7 @@ def _failed(why: str, status: int) -> int:
 def _can_print() -> bool:
     """Whether an empty line can be written to the output: an error of the output does not name it."""
     try:
-        print(flush=True)
+        say(now=True)
     except OSError:
         return False
     return True

@@ -17,9 +17,9 @@ from typing import Any
 import tyro
 from tyro.constructors import ConstructorRegistry, PrimitiveConstructorSpec, PrimitiveTypeInfo
 
+from vaelab.cli.output import WIDEST, fitting, say
 from vaelab.system.errors import SpecError
 
-WIDEST = 100  # columns of a page of help
 UNWRAPPED = 100_000  # columns of an error, which is read and not shown
 REGISTRY = ConstructorRegistry()
 KINDS = {"int()": "a whole number", "to float": "a number"}  # words in Python's errors -> what a flag takes
@@ -56,7 +56,8 @@ def parsed(name: str, command: Callable[..., None], flags: Sequence[str]) -> Cal
             call = _cli(name, command, flags)
     except SystemExit as refused:
         raise _explained(said.getvalue(), name, command, flags) from refused
-    sys.stderr.write(said.getvalue())  # warnings
+    if warnings := said.getvalue().splitlines():
+        say(*warnings, stream=sys.stderr)
     return call
 
 
@@ -67,7 +68,7 @@ def help_page(name: str, command: Callable[..., None], more: Sequence[str] = ())
         command: as in `parsed`.
         more: lines that follow the docstring.
     """
-    width = min(shutil.get_terminal_size().columns, WIDEST)
+    width = fitting(shutil.get_terminal_size().columns)
     usage, _, boxes = _printed_help(name, command, width).partition("\n\n")
     about = (inspect.getdoc(getattr(command, "func", command)) or "").split("\n\n")
     paragraphs = [

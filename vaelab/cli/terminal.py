@@ -10,6 +10,8 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColum
 from rich.segment import Segment
 from rich.table import Table
 
+from vaelab.cli.output import WIDEST, fitting
+from vaelab.cli.output import say as say
 from vaelab.cli.tables import Column, table
 from vaelab.evaluation.in_words import ERROR, decimals_of, error_of
 from vaelab.evaluation.measure import FEW_EFFECTIVE, FEW_MARK, Metric, draws_in_words, rests_on_few
@@ -24,7 +26,6 @@ if TYPE_CHECKING:
     from vaelab.runs.compare import Ranking
     from vaelab.runs.result_file import Result
 
-WIDEST = 100  # columns
 UNIT, SENTENCE = 10, 24  # smallest number of columns of a unit and of a sentence in a table
 
 
@@ -103,19 +104,13 @@ class SafeConsole(Console):
 def console() -> Console:
     """Standard output, at most 100 columns wide. Text in [brackets] is a name, not a style."""
     found = SafeConsole(markup=False, emoji=False)
-    found.width = min(found.width, WIDEST) if found.is_terminal else WIDEST
+    found.width = fitting(found.width) if found.is_terminal else WIDEST
     return found
-
-
-def say(text: object = "") -> None:
-    """Print lines as they are, for people and programs; control characters, which a name may hold, are escaped."""
-    for line in str(text).split("\n"):
-        print(in_print(line))
 
 
 def warn(text: str) -> None:
     """Print a line to the error output, which tables and results on the standard output do not mix with."""
-    print(f"vaelab: warning: {in_print(text)}", file=sys.stderr, flush=True)
+    say(f"vaelab: warning: {text}", stream=sys.stderr, now=True)
 
 
 def print_records(title: str, records: list[dict[str, Any]]) -> None:

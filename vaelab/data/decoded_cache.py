@@ -23,8 +23,9 @@ from vaelab.data.conversion import Conversion
 from vaelab.data.formats.decode import Decoded
 from vaelab.data.formats.tree import Stamp
 from vaelab.system.errors import VaelabError
-from vaelab.system.files import check_no_link, is_private, opened, remove_leftovers, small, user_cache, write_atomically
+from vaelab.system.files import check_no_link, opened, remove_leftovers, small, write_atomically
 from vaelab.system.memory import check_free
+from vaelab.system.private import is_private, make_trusted, open_to_others, user_cache
 
 VERSION = 2  # of the rules of conversion and of these files
 LARGEST_BYTES = 5_000_000_000  # of all entries together; those that were not used for longest are deleted first
@@ -167,7 +168,7 @@ def _read(path: Path) -> Decoded | None:
     """The images of an entry, mapped from the file; None if there is no such entry, or it is damaged."""
     try:
         description = _description(path.with_suffix(".json"))
-        if description is None or not is_private(path.parent):
+        if description is None or open_to_others(path.parent):
             return None
         with open(opened(path, os.O_RDONLY), "rb") as file:
             status = os.fstat(file.fileno())
@@ -196,16 +197,14 @@ def _keep(path: Path, folder: Path, decoded: Decoded) -> None:
     """Write an entry, after those that were not used for longest were deleted to make room.
 
     Raises:
-        OSError, RunError: the cache cannot be written to, or its folder is a symbolic link.
+        OSError, RunError: the cache cannot be written to, its folder is a symbolic link, or it is open to others.
     """
     check_no_link(path.parent)
     images = decoded.images
     count, channels, height, width = images.shape
     if images.nbytes > LARGEST_BYTES:
         return
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    if not is_private(path.parent):
-        path.parent.chmod(0o700)  # an error if it belongs to another user
+    make_trusted(path.parent)
     room = LARGEST_BYTES - images.nbytes
     for entry in entries():
         room -= entry.size
@@ -218,8 +217,9 @@ def _keep(path: Path, folder: Path, decoded: Decoded) -> None:
         sizes=[(*size, number) for size, number in decoded.sizes.items()],
         changes=dict(decoded.changes),
     )
-    write_atomically(path, _header(images.shape), images.data)
-    write_atomically(path.with_suffix(".json"), description.model_dump_json(indent=1).encode())
+    # A file that others may write to is not read again, and the umask may let them
+    write_atomically(path, _header(images.shape), images.data, mode=0o600)
+    write_atomically(path.with_suffix(".json"), description.model_dump_json(indent=1).encode(), mode=0o600)
 
 
 def _header(shape: tuple[int, ...]) -> bytes:

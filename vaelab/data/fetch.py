@@ -3,11 +3,13 @@
 import hashlib
 import http.client
 import os
+import stat
 import time
 import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -17,6 +19,7 @@ from vaelab.data.formats import idx
 from vaelab.data.sources import roots
 from vaelab.system.errors import DataError, SpecError, shortened
 from vaelab.system.files import hold, opened
+from vaelab.system.private import make_private, user_cache
 
 # (file name, bytes received, total bytes or 0 if the server does not report them)
 Progress = Callable[[str, int, int], None]
@@ -110,6 +113,8 @@ def fetch(
         )
     folder = roots(root)[0] / name
     try:
+        if folder.parent == user_cache():
+            make_private(folder.parent)
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise DataError(
@@ -168,14 +173,27 @@ class WebOnly(urllib.request.HTTPRedirectHandler):
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 
+def _leave_shared(part: Path) -> None:
+    """Remove the name `part` of a file with other names (hard links): it may be a user's, and keeps its content."""
+    with suppress(FileNotFoundError):
+        found = part.lstat()
+        if stat.S_ISREG(found.st_mode) and found.st_nlink > 1:
+            part.unlink()
+
+
 def _hold(file: int, part: Path) -> None:
-    """Lock the file `part`; OSError if another process downloads to it, or finished it after it was opened here."""
+    """Lock the file `part`.
+
+    OSError if another process downloads to it, or finished it or gave it another name after it was opened here.
+    """
     try:
         hold(file)
     except BlockingIOError as error:
         raise OSError("another process downloads this file") from error
     if not (part.exists() and os.path.samestat(os.fstat(file), part.stat())):
         raise OSError("another process has finished this file; fetch again")
+    if os.fstat(file).st_nlink > 1:
+        raise OSError(f"{part} has a second name; fetch again")
 
 
 def _download(part: Path, size: int, progress: Progress, url: str, output_file: str, _pooch: object) -> None:
@@ -183,6 +201,7 @@ def _download(part: Path, size: int, progress: Progress, url: str, output_file: 
 
     OSError if the server sends more than the published `size` in bytes, or sends slower than `SLOWEST` bytes/s.
     """
+    _leave_shared(part)
     start = part.stat().st_size if part.exists() else 0
     ends = time.monotonic() + PATIENCE_SECONDS + size / SLOWEST
     request = urllib.request.Request(url, headers={"Range": f"bytes={start}-"} if start else {})

@@ -18,7 +18,8 @@ from vaelab.parts.contracts import Source
 from vaelab.parts.names import make
 from vaelab.parts.trust import modules_in
 from vaelab.system.errors import DataError, SpecError, VaelabError, in_one_line
-from vaelab.system.files import expanded, user_cache
+from vaelab.system.files import as_argument, expanded
+from vaelab.system.private import user_cache
 
 # Two runs are comparable only if these are the same in both, whatever their seeds: the test images that are held out
 # if a source has no test images of its own, and the noise of `binary-static`.
@@ -275,7 +276,7 @@ def locate(name: str, root: Path | str | None) -> Path:
         if not missing(SOURCES[name], place):
             return place
     looked = [f"{place} (no {', '.join(missing(SOURCES[name], place))})" for place in places]
-    flag = "" if root is None else f" --data-root {root}"
+    flag = "" if root is None else f" --data-root {as_argument(root)}"
     fetch = f"run `vaelab data fetch {name}{flag}`" if SOURCES[name].official else "put the files there"
     raise DataError(
         found=f"{name}: not all of its files are in {' or in '.join(looked)}",

@@ -6,6 +6,7 @@ path. There are two routes, the page and its calls; no path leads to a file.
 
 import asyncio
 import math
+import re
 import secrets
 import socket
 import time
@@ -20,6 +21,7 @@ from pydantic import BaseModel, ConfigDict, FailFast, Field, ValidationError
 from torch import Tensor
 from typing_extensions import TypeAliasType
 
+from vaelab.explorer.connections import Address, connection_type
 from vaelab.explorer.contents import Progress, functions_for
 from vaelab.explorer.functions import Draw, Function, GivenNoise, Tensors, called, drawn, function_of
 from vaelab.explorer.page import opened_runs, page, with_images
@@ -33,11 +35,12 @@ if TYPE_CHECKING:
 
 IDLE_MINUTES = 30
 MOST_REQUESTS = 256  # at the same time; more are answered with 503
+MOST_STRANGERS = 128  # connections that have not sent the token
 MOST_WAITING = 64_000_000  # bytes of all calls that wait
 LONGEST_NUMBER = 32  # bytes in JSON
 PIECE = 65_536  # bytes of the page that are sent at once
 BODY_SECONDS = 10  # in which a call must have arrived
-HOSTS = ("127.0.0.1", "localhost")  # any port: `ssh -L` gives it another one
+HOST = re.compile(r"(127\.0\.0\.1|localhost)(:[0-9]{1,5})?")  # any port: `ssh -L` gives it another one
 HEADERS = {
     "Cache-Control": "no-store",
     "Content-Security-Policy": "frame-ancestors 'none'",
@@ -159,6 +162,7 @@ class Service:
         self.html, self.models = html.encode(), models
         self.token = secrets.token_urlsafe()  # the secret of the address
         self.stopping: Callable[[], bool] = lambda: False  # whether calls that wait are refused
+        self.known = set[Address]()  # clients that sent the token and are connected
         self.thread = ThreadPoolExecutor(1, "models")
         self.waiting = 0  # bytes
         self.running, self.last = 0, time.monotonic()  # calls, and when the last request came or was answered
@@ -195,12 +199,14 @@ class Service:
             headers = Headers(scope=scope)
             host = headers.get("host", "")
             first = scope["path"].partition("/")[2].partition("/")[0]
-            if host.partition(":")[0] not in HOSTS or any(of != f"http://{host}" for of in headers.getlist("origin")):
+            if not HOST.fullmatch(host) or any(of != f"http://{host}" for of in headers.getlist("origin")):
                 await PlainTextResponse("Forbidden", 403)(scope, receive, send)
             elif not secrets.compare_digest(first.encode(), self.token.encode()):
                 await PlainTextResponse("Not Found", 404)(scope, receive, send)
             else:
                 self.last = time.monotonic()
+                if scope["client"] is not None:
+                    self.known.add(scope["client"])
                 await app(scope, receive, send)
 
         return guarded
@@ -274,7 +280,7 @@ def serve(service: Service, ready: Callable[[str], None], idle_minutes: float = 
 
     config = uvicorn.Config(
         service.app(),
-        http="h11",
+        http=connection_type(service.known, MOST_STRANGERS),
         ws="none",
         lifespan="off",
         log_config=None,
@@ -290,17 +296,22 @@ def serve(service: Service, ready: Callable[[str], None], idle_minutes: float = 
     with socket.create_server(("127.0.0.1", 0)) as listening, service.thread:
         try:
             ready(f"http://127.0.0.1:{listening.getsockname()[1]}/{service.token}/")
-            asyncio.run(_until_idle(server, listening, service, 60 * idle_minutes))
+            idle = asyncio.run(_until_idle(server, listening, service, 60 * idle_minutes))
         except KeyboardInterrupt:
-            return "stopped"
-    return f"stopped: no request for {idle_minutes:g} minutes"
+            idle = False
+    return f"stopped: no request for {idle_minutes:g} minutes" if idle else "stopped"
 
 
-async def _until_idle(server: Any, listening: socket.socket, service: Service, seconds: float) -> None:
+async def _until_idle(server: Any, listening: socket.socket, service: Service, seconds: float) -> bool:
+    """Serve until it is stopped or idle for `seconds`; whether it was idle.
+
+    uvicorn raises Ctrl-C again when it has stopped, but a job in the background of a script ignores that.
+    """
     service.last = time.monotonic()
-    task = asyncio.create_task(server.serve([listening]))
+    task, idle = asyncio.create_task(server.serve([listening])), False
     while not task.done():
         await asyncio.wait([task], timeout=min(1.0, seconds))
-        if service.idle_seconds > seconds:
-            server.should_exit = True
+        if not server.should_exit and service.idle_seconds > seconds:
+            idle = server.should_exit = True
     await task
+    return idle

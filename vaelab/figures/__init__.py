@@ -2,6 +2,9 @@
 
 import inspect
 import io
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -64,6 +67,17 @@ def save(figure: Figure, path: Path, dpi: float | None = None) -> None:
     """
     buffer, kind = io.BytesIO(), path.suffix[1:]
     about = {**FORMATS[kind], **({DESCRIPTION[kind]: label} if (label := str(figure.get_label())) else {})}
-    with one_look():
+    with one_look(), _without_date():
         FigureCanvasAgg(figure).print_figure(buffer, format=kind, dpi=dpi or figure.dpi, metadata=about)
     write_atomically(path, buffer.getvalue())
+
+
+@contextmanager
+def _without_date() -> Iterator[None]:
+    """A context without SOURCE_DATE_EPOCH: matplotlib reads it although no date is written, and may raise."""
+    before = os.environ.pop("SOURCE_DATE_EPOCH", None)
+    try:
+        yield
+    finally:
+        if before is not None:
+            os.environ["SOURCE_DATE_EPOCH"] = before

@@ -6,6 +6,7 @@ figures/*.png  result.json
 result.json is written last: if it exists, the run is done.
 """
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -58,7 +59,10 @@ class Run:
     _loaded: VAE | None = field(default=None, compare=False, repr=False)  # the model that serves
 
     def __init__(self, path: Path | str, trust: Sequence[str] | str = (), must_exist: bool = True) -> None:
-        object.__setattr__(self, "path", Path(path))
+        path = Path(path)
+        if path.name in ("", ".."):  # `.` and `..`, which have neither a name nor the folder of the run above them
+            path = Path(os.path.realpath(path))
+        object.__setattr__(self, "path", path)
         object.__setattr__(self, "trust", (trust,) if isinstance(trust, str) else tuple(trust))
         if must_exist and not (self.path / "spec.json").is_file():
             found = f"no {self.path / 'spec.json'}"

@@ -2,7 +2,6 @@
 
 import json
 import re
-import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -26,7 +25,7 @@ from vaelab.serving.export.graphs import graphs_of
 from vaelab.serving.export.programs import check_packages, onnx, pt2, traced
 from vaelab.serving.folder import check_new_folder, new_folder
 from vaelab.system.errors import RunError, in_print, unknown
-from vaelab.system.files import expanded, parsed, write_atomically
+from vaelab.system.files import as_argument, expanded, parsed, write_atomically
 from vaelab.system.tensor_file import read_tensors, write_tensors
 from vaelab.training.callback import Callback
 from vaelab.training.lines import default_callback
@@ -151,7 +150,7 @@ def upload_command(folder: Path | str) -> str:
             found=f"{folder}, with a character that cannot be printed", expected="a name that can", do="rename it"
         )
     name = re.sub(r"[^A-Za-z0-9._-]+", "-", path.absolute().name).strip("-.") or "model"
-    return f"hf upload USER/{name} {shlex.quote(str(folder))} ."
+    return f"hf upload USER/{name} {as_argument(folder)} ."
 
 
 def _in_words(difference: float) -> str:

@@ -17,7 +17,7 @@ from vaelab.runs.spec import Spec
 from vaelab.runs.train import default_name, train_blueprint
 from vaelab.system.device import Device, find_device
 from vaelab.system.errors import RunError, SpecError
-from vaelab.system.files import check_name, small, write_atomically
+from vaelab.system.files import as_argument, check_name, small, write_atomically
 from vaelab.training.callback import Callback, row_of
 from vaelab.training.checkpoint import Origin, Progress, read_checkpoint, write_checkpoint
 from vaelab.training.continuation import log_of_longer, why_not
@@ -73,7 +73,8 @@ def resume(
         )
     blueprint = replace(blueprint_of(spec), source=run.blueprint.source)
     check(blueprint)
-    scratch = f"train all epochs from the beginning: vaelab train --spec {run.path / 'spec.json'} --epochs {epochs:g}"
+    path = as_argument(run.path / "spec.json")
+    scratch = f"train all epochs from the beginning: vaelab train --spec {path} --epochs {epochs:g}"
     images = result["data"]["train"]["images"]
     if why := why_not(before, spec, blueprint.schedule, images, result["steps"]):
         expected = "a run whose last state is also one of the longer run"

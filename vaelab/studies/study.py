@@ -19,7 +19,7 @@ from vaelab.runs.spec import Spec
 from vaelab.studies import known_studies
 from vaelab.studies.study_file import Figure, PublishedNumbers, StudyFile, StudyGroup, check_groups, fields_at, tables
 from vaelab.system.errors import SpecError, unknown
-from vaelab.system.files import LONGEST_NAME, check_name, parsed
+from vaelab.system.files import LONGEST_NAME, as_argument, check_name, parsed
 
 MOST = 10_000  # the largest number of runs of a group: a larger number is probably a mistake
 
@@ -107,8 +107,9 @@ def open_study(
     if len({member.label for member in members}) < len(members):
         found = f"{path}: two runs with the same label"
         raise SpecError(found=found, expected="groups with different names", do="rename one group")
-    command = f"vaelab study {name}" + (" --quick" if quick else "") + (f" --seeds {seeds}" if seeds > 1 else "")
-    command += f" --trust {' '.join(trust)}" if trust else ""
+    flags = (" --quick" if quick else "") + (f" --seeds {seeds}" if seeds > 1 else "")
+    flags += f" --trust {' '.join(trust)}" if trust else ""
+    command = f"vaelab study {as_argument(name)}{flags}"
     return Study(
         name=path.stem,
         title=file.title,

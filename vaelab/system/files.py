@@ -4,11 +4,9 @@ import errno
 import os
 import re
 import secrets
-import stat
-import tempfile
+import shlex
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from functools import cache
 from pathlib import Path
 from typing import BinaryIO, TypeVar
 
@@ -26,29 +24,6 @@ LARGEST_TEXT = (
 T = TypeVar("T")
 
 
-def user_cache() -> Path:
-    """The user's folder for what can be made again: downloaded data and compiled programs.
-
-    `XDG_CACHE_HOME` is an absolute path by its definition; a relative one is ignored. A user without a home folder gets
-    the temporary folder of this process.
-    """
-    named = os.environ.get("XDG_CACHE_HOME", "")
-    try:
-        return Path(named if os.path.isabs(named) else "~/.cache").expanduser() / "vaelab"
-    except RuntimeError:
-        return own_folder()
-
-
-def own_folder() -> Path:
-    """A temporary folder that only this process uses. It is deleted when the process ends."""
-    return Path(_own_folder().name)
-
-
-@cache
-def _own_folder() -> tempfile.TemporaryDirectory[str]:
-    return tempfile.TemporaryDirectory(prefix="vaelab-")
-
-
 def expanded(path: Path | str) -> Path:
     """`path` with `~` or `~name` at its beginning replaced; SpecError if there is no such home folder."""
     try:
@@ -56,6 +31,12 @@ def expanded(path: Path | str) -> Path:
     except RuntimeError as error:
         found = f"{path}, whose home folder is not known"
         raise SpecError(found=found, expected="a path", do="write the whole path") from error
+
+
+def as_argument(path: Path | str) -> str:
+    """`path` as a word of a command that the user may paste into a shell: quoted, and never an option."""
+    text = str(path)
+    return shlex.quote(f"./{text}" if text.startswith("-") else text)
 
 
 def plain(path: Path) -> Path:
@@ -67,14 +48,6 @@ def plain(path: Path) -> Path:
     if path.exists() and not path.is_file() and not path.is_dir():
         raise OSError(errno.EINVAL, "a device or a pipe, not a file", str(path))
     return path
-
-
-def is_private(path: Path) -> bool:
-    """Whether this user owns the file or folder and nobody else may change it. Always True on Windows."""
-    if not hasattr(os, "geteuid"):
-        return True
-    found = path.stat()
-    return found.st_uid == os.geteuid() and not found.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
 
 
 def small(path: Path) -> Path:
@@ -149,25 +122,28 @@ def check_name(what: str, name: str) -> str:
     return name
 
 
-def opened(path: Path, flags: int) -> int:
+def opened(path: Path, flags: int, mode: int = 0o666) -> int:
     """Open the file at `path` and return its descriptor. A symbolic link is not followed.
+
+    Arguments:
+        mode: the permissions of a new file, before the umask.
 
     Raises:
         OSError: ELOOP if `path` is a symbolic link, EINVAL if it is a device or a pipe, otherwise as `os.open`.
     """
     flags |= NO_FOLLOW | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
-    return os.open(path if path.is_symlink() else plain(path), flags, 0o666)
+    return os.open(path if path.is_symlink() else plain(path), flags, mode)
 
 
-def write_atomically(path: Path, *content: bytes | memoryview, replace: bool = True) -> None:
+def write_atomically(path: Path, *content: bytes | memoryview, replace: bool = True, mode: int = 0o666) -> None:
     """Write the pieces of `content`, one after another, into a file that appears as a whole; see `new_file`."""
-    with new_file(path, replace) as file:
+    with new_file(path, replace, mode) as file:
         for piece in content:
             file.write(piece)
 
 
 @contextmanager
-def new_file(path: Path, replace: bool = True) -> Iterator[BinaryIO]:
+def new_file(path: Path, replace: bool = True, mode: int = 0o666) -> Iterator[BinaryIO]:
     """A temporary file in the same folder, which gets the name `path` when the context ends: a reader sees the whole
     old file or the whole new one. After an error nothing is left.
 
@@ -176,6 +152,7 @@ def new_file(path: Path, replace: bool = True) -> Iterator[BinaryIO]:
     Arguments:
         replace: whether a file at `path` is replaced. Otherwise it stays, even if it appears at the last moment (on a
             file system without hard links, at the last but one).
+        mode: the permissions of the file, before the umask.
 
     Raises:
         RunError: the disk is full, the folder cannot be written to, or there is a file that is not to be replaced. The
@@ -184,7 +161,7 @@ def new_file(path: Path, replace: bool = True) -> Iterator[BinaryIO]:
     temporary = None
     try:
         remove_leftovers(path)
-        temporary, file = _temporary(path)
+        temporary, file = _temporary(path, mode)
         with file:
             yield file
             file.flush()
@@ -227,11 +204,11 @@ def exists(path: Path) -> RunError:
     )
 
 
-def _temporary(path: Path) -> tuple[Path, BinaryIO]:
+def _temporary(path: Path, mode: int) -> tuple[Path, BinaryIO]:
     """A new file in the folder of `path`, with a name that nobody can guess, locked while it is open."""
     while True:
         temporary = path.with_name(f"{mark(path)}{secrets.token_hex(8)}.tmp")
-        file = os.fdopen(opened(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL), "wb")
+        file = os.fdopen(opened(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb")
         hold(file.fileno())
         if temporary.exists():  # before it was locked, another process may have removed it as left behind
             return temporary, file

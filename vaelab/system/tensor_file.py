@@ -15,6 +15,8 @@ from vaelab.system.files import plain, write_atomically
 from vaelab.system.memory import check_free
 
 DIGEST = "sha256"  # the key of the digest in the header; it covers the other entries and all tensors
+# What safetensors and torch raise for a damaged file; the last two for a size that is no 64-bit number
+DAMAGED = (SafetensorError, RuntimeError, ValueError, TypeError, OverflowError)
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], header: Mapping[str, str] | None = None) -> None:
@@ -55,7 +57,7 @@ def read_tensors(
         why = getattr(error, "strerror", None) or (str(error).splitlines() or [type(error).__name__])[0]
         do = "check the path and its permissions"
         raise RunError(found=f"{path} cannot be read ({why})", expected="a safetensors file", do=do) from error
-    except (SafetensorError, RuntimeError, ValueError) as error:
+    except DAMAGED as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise RunError(
             found=f"{path} is damaged ({reason})", expected="a whole safetensors file", do=damaged

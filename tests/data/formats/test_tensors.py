@@ -125,7 +125,10 @@ def test_other_and_damaged_files_are_refused(tmp_path: Path, refused, read):
         saved(tmp_path / "whole", {"images": GREY})
     whole = (tmp_path / "whole").read_bytes()
     huge = (2**62).to_bytes(8, "little") + b"{}"
-    for name, content in {"empty": b"", "short": whole[:-100], "text": b"no tensors" * 99, "huge": huge}.items():
+    sized = b'{"images":{"dtype":"U8","shape":[0,18446744073709551615,8],"data_offsets":[0,0]}}'
+    contents = {"empty": b"", "short": whole[:-100], "text": b"no tensors" * 99, "huge": huge}
+    contents["sized"] = len(sized).to_bytes(8, "little") + sized  # more than torch counts to
+    for name, content in contents.items():
         (tmp_path / name).write_bytes(content)
         with refused(DataError, tmp_path / name):
             read(str(tmp_path / name))
@@ -133,6 +136,19 @@ def test_other_and_damaged_files_are_refused(tmp_path: Path, refused, read):
         read("nowhere")
     with refused(DataError, tmp_path):
         read(str(tmp_path))
+
+
+@pytest.mark.parametrize("sizes", [(0, 2**40, 2**40), (0, -1, 8), (0, -(2**63), 8)], ids=str)
+def test_sizes_that_no_array_has_are_refused(tmp_path: Path, refused, sizes):
+    """torch reads a shape of any numbers if the tensor has no values."""
+    with zipfile.ZipFile(saved(tmp_path / "whole", {"images": GREY[:2, :8, :8].clone()})) as whole:
+        files = {name: whole.read(name) for name in whole.namelist()}
+    with zipfile.ZipFile(tmp_path / "a.pt", "w") as archive:
+        for name, content in files.items():
+            numbers = b"".join(pickle.dumps(size, 2)[2:-1] for size in sizes)
+            archive.writestr(name, content.replace(b"K\x02K\x08K\x08", numbers))
+    with refused(DataError, tmp_path / "a.pt", "damaged"):
+        tensors.pt(str(tmp_path / "a.pt"))
 
 
 def test_a_compressed_archive_is_refused(tmp_path: Path, refused):

@@ -1,3 +1,4 @@
+import os
 import shutil
 
 import numpy as np
@@ -12,7 +13,9 @@ from vaelab.objectives.losses import on_device
 from vaelab.objectives.weighted import Elbo
 from vaelab.randomness.noise import key_of
 from vaelab.runs.spec import Spec
+from vaelab.system.private import make_trusted
 from vaelab.training.setup import TrainingSetup
+from vaelab.training.step import compiled
 from vaelab.training.step.compiled import Work, _mark, choose_step, step_flops
 from vaelab.training.step.cuda_graph import as_cuda_graph
 from vaelab.training.step.step import TrainState, make_step
@@ -164,7 +167,7 @@ def test_draws_of_other_kinds_are_a_function_of_the_step_too(compile):
 @pytest.fixture
 def cache(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    return tmp_path / "vaelab" / "compiled"
+    return tmp_path / "vaelab" / "programs"
 
 
 def choice(steps=0, flops=0, compile="auto", program="", before=None):
@@ -200,13 +203,31 @@ def test_compiling_is_decided_by_the_work_ahead_and_said(steps, flops, compile, 
 def test_what_the_cache_holds_is_compiled_for_less_work(cache):
     work = 2_000, 5e8
     assert not choice(*work, program="a")[0]
-    cache.mkdir(parents=True)
+    make_trusted(cache)
     _mark("cpu a").touch()
     compiled, line = choice(*work, program="a")
     assert compiled
     assert "its compiled form is kept" in line
     assert not choice(*work, program="b")[0]
     assert not choice(200, 5e8, program="a")[0]
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid"), reason="POSIX's owners")
+@pytest.mark.parametrize(("which", "mode"), [("programs", 0o777), ("programs", 0o755), ("vaelab", 0o775), (".", 0o775)])
+def test_a_folder_that_was_open_to_others_gives_no_program(which, mode, cache, monkeypatch):
+    make_trusted(cache)
+    _mark("cpu a").touch()
+    (cache / "theirs.so").write_bytes(b"code of somebody else")
+    at = {"programs": cache, "vaelab": cache.parent, ".": cache.parent.parent}[which]
+    at.chmod(mode)
+    used, said = [], list[str]()
+    monkeypatch.setattr(compiled, "program", lambda step, inputs, folder, say: used.append(folder) or step)
+    assert not choice(2_000, 5e8, program="a")[0]  # nothing is taken for kept
+    choose_step(lambda *inputs: None, WORK, "always", said.append)[0]()
+    assert used == [None]
+    assert f"{at}, which is open to other users" in said[1]
+    assert at.stat().st_mode & 0o777 == mode  # and it is not closed: what is in it would be trusted next time
+    assert [path.name for path in cache.glob("*.so")] == ["theirs.so"]
 
 
 @pytest.mark.parametrize("before", [True, False])

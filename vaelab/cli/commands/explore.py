@@ -56,15 +56,15 @@ def explore(
         else:
             made = page.explore(opened, save, root, progress, lines.append)
     if isinstance(made, Path):
-        print(*lines, f"{made}  {made.stat().st_size:,} bytes", sep="\n")
+        terminal.say(*lines, f"{made}  {made.stat().st_size:,} bytes")
         if show:
             webbrowser.open(made.resolve().as_uri())
         return
 
     def ready(address: str) -> None:
         what = f"until Ctrl-C, or until no request came for {serving.IDLE_MINUTES} minutes"
-        print(*lines, address, what, sep="\n", flush=True)
+        terminal.say(*lines, address, what, now=True)
         if show:  # beside the server: a browser in the terminal returns when it is left
             Thread(target=webbrowser.open, args=(address,), daemon=True).start()
 
-    print(serving.serve(made, ready))
+    terminal.say(serving.serve(made, ready))

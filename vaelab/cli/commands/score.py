@@ -81,11 +81,11 @@ def score(
     scores.save(out, overwrite, alarm)
     if note := seen_note(Run(run, trust), list(images.images) or None, images.split, found.data):
         terminal.warn(note)
-    terminal.say(f"{scores}\n")
+    terminal.say(*str(scores).split("\n"), "")
     if unusual is not None:
         there = [name for name in UNUSUAL if getattr(scores, name) is not None]
         ranks = ranking.table({name: ranking.rank(scores.unusual(name), unusual) for name in there})
-        terminal.say(f"{ranks}\n")
+        terminal.say(*str(ranks).split("\n"), "")
     if alarm is not None and (p := scores.p_value) is not None:
         flagged = sorted(scores.flagged(alarm).nonzero()[0].tolist(), key=lambda i: p[i])
         terminal.say(alarm_line(len(flagged), len(found), alarm))

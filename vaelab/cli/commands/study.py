@@ -53,7 +53,7 @@ def study(
         carry_out(opened, Options(only, jobs, root, compile, vmapped, keep), callback)
         callback.say("writing the report")
     write_report(opened, root)
-    print(next_step(opened.command, seeds))
+    terminal.say(next_step(opened.command, seeds))
 
 
 def next_step(command: str, seeds: int) -> str:

@@ -89,6 +89,7 @@ def draw(done: "Run", root: str | None, source: str | None, callback: "Callback"
 def print_run(done: "Run") -> None:
     """Print the numbers of a finished run, and how it was trained; of several workers, the one that leads does this."""
     from vaelab.cli import terminal
+    from vaelab.system.files import as_argument
     from vaelab.system.world import world
 
     if not world().leads:
@@ -109,8 +110,8 @@ def print_run(done: "Run") -> None:
             **terminal.provenance_facts(result),
         },
     )
-    print(f"pictures: {done.path / 'figures'}")
-    print(f"next: `vaelab sample {done.path}`, or `vaelab compare` with other runs")
+    terminal.say(f"pictures: {done.path / 'figures'}")
+    terminal.say(f"next: `vaelab sample {as_argument(done.path)}`, or `vaelab compare` with other runs")
 
 
 def starting_values(flags: Sequence[str]) -> dict[str, Spec]:

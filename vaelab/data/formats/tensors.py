@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from torch import Tensor, dtype
 
 EXPECTED_PT = "a tensor, a pair of images and labels, or a dictionary of tensors"
+MOST_VALUES = 2**58  # without axes of 0: numpy counts bytes so, and a value has up to 16
 
 
 def pt(where: str) -> Contents:
@@ -52,7 +53,9 @@ def safetensors(where: str) -> Contents:
     """
     at, options = file_options.of_arrays(where)
     path = expanded(at)
-    from safetensors import SafetensorError, safe_open
+    from safetensors import safe_open
+
+    from vaelab.system.tensor_file import DAMAGED
 
     try:
         plain(path).open("rb").close()
@@ -66,7 +69,7 @@ def safetensors(where: str) -> Contents:
             return contents(path, keys, fetch, options)
     except OSError as error:
         raise _unreadable(path, error, "a safetensors file") from error
-    except (SafetensorError, RuntimeError, ValueError) as error:
+    except DAMAGED as error:
         raise DataError(
             found=f"{path}: damaged, cut short or not a safetensors file ({_first_line(error)})",
             expected="a complete safetensors file",
@@ -154,6 +157,9 @@ def _array(where: str, tensor: "Tensor") -> np.ndarray:
             expected=f"a plain tensor of {', '.join(str(one).removeprefix('torch.') for one in known)}",
             do="save it as one of these",
         )
+    if min(tensor.shape, default=0) < 0 or math.prod(size or 1 for size in tensor.shape) > MOST_VALUES:
+        found = f"{where}: damaged (shape {tuple(tensor.shape)})"
+        raise DataError(found=found, expected="a size of an array", do="copy or write it again")
     needed = 2 * math.prod(tensor.shape) * tensor.element_size()
     check_free(where, needed, "save a part of it, or write images alone as images.npy")
     if tensor.device.type != "cpu":

@@ -12,7 +12,7 @@ from pathlib import Path
 from pydantic import TypeAdapter, ValidationError
 
 from vaelab.system.errors import Interrupted, NonFiniteError, RunError
-from vaelab.system.files import small
+from vaelab.system.files import as_argument, small
 from vaelab.system.torch_internals import foreach
 from vaelab.training.checkpoint import live_tensors
 from vaelab.training.config import TrainingConfig
@@ -138,7 +138,7 @@ def error(post_mortem: PostMortem, config: TrainingConfig, folder: Path, kept: P
         found += f"{images}: first in {origin(seen, failed)}"
     else:
         found += "; every number is finite when that step is taken again eagerly, because rounding differs"
-    cures = [f"`vaelab replay {folder}` shows it again"]
+    cures = [f"`vaelab replay {as_argument(folder)}` shows it again"]
     cures += [f"the last good state is in {kept}"] if kept else []
     return NonFiniteError(found=found, expected="finite numbers", do="; ".join([*cures, _cure(seen, config)]))
 

@@ -12,7 +12,8 @@ from torch import Tensor, nn
 
 from vaelab.evaluation.measure import evaluating
 from vaelab.models import VAE
-from vaelab.system.files import is_private, user_cache
+from vaelab.system.errors import RunError
+from vaelab.system.private import make_trusted, open_to_others, user_cache
 from vaelab.system.world import world
 from vaelab.training.step.cuda_graph import as_cuda_graph
 from vaelab.training.step.program import program
@@ -27,6 +28,8 @@ LayerOutput = nn.Linear | nn.Conv2d | nn.ConvTranspose2d
 # torch 2.13, 2026-11-23: a to d of docs/performance.md). The rule depends on the amount of work, never on a clock.
 COMPILING_SECONDS, LOADING_SECONDS = 30.0, 2.0
 SAVED_SECONDS_PER_STEP, SAVED_SECONDS_PER_FLOP = 4e-3, 1e-12
+
+PROGRAMS = "programs"  # not "compiled": earlier versions trusted that folder even if others could write to it before
 
 
 def step_flops(model: VAE, batch: int) -> int:
@@ -81,7 +84,7 @@ def choose_step(
         before: for a resumed run, the decision at its beginning: the rounding must stay the same.
     """
     mark, steps, flops = _mark(f"{work.device.type} {work.program}"), work.steps, work.flops
-    warm = world().from_leader("warm" if mark.exists() else "") == "warm"
+    warm = world().from_leader("warm" if mark.exists() and not open_to_others(mark.parent) else "") == "warm"
     cost = LOADING_SECONDS if warm else COMPILING_SECONDS
     worth = steps * (SAVED_SECONDS_PER_STEP + SAVED_SECONDS_PER_FLOP * flops) > cost
     ahead = f"{steps:,} steps of {flops / 1e9:.2g} GFLOP ahead"
@@ -110,12 +113,12 @@ def _launched(step: Step, work: Work, say: Callable[[str], None]) -> Step:
 def _mark(program: str) -> Path:
     """The file that marks that the cache has `program`."""
     words = f"{torch.__version__} {torch.get_num_threads()} {program}"
-    return user_cache() / "compiled" / f"{hashlib.sha256(words.encode()).hexdigest()[:16]}.program"
+    return user_cache() / PROGRAMS / f"{hashlib.sha256(words.encode()).hexdigest()[:16]}.program"
 
 
 def _with_fallback(step: Step, mark: Path, say: Callable[[str], None]) -> Step:
     """Compile `step` at its first call: what it computes depends on how the networks round at that time."""
-    folder = mark.parent if _makes(mark.parent) else None
+    folder = mark.parent if _makes(mark.parent, say) else None
     chosen: list[Step] = []
 
     def first_then_chosen(*inputs: Tensor) -> None:
@@ -137,13 +140,14 @@ def _with_fallback(step: Step, mark: Path, say: Callable[[str], None]) -> Step:
     return first_then_chosen
 
 
-def _makes(folder: Path) -> bool:
-    """Make a folder of this user only, because its files are run; return whether it can be written to."""
+def _makes(folder: Path, say: Callable[[str], None]) -> bool:
+    """Make a folder that only this user can change, because its files are run; return whether it can be used."""
     try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if not is_private(folder):
-            folder.chmod(0o700)  # an error if it belongs to another user
+        make_trusted(folder)
         return os.access(folder, os.W_OK)
+    except RunError as error:
+        say(f"the compiled step is neither looked up nor kept: {error}")
+        return False
     except OSError:
         return False
 

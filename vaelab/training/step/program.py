@@ -21,7 +21,7 @@ import torch
 from torch import Tensor, nn
 from torch.fx import GraphModule
 
-from vaelab.system.files import is_private, own_folder
+from vaelab.system.private import is_private, own_folder
 from vaelab.system.torch_internals import (
     compile_in_memory,
     compile_to_package,
