@@ -45,6 +45,7 @@ COMMANDS = {  # in the order of `vaelab --help`
     "parts": Command(),
     "data list": Command(),
     "data check": Command(),
+    "data convert": Command(resumes=True),
     "data fetch": Command(resumes=True),
     "data cache": Command(),
 }

@@ -1,7 +1,8 @@
-"""`vaelab data list`, `check`, `fetch` and `cache`."""
+"""`vaelab data list`, `check`, `convert`, `fetch` and `cache`."""
 
 import time
-from typing import TYPE_CHECKING, Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
@@ -75,6 +76,38 @@ def data_check(
                 "note": row.note,
             },
         )
+
+
+def data_convert(
+    source: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="SOURCE", help=", ".join(WRITTEN))],
+    out: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="IMAGES.npy", help="the file to write")],
+    split: Annotated[
+        Literal["train", "validation", "test"], tyro.conf.arg(help="which images of the source")
+    ] = "train",
+    resize: Annotated[str, optional(field_help("resize"), "empty", metavar="HxW|crop:HxW")] = "",
+    grey: Annotated[bool, tyro.conf.arg(help=field_help("grey"))] = False,
+    convert: Annotated[bool, tyro.conf.arg(help=field_help("convert"))] = False,
+    labels: Annotated[str, optional(field_help("labels"), "empty", metavar="csv:FILE|name:REGEX")] = "",
+    overwrite: Annotated[bool, tyro.conf.arg(help="replace files that exist")] = False,
+    root: Root = None,
+) -> None:
+    """Write the images of a data set as one .npy file for `npy:`.
+
+    The levels are those of the data set. Labels go to a second file beside it, IMAGES.labels.npy. Rerun the command to
+    resume a conversion that was cut off.
+    """
+    from vaelab.cli import terminal
+    from vaelab.data import written
+
+    reading = parse_reading(resize, grey, convert, labels, TEST_SHARE, False)
+    done = written.convert(source, out, root, reading, split, overwrite)
+    if done.kept:
+        terminal.say(f"{done.kept:,} images were already written, and are equal to those of {source}")
+    if done.left:
+        terminal.say(f"not written: {', '.join(done.left)}")
+    terminal.say(f"{done.images}: uint8 {list(done.shape)}")
+    if done.labels:
+        terminal.say(f"{done.labels}: int64 [{done.shape[0]}]")
 
 
 def data_fetch(
