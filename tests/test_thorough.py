@@ -49,6 +49,10 @@ def test_kinds(i, kind):
 @pytest.mark.parametrize("i", range(5))
 def test_unmarked(i):
     pass
+
+@pytest.mark.parametrize("i", range(9))
+def test_unmarked_of_many_cases(i):
+    pass
 """
 
 
@@ -79,7 +83,12 @@ def test_what_is_marked_is_sampled_the_day_decides_and_the_last_line_says_how_to
         count = Counter(re.split(r"\[", name)[0] for name in names)
         of_group = [name for name in names if len(name) == len("test_a")]
         assert len(of_group) == 2
-        assert count - Counter(of_group) == {"test_many": 6, "test_kinds": 4, "test_unmarked": 5}
+        assert count - Counter(of_group) == {
+            "test_many": 6,
+            "test_kinds": 4,
+            "test_unmarked": 5,
+            "test_unmarked_of_many_cases": 6,
+        }
         assert len({name.split("-")[1] for name in names if name.startswith("test_kinds")}) == 4
         assert f"--day {day} repeats it, --whole runs all of them" in printed
     assert runs["217"][0] != runs["218"][0]
@@ -87,7 +96,7 @@ def test_what_is_marked_is_sampled_the_day_decides_and_the_last_line_says_how_to
 
 def test_all_of_them_run_with_whole(ran):
     names, printed = ran("--whole")
-    assert len(names) == 79
+    assert len(names) == 88
     assert "repeats it" not in printed
 
 

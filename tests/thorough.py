@@ -4,6 +4,7 @@
 least. `@pytest.mark.thorough(share, kinds=function)` also keeps every kind of case in the sample: `function` takes the
 parameters of a case and returns what that case shows; what any case shows is shown every day.
 `@pytest.mark.thorough(share, group=name)` takes the tests of that name together, with or without parameters.
+A parametrised test without the mark runs `MOST` of its cases a day, if it has more.
 """
 
 import datetime
@@ -15,6 +16,7 @@ from typing import Any
 import pytest
 
 Kinds = Callable[..., Iterable[Hashable]]
+MOST = 6  # cases a day of a parametrised test without the mark
 
 
 def each_value(**case: Hashable) -> Iterable[Hashable]:
@@ -52,17 +54,21 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         return
     tests: dict[str, list[pytest.Item]] = {}
     for item in items:
-        if item.get_closest_marker("thorough"):
-            tests.setdefault(arguments(item)[2] or item.nodeid.split("[")[0], []).append(item)
+        group = arguments(item)[2] if item.get_closest_marker("thorough") else ""
+        tests.setdefault(group or item.nodeid.split("[")[0], []).append(item)
     left_out: set[str] = set()
     for test, cases in tests.items():
-        share = max(arguments(item)[0] for item in cases)
+        share = max(_share(item, len(cases)) for item in cases)
         shown = {item.nodeid: _shown(item) for item in cases}
         seed = f"{config.getoption('day')} {test.split('::')[0]}"  # tests of one file that share cases share the sample
         left_out |= shown.keys() - sample(shown, share, seed)
     if left_out:
         config.hook.pytest_deselected(items=[item for item in items if item.nodeid in left_out])
         items[:] = [item for item in items if item.nodeid not in left_out]
+
+
+def _share(item: pytest.Item, cases: int) -> float:
+    return arguments(item)[0] if item.get_closest_marker("thorough") else min(1.0, MOST / cases)
 
 
 def arguments(item: pytest.Item) -> tuple[float, Kinds | None, str]:
@@ -77,7 +83,7 @@ def arguments(item: pytest.Item) -> tuple[float, Kinds | None, str]:
 
 
 def _shown(item: pytest.Item) -> set[Hashable]:
-    kinds = arguments(item)[1]
+    kinds = arguments(item)[1] if item.get_closest_marker("thorough") else None
     callspec: Any = getattr(item, "callspec", None)  # absent where a test has no parameters
     return {"a case"} if kinds is None or callspec is None else set(kinds(**callspec.params))
 

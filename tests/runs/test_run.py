@@ -191,8 +191,9 @@ def test_fields_that_were_added_later_change_no_hash_unless_they_are_used(tmp_pa
         False,
     )
     used = {"resize": "8x8", "grey": True, "convert": True, "labels": "name:(.)", "test": 0.2, "stratify": True}
+    used["shards"] = 2
     assert used.keys() == {*ADDED}
-    assert len({TINY.model_copy(update={field: value}).hash for field, value in used.items()} | {TINY.hash}) == 7
+    assert len({TINY.model_copy(update={field: value}).hash for field, value in used.items()} | {TINY.hash}) == 8
     spec = TINY.model_copy(update=used)
     (tmp_path / "spec.json").write_text(spec.canonical_json())
     assert Spec.read(tmp_path / "spec.json") == spec

@@ -35,7 +35,7 @@ def plain(folder: Path, *more: str) -> Path:
     return folder / "runs" / "run"
 
 
-@pytest.mark.thorough(0.5, group="workers")
+@pytest.mark.thorough(0.2, group="workers")
 def test_any_number_of_workers_gives_the_same_run(tmp_path: Path):
     one = plain(tmp_path, "--epochs", "2", "--out", "runs")
     for size in (2, 4):
@@ -90,7 +90,7 @@ SAVE_OFTEN = (
 )
 
 
-@pytest.mark.thorough(0.3, group="workers")
+@pytest.mark.thorough(0.2, group="workers")
 def test_a_killed_worker_is_told_once_and_another_number_of_workers_goes_on(tmp_path: Path):
     expected = plain(tmp_path, "--epochs", "12", "--out", "runs")
     again = [*TRAIN, "--epochs", "12", "--out", "killed"]
@@ -117,7 +117,7 @@ def test_a_killed_worker_is_told_once_and_another_number_of_workers_goes_on(tmp_
     assert digest(tmp_path / "killed" / "run") == digest(expected)
 
 
-@pytest.mark.thorough(0.3, group="workers")
+@pytest.mark.thorough(0.2, group="workers")
 def test_all_workers_stop_at_the_same_step(tmp_path: Path):
     workers = started(2, [*TRAIN, "--epochs", "1000", "--out", "runs"], tmp_path)
     log = tmp_path / "runs" / "run" / "log.jsonl"
@@ -145,7 +145,7 @@ DIFFERENT = {
 }
 
 
-@pytest.mark.thorough(0.3, group="workers")
+@pytest.mark.thorough(0.2, group="workers")
 @pytest.mark.parametrize("what", DIFFERENT)
 def test_workers_that_do_not_do_the_same_are_told_so_once(what: str, tmp_path: Path):
     more, _, says = DIFFERENT[what]
@@ -162,7 +162,7 @@ def test_workers_that_do_not_do_the_same_are_told_so_once(what: str, tmp_path: P
     assert not (tmp_path / "runs" / "run" / "model.safetensors").exists()
 
 
-@pytest.mark.thorough(0.3, group="workers")
+@pytest.mark.thorough(0.2, group="workers")
 def test_fast_sums_give_the_same_curve(tmp_path: Path):
     one = plain(tmp_path, "--epochs", "2", "--out", "runs")
     told = ended(started(4, [*TRAIN, "--epochs", "2", "--reduce", "fast", "--out", "fast"], tmp_path))
@@ -175,7 +175,7 @@ def test_fast_sums_give_the_same_curve(tmp_path: Path):
     assert json.loads((tmp_path / "fast" / "run" / "result.json").read_text())["reduce"] == "fast"
 
 
-@pytest.mark.thorough(0.5, group="workers")
+@pytest.mark.thorough(0.2, group="workers")
 def test_mistakes_are_one_line_of_one_worker(tmp_path: Path):
     for arguments, says in (
         (["-m", "vaelab", "train", "--epochs", "1"], "2 workers for shards = 1"),

@@ -252,7 +252,7 @@ EFFECTS = {
     "precision": "bfloat16", "validate_every": 0.5, "seed": 1, "protocol": "binary-threshold", "validation": 0.2,
     "split_seed": 1, "start": "zero", "latent": 4, "model": "ladder", "network": "mlp:hidden=17",
     "likelihood": "tests.training.test_loop:Tempered",
-    "objective": "iwae", "test": 0.3, "stratify": True,
+    "objective": "iwae", "test": 0.3, "stratify": True, "shards": 2,
 }  # fmt: skip
 # Tested on their own, or without a second choice
 ELSEWHERE = {"patience", "data", "posterior", "prior", "refit", "condition", "nll_samples"}

@@ -23,7 +23,7 @@ FIELDS = {
     "data": "npz:other.npz", "protocol": "binary-threshold", "validation": 0.3, "split_seed": 1, "latent": 3,
     "network": "mlp:hidden=9", "likelihood": "gaussian", "posterior": "tests.traps.own:Narrow",
     "prior": "tests.traps.own:Wide", "objective": "iwae", "nll_samples": 4, "refit": "mixture:components=2",
-    "model": "tests.traps.own:bold", "condition": "labels",
+    "model": "tests.traps.own:bold", "condition": "labels", "shards": 2,
 }  # fmt: skip
 # ... and for those that change how a folder is read, or what is held out of it
 OF_FOLDERS = {

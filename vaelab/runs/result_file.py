@@ -141,8 +141,6 @@ class Result(TypedDict):
     note: str
     seconds: Seconds
     vmapped: NotRequired[Positive]
-    workers: NotRequired[Positive]  # of a training with shards: the largest number that took part
-    reduce: NotRequired[Reduce]  # and how they added the gradients
     steps: Count
     best_step: Count
     criterion: str
@@ -151,6 +149,8 @@ class Result(TypedDict):
     findings: list[FindingRow]
     provenance: Provenance
     metrics: list[MetricRow]
+    workers: NotRequired[Positive]  # of a training with shards: the largest number that took part
+    reduce: NotRequired[Reduce]  # and how they added the gradients
 
 
 SCHEMA = TypeAdapter(Result)
