@@ -87,8 +87,8 @@ def test_what_stops_in_the_middle_leaves_nothing(ending, error, tmp_path, monkey
 
     plain = files._temporary
 
-    def full(path):
-        at, file = plain(path)
+    def full(path, mode):
+        at, file = plain(path, mode)
         file.close()
         return at, Full()
 
